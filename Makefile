@@ -1,0 +1,74 @@
+# `make demo` and `make test` work on a fresh machine with Python, git and make.
+# Everything make builds lies in .venv; `make clean` removes it.
+
+PYTHON ?= python3
+LOCK_FLAGS ?=
+BIN := .venv/bin
+
+# Compiled programs are shared between runs. JAX would keep only those that took it a
+# second; most of ours take less, but there are many.
+JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.venv/jax-cache
+JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
+export JAX_COMPILATION_CACHE_DIR JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS
+
+.DEFAULT_GOAL := help
+.PHONY: help venv lock demo test test-all bench lint types format clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+venv: .venv/.installed ## build .venv from requirements.lock
+
+# Stamps rather than .venv/bin/python: that one is there before venv has finished.
+.venv/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo 'rankrise needs Python 3.11 or newer, and "$(PYTHON)" is not; name one: make venv PYTHON=python3.12' >&2; \
+	  exit 1; }
+	$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv \
+	  || echo 'uv is not to be had; pip does its work, more slowly.'
+	@touch $@
+
+# The package comes last and alone: a lock with hashes cannot hold a local folder.
+# Its build backend is in the lock, so nothing is downloaded without a hash.
+.venv/.installed: .venv/.created requirements.lock pyproject.toml
+	@echo 'Installing rankrise and its dependencies into .venv ...'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Keeps the pins that still fit; `make lock LOCK_FLAGS=--upgrade` takes the newest.
+lock: .venv/.created ## rewrite requirements.lock from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes $(LOCK_FLAGS) \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
+	  --extra dev pyproject.toml -o requirements.lock
+
+demo: venv ## run the demonstration
+	$(BIN)/python examples/demo.py
+
+test: lint types ## lint, check types and run the fast tests
+	$(BIN)/python -m pytest -q -n 2
+
+test-all: lint types ## the same with the slow tests, which take minutes
+	$(BIN)/python -m pytest -q -n 2 -m '' --timeout=3600
+
+# Without the cache: a time that contains compiling must contain it every time.
+bench: venv ## measure speed and accuracy
+	JAX_ENABLE_COMPILATION_CACHE=false $(BIN)/python benchmarks/run.py
+
+lint: venv ## check style and format
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+
+types: venv ## check types
+	$(BIN)/python -m mypy
+
+format: venv ## format the source and fix what can be fixed
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
+
+clean: ## remove .venv, caches and built packages (results in runs/ stay)
+	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests examples benchmarks -name __pycache__ -type d -exec rm -rf {} +

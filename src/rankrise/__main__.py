@@ -1,0 +1,6 @@
+"""`python -m rankrise`."""
+
+from rankrise.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+"""The command line: parse, run, write."""
+
+from rankrise.cli._main import main as main

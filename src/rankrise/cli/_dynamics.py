@@ -1,0 +1,92 @@
+"""`rankrise dynamics`."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+from rankrise.cli._folder import RunFolder
+from rankrise.cli._options import OutputOptions
+from rankrise.cli._session import (
+    make_checkpoint,
+    shown_progress,
+    status_of,
+    use_compile_cache,
+)
+from rankrise.experiments import DynamicsConfig
+
+if TYPE_CHECKING:
+    from rankrise.experiments import DynamicsResult
+
+
+def dynamics(
+    *,
+    settings: Annotated[DynamicsConfig | None, Parameter(name="*")] = None,
+    output: OutputOptions | None = None,
+) -> int:
+    """Watch components rise one after another on a synthetic target.
+
+    The defaults are the settings of Razin, Maman and Cohen (2021): order 4, mode
+    dimension 10, a target of CP rank 5, 2000 observed entries, 1000 components, and
+    three init scales. Writes summary.json, trajectory.nc, factors.npz, dynamics.png
+    and dynamics.pdf.
+    """
+    output = output or OutputOptions()
+    folder = RunFolder(output, "dynamics")
+    settings = folder.settings(settings or DynamicsConfig())
+    if (result := folder.finished()) is not None:
+        print(f"The run in {folder.path} is finished ({result}).")
+        return 0
+    use_compile_cache()
+    from rankrise.experiments import run_dynamics, summarize_dynamics
+
+    checkpoint = make_checkpoint(folder, output)
+    folder.begin(settings)
+    with shown_progress(output.quiet) as progress:
+        outcome = run_dynamics(settings, checkpoint=checkpoint, progress=progress)
+    summary = summarize_dynamics(outcome)
+    _write(folder, outcome)
+    folder.finish(summary)
+    if not output.quiet:
+        _print(summary, folder)
+    return status_of(summary, folder, output.quiet)
+
+
+def _write(folder: RunFolder, outcome: "DynamicsResult") -> None:
+    from rankrise.reports import dynamics_figure, save_figure
+    from rankrise.trajectories import save_factors
+
+    trajectory = outcome.trajectory
+    trajectory.save(folder.path / "trajectory.nc")
+    labels = {
+        "init_scale": trajectory.dataset["init_scale"].to_numpy().tolist(),
+        "start_seed": trajectory.dataset["start_seed"].to_numpy().tolist(),
+    }
+    save_factors(folder.path / "factors.npz", trajectory.models, labels)
+    figure = dynamics_figure(trajectory.runs())
+    save_figure(figure, folder.path / "dynamics", ("png", "pdf"))
+
+
+def _print(summary: dict[str, Any], folder: RunFolder) -> None:
+    table = Table(box=None, pad_edge=False)
+    columns = ("init scale", "seed", "result", "steps", "reconstruction error")
+    for column in (*columns, "components rose at"):
+        table.add_column(column, justify="left" if column == "result" else "right")
+    for run in summary["runs"]:
+        risen = sorted(step for step in run["rises"] if step is not None)
+        error = run["reconstruction_error"]
+        table.add_row(
+            f"{run['init_scale']:g}",
+            str(run["seed"]),
+            run["result"],
+            str(run["steps"]),
+            "-" if error is None else f"{error:.4f}",
+            " ".join(map(str, risen)),
+        )
+    console = Console()
+    console.print(table)
+    seconds = f"{summary['seconds_run']:.1f} s"
+    compiling = f"{summary['seconds_compile']:.1f} s"
+    console.print(f"{seconds} running, {compiling} compiling", highlight=False)
+    console.print(f"picture: {folder.path / 'dynamics.png'}", highlight=False)

@@ -1,0 +1,130 @@
+"""The folder of a run: refused, replaced or resumed."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rankrise._atomic import write_json
+from rankrise._errors import InputError
+from rankrise.cli._options import OutputOptions
+from rankrise.experiments._options import Settings
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+SETTINGS = "settings.json"
+SUMMARY = "summary.json"
+CHECKPOINT = "checkpoint.npz"
+_RESULTS = (
+    SUMMARY,
+    CHECKPOINT,
+    "trajectory.nc",
+    "factors.npz",
+    "dynamics.png",
+    "dynamics.pdf",
+    "completion.png",
+    "completion.pdf",
+)
+
+
+class RunFolder:
+    """A run's folder. Nothing in it changes before `begin`."""
+
+    def __init__(self, options: OutputOptions, command: str) -> None:
+        self.path = options.out or Path("runs") / command
+        self._command = command
+        self._options = options
+        if options.force and options.resume:
+            raise InputError(
+                "--force replaces a run and --resume continues it; give one of them."
+            )
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"--out {self.path} is a file; name a folder.")
+        if options.resume:
+            self._stored = self._read_settings()
+        elif not options.force and self.path.is_dir() and any(self.path.iterdir()):
+            raise InputError(
+                f"The folder {self.path} is not empty; name another with --out, add "
+                "--force to replace the results in it, or --resume to go on."
+            )
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the state of an unfinished run lies."""
+        return self.path / CHECKPOINT
+
+    def finished(self) -> str | None:
+        """The result of the run to be resumed, if there is nothing left to do."""
+        summary = self.path / SUMMARY
+        if not self._options.resume or not summary.exists():
+            return None
+        result = str(_read_json(summary).get("result"))
+        return None if result == "interrupted" else result
+
+    def settings(self, given: AnySettings) -> AnySettings:
+        """The settings to run with: those given, or those of the run to resume."""
+        if not self._options.resume:
+            return given
+        stored = self._stored["settings"]
+        for name in sorted(given.model_fields_set):
+            value = given.model_dump(mode="json")[name]
+            if value != stored.get(name):
+                raise InputError(
+                    f"The run in {self.path} has {name.replace('_', '-')} "
+                    f"{stored.get(name)}, not {value}; resume it without that option, "
+                    "or start another run with --out."
+                )
+        return type(given).model_validate(stored)
+
+    def source(self) -> dict[str, Any]:
+        """What the run to resume was made from."""
+        source: dict[str, Any] = self._stored.get("source", {})
+        return source
+
+    def begin(self, settings: Settings, source: dict[str, Any] | None = None) -> None:
+        """Make the folder, clear old results where asked to, note the settings."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if self._options.resume:
+            return
+        if not os.access(self.path, os.W_OK):
+            raise InputError(
+                f"The folder {self.path} cannot be written to; name another with --out."
+            )
+        for name in _RESULTS:
+            (self.path / name).unlink(missing_ok=True)
+        for old in self.path.glob("completed.*"):
+            old.unlink()
+        content = {
+            "command": self._command,
+            "settings": settings.model_dump(mode="json"),
+            "source": source or {},
+        }
+        write_json(self.path / SETTINGS, content)
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """Write the summary last, so that it stands for a complete folder."""
+        write_json(self.path / SUMMARY, summary)
+        if summary["result"] != "interrupted":
+            self.checkpoint.unlink(missing_ok=True)
+
+    def _read_settings(self) -> dict[str, Any]:
+        path = self.path / SETTINGS
+        if not path.exists():
+            raise InputError(
+                f"There is no run to resume in {self.path}; start it without --resume."
+            )
+        stored = _read_json(path)
+        if stored.get("command") != self._command:
+            raise InputError(
+                f"The run in {self.path} is of `rankrise {stored.get('command')}`; "
+                "resume it with that command."
+            )
+        return stored
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is not valid JSON ({error}).") from error
+    return content

@@ -1,0 +1,28 @@
+"""Options of every command."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+
+_OUTPUT = Group("Output", sort_key=1)
+
+
+@Parameter(name="*", group=_OUTPUT)
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """Where results go, and how a run is shown and continued."""
+
+    out: Path | None = None
+    """Folder for the results; runs/COMMAND by default."""
+    force: Annotated[bool, Parameter(negative=())] = False
+    """Replace the results in the folder."""
+    resume: Annotated[bool, Parameter(negative=())] = False
+    """Go on with the run in the folder, with its settings."""
+    quiet: Annotated[bool, Parameter(negative=())] = False
+    """Print nothing but errors."""
+    config: Path | None = None
+    """A TOML file with settings under the names of the options; flags override it."""
+    checkpoint_seconds: float = 30.0
+    """At least so long between two writes of the run's state."""

@@ -1,0 +1,16 @@
+"""Observed entries, files, and synthetic targets. Nothing here needs JAX."""
+
+from rankrise.data._measurements import gaussian_measurements as gaussian_measurements
+from rankrise.data._measurements import measure as measure
+from rankrise.data._measurements import rank_k_measurements as rank_k_measurements
+from rankrise.data._observations import Observations as Observations
+from rankrise.data._sampling import missing_fibers as missing_fibers
+from rankrise.data._sampling import observe as observe
+from rankrise.data._sampling import sample_indices as sample_indices
+from rankrise.data._standardization import Standardization as Standardization
+from rankrise.data._targets import cp_entries as cp_entries
+from rankrise.data._targets import cp_frobenius_norm as cp_frobenius_norm
+from rankrise.data._targets import random_target as random_target
+from rankrise.data.files import TensorFile as TensorFile
+from rankrise.data.files import read_tensor as read_tensor
+from rankrise.data.files import write_completed as write_completed

@@ -1,0 +1,98 @@
+"""netCDF-4 files: a named array with dimensions, coordinates and attributes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rankrise._errors import InputError
+from rankrise._typing import ModeDims, Values
+from rankrise.data._observations import Observations
+from rankrise.data.files._declared import (
+    Declared,
+    check_memory,
+    check_tensor,
+    choose,
+    could_be_tensor,
+    refuse_damaged,
+)
+from rankrise.data.files._layout import Layout, as_stored
+
+_CLASSIC_MAGIC = b"CDF"
+
+
+@dataclass(frozen=True, eq=False)
+class NetcdfLayout(Layout):
+    """One data variable and what describes it.
+
+    Attributes
+    ----------
+    surroundings
+        The dataset without the variable: its coordinates and attributes.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    attrs: dict[str, Any]
+    dtype: np.dtype[Any]
+    surroundings: Any
+
+    def write(self, completed: Values, path: Path) -> None:
+        """Write the variable among its coordinates."""
+        stored = as_stored(completed, self.dtype)
+        dataset = self.surroundings.assign({self.name: (self.dims, stored, self.attrs)})
+        dataset.to_netcdf(path, engine="h5netcdf")
+
+
+def read_netcdf(
+    path: Path, variable: str | None, mode_dims: ModeDims | None
+) -> tuple[Observations, NetcdfLayout, str]:
+    """Read the entries that are not NaN (or the fill value) of one data variable."""
+    import xarray as xr
+
+    _refuse_classic(path)
+    with (
+        refuse_damaged("netCDF-4"),
+        # Times stay the numbers they are stored as, and are written back untouched; a
+        # tensor of seconds is no time stamp.
+        xr.open_dataset(
+            path, engine="h5netcdf", decode_times=False, decode_timedelta=False
+        ) as dataset,
+    ):
+        arrays = [
+            Declared(
+                str(name),
+                array.shape,
+                str(array.dtype),
+                fits=could_be_tensor(array.shape, array.dtype),
+            )
+            for name, array in dataset.data_vars.items()
+        ]
+        name = choose(arrays, variable).name
+        array = dataset[name]
+        check_tensor(array.shape, array.dtype, mode_dims)
+        surroundings = dataset[[name]].drop_vars(name)
+        described = sum(int(coordinate.nbytes) for coordinate in array.coords.values())
+        check_memory(described + int(array.nbytes), f"'{name}' with its coordinates")
+        values = array.values
+        layout = NetcdfLayout(
+            name,
+            tuple(str(dim) for dim in array.dims),
+            dict(array.attrs),
+            array.dtype,
+            # Packing and chunks of the input need not fit what is written.
+            surroundings.load().drop_encoding(),
+        )
+    return Observations.from_array(values), layout, name
+
+
+def _refuse_classic(path: Path) -> None:
+    with path.open("rb") as stream:
+        if stream.read(len(_CLASSIC_MAGIC)) == _CLASSIC_MAGIC:
+            raise InputError(
+                "It is a netCDF file of version 3; rewrite it as version 4 with "
+                "`nccopy -k netCDF-4`."
+            )

@@ -1,0 +1,81 @@
+"""From names in settings to losses and solvers."""
+
+import inspect
+from typing import Any
+
+from rankrise._errors import InputError
+from rankrise.problems import (
+    AbsoluteLoss,
+    AbstractLoss,
+    HuberLoss,
+    LogisticLoss,
+    SmoothL1Loss,
+    SquaredLoss,
+)
+from rankrise.solvers import (
+    AbstractSolver,
+    AdaptiveGradientDescent,
+    GradientDescent,
+    Minibatch,
+    OptaxDescent,
+)
+
+# Plain gradient descent is given the rate at which the paper's rule starts a step of
+# unit gradient; any problem with another curvature needs its own.
+_LEARNING_RATE = 0.01
+_OPTAX_LEARNING_RATE = 0.001
+
+
+def make_loss(name: str, threshold: float) -> AbstractLoss:
+    """The loss of that name; the threshold is used where it has one."""
+    losses: dict[str, AbstractLoss] = {
+        "squared": SquaredLoss(),
+        "absolute": AbsoluteLoss(),
+        "huber": HuberLoss(threshold),
+        "smooth-l1": SmoothL1Loss(threshold),
+        "logistic": LogisticLoss(),
+    }
+    return losses[name]
+
+
+def make_solver(
+    name: str, learning_rate: float | None, batch_size: int | None, seed: int
+) -> AbstractSolver[Any]:
+    """The solver of that name, on minibatches if a batch size is given."""
+    solver: AbstractSolver[Any]
+    if name == "adaptive":
+        solver = AdaptiveGradientDescent(learning_rate or _LEARNING_RATE)
+    elif name == "gradient-descent":
+        solver = GradientDescent(learning_rate or _LEARNING_RATE)
+    elif name.startswith("optax."):
+        optimizer = _optax_optimizer(name.removeprefix("optax."))
+        solver = OptaxDescent(optimizer(learning_rate or _OPTAX_LEARNING_RATE))
+    else:
+        raise InputError(
+            f"There is no solver {name!r}; choose adaptive, gradient-descent or an "
+            "optax optimizer such as optax.adam."
+        )
+    return solver if batch_size is None else Minibatch(solver, batch_size, seed)
+
+
+def _optax_optimizer(name: str) -> Any:
+    import optax
+
+    maker = getattr(optax, name, None)
+    if not callable(maker) or name.startswith("_"):
+        raise InputError(
+            f"optax has no optimizer {name!r}; see its documentation for names such "
+            "as adam, sgd or rmsprop."
+        )
+    parameters = inspect.signature(maker).parameters
+    required = [
+        key
+        for key, parameter in parameters.items()
+        if parameter.default is inspect.Parameter.empty
+    ]
+    if required != ["learning_rate"]:
+        raise InputError(
+            f"optax.{name} is not an optimizer that needs just a learning rate; choose "
+            "one such as adam, sgd or rmsprop, or build a solver in Python."
+        )
+    return maker

@@ -1,0 +1,172 @@
+"""The main job: a partly observed tensor completes itself."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rankrise._errors import InputError
+from rankrise._typing import Indices, Values
+from rankrise.data import Observations, Standardization, cp_entries
+from rankrise.experiments._choices import make_loss, make_solver
+from rankrise.experiments._completion_config import CompletionConfig
+from rankrise.experiments._precision import precision
+from rankrise.factorizations import CPFactorization, near_zero
+from rankrise.problems import CompletionProblem
+from rankrise.solvers import Checkpoint, Progress, Stop, solve
+from rankrise.trajectories import (
+    HeldOutError,
+    SaveAt,
+    Trajectory,
+    standard_observables,
+)
+
+# Fewer observed entries than this leave nothing to hold out and learn from.
+_FEWEST_OBSERVED = 10
+_RANK_SHARE = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class CompletionResult:
+    """A completed tensor.
+
+    Attributes
+    ----------
+    factor_matrices
+        Of the factorization that was chosen, in the units of the data: column r of
+        every matrix makes component r.
+    offset
+        Added to the sum of components: the mean of the observed values, or zero.
+    trajectory
+        The run, in standardized units.
+    train, heldout
+        The observed entries trained on, and those held out.
+    """
+
+    config: CompletionConfig
+    factor_matrices: tuple[Values, ...]
+    offset: float
+    trajectory: Trajectory
+    train: Observations
+    heldout: Observations
+
+    def entries(self, indices: Indices) -> Values:
+        """What the factorization says the entries at these indices are."""
+        return self.offset + cp_entries(self.factor_matrices, indices)
+
+    def completed(self, observations: Observations) -> Values:
+        """The whole tensor: observed entries as they came, the others completed."""
+        with jax.enable_x64(True):
+            model = CPFactorization(tuple(map(jnp.asarray, self.factor_matrices)))
+            tensor = self.offset + np.array(model.end_tensor())
+        tensor[tuple(observations.indices.T)] = observations.values
+        return tensor
+
+    @property
+    def component_norms(self) -> Values:
+        """Norm of every component in the units of the data, largest first."""
+        norms = np.ones(self.factor_matrices[0].shape[1])
+        for matrix in self.factor_matrices:
+            norms = norms * np.linalg.norm(matrix, axis=0)
+        return np.sort(norms)[::-1]
+
+    @property
+    def rank(self) -> int:
+        """Components whose norm is above a hundredth of the largest."""
+        norms = self.component_norms
+        return int(np.sum(norms > _RANK_SHARE * norms[0]))
+
+    def errors(self) -> dict[str, float]:
+        """Relative errors of train and held-out entries, raw and centered.
+
+        Raw: norm of the residuals over norm of the values. Centered: over the norm of
+        the values minus the mean of those trained on, the square root of one minus
+        the explained variance; a guess of the mean has 1.
+        """
+        mean = float(np.mean(self.train.values))
+        errors = {}
+        for name, part in (("train", self.train), ("heldout", self.heldout)):
+            residual = np.linalg.norm(self.entries(part.indices) - part.values)
+            spread = np.linalg.norm(part.values - mean)
+            errors[f"{name}_relative_error"] = float(
+                residual / np.linalg.norm(part.values)
+            )
+            errors[f"{name}_centered_error"] = float(residual / spread)
+        return errors
+
+
+def run_completion(
+    observations: Observations,
+    config: CompletionConfig | None = None,
+    *,
+    source: Mapping[str, Any] | None = None,
+    checkpoint: Checkpoint | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> CompletionResult:
+    """Complete a tensor from its observed entries; no rank is asked for.
+
+    Parameters
+    ----------
+    source
+        Where the observations come from (a path, a hash), stored with the settings.
+    """
+    config = config or CompletionConfig()
+    _check_amount(observations)
+    train, heldout = observations.split(config.heldout, seed=config.seed)
+    standard = Standardization.fit(train.values, center=config.center)
+    with precision(config.precision):
+        loss = make_loss(config.loss, config.loss_threshold)
+        problem = CompletionProblem.from_observations(standard.apply(train), loss)
+        check = CompletionProblem.from_observations(standard.apply(heldout), loss)
+        start = near_zero(
+            observations.mode_dims,
+            config.components,
+            init_scale=config.init_scale,
+            key=jax.random.key(config.seed),
+        )
+        trajectory = solve(
+            problem,
+            start,
+            make_solver(
+                config.solver, config.learning_rate, config.batch_size, config.seed
+            ),
+            max_steps=config.steps,
+            save_at=SaveAt.every(config.save_every),
+            observables=standard_observables(problem, heldout=check),
+            stop=Stop(flat_steps=config.flat_steps),
+            select=HeldOutError.name,
+            max_seconds=config.max_seconds,
+            kept_components=config.kept_components,
+            checkpoint=checkpoint,
+            progress=progress,
+            run_labels={
+                "init_scale": [config.init_scale],
+                "start_seed": [config.seed],
+            },
+            settings={**config.model_dump(mode="json"), **(source or {})},
+        )
+    share = standard.scale ** (1 / observations.order)
+    matrices = tuple(
+        share * np.asarray(matrix, dtype=np.float64)
+        for matrix in trajectory.model.factor_matrices
+    )
+    return CompletionResult(
+        config, matrices, standard.offset, trajectory, train, heldout
+    )
+
+
+def _check_amount(observations: Observations) -> None:
+    observed, entries = len(observations), observations.entry_count
+    if observed == entries:
+        raise InputError(
+            f"All {entries} entries are observed, so there is nothing to complete; "
+            "unobserved entries are NaN in an array, or absent from a list."
+        )
+    if observed < _FEWEST_OBSERVED:
+        raise InputError(
+            f"Only {observed} of {entries} entries are observed; at least "
+            f"{_FEWEST_OBSERVED} are needed to learn from some and check on others."
+        )

@@ -1,0 +1,164 @@
+"""Settings of `rankrise dynamics`. Nothing here needs JAX, so that help is quick."""
+
+import math
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from rankrise.experiments._options import (
+    LossName,
+    Precision,
+    Settings,
+    require,
+    require_positive,
+)
+
+
+class DynamicsConfig(Settings):
+    """A synthetic target, what is observed of it, and the runs that recover it.
+
+    The defaults are the settings of Razin et al. (2021), Figure 1: order 4, mode
+    dimension 10, a target of CP rank 5 and Frobenius norm 1, 2000 observed entries,
+    1000 components, three init scales.
+    """
+
+    order: int = 4
+    """How many modes the tensor has."""
+    mode_dim: int = 10
+    """Dimension of every mode."""
+    mode_dims: tuple[int, ...] | None = None
+    """Dimension of each mode, where they differ; replaces order and mode dimension."""
+    target_rank: int = 5
+    """CP rank of the target."""
+    target_norm: float = 1.0
+    """Frobenius norm of the target."""
+    symmetric: bool = False
+    """Give the target the same factor matrix in every mode."""
+    noise_level: float = 0.0
+    """Standard deviation of the noise over the root mean square of what is observed."""
+    task: Literal["completion", "sensing", "sensing-rank-k"] = "completion"
+    """What is observed: entries, or inner products with dense Gaussian measurement
+    tensors, or with measurement tensors of CP rank k."""
+    measurement_rank: int = 1
+    """CP rank of each measurement tensor of sensing-rank-k."""
+    observations: int = 2000
+    """How many observations."""
+    gaps: Literal["entries", "fibers"] = "entries"
+    """Of completion: whether entries are missing at random, or whole fibers of the
+    first mode."""
+    factorization: Literal["cp", "matrix"] = "cp"
+    """CP, or for order 2 a deep matrix factorization."""
+    components: int | None = None
+    """Components of the CP factorization; by default enough for any tensor."""
+    depth: int = 3
+    """Layers of the deep matrix factorization."""
+    start: Literal["gaussian", "balanced"] = "gaussian"
+    """Independent Gaussian parameters, or the same balanced over modes."""
+    init_scales: tuple[float, ...] = (0.05, 0.01, 0.005)
+    """Standard deviations of the start's parameters; one run for each."""
+    init_mean: float = 0.0
+    """Mean of the start's parameters."""
+    start_seeds: tuple[int, ...] | None = None
+    """Seeds of the start, each run at every init scale; the seed by default."""
+    seed: int = 0
+    """Seed of the target, of what is observed and of the start."""
+    loss: LossName = "squared"
+    """Loss of one observation; the objective is its mean."""
+    loss_threshold: float | None = None
+    """Threshold delta of Huber and smooth-L1 loss; by default half the root mean
+    square of the observed values, so that it matters."""
+    solver: str = "adaptive"
+    """adaptive (the paper's), gradient-descent, or an optax optimizer such as
+    optax.adam."""
+    learning_rate: float | None = None
+    """0.01 by default (0.001 for an optax optimizer)."""
+    batch_size: int | None = None
+    """Observations per step; all of them by default."""
+    steps: int = 40_000
+    """Step limit of every run."""
+    loss_tolerance: float | None = None
+    """A run has converged when its loss stays below this for the patience; by default
+    1e-4 of the loss at zero (1% of the observed norm, for squared loss)."""
+    patience: int = 100
+    """Steps in a row the loss must stay below its tolerance."""
+    max_seconds: float | None = None
+    """Time limit; what it cuts off depends on the machine."""
+    save_every: int = 25
+    """Steps between two measurements."""
+    saves: int | None = None
+    """Number of measurements, spaced evenly or logarithmically; replaces save-every."""
+    save_spacing: Literal["linear", "logarithmic"] = "linear"
+    """Spacing of the measurements where their number is given."""
+    kept_components: int = 10
+    """How many of the largest components the trajectory keeps."""
+    precision: Precision = "float32"
+    """Floating-point precision of the run."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        require(
+            self.order >= 2 or self.mode_dims is not None,
+            f"--order is {self.order}; a tensor needs at least two modes.",
+        )
+        require(
+            len(self.dims) >= 2 and min(self.dims) >= 1,
+            f"The mode dimensions are {self.dims}; at least two, each one or more, "
+            "are needed.",
+        )
+        require_positive(
+            target_rank=self.target_rank,
+            target_norm=self.target_norm,
+            measurement_rank=self.measurement_rank,
+            observations=self.observations,
+            components=self.components,
+            depth=self.depth,
+            loss_threshold=self.loss_threshold,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            steps=self.steps,
+            patience=self.patience,
+            max_seconds=self.max_seconds,
+            save_every=self.save_every,
+            saves=self.saves,
+            kept_components=self.kept_components,
+        )
+        require(
+            len(self.init_scales) > 0
+            and all(0 < s < math.inf for s in self.init_scales),
+            f"--init-scales is {self.init_scales}; give positive numbers.",
+        )
+        require(
+            self.start_seeds is None or len(self.start_seeds) > 0,
+            "--start-seeds is empty; give at least one seed or leave it out.",
+        )
+        require(
+            self.seed >= 0 and min(self.run_seeds) >= 0,
+            "A seed is negative; give whole numbers from 0.",
+        )
+        require(
+            self.factorization == "cp" or len(self.dims) == 2,
+            f"--factorization matrix is for order 2, not {len(self.dims)}; add "
+            "--order 2.",
+        )
+        entries = math.prod(self.dims)
+        require(
+            self.task != "completion" or self.observations <= entries,
+            f"--observations is {self.observations} but a tensor with mode dimensions "
+            f"{self.dims} has {entries} entries; ask for fewer.",
+        )
+        require(
+            self.loss != "logistic",
+            "--loss logistic is for labels 0 and 1, and a synthetic target has real "
+            "values; choose another loss.",
+        )
+        return self
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """Dimension of each mode."""
+        return self.mode_dims or (self.mode_dim,) * self.order
+
+    @property
+    def run_seeds(self) -> tuple[int, ...]:
+        """Seeds of the start."""
+        return self.start_seeds or (self.seed,)

@@ -1,0 +1,107 @@
+"""`summary.json`: settings, versions, seed, device, outcome, figures of merit."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rankrise._environment import environment
+from rankrise.experiments._completion import CompletionResult
+from rankrise.experiments._dynamics import DynamicsResult
+from rankrise.trajectories import Trajectory
+
+_LISTED = 10
+# A component that ends below this share of the largest did not rise.
+_RISEN_SHARE = 0.01
+
+
+def summarize_dynamics(result: DynamicsResult) -> dict[str, Any]:
+    """The summary of `rankrise dynamics`."""
+    summary = _common(result.config, result.trajectory)
+    target_norms = np.sort(np.asarray(result.target.component_norms()))[::-1]
+    summary["target_component_norms"] = target_norms.tolist()
+    return strict(summary)
+
+
+def summarize_completion(result: CompletionResult, source: Any) -> dict[str, Any]:
+    """The summary of `rankrise complete`; `source` says where the entries come from."""
+    summary = _common(result.config, result.trajectory)
+    outcome = result.trajectory.outcomes[0]
+    observed = len(result.train) + len(result.heldout)
+    summary.update(
+        source=source,
+        mode_dims=list(result.train.mode_dims),
+        observed_entries=observed,
+        entries=result.train.entry_count,
+        rank=result.rank,
+        chosen_step=outcome.best_step,
+        **result.errors(),
+        component_norms=result.component_norms[:_LISTED].tolist(),
+    )
+    return strict(summary)
+
+
+def _common(config: Any, trajectory: Trajectory) -> dict[str, Any]:
+    outcomes = trajectory.outcomes
+    return {
+        "settings": config.model_dump(mode="json"),
+        **environment(),
+        "seed": config.seed,
+        "result": trajectory.result,
+        "steps": max(outcome.steps for outcome in outcomes),
+        "gradient_evaluations": sum(o.gradient_evaluations for o in outcomes),
+        "seconds_compile": round(trajectory.seconds_compile, 3),
+        "seconds_run": round(trajectory.seconds_run, 3),
+        "runs": [summarize_run(run) for run in trajectory.runs()],
+    }
+
+
+def summarize_run(run: Trajectory) -> dict[str, Any]:
+    """One run: where it started, how it ended, what rose and when."""
+    outcome = run.outcomes[0]
+    norms = run.component_norms[:, :_LISTED]
+    summary: dict[str, Any] = {
+        "init_scale": float(run.init_scale),
+        "seed": int(run.start_seed),
+        "result": outcome.result,
+        "reason": outcome.reason,
+        "steps": outcome.steps,
+        "gradient_evaluations": outcome.gradient_evaluations,
+        "train_loss": float(run.loss[-1]),
+        "train_error": float(run.train_error[-1]),
+        "reconstruction_error": None,
+        "component_norms": norms[-1].tolist(),
+        "rises": rises(run.step, norms),
+    }
+    for name in ("reconstruction_error", "heldout_error"):
+        if name in run.dataset:
+            summary[name] = float(run.dataset[name].to_numpy()[-1])
+    return summary
+
+
+def rises(steps: Any, norms: Any) -> list[int | None]:
+    """The saved step at which each component first passed half its final norm.
+
+    None for a component that ends below a hundredth of the largest: it did not rise.
+    """
+    final = norms[-1]
+    passed = np.argmax(norms >= final / 2, axis=0)
+    return [
+        int(steps[first]) if norm > _RISEN_SHARE * final.max() else None
+        for first, norm in zip(passed, final, strict=True)
+    ]
+
+
+def strict(summary: dict[str, Any]) -> dict[str, Any]:
+    """The same with None for numbers JSON does not have (NaN and infinities)."""
+    return {name: _strict_value(value) for name, value in summary.items()}
+
+
+def _strict_value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return strict(value)
+    if isinstance(value, (list, tuple)):
+        return [_strict_value(item) for item in value]
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else None
+    return value

@@ -1,0 +1,21 @@
+"""Factorizations: parameters that stand for a tensor, and where they start."""
+
+from rankrise.factorizations._contract import (
+    AbstractFactorization as AbstractFactorization,
+)
+from rankrise.factorizations._contract import DenseTensor as DenseTensor
+from rankrise.factorizations._contract import end_gradient as end_gradient
+from rankrise.factorizations._cp import CPFactorization as CPFactorization
+from rankrise.factorizations._deep_matrix import (
+    DeepMatrixFactorization as DeepMatrixFactorization,
+)
+from rankrise.factorizations._distance import end_tensor_distance as end_tensor_distance
+from rankrise.factorizations._initialization import balanced as balanced
+from rankrise.factorizations._initialization import (
+    default_components as default_components,
+)
+from rankrise.factorizations._initialization import (
+    leading_component as leading_component,
+)
+from rankrise.factorizations._initialization import near_zero as near_zero
+from rankrise.factorizations._initialization import near_zero_matrix as near_zero_matrix

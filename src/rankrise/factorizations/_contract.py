@@ -1,0 +1,149 @@
+"""What every factorization offers to problems, observables and solvers."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from rankrise._algebra import balanced_split
+from rankrise._typing import ModeDims
+
+Loss = Callable[[Any], Float[Array, ""]]
+
+
+class AbstractFactorization(eqx.Module):
+    r"""Parameters that stand for an end tensor $\mathcal{W}_e$.
+
+    A factorization knows nothing of problems: it evaluates its end tensor and
+    measures its components. Everything is differentiable, and compiled once a shape.
+    """
+
+    @property
+    @abstractmethod
+    def mode_dims(self) -> ModeDims:
+        """Dimension of every mode of the end tensor."""
+
+    @property
+    @abstractmethod
+    def components(self) -> int:
+        """How many components, which bounds the CP rank of the end tensor."""
+
+    @abstractmethod
+    def entries(self, indices: Int[Array, "m order"]) -> Float[Array, " m"]:
+        """Entries of the end tensor at index rows counted from 0.
+
+        The way of computing them is chosen from shapes. Indices out of range are
+        not detected here: `Observations` refuses them.
+        """
+
+    @abstractmethod
+    def end_tensor(self) -> Float[Array, "..."]:
+        """The whole end tensor; memory grows with the product of mode dimensions."""
+
+    @abstractmethod
+    def inner_products(
+        self, measurements: tuple[Float[Array, "m _ k"], ...]
+    ) -> Float[Array, " m"]:
+        r"""Inner products with CP-rank-$k$ measurement tensors, kept factored.
+
+        `measurements` holds, mode by mode, one matrix (mode dimension times $k$) per
+        measurement tensor. No measurement tensor is formed.
+        """
+
+    @abstractmethod
+    def component_norms(self) -> Float[Array, " components"]:
+        r"""Norm $\sigma_r$ of every component."""
+
+    @abstractmethod
+    def unbalancedness(self) -> Float[Array, ""]:
+        """Unbalancedness magnitude; zero means balanced, and gradient flow keeps it."""
+
+    @abstractmethod
+    def pull(self, loss: Loss) -> Float[Array, " components"]:
+        r"""Pull $\gamma_r$ of minus the loss gradient on every normalized component.
+
+        `loss` takes a factorization with this one's mode dimensions. The pull is
+        zero where a component is exactly zero, for it has no direction.
+        """
+
+    @abstractmethod
+    def frobenius_norm(self) -> Float[Array, ""]:
+        r"""Frobenius norm $\|\mathcal{W}_e\|$ of the end tensor."""
+
+
+class DenseTensor(AbstractFactorization):
+    """A tensor given by its entries: the trivial factorization, with one component.
+
+    It serves as a known target, and as the point at which a loss is differentiated
+    by the end tensor itself.
+    """
+
+    tensor: Float[Array, "..."]
+
+    @property
+    def mode_dims(self) -> ModeDims:
+        return self.tensor.shape
+
+    @property
+    def components(self) -> int:
+        return 1
+
+    def entries(self, indices: Int[Array, "m order"]) -> Float[Array, " m"]:
+        return self.tensor[tuple(indices.T)]
+
+    def end_tensor(self) -> Float[Array, "..."]:
+        return self.tensor
+
+    def inner_products(
+        self, measurements: tuple[Float[Array, "m _ k"], ...]
+    ) -> Float[Array, " m"]:
+        return dense_inner_products(self.tensor, measurements)
+
+    def component_norms(self) -> Float[Array, " components"]:
+        return self.frobenius_norm()[None]
+
+    def unbalancedness(self) -> Float[Array, ""]:
+        return jnp.zeros((), self.tensor.dtype)
+
+    def pull(self, loss: Loss) -> Float[Array, " components"]:
+        gradient = end_gradient(loss, self)
+        norm = self.frobenius_norm()
+        return -safe_ratio(jnp.sum(gradient * self.tensor), norm)[None]
+
+    def frobenius_norm(self) -> Float[Array, ""]:
+        return jnp.sqrt(jnp.sum(self.tensor * self.tensor))
+
+
+def end_gradient(loss: Loss, model: AbstractFactorization) -> Float[Array, "..."]:
+    r"""Gradient $\nabla \mathcal{L}(\mathcal{W}_e)$ of a loss by the end tensor."""
+    gradient: DenseTensor = eqx.filter_grad(loss)(DenseTensor(model.end_tensor()))
+    return gradient.tensor
+
+
+def dense_inner_products(
+    tensor: Float[Array, "..."], measurements: tuple[Float[Array, "m _ k"], ...]
+) -> Float[Array, " m"]:
+    """Inner products of a dense tensor with factored ones: two halves, one product."""
+    split = balanced_split(tensor.shape)
+    left = _fold(measurements[:split])
+    right = _fold(measurements[split:])
+    unfolded = tensor.reshape(left.shape[1], right.shape[1])
+    partial = jnp.einsum("mpk,pq->mqk", left, unfolded)
+    return jnp.sum(partial * right, axis=(1, 2))
+
+
+def _fold(measurements: tuple[Float[Array, "m _ k"], ...]) -> Float[Array, "m rows k"]:
+    folded = measurements[0]
+    for factors in measurements[1:]:
+        count, _, width = folded.shape
+        folded = (folded[:, :, None] * factors[:, None]).reshape(count, -1, width)
+    return folded
+
+
+def safe_ratio(numerator: Array, denominator: Array) -> Array:
+    """The quotient, and zero where the denominator is."""
+    nonzero = denominator != 0
+    return jnp.where(nonzero, numerator / jnp.where(nonzero, denominator, 1), 0)

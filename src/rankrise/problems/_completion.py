@@ -1,0 +1,50 @@
+"""Tensor completion: the observations are entries."""
+
+from typing import Self
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from rankrise._typing import ModeDims
+from rankrise.data import Observations
+from rankrise.factorizations import AbstractFactorization
+from rankrise.problems._contract import AbstractProblem, as_values, as_weights
+from rankrise.problems._losses import AbstractLoss, SquaredLoss
+
+
+class CompletionProblem(AbstractProblem):
+    """Find the tensor from some of its entries. Build one with `from_observations`."""
+
+    indices: Int[Array, "m order"]
+    values: Float[Array, " m"]
+    mode_dims: ModeDims = eqx.field(static=True)
+    loss_function: AbstractLoss
+    weights: Float[Array, " m"] | None
+
+    @classmethod
+    def from_observations(
+        cls, observations: Observations, loss_function: AbstractLoss | None = None
+    ) -> Self:
+        """The problem of these observed entries, squared loss by default."""
+        loss_function = SquaredLoss() if loss_function is None else loss_function
+        loss_function.check_values(observations.values)
+        return cls(
+            indices=jnp.asarray(observations.indices),
+            values=as_values(observations.values),
+            mode_dims=observations.mode_dims,
+            loss_function=loss_function,
+            weights=as_weights(observations.weights),
+        )
+
+    def predictions(self, model: AbstractFactorization) -> Float[Array, " m"]:
+        return model.entries(self.indices)
+
+    def take(self, rows: Int[Array, " b"]) -> Self:
+        return type(self)(
+            indices=self.indices[rows],
+            values=self.values[rows],
+            mode_dims=self.mode_dims,
+            loss_function=self.loss_function,
+            weights=None if self.weights is None else self.weights[rows],
+        )

@@ -1,0 +1,104 @@
+"""Losses of one prediction against one observed value."""
+
+import math
+from abc import abstractmethod
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from rankrise._errors import InputError
+from rankrise._typing import Values
+
+
+class AbstractLoss(eqx.Module):
+    r"""A loss $\ell(p, y)$; a problem takes its weighted mean over observations."""
+
+    @abstractmethod
+    def __call__(
+        self, predictions: Float[Array, " m"], values: Float[Array, " m"]
+    ) -> Float[Array, " m"]:
+        """Loss of each prediction."""
+
+    def check_values(self, values: Values) -> None:
+        """Refuse observed values the loss is not defined for."""
+
+
+class SquaredLoss(AbstractLoss):
+    r"""$z^2$ with $z = p - y$, without a factor of one half."""
+
+    def __call__(
+        self, predictions: Float[Array, " m"], values: Float[Array, " m"]
+    ) -> Float[Array, " m"]:
+        return (predictions - values) ** 2
+
+
+class AbsoluteLoss(AbstractLoss):
+    r"""$|z|$ with $z = p - y$."""
+
+    def __call__(
+        self, predictions: Float[Array, " m"], values: Float[Array, " m"]
+    ) -> Float[Array, " m"]:
+        return jnp.abs(predictions - values)
+
+
+class HuberLoss(AbstractLoss):
+    r"""$z^2/2$ for $|z| \le \delta$, else $\delta(|z| - \delta/2)$, with $z = p - y$.
+
+    A threshold above every $|z|$ leaves half the squared loss: it changes a run only
+    where it is well below the observed values.
+    """
+
+    delta: float = 1.0
+
+    def __check_init__(self) -> None:
+        _check_delta(self.delta)
+
+    def __call__(
+        self, predictions: Float[Array, " m"], values: Float[Array, " m"]
+    ) -> Float[Array, " m"]:
+        distance = jnp.abs(predictions - values)
+        inside = jnp.minimum(distance, self.delta)
+        return inside * (distance - inside / 2)
+
+
+class SmoothL1Loss(AbstractLoss):
+    r"""Huber loss divided by $\delta$: $z^2/(2\delta)$, else $|z| - \delta/2$.
+
+    The public code of the paper uses this under the name Huber.
+    """
+
+    delta: float = 1.0
+
+    def __check_init__(self) -> None:
+        _check_delta(self.delta)
+
+    def __call__(
+        self, predictions: Float[Array, " m"], values: Float[Array, " m"]
+    ) -> Float[Array, " m"]:
+        return HuberLoss(self.delta)(predictions, values) / self.delta
+
+
+class LogisticLoss(AbstractLoss):
+    r"""$\log(1 + e^p) - y p$ for labels $y \in \{0, 1\}$: predictions are log-odds."""
+
+    def __call__(
+        self, predictions: Float[Array, " m"], values: Float[Array, " m"]
+    ) -> Float[Array, " m"]:
+        return jax.nn.softplus(predictions) - values * predictions
+
+    def check_values(self, values: Values) -> None:
+        wrong = (values != 0) & (values != 1)
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise InputError(
+                f"Observation {row} has the value {values[row]}, but logistic loss "
+                "takes labels 0 and 1; recode them or choose another loss."
+            )
+
+
+def _check_delta(delta: float) -> None:
+    if not (delta > 0 and math.isfinite(delta)):
+        raise InputError(f"The loss threshold delta is {delta}; it must be positive.")

@@ -1,0 +1,15 @@
+"""Solvers: a problem, a start and a rule make a trajectory."""
+
+from rankrise.solvers._adaptive_gradient_descent import (
+    AdaptiveGradientDescent as AdaptiveGradientDescent,
+)
+from rankrise.solvers._checkpoint import Checkpoint as Checkpoint
+from rankrise.solvers._contract import AbstractSolver as AbstractSolver
+from rankrise.solvers._contract import Step as Step
+from rankrise.solvers._gradient_descent import GradientDescent as GradientDescent
+from rankrise.solvers._loop import Stop as Stop
+from rankrise.solvers._minibatch import Minibatch as Minibatch
+from rankrise.solvers._optax import OptaxDescent as OptaxDescent
+from rankrise.solvers._solve import Progress as Progress
+from rankrise.solvers._solve import RunFailedError as RunFailedError
+from rankrise.solvers._solve import solve as solve

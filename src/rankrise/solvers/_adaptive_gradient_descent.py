@@ -1,0 +1,62 @@
+"""Gradient descent with the adaptive learning rate of the paper's runs."""
+
+import math
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from rankrise.factorizations import AbstractFactorization
+from rankrise.problems import AbstractProblem
+from rankrise.solvers._contract import AbstractSolver, Step
+from rankrise.solvers._learning_rate import check_learning_rate
+
+# At a near-zero start the root of the average is far below this constant of the
+# paper's rule, so it sets how many steps the first rise takes.
+_STABILIZER = 1e-6
+
+
+class _Average(NamedTuple):
+    squared_norm: Float[Array, ""]
+    steps: Int[Array, ""]
+
+
+class AdaptiveGradientDescent(AbstractSolver[_Average]):
+    r"""Gradient descent whose learning rate follows the size of the gradient.
+
+    With $g$ the gradient by all parameters and $a$ the `decay`,
+    $v_t = a v_{t-1} + (1-a) \|g\|^2$ and
+    $\eta_t = \eta / (\sqrt{v_t / (1 - a^t)} + 10^{-6})$: one learning rate for all
+    parameters, so the direction, and the theory of gradient flow, is untouched
+    (Razin et al. 2021, Appendix on experiments).
+    """
+
+    learning_rate: float = 0.01
+    decay: float = 0.99
+
+    def __check_init__(self) -> None:
+        check_learning_rate(self.learning_rate)
+        if not 0 < self.decay < 1:
+            raise ValueError(f"The decay is {self.decay}; it must lie between 0 and 1.")
+
+    def init(self, problem: AbstractProblem, model: AbstractFactorization) -> _Average:
+        dtype = problem.values.dtype
+        return _Average(jnp.zeros((), dtype), jnp.zeros((), jnp.int32))
+
+    def step(
+        self, problem: AbstractProblem, model: AbstractFactorization, state: _Average
+    ) -> Step:
+        loss, gradient = eqx.filter_value_and_grad(problem.loss)(model)
+        squared_norm = sum(
+            (jnp.sum(slope * slope) for slope in jax.tree.leaves(gradient)),
+            start=jnp.zeros((), loss.dtype),
+        )
+        average = self.decay * state.squared_norm + (1 - self.decay) * squared_norm
+        steps = state.steps + 1
+        # 1 - a^t, without cancellation in the first steps.
+        correction = -jnp.expm1(steps.astype(loss.dtype) * math.log(self.decay))
+        rate = self.learning_rate / (jnp.sqrt(average / correction) + _STABILIZER)
+        moved = jax.tree.map(lambda w, slope: w - rate * slope, model, gradient)
+        return Step(moved, _Average(average, steps), loss, rate)

@@ -1,0 +1,30 @@
+"""Gradient descent with a fixed learning rate."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from rankrise.factorizations import AbstractFactorization
+from rankrise.problems import AbstractProblem
+from rankrise.solvers._contract import AbstractSolver, Step
+from rankrise.solvers._learning_rate import check_learning_rate
+
+
+class GradientDescent(AbstractSolver[None]):
+    r"""One step is $W \leftarrow W - \eta \nabla \phi(W)$."""
+
+    learning_rate: float
+
+    def __check_init__(self) -> None:
+        check_learning_rate(self.learning_rate)
+
+    def init(self, problem: AbstractProblem, model: AbstractFactorization) -> None:
+        return None
+
+    def step(
+        self, problem: AbstractProblem, model: AbstractFactorization, state: None
+    ) -> Step:
+        loss, gradient = eqx.filter_value_and_grad(problem.loss)(model)
+        updates = jax.tree.map(lambda slope: -self.learning_rate * slope, gradient)
+        moved = eqx.apply_updates(model, updates)
+        return Step(moved, state, loss, jnp.asarray(self.learning_rate, loss.dtype))

@@ -1,0 +1,13 @@
+"""The one check all rules with a learning rate share."""
+
+import math
+
+from rankrise._errors import InputError
+
+
+def check_learning_rate(learning_rate: float) -> None:
+    """Refuse a learning rate that is not positive and finite."""
+    if not (learning_rate > 0 and math.isfinite(learning_rate)):
+        raise InputError(
+            f"The learning rate is {learning_rate}; it must be positive and finite."
+        )

@@ -1,0 +1,74 @@
+"""Minibatches for any solver."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, UInt32
+
+from rankrise._errors import InputError
+from rankrise.factorizations import AbstractFactorization
+from rankrise.problems import AbstractProblem
+from rankrise.solvers._contract import AbstractSolver, Step
+
+
+class _Epoch(NamedTuple):
+    inner: Any
+    key: UInt32[Array, "_"]
+    order: Int[Array, " m"]
+    position: Int[Array, ""]
+
+
+class Minibatch(AbstractSolver[_Epoch]):
+    """Another solver's step, on some of the observations at a time.
+
+    The observations are shuffled anew each epoch; the last batch of an epoch is left
+    out where it would be smaller than the others.
+
+    Attributes
+    ----------
+    solver
+        Whose step is taken.
+    batch_size
+        Observations per step.
+    seed
+        Of the shuffling; every run of a batch of runs sees the same order.
+    """
+
+    solver: AbstractSolver[Any]
+    batch_size: int
+    seed: int = 0
+
+    def init(self, problem: AbstractProblem, model: AbstractFactorization) -> _Epoch:
+        if not 1 <= self.batch_size <= problem.observations:
+            raise InputError(
+                f"The batch size is {self.batch_size} for {problem.observations} "
+                "observations; it must lie between 1 and their number."
+            )
+        key, order = self._shuffle(
+            problem, jax.random.key_data(jax.random.key(self.seed))
+        )
+        inner = self.solver.init(problem, model)
+        return _Epoch(inner, key, order, jnp.zeros((), jnp.int32))
+
+    def step(
+        self, problem: AbstractProblem, model: AbstractFactorization, state: _Epoch
+    ) -> Step:
+        over = state.position + self.batch_size > problem.observations
+        key, order = jax.lax.cond(
+            over,
+            lambda: self._shuffle(problem, state.key),
+            lambda: (state.key, state.order),
+        )
+        position = jnp.where(over, 0, state.position)
+        rows = jax.lax.dynamic_slice_in_dim(order, position, self.batch_size)
+        taken = self.solver.step(problem.take(rows), model, state.inner)
+        position = position + self.batch_size
+        return taken._replace(state=_Epoch(taken.state, key, order, position))
+
+    def _shuffle(
+        self, problem: AbstractProblem, key: UInt32[Array, "_"]
+    ) -> tuple[UInt32[Array, "_"], Int[Array, " m"]]:
+        next_key, use = jax.random.split(jax.random.wrap_key_data(key))
+        order = jax.random.permutation(use, problem.observations)
+        return jax.random.key_data(next_key), order.astype(jnp.int32)

@@ -1,0 +1,38 @@
+"""Any optax optimizer as a solver."""
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import optax
+
+from rankrise.factorizations import AbstractFactorization
+from rankrise.problems import AbstractProblem
+from rankrise.solvers._contract import AbstractSolver, Step
+
+
+class OptaxDescent(AbstractSolver[optax.OptState]):
+    """The update rule of an optax optimizer (Adam, momentum, a schedule, ...).
+
+    Such rules scale parameters apart or remember old gradients, so they have no
+    reading on the clock of gradient flow: a trajectory's `time` is NaN.
+    """
+
+    optimizer: optax.GradientTransformation
+
+    def init(
+        self, problem: AbstractProblem, model: AbstractFactorization
+    ) -> optax.OptState:
+        return self.optimizer.init(model)
+
+    def step(
+        self,
+        problem: AbstractProblem,
+        model: AbstractFactorization,
+        state: optax.OptState,
+    ) -> Step:
+        loss, gradient = eqx.filter_value_and_grad(problem.loss)(model)
+        parameters: Any = model
+        updates, state = self.optimizer.update(gradient, state, parameters)
+        moved = eqx.apply_updates(model, updates)
+        return Step(moved, state, loss, jnp.full((), jnp.nan, loss.dtype))

@@ -1,0 +1,207 @@
+"""The states of several runs: those on the device, those that ended, their records."""
+
+import time
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from rankrise._errors import InputError
+from rankrise.factorizations import AbstractFactorization
+from rankrise.solvers._checkpoint import Arrays
+from rankrise.solvers._loop import (
+    RUNNING,
+    SAVES_A_CHUNK,
+    Plan,
+    RunState,
+    advance,
+    begin,
+)
+
+Record = dict[str, list[npt.NDArray[Any]]]
+
+
+class Runs:
+    """Runs on one problem, advanced together as one batch.
+
+    Runs that ended are taken out of the batch when it can be halved, so that the
+    slowest runs do not carry the others along; only after every `SAVES_A_CHUNK`
+    saves, a moment the settings fix, because a batch of another size may round
+    differently and a resumed run must not.
+    """
+
+    def __init__(self, plan: Plan, models: list[AbstractFactorization]) -> None:
+        self._plan = plan
+        self._in_batch = list(range(len(models)))
+        self._states = _stack([begin(plan, model) for model in models])
+        self._ended: dict[int, RunState] = {}
+        self.records: list[Record] = [{} for _ in models]
+        self.seconds_compile = 0.0
+        self._compile()
+
+    @property
+    def count(self) -> int:
+        """How many runs, ended or not."""
+        return len(self.records)
+
+    def running(self) -> int:
+        """How many runs have not ended."""
+        return int(np.sum(np.asarray(self._states.outcome) == RUNNING))
+
+    def states(self) -> list[RunState]:
+        """The state of every run, in their order."""
+        states = dict(self._ended)
+        states.update(zip(self._in_batch, _unstack(self._states), strict=True))
+        return [states[run] for run in range(self.count)]
+
+    def advance(self, targets: npt.NDArray[np.int64], *, save: bool) -> None:
+        """Move to the targets, and record there if `save`."""
+        self._states, measured = self._call(targets, save)
+        if save:
+            self._record(measured, len(targets))
+
+    def measure_now(self) -> None:
+        """Record where the runs are, without a trace in their states."""
+        step = np.asarray(self._states.step).max()
+        _, measured = self._call(np.array([step]), True)
+        self._record(measured, 1)
+
+    def compact(self) -> None:
+        """Shrink the batch to the runs that have not ended, in powers of two."""
+        outcomes = np.atleast_1d(np.asarray(self._states.outcome))
+        running = np.flatnonzero(outcomes == RUNNING)
+        size = 1 << (len(running) - 1).bit_length() if len(running) else 0
+        if not 0 < size < len(outcomes):
+            return
+        others = np.flatnonzero(outcomes != RUNNING)
+        rows = np.sort(np.concatenate([running, others[: size - len(running)]]))
+        states = _unstack(self._states)
+        self._ended.update(
+            (self._in_batch[row], states[row])
+            for row in range(len(states))
+            if row not in rows
+        )
+        self._in_batch = [self._in_batch[row] for row in rows]
+        self._states = _stack([states[row] for row in rows])
+        self._compile()
+
+    def _compile(self) -> None:
+        # No targets: the loop is compiled for this batch size, and nothing is run.
+        began = time.monotonic()
+        self._call(np.zeros(0, dtype=np.int64), False)
+        self.seconds_compile += time.monotonic() - began
+
+    def _call(
+        self, targets: npt.NDArray[np.int64], save: bool
+    ) -> tuple[RunState, dict[str, Any]]:
+        padded = np.zeros(SAVES_A_CHUNK, dtype=np.int32)
+        padded[: len(targets)] = targets
+        result: tuple[RunState, dict[str, Any]] = advance(
+            self._plan,
+            self._states,
+            jnp.asarray(padded),
+            jnp.full(SAVES_A_CHUNK, save),
+            jnp.asarray(len(targets), jnp.int32),
+        )
+        return jax.block_until_ready(result)
+
+    def _record(self, measured: dict[str, Any], count: int) -> None:
+        host = {name: np.asarray(values) for name, values in measured.items()}
+        if np.ndim(self._states.step) == 0:
+            host = {name: values[None] for name, values in host.items()}
+        for row, run in enumerate(self._in_batch):
+            record = self.records[run]
+            last = record["step"][-1] if record else -1
+            for i in range(count):
+                # A run that ended stays where it is: it is recorded there once.
+                if host["step"][row, i] <= last:
+                    continue
+                last = host["step"][row, i]
+                for name, values in host.items():
+                    record.setdefault(name, []).append(values[row, i].copy())
+
+    def histories(self) -> list[Arrays]:
+        """What was recorded, run by run, the save as the first axis."""
+        return [
+            {name: np.stack(values) for name, values in record.items()}
+            for record in self.records
+        ]
+
+    def pack(self) -> tuple[Arrays, dict[str, Any]]:
+        """Everything as arrays and JSON-able facts, for a checkpoint."""
+        arrays: Arrays = {}
+        for run, state in [(-1, self._states), *self._ended.items()]:
+            for place, leaf in enumerate(jax.tree.leaves(state)):
+                arrays[f"state_{run}_{place}"] = np.asarray(leaf)
+        for run, history in enumerate(self.histories()):
+            for name, values in history.items():
+                arrays[f"history_{run}_{name}"] = values
+        return arrays, {"in_batch": self._in_batch, "ended": list(self._ended)}
+
+    def unpack(self, arrays: Arrays, meta: dict[str, Any]) -> None:
+        """Take up what `pack` gave, for runs built from the same settings."""
+        template = _unstack(self._states)[0]
+        try:
+            self._in_batch = [int(run) for run in meta["in_batch"]]
+            batch = _stack([template] * len(self._in_batch))
+            self._states = _fill(batch, arrays, -1)
+            self._ended = {
+                int(run): _fill(template, arrays, int(run)) for run in meta["ended"]
+            }
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"The checkpoint is of another run ({error}); start again without "
+                "resuming."
+            ) from error
+        for run in range(self.count):
+            prefix = f"history_{run}_"
+            self.records[run] = {
+                name.removeprefix(prefix): list(values)
+                for name, values in arrays.items()
+                if name.startswith(prefix)
+            }
+        self._compile()
+
+
+def _stack(states: list[RunState]) -> RunState:
+    # A batch of one is left without the axis: a batched matrix product of one is
+    # several times slower than a plain one on CPU.
+    if len(states) == 1:
+        return states[0]
+    stacked: RunState = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    return stacked
+
+
+def _unstack(states: RunState) -> list[RunState]:
+    if states.step.ndim == 0:
+        return [states]
+    return [
+        jax.tree.map(lambda leaf: leaf[row], states)  # noqa: B023
+        for row in range(states.step.shape[0])
+    ]
+
+
+def _fill(template: RunState, arrays: Arrays, run: int) -> RunState:
+    leaves, structure = jax.tree.flatten(template)
+    filled = []
+    for place, leaf in enumerate(leaves):
+        stored = arrays[f"state_{run}_{place}"]
+        if stored.shape != leaf.shape or stored.dtype != leaf.dtype:
+            raise ValueError(
+                f"an array is {stored.dtype}{stored.shape} where "
+                f"{leaf.dtype}{leaf.shape} belongs"
+            )
+        filled.append(jnp.asarray(stored))
+    state: RunState = jax.tree.unflatten(structure, filled)
+    return state
+
+
+def stateless(model: AbstractFactorization) -> AbstractFactorization:
+    """The factorization with its arrays on the device."""
+    arrays: AbstractFactorization = jax.tree.map(
+        lambda leaf: jnp.asarray(leaf) if eqx.is_array_like(leaf) else leaf, model
+    )
+    return arrays

@@ -1,0 +1,261 @@
+"""The record of one or several runs, in memory and as a netCDF file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rankrise._atomic import atomic_path
+from rankrise._environment import environment
+from rankrise._errors import InputError
+from rankrise.factorizations import AbstractFactorization
+from rankrise.trajectories._observables import AbstractObservable
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+History = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes
+    ----------
+    result
+        "converged" (the loss stayed below its tolerance), "stopped" (a limit or the
+        held-out error ended it), "diverged" (no longer finite) or "interrupted".
+    reason
+        The same in a few words a person can act on.
+    steps, gradient_evaluations
+        How many; minibatch gradients count one each.
+    best_step
+        The step whose factorization was kept, where one was selected.
+    """
+
+    result: str
+    reason: str
+    steps: int
+    gradient_evaluations: int
+    best_step: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """What was measured along a run, where it ended, and why.
+
+    Every variable of `dataset` is also an attribute: `trajectory.loss`,
+    `trajectory.component_norms`, ... One run has dimensions (save,) or (save,
+    component); several runs on one problem have `run` before them, and a run that
+    ended early is padded at the end (`valid` is False there, values are NaN). The
+    components kept are the largest, by their last and by their highest norm;
+    `component_index` says which columns of the factor matrices they are, so that a
+    component keeps its identity over time.
+
+    Attributes
+    ----------
+    dataset
+        An `xarray.Dataset` with units, settings, seed, versions and device in its
+        attributes.
+    models
+        The final factorization of every run (empty when loaded from a file).
+    outcomes
+        How every run ended.
+    seconds_compile, seconds_run
+        Wall-clock time.
+    """
+
+    dataset: xr.Dataset
+    models: tuple[AbstractFactorization, ...]
+    outcomes: tuple[Outcome, ...]
+    seconds_compile: float = 0.0
+    seconds_run: float = 0.0
+    _single: bool = field(default=True, repr=False)
+
+    def __getattr__(self, name: str) -> npt.NDArray[Any]:
+        if name.startswith("_") or "dataset" not in self.__dict__:
+            raise AttributeError(name)
+        if name in self.dataset:
+            values: npt.NDArray[Any] = self.dataset[name].to_numpy()
+            return values
+        raise AttributeError(
+            f"This trajectory has no {name!r}; it holds "
+            f"{', '.join(sorted(map(str, self.dataset.variables)))}."
+        )
+
+    @property
+    def model(self) -> Any:
+        """The final factorization of the only run."""
+        return self._only(self.models)
+
+    @property
+    def result(self) -> str:
+        """How the only run ended; see `Outcome`. Several runs: the worst of theirs."""
+        results = [outcome.result for outcome in self.outcomes]
+        severity = ["interrupted", "diverged", "stopped", "converged"]
+        return min(results, key=severity.index)
+
+    def run(self, index: int) -> Trajectory:
+        """One of several runs, without padding."""
+        if self._single:
+            raise InputError("This trajectory is of one run already.")
+        dataset = self.dataset.isel(run=index)
+        dataset = dataset.isel(save=np.flatnonzero(dataset["valid"].to_numpy()))
+        if "component" in dataset.dims:
+            real = dataset["component_index"].to_numpy() >= 0
+            dataset = dataset.isel(component=np.flatnonzero(real))
+        models = (self.models[index],) if self.models else ()
+        return Trajectory(dataset, models, (self.outcomes[index],))
+
+    def runs(self) -> list[Trajectory]:
+        """The runs, one by one."""
+        if self._single:
+            return [self]
+        return [self.run(index) for index in range(len(self.outcomes))]
+
+    def _only(self, items: Sequence[Any]) -> Any:
+        if len(items) != 1:
+            raise InputError(
+                f"This trajectory has {len(items)} runs in memory; take one with "
+                "`run(index)`, or its factors from the .npz beside the file."
+            )
+        return items[0]
+
+    def save(self, path: Path | str) -> Path:
+        """Write one netCDF file, atomically. The factorizations are not in it."""
+        path = Path(path)
+        dataset = self.dataset.copy()
+        dataset.attrs["outcomes"] = json.dumps(
+            [outcome.__dict__ for outcome in self.outcomes]
+        )
+        dataset.attrs["seconds_compile"] = self.seconds_compile
+        dataset.attrs["seconds_run"] = self.seconds_run
+        with atomic_path(path) as temporary:
+            dataset.to_netcdf(temporary, engine="h5netcdf")
+        return path
+
+    @classmethod
+    def load(cls, path: Path | str) -> Trajectory:
+        """Read what `save` wrote."""
+        import xarray as xr
+
+        path = Path(path)
+        if not path.is_file():
+            raise InputError(f"There is no trajectory file {path}.")
+        try:
+            with xr.open_dataset(path, engine="h5netcdf") as file:
+                dataset = file.load()
+            outcomes = tuple(
+                Outcome(**outcome)
+                for outcome in json.loads(dataset.attrs.pop("outcomes"))
+            )
+            compile_time = float(dataset.attrs.pop("seconds_compile"))
+            run_time = float(dataset.attrs.pop("seconds_run"))
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{path} is not a trajectory of rankrise ({error}); give a "
+                "trajectory.nc that a run wrote."
+            ) from error
+        dataset["valid"] = dataset["valid"].astype(bool)
+        single = "run" not in dataset.dims
+        return cls(dataset, (), outcomes, compile_time, run_time, single)
+
+
+def build_dataset(
+    histories: Sequence[History],
+    observables: Sequence[AbstractObservable],
+    *,
+    kept_components: int,
+    single: bool,
+    run_labels: Mapping[str, Sequence[Any]],
+    settings: Mapping[str, Any],
+) -> xr.Dataset:
+    """Arrange what was measured, run by run, as one dataset.
+
+    Each history maps "step", "time" and the observables' names to arrays whose first
+    axis is the save.
+    """
+    import xarray as xr
+
+    if single:
+        variables = _variables(histories[0], observables, kept_components)
+        dataset = xr.Dataset(variables)
+        dataset = dataset.assign_coords(
+            {name: values[0] for name, values in run_labels.items()}
+        )
+    else:
+        pieces = [
+            xr.Dataset(_variables(history, observables, kept_components))
+            for history in histories
+        ]
+        dataset = xr.concat(_padded(pieces), dim="run", join="exact")
+        dataset = dataset.assign_coords(
+            {name: ("run", list(values)) for name, values in run_labels.items()}
+        )
+    dataset.attrs.update(
+        title="Trajectory of a tensor factorization under gradient descent",
+        settings=json.dumps(dict(settings)),
+        **{name: json.dumps(value) for name, value in environment().items()},
+    )
+    return dataset
+
+
+def _padded(pieces: Sequence[xr.Dataset]) -> list[xr.Dataset]:
+    sizes = {dim: max(piece.sizes[dim] for piece in pieces) for dim in pieces[0].sizes}
+    padding: dict[str, float] = {"step": -1, "component_index": -1, "valid": False}
+    return [
+        piece.pad(
+            {dim: (0, size - piece.sizes[dim]) for dim, size in sizes.items()},
+            constant_values={name: padding.get(str(name), np.nan) for name in piece},
+        )
+        for piece in pieces
+    ]
+
+
+def _variables(
+    history: History, observables: Sequence[AbstractObservable], kept_components: int
+) -> dict[str, Any]:
+    step_attributes = {"long_name": "steps of gradient descent", "units": "1"}
+    time_attributes = {"long_name": "sum of learning rates", "units": "1"}
+    variables: dict[str, Any] = {
+        "step": ("save", history["step"], step_attributes),
+        "time": ("save", history["time"], time_attributes),
+        "valid": ("save", np.ones(len(history["step"]), dtype=bool)),
+    }
+    kept = None
+    if "component_norms" in history:
+        kept = largest_components(history["component_norms"], kept_components)
+        variables["component_index"] = (
+            "component",
+            kept,
+            {"long_name": "column of the factor matrices, counted from 0"},
+        )
+    for observable in observables:
+        values = history[observable.name]
+        attributes = {"long_name": observable.long_name, "units": observable.units}
+        if observable.per_component:
+            values = values if kept is None else values[:, kept]
+            variables[observable.name] = (("save", "component"), values, attributes)
+        else:
+            variables[observable.name] = ("save", values, attributes)
+    return variables
+
+
+def largest_components(
+    norms: npt.NDArray[np.floating], count: int
+) -> npt.NDArray[np.int64]:
+    """Columns of the largest components, by last norm and by highest, largest first.
+
+    A component that rose and fell back is among the highest though its last norm is
+    small; up to twice `count` columns are returned for that reason.
+    """
+    last, highest = norms[-1], np.nanmax(norms, axis=0)
+    chosen = np.union1d(np.argsort(-last)[:count], np.argsort(-highest)[:count])
+    return chosen[np.argsort(-last[chosen], kind="stable")]

@@ -1,0 +1,47 @@
+"""Settings and fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import hypothesis
+import jax
+import pytest
+
+# The environment is for the programs that tests start; JAX has read its own already.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("MPLBACKEND", "Agg")
+jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+# The first example of a test compiles, so a deadline would measure the compiler.
+hypothesis.settings.register_profile("rankrise", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("rankrise")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # JAX writes cache entries in place: one that another worker is still writing (or
+    # that a killed run left half written) reads as damaged. JAX then compiles anew.
+    config.addinivalue_line(
+        "filterwarnings",
+        "ignore:Error (reading|writing) persistent compilation cache entry:UserWarning",
+    )
+
+
+@pytest.fixture
+def key() -> jax.Array:
+    """A fixed random key; tests that need several split it."""
+    return jax.random.key(0)
+
+
+@pytest.fixture(scope="session")
+def rankrise_data() -> Path:
+    """The folder of data sets too large for the repository."""
+    folder = os.environ.get("RANKRISE_DATA")
+    if not folder:
+        pytest.skip("RANKRISE_DATA is not set to a folder of data sets")
+    path = Path(folder)
+    if not path.is_dir():
+        pytest.skip(f"RANKRISE_DATA names no folder: {path}")
+    return path

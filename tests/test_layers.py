@@ -1,0 +1,209 @@
+"""The import direction, read from the source of every module."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = "rankrise"
+ROOT = Path(__file__).resolve().parents[1] / "src" / PACKAGE
+
+# A folder imports only from layers above its own; the members of one layer are
+# neighbours, who don't import one another. Above them all lie the private modules
+# at the top (_typing, _errors, ...), which every folder and each other may use.
+LAYERS: tuple[frozenset[str], ...] = (
+    frozenset({"data"}),
+    frozenset({"factorizations"}),
+    frozenset({"problems"}),
+    frozenset({"trajectories"}),
+    frozenset({"solvers"}),
+    frozenset({"theory", "complexity", "estimators"}),
+    frozenset({"experiments"}),
+    frozenset({"reports"}),
+    frozenset({"cli"}),
+    frozenset({"__main__"}),
+)
+HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
+PRIVATE = -1
+
+PLOTTING = frozenset({"matplotlib", "mpl_toolkits", "pylab", "plotly"})
+# All of these import JAX.
+JAX = frozenset({"jax", "jaxlib", "equinox", "optax", "diffrax"})
+
+
+def layer_violations(root: Path) -> list[str]:
+    """One sentence for each breach in the package whose source folder is `root`."""
+    found = []
+    for path in sorted(p for p in root.rglob("*.py*") if p.suffix in {".py", ".pyi"}):
+        parts = path.relative_to(root).with_suffix("").parts
+        if parts == ("__init__",) and path.suffix == ".pyi":
+            continue  # The list of public names: it imports from everywhere.
+        tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+        breaches = _code_at_the_top(tree) if parts == ("__init__",) else []
+        breaches += _misplaced_imports(parts, tree)
+        found += [f"{path.relative_to(root)}:{breach}" for breach in breaches]
+    return found
+
+
+def _code_at_the_top(tree: ast.Module) -> list[str]:
+    definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+    return [
+        f"{node.lineno}: the top of the package holds names, no definitions"
+        for node in ast.walk(tree)
+        if isinstance(node, definitions)
+    ]
+
+
+def _misplaced_imports(parts: tuple[str, ...], tree: ast.Module) -> list[str]:
+    owner = parts[0]
+    height = _height(owner)
+    if height is None:
+        return [f"1: {owner} has no place in the order of layers"]
+    found = []
+    for line, module in _imported_modules(parts, tree):
+        library, *inner = module.split(".")
+        if library in PLOTTING and owner != "reports":
+            found.append(f"{line}: only reports may import {library}")
+        if library in JAX and owner == "data":
+            found.append(f"{line}: data works without JAX, but this imports {library}")
+        if library != PACKAGE:
+            continue
+        if not inner:
+            found.append(f"{line}: import from a folder, not from the package's top")
+            continue
+        target = inner[0]
+        target_height = _height(target)
+        if target_height is None:
+            found.append(f"{line}: {target} has no place in the order of layers")
+        elif target != owner and not (target_height < height or target_height < 0):
+            found.append(f"{line}: {owner} may not import {target}")
+    return found
+
+
+def _height(name: str) -> int | None:
+    if name in HEIGHT:
+        return HEIGHT[name]
+    if name == "__init__":
+        return PRIVATE
+    return PRIVATE if name.startswith("_") else None
+
+
+def _imported_modules(
+    parts: tuple[str, ...], tree: ast.Module
+) -> Iterator[tuple[int, str]]:
+    """Absolute names of all that is imported, inside functions and `if`s as well."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if node.level:
+                # One dot is the folder of the module, whatever the module's name.
+                base = (PACKAGE, *parts)[: len(parts) + 1 - node.level]
+                module = ".".join((*base, module)) if module else ".".join(base)
+            if module == PACKAGE:
+                yield from (
+                    (node.lineno, _name_at_the_top(alias.name)) for alias in node.names
+                )
+            else:
+                yield node.lineno, module
+
+
+def _name_at_the_top(name: str) -> str:
+    # `from rankrise import data` names a folder; `from rankrise import solve` is a
+    # public name, which says nothing of where it comes from.
+    is_module = name in HEIGHT or name.startswith("_")
+    return f"{PACKAGE}.{name}" if is_module else PACKAGE
+
+
+def write_package(root: Path, sources: dict[str, str]) -> Path:
+    for name, source in sources.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source, encoding="utf-8")
+    return root
+
+
+def test_source_keeps_the_import_direction():
+    assert ROOT.is_dir()
+    assert layer_violations(ROOT) == []
+
+
+@pytest.mark.parametrize("module", ["rankrise", "rankrise.data"])
+def test_importing_leaves_jax_and_matplotlib_alone(module):
+    # A fresh interpreter, since this one has long imported both.
+    program = (
+        f"import sys, {module}; "
+        "print(*sorted({'jax', 'matplotlib'} & set(sys.modules)))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == []
+
+
+def test_checker_accepts_imports_from_above(tmp_path):
+    sources = {
+        "__init__.py": "import lazy_loader\nfrom rankrise._version import __version__",
+        "__init__.pyi": "from rankrise.cli import main as main",
+        "__main__.py": "from rankrise.cli import main",
+        "_errors.py": "from rankrise._typing import Values",
+        "_typing.py": "import jax",
+        "data/__init__.py": "from rankrise.data._files import read",
+        "data/_files.py": "import numpy\nfrom rankrise._errors import InputError",
+        "solvers/_flow.py": "import jax\nfrom ..data import Observations",
+        "theory/_growth.py": "from rankrise import _algebra, solvers",
+        "reports/_figures.py": "def draw():\n    import matplotlib.pyplot",
+        "cli.py": "from rankrise.reports import draw",
+    }
+    assert layer_violations(write_package(tmp_path, sources)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "breach"),
+    [
+        ("data/a.py", "from rankrise.solvers import solve", "data may not import"),
+        ("data/a.py", "import rankrise.solvers", "data may not import solvers"),
+        ("data/a.py", "from rankrise import solvers", "data may not import solvers"),
+        ("data/a.py", "from .. import solvers", "data may not import solvers"),
+        ("data/a.py", "from ..solvers.flow import x", "data may not import solvers"),
+        ("data/deep/a.py", "from ...cli import main", "data may not import cli"),
+        (
+            "problems/a.py",
+            "def f():\n    from rankrise.solvers import solve",
+            "2: problems may not import solvers",
+        ),
+        (
+            "problems/a.py",
+            "if TYPE_CHECKING:\n    from rankrise.trajectories import Trajectory",
+            "2: problems may not import trajectories",
+        ),
+        ("problems/a.pyi", "from rankrise.solvers import x", "problems may not import"),
+        ("theory/a.py", "from rankrise.complexity import x", "may not import complex"),
+        ("complexity/a.py", "from rankrise.estimators import x", "may not import est"),
+        ("estimators/a.py", "from rankrise.theory import x", "may not import theory"),
+        ("reports/a.py", "from rankrise.cli import main", "reports may not import cli"),
+        ("_algebra.py", "from rankrise.data import x", "_algebra may not import data"),
+        ("__init__.py", "from rankrise.data import x", "__init__ may not import data"),
+        ("solvers/a.py", "import rankrise as rr", "not from the package's top"),
+        ("solvers/a.py", "from rankrise import solve", "not from the package's top"),
+        ("cli.py", "import matplotlib.pyplot as plt", "only reports may import matplo"),
+        ("theory/a.py", "from matplotlib import cm", "only reports may import matplo"),
+        ("data/a.py", "import jax.numpy as jnp", "data works without JAX"),
+        ("data/a.py", "def f():\n    from jax import vmap", "2: data works without"),
+        ("helpers/a.py", "", "helpers has no place in the order"),
+        ("helpers.py", "", "helpers has no place in the order"),
+        ("cli.py", "from rankrise.helpers import x", "helpers has no place"),
+        ("__init__.py", "def f(): ...", "no definitions"),
+        ("__init__.py", "if True:\n    class A: ...", "2: the top of the package"),
+        ("__init__.py", "async def f(): ...", "no definitions"),
+        ("__init__.py", "f = lambda: 1", "no definitions"),
+    ],
+)
+def test_checker_finds_each_kind_of_breach(tmp_path, name, source, breach):
+    (found,) = layer_violations(write_package(tmp_path, {name: source}))
+    assert found.startswith(f"{name}:")
+    assert breach in found
