@@ -26,21 +26,29 @@ CASES = [((4, 3), 5), ((2, 3, 4), 3), ((3, 1, 2, 4), 2), ((2, 3, 2, 2, 3), 4)]
 ROUNDING = {"rtol": 1e-12, "atol": 1e-12}
 
 
-def grid(matrices, indices):
-    return grid_entries(matrices, indices)
-
-
-def coordinates(matrices, indices):
-    return coordinate_entries(matrices, indices)
-
-
 def several_blocks(matrices, indices):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(entries_module, "_BLOCK_NUMBERS", 1)
         return coordinate_entries(matrices, indices)
 
 
-WAYS = [grid, coordinates, several_blocks]
+def evaluated(way):
+    """Entries, and the gradient of their weighted sum by the factor matrices."""
+
+    def evaluate(matrices, indices, weights):
+        entries, pull_back = jax.vjp(lambda factors: way(factors, indices), matrices)
+        return entries, pull_back(weights)[0]
+
+    return evaluate
+
+
+WAYS = {
+    "grid": jax.jit(evaluated(grid_entries)),
+    "coordinates": jax.jit(evaluated(coordinate_entries)),
+    "several blocks": jax.jit(evaluated(several_blocks)),
+}
+every_way = pytest.mark.parametrize("way", WAYS)
+every_case = pytest.mark.parametrize(("mode_dims", "components"), CASES)
 
 
 def random_case(mode_dims, components, batch=()):
@@ -50,8 +58,8 @@ def random_case(mode_dims, components, batch=()):
     return matrices, indices, rng.normal(size=COUNT)
 
 
-def to_jax(matrices):
-    return tuple(jnp.asarray(matrix) for matrix in matrices)
+def as_jax(tree):
+    return jax.tree.map(jnp.asarray, tree)
 
 
 def slow_entries(matrices, indices):
@@ -79,57 +87,45 @@ def slow_gradient(matrices, indices, weights):
     return gradient
 
 
-def weighted_sum_gradient(way, indices, weights):
-    return jax.grad(
-        lambda matrices: jnp.sum(
-            jnp.asarray(weights) * way(matrices, jnp.asarray(indices))
-        )
-    )
-
-
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(("mode_dims", "components"), CASES)
+@every_way
+@every_case
 def test_entries_are_sums_of_products(way, mode_dims, components):
-    matrices, indices, _ = random_case(mode_dims, components)
-    computed = way(to_jax(matrices), jnp.asarray(indices))
-    np.testing.assert_allclose(computed, slow_entries(matrices, indices), **ROUNDING)
+    case = random_case(mode_dims, components)
+    entries, _ = WAYS[way](*as_jax(case))
+    np.testing.assert_allclose(entries, slow_entries(*case[:2]), **ROUNDING)
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(("mode_dims", "components"), CASES)
+@every_way
+@every_case
 def test_gradients_are_products_of_the_other_modes(way, mode_dims, components):
-    matrices, indices, weights = random_case(mode_dims, components)
-    computed = weighted_sum_gradient(way, indices, weights)(to_jax(matrices))
-    expected = slow_gradient(matrices, indices, weights)
-    for mode, slow in enumerate(expected):
-        np.testing.assert_allclose(computed[mode], slow, **ROUNDING)
+    case = random_case(mode_dims, components)
+    _, gradient = WAYS[way](*as_jax(case))
+    for fast, slow in zip(gradient, slow_gradient(*case), strict=True):
+        np.testing.assert_allclose(fast, slow, **ROUNDING)
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(("mode_dims", "components"), CASES[:3])
-def test_mapped_over_models_the_entries_and_gradients_are_each_models(
-    way, mode_dims, components
-):
-    stacked, indices, weights = random_case(mode_dims, components, batch=(2,))
-    entries = jax.vmap(lambda matrices: way(matrices, jnp.asarray(indices)))
-    gradients = jax.vmap(weighted_sum_gradient(way, indices, weights))
-    computed, slopes = entries(to_jax(stacked)), gradients(to_jax(stacked))
+@every_way
+@pytest.mark.parametrize(("mode_dims", "components"), CASES[1:3])
+def test_mapped_over_models_all_is_each_models_own(way, mode_dims, components):
+    matrices, indices, weights = random_case(mode_dims, components, batch=(2,))
+    mapped = jax.vmap(WAYS[way], in_axes=(0, None, None))
+    entries, gradient = mapped(*as_jax((matrices, indices, weights)))
     for model in range(2):
-        matrices = tuple(matrix[model] for matrix in stacked)
-        expected = slow_entries(matrices, indices)
-        np.testing.assert_allclose(computed[model], expected, **ROUNDING)
-        expected = slow_gradient(matrices, indices, weights)
-        for mode, slow in enumerate(expected):
-            np.testing.assert_allclose(slopes[mode][model], slow, **ROUNDING)
+        own = [matrix[model] for matrix in matrices]
+        expected = slow_entries(own, indices)
+        np.testing.assert_allclose(entries[model], expected, **ROUNDING)
+        expected = slow_gradient(own, indices, weights)
+        for fast, slow in zip(gradient, expected, strict=True):
+            np.testing.assert_allclose(fast[model], slow, **ROUNDING)
 
 
 def test_memory_of_the_coordinate_way_is_that_of_a_block(monkeypatch):
     matrices, _, _ = random_case((10, 10, 10), 64)
-    indices = jnp.zeros((20_000, 3), jnp.int32)
+    rows = jnp.zeros((20_000, 3), jnp.int32), jnp.ones(20_000)
 
     def temporary_bytes():
-        gradient = weighted_sum_gradient(coordinate_entries, indices, jnp.ones(20_000))
-        compiled = jax.jit(gradient).lower(to_jax(matrices)).compile()
+        function = jax.jit(evaluated(coordinate_entries))
+        compiled = function.lower(as_jax(matrices), *rows).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
     # All gathered rows at once take 20000 x 64 x 3 numbers of 8 bytes: 31 MB.
@@ -140,11 +136,11 @@ def test_memory_of_the_coordinate_way_is_that_of_a_block(monkeypatch):
     assert temporary_bytes() < 2e6
 
 
-@pytest.mark.parametrize(("mode_dims", "components"), CASES)
+@every_case
 def test_end_tensor_is_that_of_tensorly(mode_dims, components):
     matrices, _, _ = random_case(mode_dims, components)
     expected = tensorly.cp_to_tensor((None, list(matrices)))
-    np.testing.assert_allclose(cp_end_tensor(to_jax(matrices)), expected, **ROUNDING)
+    np.testing.assert_allclose(cp_end_tensor(as_jax(matrices)), expected, **ROUNDING)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +163,7 @@ def test_factorization_gives_the_same_entries_by_either_choice(mode_dims):
     matrices, indices, _ = random_case(mode_dims, 2)
     chosen = choose_way(mode_dims, COUNT)
     assert chosen == ("grid" if mode_dims == (2, 3, 4) else "coordinates")
-    computed = CPFactorization(to_jax(matrices)).entries(jnp.asarray(indices))
+    computed = CPFactorization(as_jax(matrices)).entries(jnp.asarray(indices))
     np.testing.assert_allclose(computed, slow_entries(matrices, indices), **ROUNDING)
 
 

@@ -128,14 +128,13 @@ def _write(
     folder: RunFolder, outcome: "CompletionResult", tensor: "TensorFile"
 ) -> dict[str, Path]:
     from rankrise.data import write_completed
-    from rankrise.factorizations import CPFactorization
     from rankrise.reports import completion_figure, save_figure
     from rankrise.trajectories import save_factors
 
     outcome.trajectory.save(folder.path / "trajectory.nc")
     save_factors(
         folder.path / "factors.npz",
-        [CPFactorization(outcome.factor_matrices)],  # type: ignore[arg-type]
+        [outcome.model],
         {"offset": [outcome.offset]},
     )
     written: dict[str, Path] = {"factors": folder.path / "factors.npz"}

@@ -5,9 +5,12 @@ import os
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
+
 from rankrise._atomic import write_json
 from rankrise._errors import InputError
 from rankrise.cli._options import OutputOptions
+from rankrise.cli._refusal import option
 from rankrise.experiments._options import Settings
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -25,6 +28,8 @@ _RESULTS = (
     "completion.png",
     "completion.pdf",
 )
+_COMPLETED = "completed"
+_COMPLETED_FORMS = (".npy", ".npz", ".csv", ".tns", ".mat", ".nc")
 
 
 class RunFolder:
@@ -66,40 +71,58 @@ class RunFolder:
         if not self._options.resume:
             return given
         stored = self._stored["settings"]
-        for name in sorted(given.model_fields_set):
-            value = given.model_dump(mode="json")[name]
-            if value != stored.get(name):
-                raise InputError(
-                    f"The run in {self.path} has {name.replace('_', '-')} "
-                    f"{stored.get(name)}, not {value}; resume it without that option, "
-                    "or start another run with --out."
-                )
-        return type(given).model_validate(stored)
+        for name, value in given.model_dump(mode="json", exclude_unset=True).items():
+            self.check_unchanged(name, value, self._stored["settings"].get(name))
+        try:
+            return type(given).model_validate(self._stored["settings"])
+        except ValidationError as error:
+            raise self._unusable_settings() from error
 
     def source(self) -> dict[str, Any]:
         """What the run to resume was made from."""
         source: dict[str, Any] = self._stored.get("source", {})
         return source
 
+    def check_unchanged(self, name: str, given: object, stored: object) -> None:
+        """Refuse to resume with another value than the run began with."""
+        if given != stored:
+            had = "no" if stored is None else ""
+            raise InputError(
+                f"The run in {self.path} has {had or option(name)} "
+                f"{option(name) if had else stored}, not {given}; resume it without "
+                "that option, or start another run with --out."
+            )
+
+    def check_not_replaced(self, file: Path) -> None:
+        """Refuse an input that a result would replace."""
+        file = file.resolve()
+        if file.parent == self.path.resolve() and _is_result(file):
+            raise InputError(
+                f"A result would replace the input {file}; name another folder with "
+                "--out."
+            )
+
     def begin(self, settings: Settings, source: dict[str, Any] | None = None) -> None:
-        """Make the folder, clear old results where asked to, note the settings."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        """Make the folder, note the settings, clear old results where asked to."""
         if self._options.resume:
             return
-        if not os.access(self.path, os.W_OK):
-            raise InputError(
-                f"The folder {self.path} cannot be written to; name another with --out."
-            )
-        for name in _RESULTS:
-            (self.path / name).unlink(missing_ok=True)
-        for old in self.path.glob("completed.*"):
-            old.unlink()
         content = {
             "command": self._command,
             "settings": settings.model_dump(mode="json"),
             "source": source or {},
         }
-        write_json(self.path / SETTINGS, content)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            # Before anything is cleared: on a full disk the old results stay.
+            write_json(self.path / SETTINGS, content)
+        except OSError as error:
+            raise InputError(
+                f"The folder {self.path} cannot be written to ({error.strerror}); "
+                "make it writable or name another with --out."
+            ) from error
+        for old in self.path.iterdir():
+            if _is_result(old) and not old.is_dir():
+                old.unlink()
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Write the summary last, so that it stands for a complete folder."""
@@ -114,6 +137,8 @@ class RunFolder:
                 f"There is no run to resume in {self.path}; start it without --resume."
             )
         stored = _read_json(path)
+        if not isinstance(stored.get("settings"), dict):
+            raise self._unusable_settings()
         if stored.get("command") != self._command:
             raise InputError(
                 f"The run in {self.path} is of `rankrise {stored.get('command')}`; "
@@ -121,10 +146,21 @@ class RunFolder:
             )
         return stored
 
+    def _unusable_settings(self) -> InputError:
+        return InputError(
+            f"{self.path / SETTINGS} does not hold the settings of a run; start it "
+            "anew with --force."
+        )
+
+
+def _is_result(path: Path) -> bool:
+    is_completed = path.stem == _COMPLETED and path.suffix.lower() in _COMPLETED_FORMS
+    return is_completed or path.name in _RESULTS
+
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path} is not valid JSON ({error}).") from error
-    return content
+    return content if isinstance(content, dict) else {}

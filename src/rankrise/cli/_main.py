@@ -1,20 +1,32 @@
 """Entry point: from tokens to an exit status."""
 
 import logging
+import signal
 import sys
+import tomllib
 from pathlib import Path
-from typing import NoReturn
+from types import FrameType
+from typing import Any, NoReturn
 
 import cyclopts
 from cyclopts import App, Parameter
+from cyclopts.config import Dict
 from pydantic import ValidationError
 
 from rankrise._errors import InputError
 from rankrise._version import __version__
 from rankrise.cli._complete import complete
 from rankrise.cli._dynamics import dynamics
+from rankrise.cli._refusal import sentence
 
 DONE, BAD_INPUT, INTERRUPTED = 0, 2, 130
+_REFUSED = (
+    cyclopts.CycloptsError,
+    ValidationError,
+    InputError,
+    MemoryError,
+    OSError,
+)
 
 app = App(
     name="rankrise",
@@ -31,6 +43,7 @@ app.command(complete)
 
 def main(tokens: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status."""
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(run(sys.argv[1:] if tokens is None else tokens))
 
 
@@ -40,54 +53,55 @@ def run(tokens: list[str]) -> int:
     try:
         app.config = _config_files(tokens)
         status = app(tokens, exit_on_error=False, print_error=False)
-    except (cyclopts.CycloptsError, ValidationError, InputError) as error:
-        return _refuse(_sentence(error))
-    except MemoryError as error:
-        return _refuse(
-            f"There is not enough memory for this ({error or 'no details'})."
-        )
-    except OSError as error:
-        place = f" {error.filename}" if error.filename else ""
-        return _refuse(
-            f"Cannot read or write{place}: {error.strerror or error}; what was "
-            "finished before is kept."
-        )
+    except _REFUSED as error:
+        return _refuse(error)
+    except RuntimeError as error:
+        # How JAX says that a device has no memory left.
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        return _refuse(MemoryError(str(error)))
     except KeyboardInterrupt:
         print("rankrise: interrupted.", file=sys.stderr)
         return INTERRUPTED
     return status if isinstance(status, int) else DONE
 
 
-def _refuse(sentence: str) -> int:
-    print(f"rankrise: {sentence}", file=sys.stderr)
+def _refuse(error: Exception) -> int:
+    print(f"rankrise: {sentence(error)}", file=sys.stderr)
     return BAD_INPUT
 
 
-def _sentence(error: Exception) -> str:
-    """What was wrong, in one line."""
-    cause = error.__cause__
-    if isinstance(cause, ValidationError):
-        error = cause
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        inner = first.get("ctx", {}).get("error")
-        if isinstance(inner, InputError):
-            return str(inner)
-        option = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else ""
-        return f"{option} is {first['input']!r}: {first['msg']}."
-    return " ".join(str(error).split())
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
-def _config_files(tokens: list[str]) -> list[cyclopts.config.Toml]:
+def _config_files(tokens: list[str]) -> list[Dict]:
     """The file of `--config`, whose settings the flags override."""
     for place, token in enumerate(tokens):
         name, equals, value = token.partition("=")
         if name == "--config":
             given = value if equals else "".join(tokens[place + 1 : place + 2])
-            if not Path(given).is_file():
-                raise InputError(
-                    f"There is no config file {given!r}; --config takes a TOML file "
-                    "of settings."
-                )
-            return [cyclopts.config.Toml(given, use_commands_as_keys=False)]
+            settings = _read_config(given)
+            return [Dict(settings, source=given, use_commands_as_keys=False)]
     return []
+
+
+def _read_config(path: str) -> dict[str, Any]:
+    if not Path(path).is_file():
+        raise InputError(
+            f"There is no config file '{path}'; --config takes a TOML file of settings."
+        )
+    try:
+        settings = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(
+            f"The config file {path} is not TOML ({error}); give lines such as "
+            "`steps = 1000`."
+        ) from error
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            raise InputError(
+                f"The config file {path} has a table [{name}]; give all settings at "
+                "the top, without tables."
+            )
+    return settings

@@ -57,11 +57,16 @@ class CompletionResult:
         """What the factorization says the entries at these indices are."""
         return self.offset + cp_entries(self.factor_matrices, indices)
 
+    @property
+    def model(self) -> CPFactorization:
+        """The chosen factorization in the units of the data, without the offset."""
+        with jax.enable_x64(True):
+            return CPFactorization(tuple(map(jnp.asarray, self.factor_matrices)))
+
     def completed(self, observations: Observations) -> Values:
         """The whole tensor: observed entries as they came, the others completed."""
         with jax.enable_x64(True):
-            model = CPFactorization(tuple(map(jnp.asarray, self.factor_matrices)))
-            tensor = self.offset + np.array(model.end_tensor())
+            tensor = self.offset + np.array(self.model.end_tensor())
         tensor[tuple(observations.indices.T)] = observations.values
         return tensor
 

@@ -1,8 +1,6 @@
 """Settings of `rankrise complete`. Nothing here needs JAX, so that help is quick."""
 
-from typing import Literal, Self
-
-from pydantic import model_validator
+from typing import Any, Literal
 
 from rankrise.experiments._options import (
     Precision,
@@ -53,8 +51,7 @@ class CompletionConfig(Settings):
     precision: Precision = "float32"
     """Floating-point precision of the run."""
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
+    def model_post_init(self, context: Any, /) -> None:
         require(
             0 < self.heldout < 1,
             f"--heldout is {self.heldout}; it is a share between 0 and 1.",
@@ -72,4 +69,3 @@ class CompletionConfig(Settings):
             kept_components=self.kept_components,
         )
         require(self.seed >= 0, "--seed is negative; give a whole number from 0.")
-        return self

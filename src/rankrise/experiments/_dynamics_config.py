@@ -1,9 +1,7 @@
 """Settings of `rankrise dynamics`. Nothing here needs JAX, so that help is quick."""
 
 import math
-from typing import Literal, Self
-
-from pydantic import model_validator
+from typing import Any, Literal
 
 from rankrise.experiments._options import (
     LossName,
@@ -94,8 +92,7 @@ class DynamicsConfig(Settings):
     precision: Precision = "float32"
     """Floating-point precision of the run."""
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
+    def model_post_init(self, context: Any, /) -> None:
         require(
             self.order >= 2 or self.mode_dims is not None,
             f"--order is {self.order}; a tensor needs at least two modes.",
@@ -151,7 +148,6 @@ class DynamicsConfig(Settings):
             "--loss logistic is for labels 0 and 1, and a synthetic target has real "
             "values; choose another loss.",
         )
-        return self
 
     @property
     def dims(self) -> tuple[int, ...]:

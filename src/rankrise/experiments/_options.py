@@ -24,7 +24,7 @@ def require(condition: bool, message: str) -> None:
         raise InputError(message)
 
 
-def require_positive(**numbers: float | None) -> None:
+def require_positive(**numbers: int | float | None) -> None:
     """Refuse numbers that are given and not positive, by the name of their option."""
     for name, number in numbers.items():
         require(

@@ -79,11 +79,11 @@ class DeepMatrixFactorization(AbstractFactorization):
 
     def pull(self, loss: Loss) -> Float[Array, " components"]:
         r"""$\langle -\nabla\mathcal{L}(W_e), u_r v_r^\top \rangle$ of each triple."""
-        left, _, right = jnp.linalg.svd(self.end_tensor(), full_matrices=False)
+        left, values, right = jnp.linalg.svd(self.end_tensor(), full_matrices=False)
         gradient = end_gradient(loss, self)
         pulls = -jnp.einsum("dr,de,re->r", left, gradient, right)
-        leading: Array = pulls[: self.components]
-        return leading
+        # Singular vectors of the value zero are arbitrary.
+        return jnp.where(values > 0, pulls, 0)[: self.components]
 
     def frobenius_norm(self) -> Float[Array, ""]:
         return jnp.linalg.norm(self.end_tensor())

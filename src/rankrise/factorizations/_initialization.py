@@ -165,7 +165,11 @@ def near_zero_matrix(
         )
     if depth < 1:
         raise InputError(f"The depth is {depth}; at least one layer is needed.")
-    _check_shape(mode_dims, hidden_dim)
+    if hidden_dim is not None and hidden_dim < 1:
+        raise InputError(
+            f"The hidden dimension is {hidden_dim}; at least one is needed."
+        )
+    _check_shape(mode_dims, None)
     _check_scale(init_scale)
     hidden = min(mode_dims) if hidden_dim is None else hidden_dim
     widths = [mode_dims[1], *[hidden] * (depth - 1), mode_dims[0]]

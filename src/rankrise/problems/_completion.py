@@ -1,7 +1,5 @@
 """Tensor completion: the observations are entries."""
 
-from typing import Self
-
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -25,7 +23,7 @@ class CompletionProblem(AbstractProblem):
     @classmethod
     def from_observations(
         cls, observations: Observations, loss_function: AbstractLoss | None = None
-    ) -> Self:
+    ) -> "CompletionProblem":
         """The problem of these observed entries, squared loss by default."""
         loss_function = SquaredLoss() if loss_function is None else loss_function
         loss_function.check_values(observations.values)
@@ -40,8 +38,8 @@ class CompletionProblem(AbstractProblem):
     def predictions(self, model: AbstractFactorization) -> Float[Array, " m"]:
         return model.entries(self.indices)
 
-    def take(self, rows: Int[Array, " b"]) -> Self:
-        return type(self)(
+    def take(self, rows: Int[Array, " b"]) -> "CompletionProblem":
+        return CompletionProblem(
             indices=self.indices[rows],
             values=self.values[rows],
             mode_dims=self.mode_dims,

@@ -1,7 +1,6 @@
 """What every problem offers to solvers and observables."""
 
 from abc import abstractmethod
-from typing import Self
 
 import equinox as eqx
 import jax
@@ -31,7 +30,7 @@ class AbstractProblem(eqx.Module):
         """What the factorization says each observation is."""
 
     @abstractmethod
-    def take(self, rows: Int[Array, " b"]) -> Self:
+    def take(self, rows: Int[Array, " b"]) -> "AbstractProblem":
         """The problem of some of the observations, for minibatches."""
 
     @property
@@ -44,7 +43,9 @@ class AbstractProblem(eqx.Module):
         losses = self.loss_function(self.predictions(model), self.values)
         if self.weights is None:
             return jnp.mean(losses)
-        return jnp.sum(self.weights * losses) / jnp.sum(self.weights)
+        total = jnp.sum(self.weights)
+        # Every observation of a minibatch may have the weight zero: it asks nothing.
+        return jnp.sum(self.weights * losses) / jnp.where(total > 0, total, 1)
 
     def relative_error(self, model: AbstractFactorization) -> Float[Array, ""]:
         """Euclidean norm of the residuals over that of the observed values."""
@@ -73,7 +74,8 @@ def _arrays(model: AbstractFactorization) -> list[Array]:
 
 def as_values(values: Values) -> Float[Array, " m"]:
     """Observed values on the device, in JAX's current floating-point precision."""
-    converted = jnp.asarray(values, dtype=float)
+    with np.errstate(over="ignore"):  # refused below, by number
+        converted = jnp.asarray(values, dtype=float)
     if not np.isfinite(converted).all():
         row = int(np.argmin(np.isfinite(converted)))
         raise InputError(

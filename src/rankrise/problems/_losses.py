@@ -41,7 +41,9 @@ class AbsoluteLoss(AbstractLoss):
     def __call__(
         self, predictions: Float[Array, " m"], values: Float[Array, " m"]
     ) -> Float[Array, " m"]:
-        return jnp.abs(predictions - values)
+        # JAX's absolute value has slope 1 at zero, which would move a perfect fit.
+        residuals = predictions - values
+        return residuals * jnp.sign(residuals)
 
 
 class HuberLoss(AbstractLoss):
@@ -59,9 +61,7 @@ class HuberLoss(AbstractLoss):
     def __call__(
         self, predictions: Float[Array, " m"], values: Float[Array, " m"]
     ) -> Float[Array, " m"]:
-        distance = jnp.abs(predictions - values)
-        inside = jnp.minimum(distance, self.delta)
-        return inside * (distance - inside / 2)
+        return _huber(predictions, values, self.delta)
 
 
 class SmoothL1Loss(AbstractLoss):
@@ -78,7 +78,7 @@ class SmoothL1Loss(AbstractLoss):
     def __call__(
         self, predictions: Float[Array, " m"], values: Float[Array, " m"]
     ) -> Float[Array, " m"]:
-        return HuberLoss(self.delta)(predictions, values) / self.delta
+        return _huber(predictions, values, self.delta) / self.delta
 
 
 class LogisticLoss(AbstractLoss):
@@ -97,6 +97,16 @@ class LogisticLoss(AbstractLoss):
                 f"Observation {row} has the value {values[row]}, but logistic loss "
                 "takes labels 0 and 1; recode them or choose another loss."
             )
+
+
+def _huber(
+    predictions: Float[Array, " m"],
+    values: Float[Array, " m"],
+    delta: float | Float[Array, ""],
+) -> Float[Array, " m"]:
+    distance = jnp.abs(predictions - values)
+    inside = jnp.minimum(distance, delta)
+    return inside * (distance - inside / 2)
 
 
 def _check_delta(delta: float) -> None:

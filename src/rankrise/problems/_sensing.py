@@ -3,7 +3,6 @@
 import functools as ft
 import math
 from collections.abc import Sequence
-from typing import Self
 
 import equinox as eqx
 import jax
@@ -48,7 +47,7 @@ class SensingProblem(AbstractProblem):
         loss_function: AbstractLoss | None = None,
         *,
         weights: Values | None = None,
-    ) -> Self:
+    ) -> "SensingProblem":
         """Sensing with dense measurement tensors, one per observation.
 
         They may be a memory map: they are read and converted in chunks, so no second
@@ -60,13 +59,12 @@ class SensingProblem(AbstractProblem):
                 "or more modes per observation is needed."
             )
         count, mode_dims = measurements.shape[0], measurements.shape[1:]
-        loss_function = _checked(loss_function, values, count)
+        loss_function = _checked(loss_function, values, weights, count)
         dense = jnp.empty((count, math.prod(mode_dims)), dtype=float)
         rows = max(1, _CHUNK_BYTES // max(1, measurements[0].nbytes))
         for start in range(0, count, rows):
-            chunk = jnp.asarray(measurements[start : start + rows], dtype=float)
-            flat = _finite(chunk, start).reshape(len(chunk), -1)
-            dense = _overwrite_rows(dense, flat, start)
+            chunk = _finite(measurements[start : start + rows], start)
+            dense = _overwrite_rows(dense, chunk.reshape(len(chunk), -1), start)
         return cls(
             measurements=dense,
             values=as_values(values),
@@ -83,7 +81,7 @@ class SensingProblem(AbstractProblem):
         loss_function: AbstractLoss | None = None,
         *,
         weights: Values | None = None,
-    ) -> Self:
+    ) -> "SensingProblem":
         """Sensing with measurement tensors of CP rank k, which are never formed.
 
         `measurements` holds, mode by mode, an array of shape (observations, mode
@@ -96,12 +94,9 @@ class SensingProblem(AbstractProblem):
                 f"The factored measurements have shapes {shapes}; give one array of "
                 "shape (observations, mode dimension, CP rank) per mode."
             )
-        loss_function = _checked(loss_function, values, shapes[0][0])
+        loss_function = _checked(loss_function, values, weights, shapes[0][0])
         return cls(
-            measurements=tuple(
-                _finite(jnp.asarray(factors, dtype=float), 0)
-                for factors in measurements
-            ),
+            measurements=tuple(_finite(factors, 0) for factors in measurements),
             values=as_values(values),
             mode_dims=tuple(shape[1] for shape in shapes),
             loss_function=loss_function,
@@ -113,9 +108,9 @@ class SensingProblem(AbstractProblem):
             return model.inner_products(self.measurements)
         return self.measurements @ model.end_tensor().reshape(-1)
 
-    def take(self, rows: Int[Array, " b"]) -> Self:
+    def take(self, rows: Int[Array, " b"]) -> "SensingProblem":
         measurements = self.measurements
-        return type(self)(
+        return SensingProblem(
             measurements=tuple(factors[rows] for factors in measurements)
             if isinstance(measurements, tuple)
             else measurements[rows],
@@ -127,32 +122,52 @@ class SensingProblem(AbstractProblem):
 
 
 def _checked(
-    loss_function: AbstractLoss | None, values: Values, count: int
+    loss_function: AbstractLoss | None,
+    values: Values,
+    weights: Values | None,
+    count: int,
 ) -> AbstractLoss:
+    if count == 0:
+        raise InputError("There are no measurement tensors; at least one is needed.")
     if np.shape(values) != (count,):
         raise InputError(
             f"There are {count} measurement tensors but the values have shape "
             f"{np.shape(values)}; give one value per measurement."
+        )
+    if weights is not None and not _usable(weights, count):
+        raise InputError(
+            "The weights must be one finite number per measurement, none negative and "
+            "not all zero."
         )
     loss_function = SquaredLoss() if loss_function is None else loss_function
     loss_function.check_values(values)
     return loss_function
 
 
+def _usable(weights: Values, count: int) -> bool:
+    fits = np.shape(weights) == (count,) and np.isfinite(weights).all()
+    return bool(fits and (weights >= 0).all() and weights.any())
+
+
 @ft.partial(jax.jit, donate_argnums=0)
 def _overwrite_rows(
-    matrix: Float[Array, "m entries"], rows: Float[Array, "b entries"], start: int
+    matrix: Float[Array, "m entries"],
+    rows: Float[Array, "b entries"],
+    start: int | Int[Array, ""],
 ) -> Float[Array, "m entries"]:
     return jax.lax.dynamic_update_slice_in_dim(matrix, rows, start, axis=0)
 
 
-def _finite(measurements: Float[Array, "..."], start: int) -> Float[Array, "..."]:
-    if not bool(jnp.isfinite(measurements).all()):
-        wrong = ~np.isfinite(np.asarray(measurements)).all(
-            axis=tuple(range(1, measurements.ndim))
+def _finite(measurements: npt.NDArray[np.floating], start: int) -> Float[Array, "..."]:
+    """Measurements on the device; what overflows there is refused, too."""
+    with np.errstate(over="ignore"):
+        converted = jnp.asarray(measurements, dtype=float)
+    if not bool(jnp.isfinite(converted).all()):
+        wrong = ~np.isfinite(np.asarray(converted)).all(
+            axis=tuple(range(1, converted.ndim))
         )
         raise InputError(
             f"Measurement tensor {start + int(np.argmax(wrong))} holds a value that is "
             "not finite; leave that measurement out."
         )
-    return measurements
+    return converted

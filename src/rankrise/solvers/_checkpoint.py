@@ -1,7 +1,6 @@
 """States of unfinished runs on disk, so that a killed run goes on where it was."""
 
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,15 +45,17 @@ def read_checkpoint(
 ) -> tuple[Arrays, dict[str, Any]]:
     """Read what `write_checkpoint` wrote, if it was written under these settings."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, because np.load forgets to close a file it fails on.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files if name != "meta"}
             meta: dict[str, Any] = json.loads(str(file["meta"]))
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        written = dict(meta["settings"])
+    # A damaged file can fail anywhere inside a reader, with any exception.
+    except Exception as error:
         raise InputError(
             f"{path} cannot be read as a checkpoint ({error}); start again without "
             "resuming."
         ) from error
-    written = meta.get("settings", {})
     # Through JSON, so that tuples and lists compare equal.
     wanted = json.loads(json.dumps(dict(settings)))
     changed = sorted(

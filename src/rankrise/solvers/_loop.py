@@ -195,7 +195,7 @@ def _step(plan: Plan, state: RunState) -> RunState:
     return RunState(
         model=kept[0],
         solver_state=kept[1],
-        step=state.step + moves,
+        step=state.step + moves.astype(jnp.int32),
         time=kept[2],
         time_lost=kept[3],
         loss=taken.loss,

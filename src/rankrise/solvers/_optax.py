@@ -3,6 +3,7 @@
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import optax
 
@@ -33,6 +34,8 @@ class OptaxDescent(AbstractSolver[optax.OptState]):
     ) -> Step:
         loss, gradient = eqx.filter_value_and_grad(problem.loss)(model)
         parameters: Any = model
-        updates, state = self.optimizer.update(gradient, state, parameters)
+        # optax counts steps in integers and divides by them: no strict promotion.
+        with jax.numpy_dtype_promotion("standard"):
+            updates, state = self.optimizer.update(gradient, state, parameters)
         moved = eqx.apply_updates(model, updates)
         return Step(moved, state, loss, jnp.full((), jnp.nan, loss.dtype))

@@ -70,11 +70,12 @@ class Runs:
         self._record(measured, 1)
 
     def compact(self) -> None:
-        """Shrink the batch to the runs that have not ended, in powers of two."""
+        """Shrink the batch to the runs that have not ended, to half or less of it."""
         outcomes = np.atleast_1d(np.asarray(self._states.outcome))
         running = np.flatnonzero(outcomes == RUNNING)
         size = 1 << (len(running) - 1).bit_length() if len(running) else 0
-        if not 0 < size < len(outcomes):
+        # Every batch size is compiled anew, so a little waste is cheaper than a shrink.
+        if not 0 < size <= len(outcomes) // 2:
             return
         others = np.flatnonzero(outcomes != RUNNING)
         rows = np.sort(np.concatenate([running, others[: size - len(running)]]))
@@ -151,6 +152,8 @@ class Runs:
             self._ended = {
                 int(run): _fill(template, arrays, int(run)) for run in meta["ended"]
             }
+            if sorted([*self._in_batch, *self._ended]) != list(range(self.count)):
+                raise ValueError(f"it is not of {self.count} run(s)")
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"The checkpoint is of another run ({error}); start again without "

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 import numpy.typing as npt
 
@@ -120,6 +121,7 @@ def solve(
     """
     single = isinstance(model, AbstractFactorization)
     models = [model] if isinstance(model, AbstractFactorization) else list(model)
+    _check_labels(run_labels or {}, len(models))
     session = _Session(
         problem,
         [stateless(each) for each in models],
@@ -134,8 +136,8 @@ def solve(
     trajectory = session.trajectory(
         ended_by, single, kept_components, dict(run_labels or {})
     )
-    if throw and trajectory.result == "diverged":
-        reasons = [o.reason for o in trajectory.outcomes if o.result == "diverged"]
+    reasons = [o.reason for o in trajectory.outcomes if o.result == "diverged"]
+    if throw and reasons:
         raise RunFailedError(f"A run diverged: {reasons[0]}", trajectory)
     return trajectory
 
@@ -189,6 +191,10 @@ class _Session:
                 if progress is not None:
                     progress(self._progress())
                 if self._runs.running() == 0:
+                    # Where they ended is measured, whichever chunk that was in.
+                    self._runs.advance(targets[-1:], save=True)
+                    break
+                if self._saves_done == len(self._schedule):
                     break
                 if interrupt.requested:
                     ended_by = "interrupt"
@@ -334,12 +340,24 @@ def _check_starts(
         raise InputError("There is no start; give at least one factorization.")
     for model in models:
         problem.check_model(model)
-    shapes = {(type(model), model.components) for model in models}
-    if len(shapes) > 1:
+    kinds = {
+        f"{type(model).__name__} {[leaf.shape for leaf in jax.tree.leaves(model)]}"
+        for model in models
+    }
+    if len(kinds) > 1:
         raise InputError(
-            "Starts that run together must be of one kind with one number of "
-            f"components; got {sorted(f'{k.__name__} {n}' for k, n in shapes)}."
+            "Starts that run together must be of one kind with arrays of equal "
+            f"shapes; got {' and '.join(sorted(kinds))}."
         )
+
+
+def _check_labels(run_labels: Mapping[str, Sequence[Any]], runs: int) -> None:
+    for name, values in run_labels.items():
+        if len(values) != runs:
+            raise InputError(
+                f"The run label {name!r} has {len(values)} value(s) for {runs} "
+                "run(s); give one per run."
+            )
 
 
 def _check_selection(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from rankrise._atomic import atomic_path
@@ -43,7 +44,7 @@ def save_factors(
 
 
 def load_factors(path: Path | str, run: int | None = None) -> CPFactorization:
-    """Read one CP factorization that `save_factors` wrote.
+    """Read one CP factorization that `save_factors` wrote, in JAX's precision.
 
     Parameters
     ----------
@@ -53,10 +54,12 @@ def load_factors(path: Path | str, run: int | None = None) -> CPFactorization:
     path = Path(path)
     prefix = "" if run is None else f"run_{run}_"
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, because np.load forgets to close a file it fails on.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             order = sum(name.startswith(f"{prefix}mode_") for name in file.files)
             matrices = [file[f"{prefix}mode_{n}"] for n in range(1, order + 1)]
-    except (OSError, KeyError, ValueError, EOFError) as error:
+    # A damaged file can fail anywhere inside a reader, with any exception.
+    except Exception as error:
         raise InputError(
             f"{path} cannot be read as factors ({error}); give a factors.npz that a "
             "run wrote."
@@ -68,7 +71,7 @@ def load_factors(path: Path | str, run: int | None = None) -> CPFactorization:
             if run is None
             else f"{path} holds no run {run}."
         )
-    return CPFactorization(tuple(matrices))
+    return CPFactorization(tuple(jnp.asarray(matrix) for matrix in matrices))
 
 
 def _named_matrices(model: AbstractFactorization) -> tuple[str, Sequence[Any]]:

@@ -108,7 +108,7 @@ class Trajectory:
             raise InputError("This trajectory is of one run already.")
         dataset = self.dataset.isel(run=index)
         dataset = dataset.isel(save=np.flatnonzero(dataset["valid"].to_numpy()))
-        if "component" in dataset.dims:
+        if "component_index" in dataset:
             real = dataset["component_index"].to_numpy() >= 0
             dataset = dataset.isel(component=np.flatnonzero(real))
         models = (self.models[index],) if self.models else ()
@@ -158,12 +158,13 @@ class Trajectory:
             )
             compile_time = float(dataset.attrs.pop("seconds_compile"))
             run_time = float(dataset.attrs.pop("seconds_run"))
-        except (OSError, KeyError, TypeError, ValueError) as error:
+            dataset["valid"] = dataset["valid"].astype(bool)
+        # A damaged file can fail anywhere inside a reader, with any exception.
+        except Exception as error:
             raise InputError(
                 f"{path} is not a trajectory of rankrise ({error}); give a "
                 "trajectory.nc that a run wrote."
             ) from error
-        dataset["valid"] = dataset["valid"].astype(bool)
         single = "run" not in dataset.dims
         return cls(dataset, (), outcomes, compile_time, run_time, single)
 

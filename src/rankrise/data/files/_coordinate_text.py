@@ -14,6 +14,7 @@ import numpy.typing as npt
 from rankrise._errors import InputError
 from rankrise._typing import Indices, ModeDims, Values
 from rankrise.data._observations import Observations
+from rankrise.data.files._declared import shown
 from rankrise.data.files._text_layout import Labels, TextLayout
 from rankrise.data.files._text_table import MISSING, TextTable, is_number, read_table
 
@@ -130,8 +131,8 @@ def _label_indices(
     for row, label in enumerate(table.text(mode)):
         if label == "" or not (form.flexible or is_number(label)):
             raise InputError(
-                f"Line {table.lines[row]} has the index '{label}' in mode {mode + 1}; "
-                f"{form.advice}."
+                f"Line {table.lines[row]} has the index {shown(label)} in mode "
+                f"{mode + 1}; {form.advice}."
             )
         indices[row] = places.setdefault(label, len(places))
     return indices, tuple(places)
@@ -181,8 +182,8 @@ def _value(cell: str, line: int) -> float:
         return np.nan
     if not is_number(cell):
         raise InputError(
-            f"Line {line} has the value '{cell}'; a number with a decimal point is "
-            "needed, or nothing where there is none."
+            f"Line {line} has the value {shown(cell)}; a number with a decimal point "
+            "is needed, or nothing where there is none."
         )
     return float(cell)
 
@@ -195,8 +196,11 @@ def _name_repeated_lines(
     for place, line in zip(map(tuple, indices.tolist()), lines, strict=True):
         first = seen.setdefault(place, line)
         if first != line:
-            entry = [layout.fields(m, np.array([i]))[0] for m, i in enumerate(place)]
+            fields = [layout.fields(m, np.array([i]))[0] for m, i in enumerate(place)]
+            entry = ", ".join(
+                shown(x) if isinstance(x, str) else str(x) for x in fields
+            )
             raise InputError(
-                f"Lines {first} and {line} both give the entry {tuple(entry)}; keep "
+                f"Lines {first} and {line} both give the entry ({entry}); keep "
                 "one of them or average them."
             )

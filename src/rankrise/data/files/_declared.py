@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,7 +39,17 @@ class Declared:
     fits: bool
 
     def __str__(self) -> str:
-        return f"'{self.name}' {self.shape} {self.type_name}"
+        return f"{shown(self.name)} {self.shape} {self.type_name}"
+
+
+def shown(text: str) -> str:
+    """Text from a file in quotation marks: no line breaks, not too long for a sentence.
+
+    Damaged files hold names of any length with any control characters.
+    """
+    shortening = reprlib.Repr()
+    shortening.maxstring = 80
+    return shortening.repr(text)
 
 
 def choose(arrays: list[Declared], variable: str | None) -> Declared:
@@ -51,7 +62,9 @@ def choose(arrays: list[Declared], variable: str | None) -> Declared:
     if variable is not None:
         named = [array for array in arrays if array.name == variable]
         if not named:
-            raise InputError(f"It has no variable '{variable}'; it holds {listed}.")
+            raise InputError(
+                f"It has no variable {shown(variable)}; it holds {listed}."
+            )
         return named[0]
     if len(arrays) == 1:
         return arrays[0]

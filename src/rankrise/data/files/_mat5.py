@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError
+from rankrise.data.files._declared import shown
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _FILE_HEADER_BYTES = 128
@@ -28,7 +29,7 @@ _VARIABLE_HEADER_BYTES = 4096
 _MATRIX, _COMPRESSED = 14, 15
 _STORED_TYPES = dict(enumerate(("i1", "u1", "i2", "u2", "i4", "u4", "f4"), start=1))
 _STORED_TYPES |= {9: "f8", 12: "i8", 13: "u8"}
-# By class number; a class of 0 there is none.
+# By number; there is no class 0.
 _KINDS = (
     "none",
     "cell",
@@ -121,24 +122,22 @@ class Mat5File:
         """Read an array of real numbers, in the type it is stored in."""
         # A tag and eight bytes a number: never more is unpacked.
         longest = variable.data_offset + 8 + 8 * math.prod(variable.shape)
-        self.stream.seek(variable.position)
         if variable.is_compressed:
-            packed = self.stream.read(variable.byte_count)
-            element = _unpacked(packed, longest)
+            self.stream.seek(variable.position)
+            element = _unpacked(self.stream.read(variable.byte_count), longest)
         else:
             self.stream.seek(variable.position - 8)
-            element = self.stream.read(min(variable.byte_count + 8, longest))
+            element = self.stream.read(longest)
         kind, byte_count, start, _ = self._tag(element, variable.data_offset)
         dtype = np.dtype(self.byte_order + _STORED_TYPES[kind])
         count = math.prod(variable.shape)
         if byte_count != count * dtype.itemsize:
             raise InputError(
-                f"The variable '{variable.name}' has the shape {variable.shape} but "
+                f"{shown(variable.name)} has the shape {variable.shape} but "
                 f"{byte_count} bytes of {dtype}; the file is damaged."
             )
-        return np.frombuffer(element, dtype, count, start).reshape(
-            variable.shape, order="F"
-        )
+        flat = np.frombuffer(element, dtype, count, start)
+        return flat.reshape(variable.shape, order="F")
 
     def _variable(
         self, start: bytes, position: int, byte_count: int, is_compressed: bool
@@ -156,7 +155,9 @@ class Mat5File:
         _, length, name_at, offset = self._tag(start, offset)
         name = start[name_at : name_at + length].decode("latin-1")
         if any(dim < 0 for dim in shape):
-            raise InputError(f"'{name}' has the shape {shape}; the file is damaged.")
+            raise InputError(
+                f"{shown(name)} has the shape {shape}; the file is damaged."
+            )
         if flags & _IS_LOGICAL and class_number in _NUMERIC_CLASSES:
             kind = "logical"
         if flags & _IS_COMPLEX:

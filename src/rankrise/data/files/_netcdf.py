@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ from rankrise.data.files._declared import (
     choose,
     could_be_tensor,
     refuse_damaged,
+    shown,
 )
 from rankrise.data.files._layout import Layout, as_stored
 
 _CLASSIC_MAGIC = b"CDF"
+_ATTRIBUTE_TYPES = (str, bytes, Number, np.number, np.ndarray, list, tuple)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +56,7 @@ def read_netcdf(
     """Read the entries that are not NaN (or the fill value) of one data variable."""
     import xarray as xr
 
-    _refuse_classic(path)
+    _check_is_hdf5(path)
     with (
         refuse_damaged("netCDF-4"),
         # Times stay the numbers they are stored as, and are written back untouched; a
@@ -74,25 +77,45 @@ def read_netcdf(
         name = choose(arrays, variable).name
         array = dataset[name]
         check_tensor(array.shape, array.dtype, mode_dims)
-        surroundings = dataset[[name]].drop_vars(name)
         described = sum(int(coordinate.nbytes) for coordinate in array.coords.values())
-        check_memory(described + int(array.nbytes), f"'{name}' with its coordinates")
+        check_memory(
+            described + int(array.nbytes), f"{shown(name)} with its coordinates"
+        )
         values = array.values
         layout = NetcdfLayout(
             name,
             tuple(str(dim) for dim in array.dims),
-            dict(array.attrs),
+            _writable(array.attrs),
             array.dtype,
-            # Packing and chunks of the input need not fit what is written.
-            surroundings.load().drop_encoding(),
+            _writable_surroundings(dataset[[name]].drop_vars(name).load()),
         )
     return Observations.from_array(values), layout, name
 
 
-def _refuse_classic(path: Path) -> None:
+def _writable_surroundings(dataset: Any) -> Any:
+    """The dataset, free of all that could make its writing fail after a long run."""
+    # Packing and chunks of the input need not fit what is written.
+    plain = dataset.drop_encoding()
+    for described in (plain, *plain.coords.values()):
+        described.attrs = _writable(described.attrs)
+    return plain
+
+
+def _writable(attrs: dict[str, Any]) -> dict[str, Any]:
+    """The attributes that netCDF has types for; HDF5 alone knows more."""
+    return {name: x for name, x in attrs.items() if isinstance(x, _ATTRIBUTE_TYPES)}
+
+
+def _check_is_hdf5(path: Path) -> None:
+    import h5py
+
     with path.open("rb") as stream:
         if stream.read(len(_CLASSIC_MAGIC)) == _CLASSIC_MAGIC:
             raise InputError(
                 "It is a netCDF file of version 3; rewrite it as version 4 with "
                 "`nccopy -k netCDF-4`."
             )
+    # Where this fails, h5netcdf would leave a half-made object whose end prints a
+    # traceback behind the sentence that the user is to see.
+    with refuse_damaged("netCDF-4"), h5py.File(path, "r") as content:
+        content.attrs.get("_nc3_strict")

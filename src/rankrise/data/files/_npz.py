@@ -22,6 +22,7 @@ from rankrise.data.files._declared import (
     choose,
     could_be_tensor,
     refuse_damaged,
+    shown,
 )
 from rankrise.data.files._layout import Layout, as_stored
 from rankrise.data.files._npy import (
@@ -121,7 +122,7 @@ class _Members:
         for name in names:
             check_real(self.headers[name].dtype)
         unpacked = sum(self.headers[name].data_bytes for name in names)
-        check_memory(unpacked, "Unpacking " + " and ".join(names))
+        check_memory(unpacked, "Unpacking " + " and ".join(map(shown, names)))
         arrays = {}
         for name in names:
             # The reader never unpacks more than the length that is checked here.

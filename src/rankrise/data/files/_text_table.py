@@ -75,15 +75,16 @@ def read_table(path: Path, *, flexible: bool) -> TextTable:
     if not rows:
         raise InputError("It holds no rows; one row per observed entry is needed.")
     delimiter = _sniffed_delimiter(rows[:_SNIFFED_ROWS]) if flexible else None
-    width = _width(rows[0], delimiter)
+    widths = _widths(rows, delimiter)
+    width = widths[0]
     if 0 < width < 3:
         raise InputError(
             f"Line {lines[0]} has {width} field(s); a column for each mode, two or "
             "more, and a last one for the value are needed."
         )
-    for row, line in zip(rows, lines, strict=True):
-        if _width(row, delimiter) != width:
-            raise _ragged(_width(row, delimiter), line, width, lines[0])
+    for other, line in zip(widths, lines, strict=True):
+        if other == 0 or other != width:
+            raise _ragged(other, line, width, lines[0])
     header = None
     if flexible:
         header = _header([field.strip() for field in _fields(rows[:1], delimiter)])
@@ -96,7 +97,11 @@ def read_table(path: Path, *, flexible: bool) -> TextTable:
 
 def is_number(field: str) -> bool:
     """Whether a field holds a number and nothing else."""
-    return _numbers([field]) is not None
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return "_" not in field
 
 
 def _read_text(path: Path) -> str:
@@ -117,7 +122,8 @@ def _data_rows(text: str) -> tuple[list[str], list[int]]:
     rows, lines = [], []
     for line, row in enumerate(text.split("\n"), start=1):
         # Spreadsheets write an empty row as delimiters alone.
-        if row.strip(" \t,;") and not row.lstrip().startswith("#"):
+        is_comment = "#" in row and row.lstrip().startswith("#")
+        if not is_comment and row.strip(" \t,;"):
             rows.append(row)
             lines.append(line)
     return rows, lines
@@ -125,20 +131,25 @@ def _data_rows(text: str) -> tuple[list[str], list[int]]:
 
 def _sniffed_delimiter(rows: list[str]) -> str | None:
     for delimiter in _DELIMITERS:
-        widths = {_width(row, delimiter) for row in rows}
+        widths = set(_widths(rows, delimiter))
         if len(widths) == 1 and widths.pop() > 1:
             return delimiter
     # Some row is ragged: find out which by the delimiter that the first row has.
-    separating = (mark for mark in _DELIMITERS if _width(rows[0], mark) > 1)
+    separating = (mark for mark in _DELIMITERS if _widths(rows[:1], mark)[0] > 1)
     return next(separating, None)
 
 
-def _width(row: str, delimiter: str | None) -> int:
-    """How many fields a row has; 0 if its quotation marks do not match."""
+def _widths(rows: list[str], delimiter: str | None) -> list[int]:
+    """How many fields each row has; 0 where the quotation marks do not match."""
     if delimiter is None:
-        return len(row.split())
-    if '"' not in row:
-        return row.count(delimiter) + 1
+        return [len(row.split()) for row in rows]
+    return [
+        _quoted_width(row, delimiter) if '"' in row else row.count(delimiter) + 1
+        for row in rows
+    ]
+
+
+def _quoted_width(row: str, delimiter: str) -> int:
     try:
         return len(_fields([row], delimiter))
     except csv.Error:
@@ -157,10 +168,9 @@ def _fields(rows: list[str], delimiter: str | None) -> list[str]:
 
 
 def _ragged(width: int, line: int, first_width: int, first_line: int) -> InputError:
-    if width == 0 or first_width == 0:
-        unmatched = line if width == 0 else first_line
+    if width == 0:
         return InputError(
-            f"Line {unmatched} has quotation marks that do not match; a field in "
+            f"Line {line} has quotation marks that do not match; a field in "
             "quotation marks must end on its line."
         )
     return InputError(
@@ -182,7 +192,7 @@ def _header(fields: list[str]) -> tuple[str, ...] | None:
 
 
 def _numbers(fields: list[str]) -> npt.NDArray[Any] | None:
-    # Python reads 1_000 as a number, which no other program means.
+    # Python reads 1_000 as a number, which no other program does.
     if "_" in "".join(fields):
         return None
     try:

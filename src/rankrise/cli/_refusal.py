@@ -1,0 +1,121 @@
+"""From an error to the one sentence that a person reads."""
+
+import difflib
+import os
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import cyclopts
+from pydantic import ValidationError
+
+from rankrise._errors import InputError
+
+# What the library's messages call its arguments, and what they are on the command line.
+_OPTIONS = {
+    "`variable`": "--variable",
+    "`mode_dims`": "--mode-dims",
+    "`rank_k_measurements`": "--task sensing-rank-k",
+}
+_FITTING = {
+    "int_parsing": "give a whole number",
+    "int_parsing_size": "give a smaller whole number",
+    "int_from_float": "give a whole number",
+    "float_parsing": "give a number",
+    "finite_number": "give a finite number",
+    "bool_parsing": "give true or false",
+}
+_TYPES = {int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def sentence(error: Exception) -> str:
+    """What was wrong and what to do, in one line that ends with a period."""
+    words = " ".join(_words(error).split()).removesuffix(".")
+    return re.sub("`[^`]*`", lambda name: _OPTIONS.get(name[0], name[0]), words) + "."
+
+
+def option(name: str) -> str:
+    """A setting's name as it is typed."""
+    return "--" + name.replace("_", "-")
+
+
+def _words(error: Exception) -> str:
+    match error:
+        case ValidationError():
+            return _refused_setting(error)
+        case cyclopts.CycloptsError():
+            return _refused_tokens(error)
+        case MemoryError():
+            return f"There is not enough memory for this ({error or 'no details'})"
+        case OSError() if error.errno is not None:
+            place = f" {error.filename}" if error.filename else ""
+            return _unwritten(f"{place}: {os.strerror(error.errno)}")
+        case OSError():
+            return _unwritten(f": {error}")
+    return str(error)
+
+
+def _unwritten(reason: str) -> str:
+    return (
+        f"Cannot read or write{reason}; what was written before is kept, so mend that "
+        "and start again, with --resume if the run had begun"
+    )
+
+
+def _refused_setting(error: ValidationError) -> str:
+    first = error.errors()[0]
+    inner = first.get("ctx", {}).get("error")
+    if isinstance(inner, InputError) or not first["loc"]:
+        return str(inner or first["msg"])
+    return f"{option(str(first['loc'][0]))} is {first['input']}; {_fitting(first)}"
+
+
+def _fitting(refused: Any) -> str:
+    if refused["type"] == "literal_error":
+        return f"choose {refused['ctx']['expected'].replace(chr(39), '')}"
+    message: str = refused["msg"]
+    return _FITTING.get(refused["type"], message[:1].lower() + message[1:])
+
+
+def _refused_tokens(error: cyclopts.CycloptsError) -> str:
+    if isinstance(error.__cause__, ValidationError):
+        return _refused_setting(error.__cause__)
+    help_command = " ".join(["rankrise", *(error.command_chain or ()), "--help"])
+    match error:
+        case cyclopts.UnknownOptionError():
+            known = [name for each in error.argument_collection for name in each.names]
+            return _unknown(error.token, known, help_command)
+        case cyclopts.UnknownCommandError():
+            commands = _listed([n for n in error.app or () if not n.startswith("-")])
+            given = (error.unused_tokens or [""])[0]
+            return f"There is no command {given}; choose {commands}"
+        case cyclopts.UnusedCliTokensError():
+            surplus = " ".join(error.unused_tokens or ())
+            return f"There is no use for '{surplus}' here; see {help_command}"
+        case cyclopts.MissingArgumentError():
+            name = error.keyword or (error.argument and error.argument.name)
+            return f"{name} needs a value; see {help_command}"
+        case cyclopts.RepeatArgumentError():
+            return f"{_name(error.token)} is given twice; give it once"
+        case cyclopts.CoercionError(token=cyclopts.Token() as token):
+            fitting = _TYPES.get(error.target_type or str, "another value")
+            return f"{_name(token)} is {token.value}; give {fitting}"
+    return str(error)
+
+
+def _unknown(token: cyclopts.Token, known: Sequence[str], help_command: str) -> str:
+    name = _name(token)
+    place = "" if token.source == "cli" else f" that the file {token.source} could set"
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+    hint = f"the nearest is {nearest[0]}" if nearest else f"see {help_command}"
+    return f"There is no option {name}{place}; {hint}"
+
+
+def _name(token: cyclopts.Token) -> str:
+    """What the token sets; a setting in a file has its name in brackets."""
+    name = token.keyword or token.value
+    return option(name.strip("[]")) if name.startswith("[") else name
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " or ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

@@ -1,0 +1,128 @@
+"""Losses by their definitions, and their gradients in closed form."""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rankrise._errors import InputError
+from rankrise.problems import (
+    AbsoluteLoss,
+    HuberLoss,
+    LogisticLoss,
+    SmoothL1Loss,
+    SquaredLoss,
+)
+
+DELTA = 0.5
+
+
+def huber(z):
+    return z**2 / 2 if abs(z) <= DELTA else DELTA * (abs(z) - DELTA / 2)
+
+
+# Loss of one residual z = p - y, and its derivative. Where the absolute value has no
+# derivative, zero is the one that leaves a perfect fit at rest.
+DEFINITIONS = {
+    SquaredLoss(): (lambda z: z**2, lambda z: 2 * z),
+    AbsoluteLoss(): (abs, np.sign),
+    HuberLoss(DELTA): (huber, lambda z: np.clip(z, -DELTA, DELTA)),
+    SmoothL1Loss(DELTA): (
+        lambda z: huber(z) / DELTA,
+        lambda z: np.clip(z / DELTA, -1, 1),
+    ),
+}
+every_loss = pytest.mark.parametrize(
+    "loss", DEFINITIONS, ids=lambda loss: type(loss).__name__
+)
+# On both sides of the threshold, on it, and a perfect fit.
+RESIDUALS = np.array([-30.0, -0.75, -0.5, -0.25, 0.0, 1e-9, 0.4, 0.5, 0.501, 2.0])
+VALUES = np.linspace(-1, 1, len(RESIDUALS)).round(2)
+
+
+def evaluated(loss, predictions, values):
+    """Losses and their derivatives by the prediction."""
+
+    def total(predictions, loss):
+        losses = loss(predictions, jnp.asarray(values))
+        return jnp.sum(losses), losses
+
+    differentiate = jax.jit(jax.grad(total, has_aux=True))
+    slopes, losses = differentiate(jnp.asarray(predictions), loss)
+    return losses, slopes
+
+
+@every_loss
+def test_loss_follows_its_definition(loss):
+    definition, _ = DEFINITIONS[loss]
+    losses, _ = evaluated(loss, RESIDUALS, np.zeros(len(RESIDUALS)))
+    # With y = 0 the residual is exact, so only the last digit is left to rounding.
+    np.testing.assert_allclose(losses, [definition(z) for z in RESIDUALS], rtol=4e-16)
+
+
+@every_loss
+def test_loss_depends_on_the_residual_alone(loss):
+    shifted, _ = evaluated(loss, RESIDUALS + VALUES, VALUES)
+    losses, _ = evaluated(loss, RESIDUALS, np.zeros(len(RESIDUALS)))
+    # p - y is rounded at 1e-16 of y.
+    np.testing.assert_allclose(shifted, losses, rtol=1e-13, atol=1e-15)
+
+
+@every_loss
+def test_gradient_is_the_derivative_in_closed_form(loss):
+    _, derivative = DEFINITIONS[loss]
+    _, slopes = evaluated(loss, RESIDUALS, np.zeros(len(RESIDUALS)))
+    np.testing.assert_allclose(slopes, derivative(RESIDUALS), rtol=4e-16)
+
+
+def test_smooth_l1_is_huber_over_its_threshold():
+    zeros = jnp.zeros(len(RESIDUALS))
+    for delta in (0.05, 1.0, 7.0):
+        smooth = SmoothL1Loss(delta)(jnp.asarray(RESIDUALS), zeros)
+        huber = HuberLoss(delta)(jnp.asarray(RESIDUALS), zeros)
+        np.testing.assert_allclose(delta * smooth, huber, rtol=1e-15)
+
+
+def test_huber_with_a_threshold_above_every_residual_is_half_the_squared_loss():
+    case = jnp.asarray(RESIDUALS), jnp.zeros(len(RESIDUALS))
+    np.testing.assert_array_equal(2 * HuberLoss(31.0)(*case), SquaredLoss()(*case))
+
+
+LOG_ODDS = [-40.0, -3.0, -0.1, 0.0, 0.2, 5.0, 30.0]
+
+
+def test_logistic_loss_is_minus_the_log_likelihood():
+    points = np.array(list(itertools.product(LOG_ODDS, [0.0, 1.0])))
+    losses, slopes = evaluated(LogisticLoss(), *points.T)
+    probabilities = [1 / (1 + math.exp(-p)) for p, _ in points]
+    naive = [math.log(1 + math.exp(p)) - y * p for p, y in points]
+    # The naive form adds 1 to exp(-40), and both subtract 30 from 30 and 1 from 1.
+    np.testing.assert_allclose(losses, naive, rtol=1e-13, atol=1e-14)
+    expected = probabilities - points[:, 1]
+    np.testing.assert_allclose(slopes, expected, rtol=1e-13, atol=1e-14)
+
+
+@pytest.mark.parametrize("size", [50.0, 1e3, 1e300])
+def test_logistic_loss_neither_overflows_nor_loses_a_confident_prediction(size):
+    predictions, labels = np.array([size, size, -size, -size]), np.array([0.0, 1, 0, 1])
+    losses, slopes = evaluated(LogisticLoss(), predictions, labels)
+    # Wrong ones cost their log-odds and pull with slope one; right ones next to none.
+    np.testing.assert_allclose(losses, [size, 0, 0, size], rtol=1e-15, atol=2e-22)
+    np.testing.assert_allclose(slopes, [1, 0, 0, -1], rtol=1e-15, atol=2e-22)
+
+
+@pytest.mark.parametrize("wrong", [2.0, -1.0, 0.5, math.nan])
+def test_values_that_are_no_labels_are_named(wrong):
+    LogisticLoss().check_values(np.array([0.0, 1.0, 1.0]))
+    with pytest.raises(InputError, match=f"Observation 2 has the value {wrong}"):
+        LogisticLoss().check_values(np.array([0.0, 1.0, wrong, 7.0]))
+
+
+@pytest.mark.parametrize("loss", [HuberLoss, SmoothL1Loss])
+@pytest.mark.parametrize("delta", [0.0, -1.0, math.inf, math.nan])
+def test_refused_thresholds_are_named(loss, delta):
+    with pytest.raises(InputError, match=f"delta is {delta}; it must be positive"):
+        loss(delta)
