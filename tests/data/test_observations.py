@@ -281,3 +281,9 @@ def test_split_refuses_shares_that_leave_a_side_empty(share):
 def test_split_refuses_a_single_observation():
     with pytest.raises(InputError, match="Only one entry is observed"):
         grid_observations(1).split(0.5, seed=0)
+
+
+def test_what_a_masked_array_masks_is_unobserved():
+    masked = np.ma.masked_array(np.arange(6.0).reshape(2, 3), mask=np.eye(2, 3))
+    observations = Observations.from_array(masked)
+    np.testing.assert_array_equal(observations.values, [1.0, 2.0, 3.0, 5.0])

@@ -7,6 +7,7 @@ import pytest
 
 from rankrise._errors import InputError
 from rankrise.data import Observations
+from rankrise.factorizations import DenseTensor
 from rankrise.problems import CompletionProblem
 from rankrise.solvers import AbstractSolver, GradientDescent, Minibatch, Step, Stop
 
@@ -30,8 +31,9 @@ def epochs(count, batch_size, seed=0):
     array = np.arange(float(OBSERVATIONS)).reshape(4, 3)
     problem = CompletionProblem.from_observations(Observations.from_array(array))
     solver = Minibatch(Witness(batch_size), batch_size, seed)
-    step = eqx.filter_jit(lambda state: solver.step(problem, None, state).state)
-    state, seen = solver.init(problem, None), []
+    model = DenseTensor(jnp.zeros((4, 3)))
+    step = eqx.filter_jit(lambda state: solver.step(problem, model, state).state)
+    state, seen = solver.init(problem, model), []
     for _ in range(count * (OBSERVATIONS // batch_size)):
         state = step(state)
         seen.append(np.asarray(state.inner))

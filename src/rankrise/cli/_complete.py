@@ -4,18 +4,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from rankrise._errors import InputError
 from rankrise.cli._folder import RunFolder
 from rankrise.cli._options import OutputOptions
 from rankrise.cli._session import (
     make_checkpoint,
-    shown_progress,
+    running,
     status_of,
     use_compile_cache,
 )
 from rankrise.experiments import CompletionConfig
+from rankrise.experiments._options import require_mode_dims
 
 if TYPE_CHECKING:
     from rankrise.data import TensorFile
@@ -55,8 +55,7 @@ def complete(
     folder = RunFolder(output, "complete")
     settings = folder.settings(settings or CompletionConfig())
     source = _source(folder, output, file, variable, mode_dims)
-    if (result := folder.finished()) is not None:
-        print(f"The run in {folder.path} is finished ({result}).")
+    if folder.is_finished():
         return 0
     tensor = _read(source)
     use_compile_cache()
@@ -64,8 +63,7 @@ def complete(
 
     checkpoint = make_checkpoint(folder, output)
     source["sha256"] = tensor.content_sha256
-    folder.begin(settings, source)
-    with shown_progress(output.quiet) as progress:
+    with running(lambda: folder.begin(settings, source), output.quiet) as progress:
         outcome = run_completion(
             tensor.observations,
             settings,
@@ -88,24 +86,34 @@ def _source(
     variable: str | None,
     mode_dims: tuple[int, ...] | None,
 ) -> dict[str, Any]:
+    given = {
+        "path": None if file is None else str(file.absolute()),
+        "variable": variable,
+        "mode_dims": None if mode_dims is None else list(mode_dims),
+    }
     if output.resume:
-        stored = folder.source()
-        if file is not None and str(file.absolute()) != stored["path"]:
-            raise InputError(
-                f"The run in {folder.path} is of {stored['path']}, not {file}; resume "
-                "it without naming a file."
-            )
-        return stored
+        return _stored_source(folder, given)
     if file is None:
         raise InputError(
             "complete needs a file: rankrise complete FILE, a .npy, .npz, .csv, .tns, "
             ".mat or .nc tensor."
         )
-    return {
-        "path": str(file.absolute()),
-        "variable": variable,
-        "mode_dims": None if mode_dims is None else list(mode_dims),
-    }
+    require_mode_dims(mode_dims)
+    folder.check_not_replaced(file)
+    return given
+
+
+def _stored_source(folder: RunFolder, given: dict[str, Any]) -> dict[str, Any]:
+    stored = folder.source()
+    if given["path"] not in (None, stored["path"]):
+        raise InputError(
+            f"The run in {folder.path} is of {stored['path']}, not {given['path']}; "
+            "resume it without naming a file."
+        )
+    for name in ("variable", "mode_dims"):
+        if given[name] is not None:
+            folder.check_unchanged(name, given[name], stored[name])
+    return stored
 
 
 def _read(source: dict[str, Any]) -> "TensorFile":
@@ -151,17 +159,14 @@ def _write(
 
 
 def _print(summary: dict[str, Any], written: dict[str, Path]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
     dims = "x".join(map(str, summary["mode_dims"]))
     share = summary["observed_entries"] / summary["entries"]
-    console.print(f"tensor: {dims}, {share:.1%} observed")
-    console.print(f"rank: {summary['rank']} (step {summary['chosen_step']})")
+    print(f"tensor: {dims}, {share:.1%} observed")
+    print(f"rank: {summary['rank']} (step {summary['chosen_step']})")
     for name, words in (("train", "train"), ("heldout", "held-out")):
         raw = summary[f"{name}_relative_error"]
         centered = summary[f"{name}_centered_error"]
         if raw is not None and centered is not None:
-            console.print(
-                f"{words} relative error: {raw:.4f} ({centered:.4f} about the mean)"
-            )
+            print(f"{words} relative error: {raw:.4f} ({centered:.4f} about the mean)")
     for words, path in written.items():
-        console.print(f"{words}: {path}")
+        print(f"{words}: {path}")

@@ -10,7 +10,7 @@ from rankrise.cli._folder import RunFolder
 from rankrise.cli._options import OutputOptions
 from rankrise.cli._session import (
     make_checkpoint,
-    shown_progress,
+    running,
     status_of,
     use_compile_cache,
 )
@@ -35,15 +35,13 @@ def dynamics(
     output = output or OutputOptions()
     folder = RunFolder(output, "dynamics")
     settings = folder.settings(settings or DynamicsConfig())
-    if (result := folder.finished()) is not None:
-        print(f"The run in {folder.path} is finished ({result}).")
+    if folder.is_finished():
         return 0
     use_compile_cache()
     from rankrise.experiments import run_dynamics, summarize_dynamics
 
     checkpoint = make_checkpoint(folder, output)
-    folder.begin(settings)
-    with shown_progress(output.quiet) as progress:
+    with running(lambda: folder.begin(settings), output.quiet) as progress:
         outcome = run_dynamics(settings, checkpoint=checkpoint, progress=progress)
     summary = summarize_dynamics(outcome)
     _write(folder, outcome)
@@ -84,9 +82,8 @@ def _print(summary: dict[str, Any], folder: RunFolder) -> None:
             "-" if error is None else f"{error:.4f}",
             " ".join(map(str, risen)),
         )
-    console = Console()
-    console.print(table)
+    Console().print(table)
     seconds = f"{summary['seconds_run']:.1f} s"
     compiling = f"{summary['seconds_compile']:.1f} s"
-    console.print(f"{seconds} running, {compiling} compiling", highlight=False)
-    console.print(f"picture: {folder.path / 'dynamics.png'}", highlight=False)
+    print(f"{seconds} running, {compiling} compiling")
+    print(f"picture: {folder.path / 'dynamics.png'}")

@@ -10,8 +10,7 @@ from pydantic import ValidationError
 from rankrise._atomic import write_json
 from rankrise._errors import InputError
 from rankrise.cli._options import OutputOptions
-from rankrise.cli._refusal import option
-from rankrise.experiments._options import Settings
+from rankrise.experiments._options import Settings, option
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
@@ -43,8 +42,7 @@ class RunFolder:
             raise InputError(
                 "--force replaces a run and --resume continues it; give one of them."
             )
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"--out {self.path} is a file; name a folder.")
+        self._check_place()
         if options.resume:
             self._stored = self._read_settings()
         elif not options.force and self.path.is_dir() and any(self.path.iterdir()):
@@ -58,13 +56,17 @@ class RunFolder:
         """Where the state of an unfinished run lies."""
         return self.path / CHECKPOINT
 
-    def finished(self) -> str | None:
-        """The result of the run to be resumed, if there is nothing left to do."""
+    def is_finished(self) -> bool:
+        """Whether the run to be resumed has nothing left to do; says so."""
         summary = self.path / SUMMARY
         if not self._options.resume or not summary.exists():
-            return None
-        result = str(_read_json(summary).get("result"))
-        return None if result == "interrupted" else result
+            return False
+        result = _read_json(summary).get("result")
+        if result == "interrupted":
+            return False
+        if not self._options.quiet:
+            print(f"The run in {self.path} is finished ({result}).")
+        return True
 
     def settings(self, given: AnySettings) -> AnySettings:
         """The settings to run with: those given, or those of the run to resume."""
@@ -72,25 +74,24 @@ class RunFolder:
             return given
         stored = self._stored["settings"]
         for name, value in given.model_dump(mode="json", exclude_unset=True).items():
-            self.check_unchanged(name, value, self._stored["settings"].get(name))
+            self.check_unchanged(name, value, stored.get(name))
         try:
-            return type(given).model_validate(self._stored["settings"])
+            return type(given).model_validate(stored)
         except ValidationError as error:
             raise self._unusable_settings() from error
 
     def source(self) -> dict[str, Any]:
         """What the run to resume was made from."""
-        source: dict[str, Any] = self._stored.get("source", {})
+        source: dict[str, Any] = self._stored["source"]
         return source
 
     def check_unchanged(self, name: str, given: object, stored: object) -> None:
         """Refuse to resume with another value than the run began with."""
         if given != stored:
-            had = "no" if stored is None else ""
+            had = "unset" if stored is None else stored
             raise InputError(
-                f"The run in {self.path} has {had or option(name)} "
-                f"{option(name) if had else stored}, not {given}; resume it without "
-                "that option, or start another run with --out."
+                f"The run in {self.path} has {option(name)} {had}, not {given}; resume "
+                "it without that option, or start another run with --out."
             )
 
     def check_not_replaced(self, file: Path) -> None:
@@ -130,6 +131,19 @@ class RunFolder:
         if summary["result"] != "interrupted":
             self.checkpoint.unlink(missing_ok=True)
 
+    def _check_place(self) -> None:
+        """Refuse early, before minutes of work, what `begin` could not write to."""
+        path = self.path.absolute()
+        nearest = next(each for each in (path, *path.parents) if each.exists())
+        if not nearest.is_dir():
+            raise InputError(
+                f"--out is {self.path} but {nearest} is a file; name a folder."
+            )
+        if not os.access(nearest, os.W_OK):
+            raise InputError(
+                f"The folder {nearest} cannot be written to; name another with --out."
+            )
+
     def _read_settings(self) -> dict[str, Any]:
         path = self.path / SETTINGS
         if not path.exists():
@@ -137,7 +151,7 @@ class RunFolder:
                 f"There is no run to resume in {self.path}; start it without --resume."
             )
         stored = _read_json(path)
-        if not isinstance(stored.get("settings"), dict):
+        if not all(isinstance(stored.get(x), dict) for x in ("settings", "source")):
             raise self._unusable_settings()
         if stored.get("command") != self._command:
             raise InputError(

@@ -10,6 +10,7 @@ import cyclopts
 from pydantic import ValidationError
 
 from rankrise._errors import InputError
+from rankrise.experiments._options import option
 
 # What the library's messages call its arguments, and what they are on the command line.
 _OPTIONS = {
@@ -34,11 +35,6 @@ def sentence(error: Exception) -> str:
     return re.sub("`[^`]*`", lambda name: _OPTIONS.get(name[0], name[0]), words) + "."
 
 
-def option(name: str) -> str:
-    """A setting's name as it is typed."""
-    return "--" + name.replace("_", "-")
-
-
 def _words(error: Exception) -> str:
     match error:
         case ValidationError():
@@ -51,7 +47,8 @@ def _words(error: Exception) -> str:
             place = f" {error.filename}" if error.filename else ""
             return _unwritten(f"{place}: {os.strerror(error.errno)}")
         case OSError():
-            return _unwritten(f": {error}")
+            # NumPy only says how much it could not write.
+            return _unwritten(f" all data, perhaps as a disk is full ({error})")
     return str(error)
 
 

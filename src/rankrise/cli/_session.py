@@ -1,5 +1,6 @@
-"""What all commands do around a run: compile cache, progress, results on the screen."""
+"""What all commands do around a run: compile cache, progress, outcome in words."""
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from rankrise.cli._folder import RunFolder
 from rankrise.cli._options import OutputOptions
+from rankrise.experiments._options import require
 
 if TYPE_CHECKING:
     from rankrise.solvers import Checkpoint, Progress
@@ -27,23 +29,43 @@ def use_compile_cache() -> None:
 
 def make_checkpoint(folder: RunFolder, options: OutputOptions) -> "Checkpoint":
     """The checkpoint of a run's folder."""
-    from rankrise._errors import InputError
     from rankrise.solvers import Checkpoint
 
-    if not options.checkpoint_seconds >= 0:
-        raise InputError(
-            f"--checkpoint-seconds is {options.checkpoint_seconds}; it cannot be "
-            "negative."
-        )
-    return Checkpoint(folder.checkpoint, options.checkpoint_seconds, options.resume)
+    seconds = options.checkpoint_seconds
+    require(
+        0 <= seconds < math.inf,
+        f"--checkpoint-seconds is {seconds}; give a finite number from 0.",
+    )
+    return Checkpoint(folder.checkpoint, seconds, options.resume)
 
 
 @contextmanager
-def shown_progress(quiet: bool) -> "Iterator[Callable[[Progress], None] | None]":
-    """A progress bar on stderr, or None where nobody would see it."""
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield None
+def running(
+    begin: Callable[[], None], quiet: bool
+) -> "Iterator[Callable[[Progress], None]]":
+    """What a run reports its progress to; the first report calls `begin`.
+
+    Only then is it known that all input fits and the run is under way, so nothing in
+    an earlier run's folder is replaced for one that cannot start.
+    """
+    begun = False
+    with _shown_progress(quiet) as show:
+
+        def report(progress: "Progress") -> None:
+            nonlocal begun
+            if not begun:
+                begin()
+            begun = True
+            show(progress)
+
+        yield report
+
+
+@contextmanager
+def _shown_progress(quiet: bool) -> "Iterator[Callable[[Progress], None]]":
+    """A progress bar on stderr, where somebody sees it."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda progress: None
         return
     from rich.progress import (
         BarColumn,
@@ -61,7 +83,7 @@ def shown_progress(quiet: bool) -> "Iterator[Callable[[Progress], None] | None]"
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Bar(*columns, console=console, transient=True) as bar:
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("compiling")
 
         def show(progress: "Progress") -> None:

@@ -8,6 +8,7 @@ from rankrise.data._sampling import missing_fibers as missing_fibers
 from rankrise.data._sampling import observe as observe
 from rankrise.data._sampling import sample_indices as sample_indices
 from rankrise.data._standardization import Standardization as Standardization
+from rankrise.data._targets import cp_component_norms as cp_component_norms
 from rankrise.data._targets import cp_entries as cp_entries
 from rankrise.data._targets import cp_frobenius_norm as cp_frobenius_norm
 from rankrise.data._targets import random_target as random_target

@@ -52,7 +52,8 @@ class Observations:
         Parameters
         ----------
         array
-            A real array of order two or more. NaN means unobserved.
+            A real array of order two or more. NaN means unobserved, and so does what
+            a NumPy masked array masks.
         mask
             Same shape; True (or 1) where the entry is observed. An entry that the
             mask calls observed must be finite.
@@ -67,6 +68,8 @@ class Observations:
             )
         if mask is None:
             observed = ~np.isnan(dense)
+            if isinstance(array, np.ma.MaskedArray):
+                observed &= ~np.ma.getmaskarray(array)
         else:
             observed = _boolean_mask(mask, dense.shape)
         # argwhere's rows are unique and in range by construction.

@@ -10,6 +10,8 @@ from rankrise._errors import InputError
 from rankrise._typing import Values
 from rankrise.data._observations import Observations
 
+_SMALLEST, _LARGEST = 1e-150, 1e150
+
 
 @dataclass(frozen=True)
 class Standardization:
@@ -24,10 +26,16 @@ class Standardization:
     @classmethod
     def fit(cls, values: Values, *, center: bool) -> Standardization:
         """The map that gives these values unit root mean square (and zero mean)."""
+        top = float(np.abs(values).max())
+        if top > 0 and not _SMALLEST < top < _LARGEST:
+            raise InputError(
+                f"The largest observed value is {top:g} in size, so squares leave the "
+                "range of floating point; multiply all values by a constant."
+            )
         offset = float(np.mean(values)) if center else 0.0
         scale = float(np.sqrt(np.mean((values - offset) ** 2)))
         # Rounding of the mean leaves this much of a constant.
-        if not scale > 1e-12 * max(abs(offset), float(np.abs(values).max())):
+        if not scale > 1e-12 * max(abs(offset), top):
             raise InputError(
                 f"All observed values equal {float(values[0]):g}, so there is nothing "
                 "to learn from them; fill the gaps with that value."

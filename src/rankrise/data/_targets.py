@@ -90,6 +90,12 @@ def cp_frobenius_norm(factor_matrices: tuple[Values, ...]) -> float:
     return float(np.exp(_log_frobenius_norm(factor_matrices)))
 
 
+def cp_component_norms(factor_matrices: tuple[Values, ...]) -> Values:
+    """Norm of every component of a CP tensor, largest first."""
+    norms = (np.linalg.norm(matrix, axis=0) for matrix in factor_matrices)
+    return np.sort(ft.reduce(np.multiply, norms))[::-1]
+
+
 def root_mean_square_entry(factor_matrices: tuple[Values, ...]) -> float:
     """Frobenius norm over the square root of the number of entries."""
     entry_count = math.prod(target_mode_dims(factor_matrices))

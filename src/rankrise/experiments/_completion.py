@@ -10,7 +10,7 @@ import numpy as np
 
 from rankrise._errors import InputError
 from rankrise._typing import Indices, Values
-from rankrise.data import Observations, Standardization, cp_entries
+from rankrise.data import Observations, Standardization, cp_component_norms, cp_entries
 from rankrise.experiments._choices import make_loss, make_solver
 from rankrise.experiments._completion_config import CompletionConfig
 from rankrise.experiments._precision import precision
@@ -73,10 +73,7 @@ class CompletionResult:
     @property
     def component_norms(self) -> Values:
         """Norm of every component in the units of the data, largest first."""
-        norms = np.ones(self.factor_matrices[0].shape[1])
-        for matrix in self.factor_matrices:
-            norms = norms * np.linalg.norm(matrix, axis=0)
-        return np.sort(norms)[::-1]
+        return cp_component_norms(self.factor_matrices)
 
     @property
     def rank(self) -> int:
@@ -96,10 +93,12 @@ class CompletionResult:
         for name, part in (("train", self.train), ("heldout", self.heldout)):
             residual = np.linalg.norm(self.entries(part.indices) - part.values)
             spread = np.linalg.norm(part.values - mean)
-            errors[f"{name}_relative_error"] = float(
-                residual / np.linalg.norm(part.values)
-            )
-            errors[f"{name}_centered_error"] = float(residual / spread)
+            # All held-out values can be zero; then there is no error relative to them.
+            with np.errstate(divide="ignore", invalid="ignore"):
+                relative = residual / np.linalg.norm(part.values)
+                centered = residual / spread
+            errors[f"{name}_relative_error"] = float(relative)
+            errors[f"{name}_centered_error"] = float(centered)
         return errors
 
 

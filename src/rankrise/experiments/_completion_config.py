@@ -6,6 +6,8 @@ from rankrise.experiments._options import (
     Precision,
     Settings,
     require,
+    require_moderate,
+    require_not_negative,
     require_positive,
 )
 
@@ -58,8 +60,6 @@ class CompletionConfig(Settings):
         )
         require_positive(
             components=self.components,
-            init_scale=self.init_scale,
-            loss_threshold=self.loss_threshold,
             learning_rate=self.learning_rate,
             batch_size=self.batch_size,
             steps=self.steps,
@@ -68,4 +68,5 @@ class CompletionConfig(Settings):
             save_every=self.save_every,
             kept_components=self.kept_components,
         )
-        require(self.seed >= 0, "--seed is negative; give a whole number from 0.")
+        require_moderate(init_scale=self.init_scale, loss_threshold=self.loss_threshold)
+        require_not_negative(seed=self.seed)

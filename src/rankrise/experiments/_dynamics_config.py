@@ -8,8 +8,16 @@ from rankrise.experiments._options import (
     Precision,
     Settings,
     require,
+    require_bounded,
+    require_mode_dims,
+    require_moderate,
+    require_not_negative,
     require_positive,
+    typed,
 )
+
+_HIGHEST_ORDER = 32
+_MOST_ENTRIES = 2**63
 
 
 class DynamicsConfig(Settings):
@@ -93,23 +101,22 @@ class DynamicsConfig(Settings):
     """Floating-point precision of the run."""
 
     def model_post_init(self, context: Any, /) -> None:
+        self._check_numbers()
+        self._check_lists()
+        self._check_combinations()
+
+    def _check_numbers(self) -> None:
         require(
-            self.order >= 2 or self.mode_dims is not None,
-            f"--order is {self.order}; a tensor needs at least two modes.",
-        )
-        require(
-            len(self.dims) >= 2 and min(self.dims) >= 1,
-            f"The mode dimensions are {self.dims}; at least two, each one or more, "
-            "are needed.",
+            2 <= self.order <= _HIGHEST_ORDER,
+            f"--order is {self.order}; it must lie between 2 and {_HIGHEST_ORDER}.",
         )
         require_positive(
+            mode_dim=self.mode_dim,
             target_rank=self.target_rank,
-            target_norm=self.target_norm,
             measurement_rank=self.measurement_rank,
             observations=self.observations,
             components=self.components,
             depth=self.depth,
-            loss_threshold=self.loss_threshold,
             learning_rate=self.learning_rate,
             batch_size=self.batch_size,
             steps=self.steps,
@@ -119,19 +126,32 @@ class DynamicsConfig(Settings):
             saves=self.saves,
             kept_components=self.kept_components,
         )
-        require(
-            len(self.init_scales) > 0
-            and all(0 < s < math.inf for s in self.init_scales),
-            f"--init-scales is {self.init_scales}; give positive numbers.",
+        require_moderate(
+            target_norm=self.target_norm, loss_threshold=self.loss_threshold
         )
+        require_bounded(init_mean=self.init_mean)
+        require_not_negative(
+            seed=self.seed,
+            noise_level=self.noise_level,
+            loss_tolerance=self.loss_tolerance,
+        )
+
+    def _check_lists(self) -> None:
+        require_mode_dims(self.mode_dims)
+        require(
+            len(self.init_scales) > 0,
+            "--init-scales is empty; give at least one number or leave it out.",
+        )
+        for scale in self.init_scales:
+            require_moderate(init_scales=scale)
         require(
             self.start_seeds is None or len(self.start_seeds) > 0,
             "--start-seeds is empty; give at least one seed or leave it out.",
         )
-        require(
-            self.seed >= 0 and min(self.run_seeds) >= 0,
-            "A seed is negative; give whole numbers from 0.",
-        )
+        for seed in self.run_seeds:
+            require_not_negative(start_seeds=seed)
+
+    def _check_combinations(self) -> None:
         require(
             self.factorization == "cp" or len(self.dims) == 2,
             f"--factorization matrix is for order 2, not {len(self.dims)}; add "
@@ -139,9 +159,14 @@ class DynamicsConfig(Settings):
         )
         entries = math.prod(self.dims)
         require(
+            entries < _MOST_ENTRIES,
+            f"A tensor with mode dimensions {typed(self.dims)} has more entries than "
+            "64 bits can count; make it smaller.",
+        )
+        require(
             self.task != "completion" or self.observations <= entries,
             f"--observations is {self.observations} but a tensor with mode dimensions "
-            f"{self.dims} has {entries} entries; ask for fewer.",
+            f"{typed(self.dims)} has {entries} entries; ask for fewer.",
         )
         require(
             self.loss != "logistic",

@@ -1,5 +1,6 @@
 """Options that several experiments share. Nothing here needs JAX."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -9,13 +10,31 @@ from rankrise._errors import InputError
 LossName = Literal["squared", "absolute", "huber", "smooth-l1", "logistic"]
 Precision = Literal["float32", "float64"]
 
+# Steps and components are counted, and random keys made, in 32 bits.
+_LARGEST_WHOLE = 2**31 - 1
+# Beyond these, squares leave the range of single precision.
+_SMALLEST, _LARGEST = 1e-30, 1e15
+
 
 class Settings(BaseModel):
     """Settings of an experiment: frozen, with no room for a misspelled name."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
     )
+
+
+def option(name: str) -> str:
+    """A setting's name as it is typed."""
+    return "--" + name.replace("_", "-")
+
+
+def typed(values: Sequence[object]) -> str:
+    """Several values as they are typed."""
+    return " ".join(map(str, values)) or "empty"
 
 
 def require(condition: bool, message: str) -> None:
@@ -24,10 +43,51 @@ def require(condition: bool, message: str) -> None:
         raise InputError(message)
 
 
+def require_bounded(**numbers: int | float | None) -> None:
+    """Refuse numbers that are given and too large, by the name of their option."""
+    for name, number in numbers.items():
+        limit = _LARGEST_WHOLE if isinstance(number, int) else _LARGEST
+        require(
+            number is None or abs(number) <= limit,
+            f"{option(name)} is {number}; it can be {limit} at most.",
+        )
+
+
 def require_positive(**numbers: int | float | None) -> None:
-    """Refuse numbers that are given and not positive, by the name of their option."""
+    """Refuse numbers that are given and not positive, or too large."""
     for name, number in numbers.items():
         require(
             number is None or number > 0,
-            f"--{name.replace('_', '-')} is {number}; it must be positive.",
+            f"{option(name)} is {number}; it must be positive.",
+        )
+    require_bounded(**numbers)
+
+
+def require_not_negative(**numbers: int | float | None) -> None:
+    """Refuse numbers that are given and negative, or too large."""
+    for name, number in numbers.items():
+        require(
+            number is None or number >= 0,
+            f"{option(name)} is {number}; it cannot be negative.",
+        )
+    require_bounded(**numbers)
+
+
+def require_moderate(**numbers: float | None) -> None:
+    """Refuse sizes that are given and that no run could compute with."""
+    for name, number in numbers.items():
+        require(
+            number is None or _SMALLEST <= number <= _LARGEST,
+            f"{option(name)} is {number}; it must lie between {_SMALLEST:g} and "
+            f"{_LARGEST:g}.",
+        )
+
+
+def require_mode_dims(mode_dims: Sequence[int] | None) -> None:
+    """Refuse mode dimensions that are given and not those of a tensor."""
+    if mode_dims is not None:
+        require(
+            len(mode_dims) >= 2 and min(mode_dims) >= 1,
+            f"--mode-dims is {typed(mode_dims)}; give two whole numbers or more, each "
+            "at least 1.",
         )

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from rankrise._environment import environment
+from rankrise.data import cp_component_norms
 from rankrise.experiments._completion import CompletionResult
 from rankrise.experiments._dynamics import DynamicsResult
 from rankrise.trajectories import Trajectory
@@ -18,8 +19,8 @@ _RISEN_SHARE = 0.01
 def summarize_dynamics(result: DynamicsResult) -> dict[str, Any]:
     """The summary of `rankrise dynamics`."""
     summary = _common(result.config, result.trajectory)
-    target_norms = np.sort(np.asarray(result.target.component_norms()))[::-1]
-    summary["target_component_norms"] = target_norms.tolist()
+    target = tuple(map(np.asarray, result.target.factor_matrices))
+    summary["target_component_norms"] = cp_component_norms(target).tolist()
     return strict(summary)
 
 

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from rankrise._typing import Values
 from rankrise.data import Observations
-from rankrise.reports._dynamics_figure import plot_components
+from rankrise.reports._dynamics_figure import highest, plot_components
 from rankrise.reports._style import figure_style
 from rankrise.trajectories import Trajectory
 
@@ -44,7 +44,7 @@ def _plot_errors(panel: Axes, run: Trajectory) -> None:
     if best is not None:
         panel.axvline(best, color="0.5", linewidth=0.8, linestyle="--", label="chosen")
     panel.set(xlabel="iterations", title="relative error (standardized)")
-    panel.set_ylim(0, 1.05 * float(np.nanmax(run.train_error[:1])))
+    panel.set_ylim(0, 1.05 * highest(run.train_error[:1]))
     panel.margins(x=0.01)
     panel.legend()
 

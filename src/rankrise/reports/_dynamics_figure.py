@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -25,7 +26,7 @@ def dynamics_figure(runs: Sequence[Trajectory]) -> Figure:
     with figure_style():
         figure = Figure(figsize=(2.9 * (len(scales) + 1), 2.9), layout="constrained")
         axes = np.atleast_1d(figure.subplots(1, len(scales) + 1))
-        top = max(float(np.nanmax(run.component_norms)) for run in runs)
+        top = max(highest(run.component_norms) for run in runs)
         for panel, scale in zip(axes, scales, strict=False):
             of_scale = [run for run in runs if float(run.init_scale) == scale]
             for place, run in enumerate(of_scale):
@@ -36,6 +37,12 @@ def dynamics_figure(runs: Sequence[Trajectory]) -> Figure:
         axes[0].set_ylabel("component norms")
         _plot_errors(axes[-1], runs, scales)
     return figure
+
+
+def highest(values: npt.NDArray[np.floating]) -> float:
+    """The largest finite value that is positive, or one; a run can diverge at once."""
+    plotted = values[np.isfinite(values) & (values > 0)]
+    return float(plotted.max(initial=0)) or 1.0
 
 
 def plot_components(panel: Axes, run: Trajectory, *, faint: bool = False) -> None:
@@ -56,8 +63,8 @@ def _interesting_steps(run: Trajectory) -> float:
     """Where to end the axis: some while after the last component rose."""
     norms = run.component_norms
     risen = norms[:, norms[-1] > _RISEN_SHARE * norms[-1].max()]
-    last_rise = run.step[np.argmax(risen >= risen[-1] / 2, axis=0)].max()
-    return float(min(run.step[-1], max(_MARGIN * last_rise, 1)))
+    last_rise = run.step[np.argmax(risen >= risen[-1] / 2, axis=0)].max(initial=0)
+    return float(max(min(run.step[-1], _MARGIN * last_rise), 1))
 
 
 def _plot_errors(

@@ -65,7 +65,7 @@ class Runs:
 
     def measure_now(self) -> None:
         """Record where the runs are, without a trace in their states."""
-        step = np.asarray(self._states.step).max()
+        step = int(np.asarray(self._states.step).max())
         _, measured = self._call(np.array([step]), True)
         self._record(measured, 1)
 

@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 
+# More than any run can record, and few enough to be listed.
+_MOST_SAVES = 10_000_000
+
 
 @dataclass(frozen=True)
 class SaveAt:
@@ -47,6 +50,12 @@ class SaveAt:
 
     def steps(self, max_steps: int) -> npt.NDArray[np.int64]:
         """The steps up to `max_steps`, sorted, each once."""
+        saves = max_steps // self.number if self.kind == "every" else self.number
+        if saves > _MOST_SAVES:
+            raise InputError(
+                f"That makes {saves} saves and at most {_MOST_SAVES} fit; save at "
+                "fewer steps."
+            )
         if self.kind == "every":
             chosen = np.arange(0, max_steps + 1, self.number)
         elif self.kind == "linear":

@@ -137,8 +137,10 @@ class Trajectory:
         )
         dataset.attrs["seconds_compile"] = self.seconds_compile
         dataset.attrs["seconds_run"] = self.seconds_run
+        # Made in memory: where a disk is full, HDF5 crashes as it closes the file.
+        content = dataset.to_netcdf(engine="h5netcdf")
         with atomic_path(path) as temporary:
-            dataset.to_netcdf(temporary, engine="h5netcdf")
+            temporary.write_bytes(content)
         return path
 
     @classmethod

@@ -47,7 +47,8 @@ class NetcdfLayout(Layout):
         """Write the variable among its coordinates."""
         stored = as_stored(completed, self.dtype)
         dataset = self.surroundings.assign({self.name: (self.dims, stored, self.attrs)})
-        dataset.to_netcdf(path, engine="h5netcdf")
+        # Made in memory: where a disk is full, HDF5 crashes as it closes the file.
+        path.write_bytes(dataset.to_netcdf(engine="h5netcdf"))
 
 
 def read_netcdf(

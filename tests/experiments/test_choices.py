@@ -1,0 +1,64 @@
+"""Losses and solvers by name."""
+
+from typing import get_args
+
+import jax.numpy as jnp
+import pytest
+
+from rankrise._errors import InputError
+from rankrise.experiments._choices import make_loss, make_solver
+from rankrise.experiments._options import LossName
+from rankrise.problems import HuberLoss, SmoothL1Loss
+from rankrise.solvers import (
+    AdaptiveGradientDescent,
+    GradientDescent,
+    Minibatch,
+    OptaxDescent,
+)
+
+
+@pytest.mark.parametrize("name", get_args(LossName))
+def test_every_name_of_a_loss_makes_one(name):
+    zeros = jnp.zeros(2)
+    assert make_loss(name, 0.5)(zeros, zeros).shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("huber", HuberLoss), ("smooth-l1", SmoothL1Loss)]
+)
+def test_the_threshold_reaches_the_loss_that_has_one(name, kind):
+    assert make_loss(name, 0.25) == kind(0.25)
+
+
+@pytest.mark.parametrize(
+    ("name", "learning_rate", "solver"),
+    [
+        ("adaptive", None, AdaptiveGradientDescent(0.01)),
+        ("adaptive", 0.5, AdaptiveGradientDescent(0.5)),
+        ("gradient-descent", None, GradientDescent(0.01)),
+        ("gradient-descent", 0.5, GradientDescent(0.5)),
+    ],
+)
+def test_a_name_makes_a_solver_with_its_learning_rate(name, learning_rate, solver):
+    assert make_solver(name, learning_rate, None, seed=0) == solver
+    assert make_solver(name, learning_rate, 7, seed=3) == Minibatch(solver, 7, 3)
+
+
+@pytest.mark.parametrize("name", ["optax.adam", "optax.sgd", "optax.rmsprop"])
+def test_an_optimizer_of_optax_is_found_by_name(name):
+    assert isinstance(make_solver(name, None, None, seed=0), OptaxDescent)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("newton", "There is no solver 'newton'; choose adaptive"),
+        ("optax.newton", "optax has no optimizer 'newton'"),
+        ("optax.__init__", "optax has no optimizer '__init__'"),
+        ("optax.chain", "optax.chain is not an optimizer that needs just a learning"),
+        ("optax.apply_updates", "is not an optimizer that needs just a learning rate"),
+    ],
+)
+def test_a_name_of_no_solver_is_refused(name, words):
+    with pytest.raises(InputError, match=words):
+        make_solver(name, None, None, seed=0)

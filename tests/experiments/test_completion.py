@@ -1,0 +1,136 @@
+"""A partly observed tensor completes itself."""
+
+import numpy as np
+import pytest
+
+from rankrise._errors import InputError
+from rankrise.data import Observations
+from rankrise.experiments import CompletionConfig, run_completion
+
+
+@pytest.fixture(scope="module")
+def completed(completion, gappy):
+    return completion.completed(Observations.from_array(gappy))
+
+
+def test_missing_entries_of_a_tensor_of_low_rank_are_recovered(completed, gappy, whole):
+    missing = np.isnan(gappy)
+    error = np.linalg.norm((completed - whole)[missing])
+    # A guess of the mean has an error of one; the run was cut off while it still fell.
+    assert error < 0.02 * np.linalg.norm(whole[missing])
+
+
+def test_observed_entries_come_back_exactly(completed, gappy):
+    observed = ~np.isnan(gappy)
+    assert observed.sum() > 50
+    np.testing.assert_array_equal(completed[observed], gappy[observed])
+
+
+def test_missing_entries_are_what_the_factorization_says(completion, completed, gappy):
+    missing = np.argwhere(np.isnan(gappy))
+    expected = completion.offset + np.einsum(
+        "ir,jr,kr->ijk", *completion.factor_matrices
+    )
+    # The same sums of eight products in other orders.
+    for entries in (completed[tuple(missing.T)], completion.entries(missing)):
+        np.testing.assert_allclose(entries, expected[tuple(missing.T)], atol=1e-12)
+
+
+def test_another_unit_of_the_data_changes_nothing_but_the_unit(
+    completion_config, completed, gappy
+):
+    converted = 1.8 * gappy + 32.0
+    result = run_completion(Observations.from_array(converted), completion_config)
+    expected = 1.8 * completed + 32.0
+    # Standardized values differ by rounding, which thousands of steps amplify.
+    np.testing.assert_allclose(
+        result.completed(Observations.from_array(converted)), expected, atol=1e-6
+    )
+
+
+def test_without_centering_there_is_no_offset(completion_config, completion, gappy):
+    config = completion_config.model_copy(update={"center": False, "steps": 1})
+    assert completion.offset != 0
+    assert run_completion(Observations.from_array(gappy), config).offset == 0
+
+
+def test_the_factors_of_least_held_out_error_are_chosen(completion):
+    trajectory = completion.trajectory
+    best = np.argmin(trajectory.heldout_error)
+    assert trajectory.outcomes[0].best_step == trajectory.step[best]
+    # In the units of the standardized values.
+    predictions = completion.entries(completion.heldout.indices) - completion.offset
+    values = completion.heldout.values - completion.offset
+    error = np.linalg.norm(predictions - values) / np.linalg.norm(values)
+    assert trajectory.heldout_error[best] == pytest.approx(error, rel=1e-9)
+
+
+def test_train_and_held_out_entries_are_the_observed_ones(completion, gappy):
+    both = np.full(gappy.shape, np.nan)
+    for part in (completion.train, completion.heldout):
+        assert np.isnan(both[tuple(part.indices.T)]).all()
+        both[tuple(part.indices.T)] = part.values
+    np.testing.assert_array_equal(both, gappy)
+    assert len(completion.heldout) == round(0.1 * np.sum(~np.isnan(gappy)))
+
+
+@pytest.mark.parametrize("name", ["train", "heldout"])
+def test_errors_are_relative_to_the_values_and_to_their_spread(name, completion):
+    part = getattr(completion, name)
+    tensor = completion.offset + np.einsum("ir,jr,kr->ijk", *completion.factor_matrices)
+    residual = np.linalg.norm(tensor[tuple(part.indices.T)] - part.values)
+    centered = part.values - completion.train.values.mean()
+    expected = {
+        f"{name}_relative_error": residual / np.linalg.norm(part.values),
+        f"{name}_centered_error": residual / np.linalg.norm(centered),
+    }
+    errors = {key: completion.errors()[key] for key in expected}
+    assert errors == pytest.approx(expected, rel=1e-9)
+
+
+def test_rank_counts_components_above_a_hundredth_of_the_largest(completion):
+    norms = np.prod(
+        [np.linalg.norm(matrix, axis=0) for matrix in completion.factor_matrices],
+        axis=0,
+    )
+    np.testing.assert_allclose(completion.component_norms, np.sort(norms)[::-1])
+    assert completion.rank == np.sum(norms > 0.01 * norms.max())
+    # The two of the tensor, and one that takes back the offset.
+    assert completion.rank == 3
+
+
+def test_a_seed_fixes_the_result(completion_config, completion, gappy):
+    again = run_completion(Observations.from_array(gappy), completion_config)
+    for ours, theirs in zip(
+        again.factor_matrices, completion.factor_matrices, strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def full():
+    return np.arange(24.0).reshape(2, 3, 4)
+
+
+def few():
+    array = np.full((4, 4), np.nan)
+    array.flat[:9] = np.arange(9.0)
+    return array
+
+
+def constant():
+    array = np.full((4, 4), 2.5)
+    array[0, 0] = np.nan
+    return array
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (full(), "All 24 entries are observed, so there is nothing to complete"),
+        (few(), "Only 9 of 16 entries are observed; at least 10"),
+        (constant(), "All observed values equal 2.5, so there is nothing to learn"),
+    ],
+)
+def test_data_with_nothing_to_complete_or_to_learn_is_refused(array, words):
+    with pytest.raises(InputError, match=words):
+        run_completion(Observations.from_array(array), CompletionConfig(components=2))

@@ -1,0 +1,142 @@
+"""Settings that mean nothing are refused in one sentence, before anything runs."""
+
+import math
+
+import pytest
+from pydantic import ValidationError
+
+from rankrise.experiments import CompletionConfig, DynamicsConfig
+
+both = pytest.mark.parametrize("config", [CompletionConfig, DynamicsConfig])
+
+
+@both
+def test_settings_are_frozen(config):
+    settings = config()
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.steps = 5
+
+
+@both
+def test_an_unknown_name_is_refused(config):
+    with pytest.raises(ValidationError, match=r"(?s)step_limit.*not permitted"):
+        config(step_limit=5)
+
+
+@both
+def test_settings_come_back_from_json(config):
+    settings = config(steps=77, precision="float64")
+    assert config.model_validate_json(settings.model_dump_json()) == settings
+
+
+@both
+@pytest.mark.parametrize(
+    "name",
+    [
+        "components",
+        "learning_rate",
+        "batch_size",
+        "steps",
+        "save_every",
+        "kept_components",
+        "max_seconds",
+    ],
+)
+def test_what_must_be_positive_is_refused_at_zero_by_its_option(config, name):
+    option = "--" + name.replace("_", "-")
+    with pytest.raises(ValueError, match=rf"{option} is 0(\.0)?; it must be positive"):
+        config(**{name: 0})
+
+
+@both
+@pytest.mark.parametrize("name", ["loss_threshold", "learning_rate", "max_seconds"])
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_numbers_must_be_finite(config, name, number):
+    with pytest.raises(ValueError, match=rf"(?s){name}.*finite"):
+        config(**{name: number})
+
+
+@both
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"seed": -1}, "--seed is -1; it cannot be negative"),
+        ({"steps": 2**31}, "--steps is 2147483648; it can be 2147483647 at most"),
+        ({"loss": "cubic"}, "(?s)loss.*'squared', 'absolute'"),
+        ({"precision": "float16"}, "(?s)precision.*'float32' or 'float64'"),
+        ({"steps": "many"}, "(?s)steps.*valid integer"),
+    ],
+)
+def test_other_values_both_refuse(config, options, words):
+    with pytest.raises(ValueError, match=words):
+        config(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"heldout": 0.0}, r"--heldout is 0\.0; it is a share between 0 and 1"),
+        ({"heldout": 1.0}, r"--heldout is 1\.0; it is a share between 0 and 1"),
+        ({"init_scale": 0.0}, r"--init-scale is 0\.0; it must"),
+        ({"flat_steps": 0}, "--flat-steps is 0; it must be positive"),
+    ],
+)
+def test_a_completion_refuses_what_means_nothing(options, words):
+    with pytest.raises(ValueError, match=words):
+        CompletionConfig(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"order": 1}, "--order is 1; it must"),
+        ({"mode_dim": 0}, "--mode-dim is 0; it must be positive"),
+        ({"mode_dims": (4,)}, "--mode-dims is 4; give two whole numbers or more"),
+        ({"mode_dims": (4, 0)}, "--mode-dims is 4 0; give two whole numbers or more"),
+        ({"target_rank": 0}, "--target-rank is 0; it must be positive"),
+        ({"target_norm": 0.0}, r"--target-norm is 0\.0; it must"),
+        ({"measurement_rank": 0}, "--measurement-rank is 0; it must be positive"),
+        ({"observations": 0}, "--observations is 0; it must be positive"),
+        ({"depth": 0}, "--depth is 0; it must be positive"),
+        ({"patience": 0}, "--patience is 0; it must be positive"),
+        ({"saves": 0}, "--saves is 0; it must be positive"),
+        ({"noise_level": -0.1}, r"--noise-level is -0\.1; it cannot be negative"),
+        ({"loss_tolerance": -1.0}, r"--loss-tolerance is -1\.0; it cannot be"),
+        ({"init_scales": ()}, "--init-scales is empty"),
+        ({"init_scales": (0.1, 0.0)}, r"--init-scales is 0\.0; it must"),
+        ({"start_seeds": ()}, "--start-seeds is empty"),
+        ({"start_seeds": (1, -1)}, "--start-seeds is -1; it cannot be negative"),
+        ({"factorization": "matrix"}, "is for order 2, not 4; add --order 2"),
+        (
+            {"mode_dims": (3, 3), "observations": 10},
+            "--observations is 10 but .* 3 3 has 9 entries; ask for fewer",
+        ),
+        ({"loss": "logistic"}, "--loss logistic is for labels 0 and 1"),
+    ],
+)
+def test_dynamics_refuse_what_means_nothing(options, words):
+    with pytest.raises(ValueError, match=words):
+        DynamicsConfig(**options)
+
+
+def test_sensing_may_ask_for_more_observations_than_entries():
+    config = DynamicsConfig(task="sensing", mode_dims=(3, 3), observations=10)
+    assert config.observations == 10
+
+
+def test_mode_dims_replace_order_and_mode_dim():
+    assert DynamicsConfig(order=3, mode_dim=20).dims == (20, 20, 20)
+    config = DynamicsConfig(order=3, mode_dims=(4, 5), observations=20)
+    assert config.dims == (4, 5)
+
+
+def test_starts_are_drawn_from_the_seed_unless_others_are_given():
+    assert DynamicsConfig(seed=3).run_seeds == (3,)
+    assert DynamicsConfig(seed=3, start_seeds=(1, 2)).run_seeds == (1, 2)
+
+
+def test_the_defaults_of_dynamics_are_the_paper_s_figure_1():
+    config = DynamicsConfig()
+    assert config.dims == (10, 10, 10, 10)
+    assert (config.target_rank, config.target_norm) == (5, 1.0)
+    assert (config.observations, config.init_scales) == (2000, (0.05, 0.01, 0.005))

@@ -1,0 +1,122 @@
+"""Figures show what they are given; how they look is for eyes."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rankrise import (
+    CompletionProblem,
+    DenseTensor,
+    Observations,
+    Outcome,
+    Trajectory,
+)
+from rankrise.reports import completion_figure, dynamics_figure, save_figure
+from rankrise.trajectories import (
+    ComponentNorms,
+    HeldOutError,
+    ReconstructionError,
+    TrainError,
+    build_dataset,
+)
+
+STEPS = np.arange(0, 1000, 100, dtype=np.int32)
+
+
+def a_run(init_scale: float, **extra: np.ndarray) -> Trajectory:
+    rising = 1 / (1 + np.exp(-(STEPS[:, None] - [200.0, 500.0, 5000.0]) / 30))
+    history = {
+        "step": STEPS,
+        "time": STEPS / 10,
+        "component_norms": rising,
+        "train_error": np.linspace(1, 0.1, len(STEPS)),
+        **extra,
+    }
+    problem = CompletionProblem.from_observations(
+        Observations.from_array(np.array([[1.0, np.nan]]))
+    )
+    measurable = [
+        ComponentNorms(),
+        TrainError(),
+        ReconstructionError(DenseTensor(jnp.ones((1, 2)))),
+        HeldOutError(problem),
+    ]
+    dataset = build_dataset(
+        [history],
+        [observable for observable in measurable if observable.name in history],
+        kept_components=10,
+        single=True,
+        run_labels={"init_scale": [init_scale], "start_seed": [0]},
+        settings={},
+    )
+    return Trajectory(dataset, (), (Outcome("stopped", "", 900, 900, 600),))
+
+
+@pytest.fixture
+def dynamics_runs() -> list[Trajectory]:
+    error = {"reconstruction_error": np.linspace(1, 0, len(STEPS))}
+    return [a_run(scale, **error) for scale in (0.05, 0.01)]
+
+
+@pytest.fixture
+def completion_run() -> Trajectory:
+    return a_run(0.005, heldout_error=np.linspace(1, 0.2, len(STEPS)))
+
+
+def test_dynamics_has_a_panel_per_init_scale_and_one_of_errors(dynamics_runs):
+    figure = dynamics_figure(dynamics_runs)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["init scale 0.05", "init scale 0.01", "reconstruction error"]
+
+
+def test_dynamics_plots_every_component_over_the_saved_steps(dynamics_runs):
+    panel = dynamics_figure(dynamics_runs).axes[0]
+    lines = [line for line in panel.lines if len(line.get_xdata())]
+    assert len(lines) == 3
+    np.testing.assert_array_equal(lines[0].get_xdata(), STEPS)
+    np.testing.assert_array_equal(
+        lines[0].get_ydata(), dynamics_runs[0].component_norms[:, 0]
+    )
+
+
+def test_dynamics_axis_ends_some_while_after_the_last_rise(dynamics_runs):
+    panel = dynamics_figure(dynamics_runs).axes[0]
+    # The second component is at half its height at step 500; the third never rises.
+    assert 500 < panel.get_xlim()[1] < STEPS[-1]
+
+
+def test_completion_of_no_image_shows_norms_and_errors(completion_run):
+    array = np.full((2, 3, 4), np.nan)
+    array[0] = 1.0
+    array[1, 0, 0] = 2.0
+    observations = Observations.from_array(array)
+    figure = completion_figure(completion_run, observations, np.ones((2, 3, 4)))
+    assert len(figure.axes) == 2
+
+
+def test_completion_of_an_image_shows_it_before_and_after(completion_run):
+    array = np.arange(24.0).reshape(2, 4, 3)
+    completed = array.copy()
+    array[0, 0] = np.nan
+    observations = Observations.from_array(array)
+    figure = completion_figure(completion_run, observations, completed)
+    before, after = figure.axes[2].images[0], figure.axes[3].images[0]
+    np.testing.assert_array_equal(before.get_array()[0, 0], [1, 1, 1])  # a white gap
+    np.testing.assert_array_equal(after.get_array()[1, 3], [0.9, 0.95, 1.0])
+
+
+def test_completion_marks_the_chosen_step(completion_run):
+    observations = Observations.from_array(np.array([[1.0, 2.0], [np.nan, 3.0]]))
+    panel = completion_figure(completion_run, observations, None).axes[1]
+    marked = [line for line in panel.lines if line.get_label() == "chosen"]
+    assert list(marked[0].get_xdata()) == [600, 600]
+
+
+def test_a_saved_figure_has_the_same_bytes_each_time(dynamics_runs, tmp_path):
+    for name in ("first", "second"):
+        figure = dynamics_figure(dynamics_runs)
+        save_figure(figure, tmp_path / name, ("png", "pdf"))
+    for form in ("png", "pdf"):
+        first = (tmp_path / f"first.{form}").read_bytes()
+        assert first == (tmp_path / f"second.{form}").read_bytes()
+        assert len(first) > 1000
