@@ -1,18 +1,21 @@
-"""Steps inside the compiled loop the solvers use, and matrix products in one like it."""
+"""Steps inside the compiled loop the solvers use, and matrix products in another."""
 
 import functools as ft
+import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _instance import LEARNING_RATE, FactorMatrices, Instance
-from _timing import Case, clocked
 from jaxtyping import Array, Float, Int
 
+from _instance import LEARNING_RATE, FactorMatrices, FloatArray, Instance
+from _timing import Case, clocked
 from rankrise._algebra import balanced_split, khatri_rao
 from rankrise.data import Observations
 from rankrise.factorizations import AbstractFactorization, CPFactorization, DenseTensor
+from rankrise.factorizations._entries import coordinate_entries
 from rankrise.problems import (
     AbstractLoss,
     AbstractProblem,
@@ -41,6 +44,13 @@ class GatheredRows(AbstractProblem):
         raise NotImplementedError
 
 
+class GatheredBlocks(GatheredRows):
+    """The same in blocks that fit the cache, as rankrise does for large tensors."""
+
+    def predictions(self, model: AbstractFactorization) -> Float[Array, " m"]:
+        return coordinate_entries(model.factor_matrices, self.indices)
+
+
 class KhatriRaoOnly(GatheredRows):
     """A loss that takes the Khatri-Rao products of both halves, and nothing else."""
 
@@ -54,12 +64,10 @@ class KhatriRaoOnly(GatheredRows):
 
 
 class UpdateOnly(GatheredRows):
-    """A loss whose gradient is the parameters: only the update and the loop are left."""
+    """A loss whose gradient is the parameters: what is left is update and loop."""
 
     def loss(self, model: AbstractFactorization) -> Float[Array, ""]:
-        return sum(
-            (jnp.sum(w * w) for w in model.factor_matrices), jnp.zeros(())
-        ) / 2
+        return sum(jnp.sum(leaf * leaf) for leaf in jax.tree.leaves(model)) / 2
 
 
 def completion(instance: Instance) -> CompletionProblem:
@@ -84,12 +92,6 @@ def variant(kind: type[GatheredRows], instance: Instance) -> GatheredRows:
 def start(factor_matrices: FactorMatrices) -> CPFactorization:
     """A factorization to begin with."""
     return CPFactorization(tuple(map(jnp.asarray, factor_matrices)))
-
-
-def random_tensor(instance: Instance) -> DenseTensor:
-    """A tensor of the same shape, with no factors."""
-    rng = np.random.default_rng(1)
-    return DenseTensor(jnp.asarray(rng.standard_normal(instance.mode_dims), float))
 
 
 def solver_case(
@@ -124,71 +126,87 @@ def formed_bytes(
     problem: AbstractProblem, models: Sequence[AbstractFactorization]
 ) -> int:
     """Memory a compiled step takes beside its inputs and results, all runs together."""
-    solver = GradientDescent(LEARNING_RATE)
-    step = jax.vmap(lambda model: solver.step(problem, model, None).model)
+
+    def step(model: AbstractFactorization) -> AbstractFactorization:
+        return GradientDescent(LEARNING_RATE).step(problem, model, None).model
+
     if len(models) == 1:
-        compiled = jax.jit(lambda model: solver.step(problem, model, None).model)
-        lowered = compiled.lower(models[0])
+        lowered = jax.jit(step).lower(models[0])
     else:
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *models)
-        lowered = jax.jit(step).lower(stacked)
+        lowered = jax.jit(jax.vmap(step)).lower(stacked)
     return int(lowered.compile().memory_analysis().temp_size_in_bytes)
+
+
+def part_cases(instance: Instance) -> dict[str, Case]:
+    """Parts of a step, each in the solvers' loop with an update of what it works on."""
+    model = start(instance.starts[0])
+    tensor = DenseTensor(model.end_tensor())
+    update = variant(UpdateOnly, instance)
+    return {
+        "update": solver_case(update, [model]),
+        "tensor update": solver_case(update, [tensor]),
+        "Khatri-Rao and update": solver_case(variant(KhatriRaoOnly, instance), [model]),
+        "gather and tensor update": solver_case(completion(instance), [tensor]),
+    }
 
 
 def product_cases(instance: Instance) -> dict[str, Case]:
     """Matrix products with as many operations as the products of one step.
 
     Going forward a step multiplies the two halves; going back, either half by the
-    gradient: three products of the same size. Four ways to do that much, and the
-    fastest of them is the floor.
+    gradient: three products of the same size. The fastest way to do that much is the
+    floor.
     """
     split = balanced_split(instance.mode_dims)
-    rows = int(np.prod(instance.mode_dims[:split]))
-    columns = int(np.prod(instance.mode_dims[split:]))
+    rows = math.prod(instance.mode_dims[:split])
+    columns = math.prod(instance.mode_dims[split:])
     components = instance.starts[0][0].shape[1]
     rng = np.random.default_rng(2)
 
-    def matrix(*shape: int) -> np.ndarray:
+    def matrix(*shape: int) -> FloatArray:
         return rng.standard_normal(shape).astype("f4")
 
     left, right = matrix(rows, components), matrix(columns, components)
-    # Orthonormal columns or rows keep what is multiplied over and over of one size.
+    # Orthonormal, so that what is multiplied over and over keeps its size.
     turn = np.linalg.qr(matrix(max(rows, columns), min(rows, columns)))[0]
     turn = np.ascontiguousarray(turn if rows >= columns else turn.T)
     wide, tall = matrix(rows, 3 * components), matrix(3 * components, columns)
+    three = [(left, right.T), (turn, right), (turn.T, left)]
     return {
-        "three products, NumPy": Case(clocked(_numpy_three(left, right, turn))),
-        "one product, NumPy": Case(clocked(_numpy_one(wide, tall))),
-        "three products, JAX": Case(clocked(_jax_three(left, right, turn))),
-        "one product, JAX": Case(clocked(_jax_one(wide, tall))),
+        "three products, NumPy": Case(clocked(_numpy_products(three))),
+        "one product, NumPy": Case(clocked(_numpy_products([(wide, tall)]))),
+        "three products, JAX": Case(clocked(_jax_products(left, right, turn))),
     }
 
 
-def _numpy_three(
-    left: np.ndarray, right: np.ndarray, turn: np.ndarray
+def _numpy_products(
+    pairs: Sequence[tuple[FloatArray, FloatArray]],
 ) -> Callable[[int], None]:
+    kept = [(left, right, left @ right) for left, right in pairs]
+
     def take_steps(count: int) -> None:
         for _ in range(count):
-            left @ right.T
-            turn @ right
-            turn.T @ left
+            for left, right, out in kept:
+                np.matmul(left, right, out=out)
 
     return take_steps
 
 
-def _numpy_one(wide: np.ndarray, tall: np.ndarray) -> Callable[[int], None]:
-    def take_steps(count: int) -> None:
-        for _ in range(count):
-            wide @ tall
-
-    return take_steps
-
-
-def _jax_three(
-    left: np.ndarray, right: np.ndarray, turn: np.ndarray
+def _jax_products(
+    left: FloatArray, right: FloatArray, turn: FloatArray
 ) -> Callable[[int], object]:
-    def body(_: int, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        left, right, _ = carry
-        return turn @ right, turn.T @ left, left @ right.T
+    @jax.jit
+    def loop(count: Array, turn: Array, carry: tuple[Array, ...]) -> Any:
+        def body(_: Array, carry: tuple[Array, ...]) -> tuple[Array, ...]:
+            left, right, _ = carry
+            return turn @ right, turn.T @ left, left @ right.T
 
-    return _compiled_loop(body, (left, right, left @ right.T), turn)
+        return jax.lax.fori_loop(0, count, body, carry)
+
+    start = tuple(map(jnp.asarray, (left, right, left @ right.T)))
+
+    def take_steps(count: int) -> object:
+        return jax.block_until_ready(loop(jnp.asarray(count), jnp.asarray(turn), start))
+
+    return take_steps

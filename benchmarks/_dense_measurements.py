@@ -3,11 +3,12 @@ r"""A gradient step the way the paper's runs took it: with dense measurement ten
 Every observation is an inner product $\langle \mathcal{A}_i, \mathcal{W}_e \rangle$
 with a measurement tensor held in full, here one that is 1 at the observed entry and 0
 elsewhere. A step forms the whole end tensor, applies all measurement tensors, and goes
-back through the same products. Applied by *broadcasting*, as in the paper's public code:
-all measurement tensors times the end tensor, entry by entry, then summed. Or by a
-*matrix product*: one row a measurement tensor, times the end tensor as a vector.
+back through the same products. They are applied by a *broadcast*, as in the paper's
+public code: all measurement tensors times the end tensor, entry by entry, then summed.
+Or by a *matrix product*: a measurement tensor a row, times the end tensor as a vector.
 
-Both are written plainly but not carelessly: the end tensor takes one matrix product.
+Both are written plainly but not carelessly: in NumPy the end tensor is one matrix
+product of two Khatri-Rao products, as in rankrise.
 """
 
 import functools as ft
@@ -15,6 +16,7 @@ import importlib.util
 from typing import Any, Literal
 
 import numpy as np
+
 from _instance import LEARNING_RATE, FactorMatrices, FloatArray, Instance
 
 Application = Literal["broadcast", "kept broadcast", "matrix product"]
@@ -36,12 +38,14 @@ class DenseNumPy:
     """
 
     def __init__(self, instance: Instance, application: Application) -> None:
-        self.measurements = one_hot_measurements(instance)
+        self._measurements = one_hot_measurements(instance)
         self._values = instance.values
         self._application = application
         self._start = instance.starts[0]
         kept = application == "kept broadcast"
-        self._scratch = np.empty_like(self.measurements) if kept else None
+        self._scratch = np.empty_like(self._measurements) if kept else None
+        self.held_bytes = self._measurements.nbytes + self._values.nbytes
+        self.kept_bytes = self._measurements.nbytes if kept else 0
 
     def steps(self, count: int) -> None:
         """Take so many steps from the start."""
@@ -59,7 +63,7 @@ class DenseNumPy:
         """Mean squared residual, and its gradient by every factor matrix."""
         half = len(matrices) // 2
         left, right = _khatri_rao(matrices[:half]), _khatri_rao(matrices[half:])
-        tensor = (left @ right.T).reshape(self.measurements.shape[1:])
+        tensor = (left @ right.T).reshape(self._measurements.shape[1:])
         residuals = self._apply(tensor) - self._values
         slopes = residuals * np.float32(2 / len(residuals))
         unfolded = self._apply_transposed(slopes).reshape(len(left), len(right))
@@ -69,17 +73,17 @@ class DenseNumPy:
         )
 
     def _apply(self, tensor: FloatArray) -> FloatArray:
-        rows = self.measurements.reshape(len(self.measurements), -1)
+        rows = self._measurements.reshape(len(self._measurements), -1)
         if self._application == "matrix product":
             return rows @ tensor.reshape(-1)
-        products = np.multiply(self.measurements, tensor, out=self._scratch)
+        products = np.multiply(self._measurements, tensor, out=self._scratch)
         return products.reshape(rows.shape).sum(axis=1)
 
     def _apply_transposed(self, slopes: FloatArray) -> FloatArray:
         if self._application == "matrix product":
-            return slopes @ self.measurements.reshape(len(slopes), -1)
-        spread = slopes.reshape(-1, *[1] * (self.measurements.ndim - 1))
-        return np.multiply(self.measurements, spread, out=self._scratch).sum(axis=0)
+            return slopes @ self._measurements.reshape(len(slopes), -1)
+        spread = slopes.reshape(-1, *[1] * (self._measurements.ndim - 1))
+        return np.multiply(self._measurements, spread, out=self._scratch).sum(axis=0)
 
 
 def _khatri_rao(matrices: FactorMatrices) -> FloatArray:
@@ -122,6 +126,7 @@ class DensePyTorch:
         self._values = torch.from_numpy(instance.values)
         self._application = application
         self._start = instance.starts[0]
+        self.held_bytes = self._measurements.nbytes + self._values.nbytes
 
     def steps(self, count: int) -> None:
         """Take so many steps from the start."""

@@ -572,6 +572,17 @@ def test_a_disk_full_late_in_a_run_is_said_and_costs_nothing(
         np.testing.assert_array_equal(resumed[name], expected)
 
 
+# Memory
+
+
+def test_a_device_without_memory_is_said(assert_refused, monkeypatch):
+    def fail(*args, **options):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes.")
+
+    monkeypatch.setattr("rankrise.experiments.run_dynamics", fail)
+    assert_refused(["dynamics"], "not enough memory for this .*allocating 8 bytes")
+
+
 # As a program
 
 

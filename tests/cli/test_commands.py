@@ -225,14 +225,13 @@ def test_results_go_to_runs_and_the_command_by_default(tmp_path):
 
 
 def test_a_config_file_is_merged_with_flags_and_flags_win(tensor_file, tmp_path):
-    settings = (
-        'steps = 4\ninit-scale = 0.1\ncenter = false\nout = "there"\nquiet = true\n'
-    )
-    (tmp_path / "run.toml").write_text(settings)
+    settings = ["steps = 4", "init-scale = 0.1", "loss_threshold = 2", "components = 6"]
+    settings += ["quiet = true", 'out = "there"']
+    (tmp_path / "run.toml").write_text("\n".join(settings))
     run(["complete", str(tensor_file), "--config", "run.toml", "--steps", "6"])
     used = summary(tmp_path / "there")["settings"]
-    chosen = {name: used[name] for name in ("steps", "init_scale", "center", "heldout")}
-    assert chosen == {"steps": 6, "init_scale": 0.1, "center": False, "heldout": 0.1}
+    expected = {"steps": 6, "init_scale": 0.1, "loss_threshold": 2.0, "heldout": 0.1}
+    assert {name: used[name] for name in expected} == expected
 
 
 def test_lists_in_a_config_file_are_read(tmp_path):
@@ -244,11 +243,10 @@ def test_lists_in_a_config_file_are_read(tmp_path):
     assert (used["mode_dims"], used["init_scales"]) == ([3, 4, 2], [0.2, 0.1])
 
 
-def test_the_same_seed_gives_the_same_factors(tensor_file, tmp_path):
-    for name in ("one", "two"):
-        tokens = ["complete", str(tensor_file), *COMPLETE, "--quiet", "--seed", "3"]
-        run([*tokens, "--out", name])
-    assert_equal_factors(tmp_path / "one", tmp_path / "two")
+def test_the_same_seed_gives_the_same_factors(completed, tensor_file, tmp_path):
+    folder = tmp_path / "again"
+    run_here("complete", tensor_file, *COMPLETE, "--seed", 0, folder=folder)
+    assert_equal_factors(folder, completed.folder)
 
 
 def test_another_seed_gives_other_factors(completed, tensor_file, tmp_path):
@@ -405,6 +403,35 @@ def test_an_interrupted_run_is_resumed_to_the_same_factors(
     assert_equal_factors(folder, unbroken.folder)
     assert summary(folder)["result"] == "stopped"
     assert not (folder / "checkpoint.npz").exists()
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_an_interrupt_before_a_run_ends_the_program(number):
+    code = f"""
+import os, signal
+from rankrise.cli._interrupts import leave_when_interrupted
+leave_when_interrupted()
+os.kill(os.getpid(), signal.{number})
+"""
+    command = [sys.executable, "-c", code]
+    process = subprocess.run(command, capture_output=True, text=True)
+    expected = (130, "", "rankrise: interrupted.\n")
+    assert (process.returncode, process.stdout, process.stderr) == expected
+
+
+def test_an_interrupt_while_results_are_written_costs_nothing(
+    risen, tmp_path, monkeypatch
+):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr("rankrise.reports.save_figure", interrupt)
+        ended = run_here("dynamics", *DYNAMICS, folder=folder)
+    assert (ended.status, ended.err) == (130, "rankrise: interrupted.\n")
+    assert run_here("dynamics", "--resume", folder=folder).status == 0
+    assert_equal_factors(folder, risen.folder)
 
 
 # Progress

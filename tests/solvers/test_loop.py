@@ -16,24 +16,26 @@ EVERY_STEP = SaveAt.every(1)
 
 
 class Scripted(AbstractSolver):
-    """Adds 1 to every parameter; losses and durations are read off a script."""
+    """Scales every parameter; losses and durations are read off a script."""
 
     losses: Float[Array, " n"]
     durations: Float[Array, " n"]
+    growth: Float[Array, ""]
 
     def init(self, problem, model):
         return jnp.zeros((), jnp.int32)
 
     def step(self, problem, model, state):
-        moved = jax.tree.map(lambda leaf: leaf + 1.0, model)
+        moved = jax.tree.map(lambda leaf: leaf * self.growth, model)
         return Step(moved, state + 1, self.losses[state], self.durations[state])
 
 
-def scripted(run, starts, *, losses=None, durations=None, stop=None):
+def scripted(run, starts, *, losses=None, durations=None, growth=1.0, stop=None):
     length = len(losses if durations is None else durations)
     solver = Scripted(
         jnp.zeros(length) if losses is None else jnp.asarray(losses),
         jnp.ones(length) if durations is None else jnp.asarray(durations),
+        jnp.asarray(growth),
     )
     stop = stop or Stop()
     return run(starts[0], solver=solver, max_steps=length, stop=stop)
@@ -154,6 +156,12 @@ def test_a_loss_that_is_not_finite_is_divergence(bad, run, starts):
     (outcome,) = trajectory.outcomes
     assert (outcome.result, outcome.steps) == ("diverged", 2)
     assert outcome.reason == "no longer finite after step 2; lower the learning rate"
+
+
+def test_parameters_that_are_not_finite_are_divergence(run, starts):
+    # Parameters below 1 stay finite at the first step, and overflow at the second.
+    (outcome,) = scripted(run, starts, losses=[0.0] * 4, growth=1e200).outcomes
+    assert (outcome.result, outcome.steps) == ("diverged", 1)
 
 
 def test_a_diverged_run_keeps_its_last_finite_factors(run, starts):

@@ -1,3 +1,3 @@
 """The command line: parse, run, write."""
 
-from rankrise.cli._main import main as main
+from rankrise.cli._program import main as main

@@ -14,6 +14,7 @@ from rankrise.cli._session import (
     status_of,
     use_compile_cache,
 )
+from rankrise.cli._status import DONE
 from rankrise.experiments import CompletionConfig
 from rankrise.experiments._options import require_mode_dims
 
@@ -56,7 +57,7 @@ def complete(
     settings = folder.settings(settings or CompletionConfig())
     source = _source(folder, output, file, variable, mode_dims)
     if folder.is_finished():
-        return 0
+        return DONE
     tensor = _read(source)
     use_compile_cache()
     from rankrise.experiments import run_completion, summarize_completion

@@ -14,6 +14,7 @@ from rankrise.cli._session import (
     status_of,
     use_compile_cache,
 )
+from rankrise.cli._status import DONE
 from rankrise.experiments import DynamicsConfig
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def dynamics(
     folder = RunFolder(output, "dynamics")
     settings = folder.settings(settings or DynamicsConfig())
     if folder.is_finished():
-        return 0
+        return DONE
     use_compile_cache()
     from rankrise.experiments import run_dynamics, summarize_dynamics
 

@@ -1,12 +1,10 @@
-"""Entry point: from tokens to an exit status."""
+"""From the words of a command to an exit status."""
 
 import logging
-import signal
 import sys
 import tomllib
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import cyclopts
 from cyclopts import App, Parameter
@@ -18,8 +16,8 @@ from rankrise._version import __version__
 from rankrise.cli._complete import complete
 from rankrise.cli._dynamics import dynamics
 from rankrise.cli._refusal import sentence
+from rankrise.cli._status import BAD_INPUT, DONE, INTERRUPTED
 
-DONE, BAD_INPUT, INTERRUPTED = 0, 2, 130
 _REFUSED = (
     cyclopts.CycloptsError,
     ValidationError,
@@ -34,17 +32,12 @@ app = App(
     "the rank is a finding, not a setting.",
     version=__version__,
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
     # Lists take all words up to the next option, and have no --empty- twin.
     default_parameter=Parameter(consume_multiple=True, negative_iterable=()),
 )
 app.command(dynamics)
 app.command(complete)
-
-
-def main(tokens: list[str] | None = None) -> NoReturn:
-    """Run the command line and exit with its status."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    sys.exit(run(sys.argv[1:] if tokens is None else tokens))
 
 
 def run(tokens: list[str]) -> int:
@@ -69,10 +62,6 @@ def run(tokens: list[str]) -> int:
 def _refuse(error: Exception) -> int:
     print(f"rankrise: {sentence(error)}", file=sys.stderr)
     return BAD_INPUT
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _config_files(tokens: list[str]) -> list[Dict]:

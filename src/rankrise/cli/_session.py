@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from rankrise.cli._folder import RunFolder
+from rankrise.cli._interrupts import raise_when_interrupted
 from rankrise.cli._options import OutputOptions
+from rankrise.cli._status import DONE, INTERRUPTED
 from rankrise.experiments._options import require
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ def running(
             show(progress)
 
         yield report
+    raise_when_interrupted()
 
 
 @contextmanager
@@ -106,8 +109,8 @@ def status_of(summary: dict[str, Any], folder: RunFolder, quiet: bool) -> int:
             f"{folder.path} --resume.",
             file=sys.stderr,
         )
-        return 130
+        return INTERRUPTED
     if summary["result"] == "diverged" and not quiet:
         reasons = [r["reason"] for r in summary["runs"] if r["result"] == "diverged"]
         print(f"rankrise: a run diverged: {reasons[0]}.", file=sys.stderr)
-    return 0
+    return DONE

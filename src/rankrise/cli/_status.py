@@ -1,0 +1,3 @@
+"""Exit statuses of the program."""
+
+DONE, BAD_INPUT, INTERRUPTED = 0, 2, 130

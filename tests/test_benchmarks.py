@@ -1,0 +1,150 @@
+"""The benchmarks run, at sizes that take no time, and no time is asserted."""
+
+import importlib
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def benchmarks():
+    """Gives the benchmarks' modules by name; they import one another as scripts do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(FOLDER)
+        yield importlib.import_module
+
+
+@pytest.fixture(scope="module")
+def step(benchmarks):
+    return benchmarks("gradient_step")
+
+
+@pytest.fixture(scope="module")
+def tiny(benchmarks):
+    return benchmarks("_instance").Sizes(
+        mode_dims=(3, 4, 2, 3),
+        components=5,
+        observations=20,
+        runs=2,
+        repeats=1,
+        seconds=0.0,
+    )
+
+
+@pytest.fixture(scope="module")
+def result(step, tiny):
+    return step.run(tiny)
+
+
+def row(rows, name):
+    (found,) = [each for each in rows if each["name"] == name]
+    return found
+
+
+def test_every_version_computes_the_same_loss_and_gradient(result):
+    installed = [each for each in result["versions"] if each["installed"]]
+    assert len(installed) >= 8
+    # Float32 rounds by 6e-8; sums of five products of four factors add up a few.
+    assert max(each["loss_error"] for each in installed) < 1e-6
+    assert max(each["gradient_error"] for each in installed) < 1e-6
+
+
+def test_a_version_that_computes_something_else_is_not_timed(
+    step, benchmarks, tiny, monkeypatch
+):
+    # Half of the right gradient, as a loss with a factor of one half would have it.
+    def halved(problem, matrices):
+        loss, gradient = right(problem, matrices)
+        return loss, tuple(slope / 2 for slope in gradient)
+
+    right = step.loss_and_gradient
+    monkeypatch.setattr(step, "loss_and_gradient", halved)
+    with pytest.raises(RuntimeError, match="rankrise computes something else.* 0.5 in"):
+        step.run(tiny)
+
+
+def test_reference_gradient_is_the_slope_of_the_reference_loss(benchmarks, tiny):
+    parts = benchmarks("_instance")
+    instance = parts.Instance.random(tiny)
+    start = [matrix.astype("f8") for matrix in instance.starts[0]]
+    _, gradient = parts.reference(instance, start)
+    for mode, place in [(0, (1, 2)), (2, (0, 4)), (3, (2, 0))]:
+        losses = []
+        for change in (1e-5, -1e-5):
+            moved = [matrix.copy() for matrix in start]
+            moved[mode][place] += change
+            losses.append(parts.reference(instance, moved)[0])
+        slope = (losses[0] - losses[1]) / 2e-5
+        # Central differences: off by about 1e-5 squared, and by rounding over 1e-5.
+        assert slope == pytest.approx(gradient[mode][place], rel=1e-7, abs=1e-9)
+
+
+def test_dense_measurements_hold_a_tensor_per_observation(result, tiny):
+    entries = math.prod(tiny.mode_dims)
+    dense = row(result["versions"], "dense, NumPy, broadcast")
+    assert dense["held_bytes"] == 4 * tiny.observations * (entries + 1)
+    assert dense["formed_bytes"] > 4 * tiny.observations * entries
+
+
+def test_pytorch_says_where_it_is_not_installed(step, tiny, monkeypatch):
+    monkeypatch.setattr(step, "torch_version", lambda: None)
+    found = row(step.run(tiny)["versions"], "dense, PyTorch, broadcast")
+    assert found == {"name": "dense, PyTorch, broadcast", "installed": False}
+
+
+def test_ratios_are_taken_within_rounds(benchmarks):
+    timing = benchmarks("_timing")
+    slow = timing.Timing((10.0, 40.0, 20.0), 1)
+    fast = timing.Timing((1.0, 4.0, 1.0), 1)
+    assert timing.ratio(slow, fast) == 10.0
+
+
+def test_times_are_per_step_and_run(benchmarks):
+    timing = benchmarks("_timing")
+    case = timing.Case(lambda steps: 0.3 * steps, runs=3)
+    times = timing.interleaved({"case": case}, repeats=2, seconds=3.0)
+    assert times["case"].samples == pytest.approx((0.1, 0.1))
+    assert 5 <= times["case"].steps <= 10
+
+
+def test_results_file_has_what_the_numbers_depend_on(
+    benchmarks, step, result, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(step, "run", lambda: result)
+    out = tmp_path / "results.json"
+    benchmarks("run").main(["--out", str(out)])
+    written = json.loads(out.read_text())
+    assert set(written) == {"environment", "gradient_step"}
+    assert set(written["environment"]) == {"versions", "device", "cores"}
+    assert {"jax", "numpy", "blas", "torch"} <= set(written["environment"]["versions"])
+    found = written["gradient_step"]
+    assert set(found) == {"sizes", "versions", "floor", "parts", "goals"}
+    ours = row(found["versions"], "rankrise")
+    assert ours["times_rankrise"] == 1.0
+    assert ours["seconds"] >= ours["seconds_fastest"] > 0
+    assert {"name", "value", "goal", "further", "met"} == set(found["goals"][0])
+    # Nothing of this machine but what is asked for, and nothing that dates it.
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+    assert str(tmp_path) not in out.read_text()
+
+
+def test_tables_name_every_version(step, result):
+    console = Console(record=True, width=100, file=open("/dev/null", "w"))
+    console.print(step.tables(result))
+    text = console.export_text()
+    assert all(each["name"] in text for each in result["versions"])
+
+
+def test_update_loop_and_products_do_what_they_say(benchmarks, tiny):
+    compiled = benchmarks("_compiled")
+    instance = benchmarks("_instance").Instance.random(tiny)
+    update = compiled.variant(compiled.UpdateOnly, instance)
+    _, gradient = compiled.loss_and_gradient(update, instance.starts[0])
+    for slope, matrix in zip(gradient, instance.starts[0], strict=True):
+        np.testing.assert_array_equal(slope, matrix)
