@@ -114,12 +114,17 @@ def solver_case(
     return Case(seconds, runs=len(models))
 
 
-def loss_and_gradient(
-    problem: AbstractProblem, factor_matrices: FactorMatrices
-) -> tuple[float, FactorMatrices]:
-    """What a step of the compiled loop follows."""
-    loss, gradient = jax.jit(jax.value_and_grad(problem.loss))(start(factor_matrices))
-    return float(loss), tuple(map(np.asarray, gradient.factor_matrices))
+def losses_and_gradients(
+    problem: AbstractProblem, starts: Sequence[FactorMatrices]
+) -> list[tuple[float, FactorMatrices]]:
+    """What a step of the compiled loop follows, from each of the starts."""
+    compiled = jax.jit(jax.value_and_grad(problem.loss))
+    found = []
+    for factor_matrices in starts:
+        loss, gradient = compiled(start(factor_matrices))
+        slopes = tuple(map(np.asarray, gradient.factor_matrices))
+        found.append((float(loss), slopes))
+    return found
 
 
 def formed_bytes(

@@ -20,7 +20,7 @@ from _compiled import (
     GatheredRows,
     completion,
     formed_bytes,
-    loss_and_gradient,
+    losses_and_gradients,
     part_cases,
     product_cases,
     solver_case,
@@ -127,7 +127,7 @@ def _in_solver(
     return Version(
         name,
         solver_case(problem, models),
-        lambda: [loss_and_gradient(problem, matrices) for matrices in starts],
+        lambda: losses_and_gradients(problem, starts),
         held_bytes=instance.indices.nbytes + instance.values.nbytes,
         formed_bytes=formed_bytes(problem, models),
     )

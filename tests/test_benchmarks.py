@@ -1,6 +1,7 @@
 """The benchmarks run, at sizes that take no time, and no time is asserted."""
 
 import importlib
+import io
 import json
 import math
 from pathlib import Path
@@ -55,18 +56,15 @@ def test_every_version_computes_the_same_loss_and_gradient(result):
     assert max(each["gradient_error"] for each in installed) < 1e-6
 
 
-def test_a_version_that_computes_something_else_is_not_timed(
-    step, benchmarks, tiny, monkeypatch
-):
-    # Half of the right gradient, as a loss with a factor of one half would have it.
-    def halved(problem, matrices):
-        loss, gradient = right(problem, matrices)
-        return loss, tuple(slope / 2 for slope in gradient)
-
-    right = step.loss_and_gradient
-    monkeypatch.setattr(step, "loss_and_gradient", halved)
-    with pytest.raises(RuntimeError, match="rankrise computes something else.* 0.5 in"):
-        step.run(tiny)
+def test_a_version_that_computes_something_else_is_refused(step, benchmarks, tiny):
+    parts = benchmarks("_instance")
+    instance = parts.Instance.random(tiny)
+    loss, gradient = parts.reference(instance, instance.starts[0])
+    # As a loss with a factor of one half would have it.
+    halved = tuple(slope / 2 for slope in gradient)
+    version = step.Version("half", None, lambda: [(loss, halved)], 0, None)
+    with pytest.raises(RuntimeError, match=r"half computes something else.* 0\.5 in"):
+        step._accuracy(version, instance)
 
 
 def test_reference_gradient_is_the_slope_of_the_reference_loss(benchmarks, tiny):
@@ -92,10 +90,10 @@ def test_dense_measurements_hold_a_tensor_per_observation(result, tiny):
     assert dense["formed_bytes"] > 4 * tiny.observations * entries
 
 
-def test_pytorch_says_where_it_is_not_installed(step, tiny, monkeypatch):
-    monkeypatch.setattr(step, "torch_version", lambda: None)
-    found = row(step.run(tiny)["versions"], "dense, PyTorch, broadcast")
-    assert found == {"name": "dense, PyTorch, broadcast", "installed": False}
+def test_pytorch_has_a_row_where_it_is_not_installed_too(step, result):
+    for name in step.PYTORCH:
+        installed = row(result["versions"], name)["installed"]
+        assert installed == (step.torch_version() is not None)
 
 
 def test_ratios_are_taken_within_rounds(benchmarks):
@@ -135,16 +133,16 @@ def test_results_file_has_what_the_numbers_depend_on(
 
 
 def test_tables_name_every_version(step, result):
-    console = Console(record=True, width=100, file=open("/dev/null", "w"))
+    console = Console(record=True, width=100, file=io.StringIO())
     console.print(step.tables(result))
     text = console.export_text()
     assert all(each["name"] in text for each in result["versions"])
 
 
-def test_update_loop_and_products_do_what_they_say(benchmarks, tiny):
+def test_gradient_of_the_update_alone_is_the_parameters(benchmarks, tiny):
     compiled = benchmarks("_compiled")
     instance = benchmarks("_instance").Instance.random(tiny)
     update = compiled.variant(compiled.UpdateOnly, instance)
-    _, gradient = compiled.loss_and_gradient(update, instance.starts[0])
+    ((_, gradient),) = compiled.losses_and_gradients(update, instance.starts[:1])
     for slope, matrix in zip(gradient, instance.starts[0], strict=True):
         np.testing.assert_array_equal(slope, matrix)

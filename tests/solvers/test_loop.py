@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from jaxtyping import Array, Float
 
+import rankrise as rr
 from rankrise._errors import InputError
 from rankrise.factorizations import near_zero
 from rankrise.solvers import AbstractSolver, GradientDescent, Step, Stop, _runs
@@ -230,3 +231,34 @@ def test_a_learning_rate_is_no_reason_to_measure_elsewhere(run, starts):
     slow = run(starts[0], solver=GradientDescent(0.05), max_steps=50)
     assert slow.time[-1] == pytest.approx(2.5)
     assert not eqx.tree_equal(slow.model, run(starts[0], max_steps=50).model)
+
+
+def test_other_data_of_the_same_shapes_need_no_compilation(key):
+    traces = []
+
+    class Counting(rr.AbstractObservable):
+        name = "counting"
+        long_name = units = "1"
+        per_component = False
+
+        def __call__(self, problem, model):
+            traces.append(1)
+            return jnp.zeros(())
+
+    for seed, tolerance in ((0, 1e-3), (1, 1e-4)):
+        target = rr.random_target((3, 4, 5), 2, seed=seed)
+        indices = rr.sample_indices((3, 4, 5), 30, seed=seed)
+        observations = rr.observe(target, indices, seed=seed)
+        problem = rr.CompletionProblem.from_observations(observations)
+        standard = rr.standard_observables(problem)
+        start = rr.near_zero((3, 4, 5), 4, init_scale=0.1, key=key)
+        rr.solve(
+            problem,
+            start,
+            max_steps=3,
+            observables=[*standard, Counting()],
+            stop=rr.Stop(loss_tolerance=tolerance),
+        )
+        if seed == 0:
+            compiled = len(traces)
+    assert len(traces) == compiled

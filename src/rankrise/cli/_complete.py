@@ -77,7 +77,7 @@ def complete(
     folder.finish(summary)
     if not output.quiet:
         _print(summary, written)
-    return status_of(summary, folder, output.quiet)
+    return status_of(summary, folder)
 
 
 def _source(

@@ -49,7 +49,7 @@ def dynamics(
     folder.finish(summary)
     if not output.quiet:
         _print(summary, folder)
-    return status_of(summary, folder, output.quiet)
+    return status_of(summary, folder)
 
 
 def _write(folder: RunFolder, outcome: "DynamicsResult") -> None:

@@ -101,7 +101,7 @@ def _shown_progress(quiet: bool) -> "Iterator[Callable[[Progress], None]]":
         yield show
 
 
-def status_of(summary: dict[str, Any], folder: RunFolder, quiet: bool) -> int:
+def status_of(summary: dict[str, Any], folder: RunFolder) -> int:
     """Say on stderr what a person must know of the outcome; the exit status."""
     if summary["result"] == "interrupted":
         print(
@@ -110,7 +110,7 @@ def status_of(summary: dict[str, Any], folder: RunFolder, quiet: bool) -> int:
             file=sys.stderr,
         )
         return INTERRUPTED
-    if summary["result"] == "diverged" and not quiet:
+    if summary["result"] == "diverged":
         reasons = [r["reason"] for r in summary["runs"] if r["result"] == "diverged"]
         print(f"rankrise: a run diverged: {reasons[0]}.", file=sys.stderr)
     return DONE

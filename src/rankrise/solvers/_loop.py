@@ -1,7 +1,7 @@
 """The one compiled loop under every solver and every number of runs."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import equinox as eqx
@@ -61,6 +61,27 @@ class Plan(eqx.Module):
     observables: tuple[AbstractObservable, ...]
     stop: Stop = eqx.field(static=True)
     select: str | None = eqx.field(static=True)
+    # Apart from `stop`, whose numbers are compiled in: this one follows the data.
+    loss_tolerance: Float[Array, ""]
+
+
+def make_plan(
+    problem: AbstractProblem,
+    solver: AbstractSolver[Any],
+    observables: tuple[AbstractObservable, ...],
+    stop: Stop,
+    select: str | None,
+) -> Plan:
+    """What stays the same, arranged so that new data need no new compilation."""
+    tolerance = -jnp.inf if stop.loss_tolerance is None else stop.loss_tolerance
+    return Plan(
+        problem=problem,
+        solver=solver,
+        observables=observables,
+        stop=replace(stop, loss_tolerance=None),
+        select=select,
+        loss_tolerance=jnp.asarray(tolerance, problem.values.dtype),
+    )
 
 
 class Best(eqx.Module):
@@ -177,9 +198,7 @@ def _step(plan: Plan, state: RunState) -> RunState:
     taken = plan.solver.step(plan.problem, state.model, state.solver_state)
     finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(taken.model)]
     healthy = jnp.isfinite(taken.loss) & jnp.stack(finite).all()
-    tolerance = plan.stop.loss_tolerance
-    is_below = taken.loss < (-jnp.inf if tolerance is None else tolerance)
-    below = jnp.where(is_below, state.below + 1, 0)
+    below = jnp.where(taken.loss < plan.loss_tolerance, state.below + 1, 0)
     converged = below >= plan.stop.patience
     outcome = jnp.where(converged, CONVERGED, RUNNING)
     outcome = jnp.where(healthy, outcome, DIVERGED).astype(jnp.int32)

@@ -21,9 +21,9 @@ from rankrise.solvers._loop import (
     DIVERGED,
     FLAT,
     SAVES_A_CHUNK,
-    Plan,
     RunState,
     Stop,
+    make_plan,
 )
 from rankrise.solvers._runs import Runs, stateless
 from rankrise.trajectories import (
@@ -159,7 +159,8 @@ class _Session:
         _check_starts(problem, models)
         _check_selection(select, stop, observables)
         _check_memory(len(schedule), models, observables)
-        self._plan = Plan(problem, solver, observables, stop, select)
+        self._plan = make_plan(problem, solver, observables, stop, select)
+        self._stop = stop
         self._schedule = schedule
         self._settings = settings
         self._runs = Runs(self._plan, models)
@@ -290,17 +291,14 @@ class _Session:
         )
 
     def _outcome(self, state: RunState, ended_by: str) -> Outcome:
-        stop, steps, code = self._plan.stop, int(state.step), int(state.outcome)
+        stop, steps, code = self._stop, int(state.step), int(state.outcome)
         if code == CONVERGED:
             words = (
                 "converged",
                 f"loss below {stop.loss_tolerance:g} for {stop.patience} steps",
             )
         elif code == DIVERGED:
-            words = (
-                "diverged",
-                f"no longer finite after step {steps}; lower the learning rate",
-            )
+            words = ("diverged", _divergence(steps))
         elif code == FLAT:
             words = (
                 "stopped",
@@ -314,6 +312,12 @@ class _Session:
             words = ("stopped", f"step limit of {steps} reached")
         best_step = None if state.best is None else int(state.best.step)
         return Outcome(*words, steps, int(state.evaluations), best_step)
+
+
+def _divergence(steps: int) -> str:
+    if steps == 0:
+        return "not finite at the start; lower the init scale"
+    return f"no longer finite after step {steps}; lower the learning rate"
 
 
 def _adapted(chunk_steps: int, taken: int, seconds: float) -> int:

@@ -162,7 +162,7 @@ class EffectiveRank(AbstractObservable):
         sensible choice.
     """
 
-    threshold: float
+    threshold: float | Float[Array, ""]
     name = "effective_rank"
     long_name = "components with a norm above the threshold"
     units = "1"
@@ -224,7 +224,10 @@ def standard_observables(
     target
         The tensor behind the observations, for the reconstruction error.
     """
-    threshold = RANK_THRESHOLD_SHARE * problem_scale(problem)
+    # An array, because a Python number would be compiled in.
+    threshold = jnp.asarray(
+        RANK_THRESHOLD_SHARE * problem_scale(problem), problem.values.dtype
+    )
     observables: list[AbstractObservable] = [
         TrainLoss(),
         TrainError(),
