@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,7 +32,7 @@ class GatheredRows(AbstractProblem):
 
     indices: Int[Array, "m order"]
     values: Float[Array, " m"]
-    mode_dims: tuple[int, ...]
+    mode_dims: tuple[int, ...] = eqx.field(static=True)
     loss_function: AbstractLoss
     weights: None = None
 

@@ -37,8 +37,10 @@ class DenseNumPy:
     spares the operating system from handing it out anew.
     """
 
-    def __init__(self, instance: Instance, application: Application) -> None:
-        self._measurements = one_hot_measurements(instance)
+    def __init__(
+        self, instance: Instance, measurements: FloatArray, application: Application
+    ) -> None:
+        self._measurements = measurements
         self._values = instance.values
         self._application = application
         self._start = instance.starts[0]
@@ -118,11 +120,13 @@ def torch_version() -> str | None:
 class DensePyTorch:
     """PyTorch: the end tensor by one `einsum`, the backward pass by autograd."""
 
-    def __init__(self, instance: Instance, application: Application) -> None:
+    def __init__(
+        self, instance: Instance, measurements: FloatArray, application: Application
+    ) -> None:
         import torch
 
         self._torch: Any = torch
-        self._measurements = torch.from_numpy(one_hot_measurements(instance))
+        self._measurements = torch.from_numpy(measurements)
         self._values = torch.from_numpy(instance.values)
         self._application = application
         self._start = instance.starts[0]

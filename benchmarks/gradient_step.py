@@ -12,8 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import jax
-from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.console import RenderableType
 
 from _compiled import (
     GatheredBlocks,
@@ -27,8 +26,14 @@ from _compiled import (
     start,
     variant,
 )
-from _dense_measurements import DenseNumPy, DensePyTorch, torch_version
+from _dense_measurements import (
+    DenseNumPy,
+    DensePyTorch,
+    one_hot_measurements,
+    torch_version,
+)
 from _instance import FactorMatrices, Instance, Sizes, errors, reference
+from _step_tables import breakdown_table, goal_table, version_table
 from _timing import Case, Timing, clocked, interleaved, ratio
 from rankrise.problems import AbstractProblem
 
@@ -45,7 +50,6 @@ PYTORCH = {
 }
 # Sums of thousands of float32 products, each rounded by up to 6e-8 of its size.
 _TOLERANCE = 1e-5
-_MEGABYTE = 1e6
 
 Found = tuple[float, FactorMatrices]
 
@@ -111,11 +115,12 @@ def _versions(instance: Instance) -> list[Version]:
         _in_solver("gather of rows" + batched, rows, instance, runs),
         _in_solver("gather of rows in blocks", blocks, instance, 1),
     ]
+    dense = one_hot_measurements(instance)
     for name, way in NUMPY.items():
-        versions.append(_dense(name, DenseNumPy(instance, way), instance))
+        versions.append(_dense(name, DenseNumPy(instance, dense, way), instance))
     if torch_version():
         for name, way in PYTORCH.items():
-            versions.append(_dense(name, DensePyTorch(instance, way), instance))
+            versions.append(_dense(name, DensePyTorch(instance, dense, way), instance))
     return versions
 
 
@@ -230,62 +235,6 @@ def _goal(
     return {"name": name, "value": value, "goal": goal, "further": further, "met": met}
 
 
-def tables(result: dict[str, Any]) -> RenderableType:
+def tables(result: dict[str, Any]) -> list[RenderableType]:
     """The result for people to read."""
-    return Group(
-        _version_table(result), _breakdown_table(result), _goal_table(result["goals"])
-    )
-
-
-def _version_table(result: dict[str, Any]) -> Table:
-    table = Table(title="One step of gradient descent, per run", title_justify="left")
-    table.add_column("version")
-    for heading in ("ms", "fastest", "x rankrise", "MB held", "MB formed"):
-        table.add_column(heading, justify="right")
-    for row in result["versions"]:
-        if not row["installed"]:
-            table.add_row(row["name"], "not installed")
-            continue
-        formed = row["formed_bytes"]
-        table.add_row(
-            row["name"],
-            _milliseconds(row["seconds"]),
-            _milliseconds(row["seconds_fastest"]),
-            f"{row['times_rankrise']:.1f}",
-            f"{row['held_bytes'] / _MEGABYTE:.2f}",
-            "-" if formed is None else f"{formed / _MEGABYTE:.2f}",
-        )
-    return table
-
-
-def _breakdown_table(result: dict[str, Any]) -> Table:
-    table = Table(title="Where the time of a step goes", title_justify="left")
-    table.add_column("what")
-    table.add_column("ms", justify="right")
-    for row in result["parts"]:
-        table.add_row(row["name"], _milliseconds(row["seconds"]))
-    table.add_section()
-    for row in result["floor"]:
-        table.add_row(f"floor: {row['name']}", _milliseconds(row["seconds"]))
-    return table
-
-
-def _goal_table(goals: list[dict[str, Any]]) -> Table:
-    table = Table(title="Goals", title_justify="left")
-    table.add_column("ratio")
-    for heading in ("measured", "goal", "further", "met"):
-        table.add_column(heading, justify="right")
-    for row in goals:
-        sign = ">=" if row["further"] > row["goal"] else "<="
-        table.add_row(
-            row["name"],
-            f"{row['value']:.1f}",
-            f"{sign} {row['goal']:g}",
-            f"{sign} {row['further']:g}",
-            "yes" if row["met"] else "no",
-        )
-    return table
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{1e3 * seconds:.3f}"
+    return [version_table(result), breakdown_table(result), goal_table(result)]

@@ -14,7 +14,7 @@ from _dense_measurements import torch_version
 from rankrise._atomic import write_json
 from rankrise._environment import environment
 
-# A module each: `run()` gives a dictionary for JSON, `tables(it)` something to print.
+# A module each: `run()` gives a dictionary for JSON, `tables(it)` what to print.
 BENCHMARKS = {"gradient_step": gradient_step}
 RESULTS = Path(__file__).with_name("results.json")
 
@@ -25,7 +25,7 @@ def measure(console: Console) -> dict[str, Any]:
     for name, benchmark in BENCHMARKS.items():
         with console.status(f"{name} ..."):
             results[name] = benchmark.run()
-        console.print(benchmark.tables(results[name]))
+        console.print(*benchmark.tables(results[name]), sep="\n")
     return results
 
 

@@ -134,7 +134,7 @@ def test_results_file_has_what_the_numbers_depend_on(
 
 def test_tables_name_every_version(step, result):
     console = Console(record=True, width=100, file=io.StringIO())
-    console.print(step.tables(result))
+    console.print(*step.tables(result))
     text = console.export_text()
     assert all(each["name"] in text for each in result["versions"])
 

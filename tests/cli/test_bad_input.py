@@ -322,7 +322,7 @@ def test_no_number_of_dynamics_may_be_without_a_value(option, number, assert_har
     "option",
     [
         "--heldout",
-        "--init-scale",
+        "--init-scales",
         "--loss-threshold",
         "--learning-rate",
         "--max-seconds",

@@ -225,12 +225,17 @@ def test_results_go_to_runs_and_the_command_by_default(tmp_path):
 
 
 def test_a_config_file_is_merged_with_flags_and_flags_win(tensor_file, tmp_path):
-    settings = ["steps = 4", "init-scale = 0.1", "loss_threshold = 2", "components = 6"]
+    settings = [
+        "steps = 4",
+        "init-scales = [0.1]",
+        "loss_threshold = 2",
+        "components = 6",
+    ]
     settings += ["quiet = true", 'out = "there"']
     (tmp_path / "run.toml").write_text("\n".join(settings))
     run(["complete", str(tensor_file), "--config", "run.toml", "--steps", "6"])
     used = summary(tmp_path / "there")["settings"]
-    expected = {"steps": 6, "init_scale": 0.1, "loss_threshold": 2.0, "heldout": 0.1}
+    expected = {"steps": 6, "init_scales": [0.1], "loss_threshold": 2.0, "heldout": 0.1}
     assert {name: used[name] for name in expected} == expected
 
 
@@ -317,7 +322,7 @@ def test_a_run_that_diverges_keeps_what_it_had(diverged):
 
 
 def test_a_start_that_overflows_at_once_is_a_run_that_diverges(tensor_file, capfd):
-    tokens = ["complete", str(tensor_file), *COMPLETE, "--init-scale", "1e15"]
+    tokens = ["complete", str(tensor_file), *COMPLETE, "--init-scales", "1e15"]
     assert run(tokens) == 0
     assert "a run diverged" in capfd.readouterr().err
 

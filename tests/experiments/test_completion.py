@@ -36,15 +36,19 @@ def test_missing_entries_are_what_the_factorization_says(completion, completed, 
         np.testing.assert_allclose(entries, expected[tuple(missing.T)], atol=1e-12)
 
 
-def test_another_unit_of_the_data_changes_nothing_but_the_unit(
-    completion_config, completed, gappy
-):
-    converted = 1.8 * gappy + 32.0
-    result = run_completion(Observations.from_array(converted), completion_config)
-    expected = 1.8 * completed + 32.0
-    # Standardized values differ by rounding, which thousands of steps amplify.
+def test_another_unit_of_the_data_changes_nothing_but_the_unit(gappy):
+    # Few steps, because standardized values differ by rounding, which steps amplify.
+    config = CompletionConfig(
+        components=8, steps=600, init_scales=(0.01,), precision="float64"
+    )
+    observations = Observations.from_array(gappy)
+    result = run_completion(observations, config)
+    assert result.component_norms[0] > 1  # it has left the start
+    in_other_unit = Observations.from_array(1.8 * gappy + 32.0)
     np.testing.assert_allclose(
-        result.completed(Observations.from_array(converted)), expected, atol=1e-6
+        run_completion(in_other_unit, config).completed(in_other_unit),
+        1.8 * result.completed(observations) + 32.0,
+        atol=1e-6,
     )
 
 
@@ -55,7 +59,7 @@ def test_without_centering_there_is_no_offset(completion_config, completion, gap
 
 
 def test_the_factors_of_least_held_out_error_are_chosen(completion):
-    trajectory = completion.trajectory
+    trajectory = completion.run
     best = np.argmin(trajectory.heldout_error)
     assert trajectory.outcomes[0].best_step == trajectory.step[best]
     # In the units of the standardized values.
@@ -134,3 +138,40 @@ def constant():
 def test_data_with_nothing_to_complete_or_to_learn_is_refused(array, words):
     with pytest.raises(InputError, match=words):
         run_completion(Observations.from_array(array), CompletionConfig(components=2))
+
+
+def test_the_run_of_least_held_out_error_is_chosen(completion):
+    runs = completion.trajectory.runs()
+    assert len(runs) == len(completion.config.init_scales) > 1
+    errors = [run.heldout_error.min() for run in runs]
+    assert completion.chosen == np.argmin(errors)
+    chosen = completion.trajectory.models[completion.chosen]
+    # One of unit root mean square, one in the units of the data.
+    ratio = completion.component_norms[0] / float(chosen.component_norms().max())
+    whole = completion.train.values
+    assert ratio == pytest.approx(np.std(whole), rel=1e-9)
+
+
+def test_slices_without_an_observed_entry_are_named_and_warned_of(gappy, caplog):
+    holed = gappy.copy()
+    holed[3] = np.nan
+    holed[:, 1] = np.nan
+    config = CompletionConfig(components=2, steps=20, init_scales=(0.1,))
+    with caplog.at_level("WARNING", logger="rankrise"):
+        result = run_completion(Observations.from_array(holed), config)
+    assert result.unobserved_slices == [(0, 3), (1, 1)]
+    assert "index 3 of mode 1 and 1 more" in caplog.text
+
+
+def test_a_poor_fit_is_warned_of(gappy, caplog):
+    config = CompletionConfig(components=2, steps=1, init_scales=(0.001,))
+    with caplog.at_level("WARNING", logger="rankrise"):
+        result = run_completion(Observations.from_array(gappy), config)
+    assert result.errors()["heldout_centered_error"] > 0.5
+    assert "little was learned" in caplog.text
+
+
+def test_a_marker_that_stands_for_missing_is_suspected(gappy):
+    marked = np.where(np.isnan(gappy), -999.0, gappy)
+    with pytest.raises(InputError, match=r"\(-999 occurs \d+ times\); unobserved"):
+        run_completion(Observations.from_array(marked))

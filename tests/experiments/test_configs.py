@@ -77,7 +77,7 @@ def test_other_values_both_refuse(config, options, words):
     [
         ({"heldout": 0.0}, r"--heldout is 0\.0; it is a share between 0 and 1"),
         ({"heldout": 1.0}, r"--heldout is 1\.0; it is a share between 0 and 1"),
-        ({"init_scale": 0.0}, r"--init-scale is 0\.0; it must"),
+        ({"init_scales": (0.0,)}, r"--init-scales is 0\.0; it must"),
         ({"flat_steps": 0}, "--flat-steps is 0; it must be positive"),
     ],
 )

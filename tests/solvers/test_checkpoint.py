@@ -4,11 +4,13 @@ import json
 import os
 import signal
 
+import jax
 import numpy as np
 import optax
 import pytest
 
 from rankrise._errors import InputError
+from rankrise.factorizations import near_zero
 from rankrise.solvers import (
     AdaptiveGradientDescent,
     Checkpoint,
@@ -46,11 +48,11 @@ def killed_after(chunks):
 
 @pytest.fixture
 def resumed_after(run, tmp_path, chunks_of):
-    """A run killed in some chunk of seven steps, and resumed."""
+    """A run killed in some chunk of at most three or seven steps, and resumed."""
     path = tmp_path / "checkpoint.npz"
 
-    def kill_and_resume(chunks, *arguments, **options):
-        chunks_of(7)
+    def kill_and_resume(chunks, *arguments, steps=7, **options):
+        chunks_of(steps)
         with pytest.raises(KilledError):
             run(
                 *arguments,
@@ -67,17 +69,18 @@ def resumed_after(run, tmp_path, chunks_of):
     return kill_and_resume
 
 
-@pytest.mark.parametrize("chunks", [1, 2, 9, 25])
+# Chunks of three steps end at saves and between them.
+@pytest.mark.parametrize("chunks", [1, 2, 9, 44])
 def test_a_resumed_run_is_the_unbroken_one(
     chunks, resumed_after, run, starts, assert_identical
 ):
     unbroken = run(starts[0], max_steps=600, save_at=SAVE_AT)
-    resumed = resumed_after(chunks, starts[0], max_steps=600, save_at=SAVE_AT)
+    resumed = resumed_after(chunks, starts[0], steps=3, max_steps=600, save_at=SAVE_AT)
     assert_identical(resumed, unbroken)
 
 
-# In chunks of seven steps at most, the batch shrinks after chunks 67 and 80.
-@pytest.mark.parametrize("chunks", [10, 66, 67, 68, 85])
+# A chunk of seven ends at the save after five: the batch shrinks in chunks 80 and 112.
+@pytest.mark.parametrize("chunks", [10, 80, 81, 113])
 def test_a_resumed_batch_is_the_unbroken_one(
     chunks, resumed_after, run, starts, assert_identical
 ):
@@ -236,6 +239,14 @@ def test_a_checkpoint_of_another_solver_is_refused(run, starts, tmp_path):
             max_steps=50,
             checkpoint=Checkpoint(path, resume=True),
         )
+
+
+def test_a_checkpoint_of_another_number_of_components_is_refused(run, starts, tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    run(starts[0], max_steps=50, checkpoint=Checkpoint(path))
+    other = near_zero(starts[0].mode_dims, 4, key=jax.random.key(0))
+    with pytest.raises(InputError, match=r"\(4, 3\) where .*\(4, 4\) belongs"):
+        run(other, max_steps=50, checkpoint=Checkpoint(path, resume=True))
 
 
 def test_a_checkpoint_comes_back_as_it_was_written(tmp_path):

@@ -111,16 +111,21 @@ def test_a_run_that_ended_stays_where_it_was(together, run, starts):
     assert_near(together.models[0], exactly)
 
 
-def test_runs_that_ended_leave_the_batch(monkeypatch, run, starts):
-    sizes, advance = [], _runs.advance
+@pytest.mark.parametrize("steps", [1, 7, 1000])
+def test_runs_that_ended_leave_the_batch_wherever_chunks_end(
+    steps, chunks_of, monkeypatch, run, starts
+):
+    since, advance = {}, _runs.advance
 
     def watched(plan, states, *rest):
-        sizes.append(states.step.size)
+        since.setdefault(states.step.size, int(states.step.max()))
         return advance(plan, states, *rest)
 
+    chunks_of(steps)
     monkeypatch.setattr(_runs, "advance", watched)
     run(starts, max_steps=600, save_at=SaveAt.every(5))
-    assert list(dict.fromkeys(sizes)) == [4, 2, 1]
+    # Two have ended after 373 steps and three after 501; every 16 saves it is looked.
+    assert since == {4: 0, 2: (5 * 16 - 1) * 5, 1: (7 * 16 - 1) * 5}
 
 
 def test_a_run_converges_when_the_loss_stayed_below_the_tolerance(run, starts):
@@ -226,8 +231,7 @@ def test_a_stop_rule_that_means_nothing_is_refused(options, words):
         Stop(**options)
 
 
-def test_a_learning_rate_is_no_reason_to_measure_elsewhere(run, starts):
-    """A compiled loop is one for its solver's settings, not only for its shapes."""
+def test_a_solver_of_other_settings_is_not_taken_for_the_one_compiled(run, starts):
     slow = run(starts[0], solver=GradientDescent(0.05), max_steps=50)
     assert slow.time[-1] == pytest.approx(2.5)
     assert not eqx.tree_equal(slow.model, run(starts[0], max_steps=50).model)

@@ -4,10 +4,12 @@ import os
 import signal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rankrise._errors import InputError
+from rankrise.data import Observations
 from rankrise.factorizations import DenseTensor, near_zero, near_zero_matrix
 from rankrise.problems import CompletionProblem
 from rankrise.solvers import (
@@ -100,12 +102,16 @@ def test_a_time_limit_stops_a_run(run, starts):
 def test_an_interrupt_ends_the_runs_with_what_they_had(chunks_of, run, starts):
     chunks_of(7)
     previous = signal.getsignal(signal.SIGINT)
+
+    def interrupt_third(progress):
+        if progress.step == 14:
+            interrupt(progress)
+
     save_at = SaveAt.at([300])
-    trajectory = run(starts, max_steps=600, save_at=save_at, progress=interrupt)
+    trajectory = run(starts, max_steps=600, save_at=save_at, progress=interrupt_third)
     assert trajectory.result == "interrupted"
-    outcome = trajectory.outcomes[0]
-    assert outcome.reason == f"interrupted after step {outcome.steps}"
-    assert trajectory.step[:, -1].tolist() == [outcome.steps] * 4
+    assert trajectory.outcomes[0].reason == "interrupted after step 14"
+    assert trajectory.step.tolist() == [[0, 14]] * 4
     assert signal.getsignal(signal.SIGINT) is previous
 
 
@@ -163,7 +169,7 @@ def cp(mode_dims, components=3):
         (cp((4, 3)), r"dimensions \(4, 3\) but the problem has \(4, 3, 2\)"),
         ([cp((4, 3, 2), 3), cp((4, 3, 2), 4)], r"\(4, 3\).* and .*\(4, 4\)"),
         (
-            [cp((4, 3, 2)), DenseTensor(np.zeros((4, 3, 2)) + jax.numpy.zeros(()))],
+            [cp((4, 3, 2)), DenseTensor(jnp.zeros((4, 3, 2)))],
             "CPFactorization .* and DenseTensor",
         ),
     ],
@@ -173,22 +179,15 @@ def test_starts_that_do_not_fit_are_refused(starts, words, run):
         run(starts, max_steps=5)
 
 
-def test_starts_with_other_layers_inside_are_refused(problem):
-    matrices = CompletionProblem.from_observations(
-        _observations_of_a_matrix(), problem.loss_function
-    )
+def test_starts_with_other_layers_inside_are_refused():
+    observations = Observations.from_array(np.arange(12.0).reshape(4, 3))
     starts = [
         near_zero_matrix((4, 3), 2, hidden_dim=width, key=jax.random.key(0))
         for width in (5, 6)
     ]
+    problem = CompletionProblem.from_observations(observations)
     with pytest.raises(InputError, match="arrays of equal shapes"):
-        solve(matrices, starts, max_steps=5)
-
-
-def _observations_of_a_matrix():
-    from rankrise.data import Observations
-
-    return Observations.from_array(np.arange(12.0).reshape(4, 3))
+        solve(problem, starts, max_steps=5)
 
 
 @pytest.mark.parametrize(

@@ -151,8 +151,7 @@ def _write(
     if tensor.observations.entry_count <= _LARGEST_COMPLETED:
         completed = outcome.completed(tensor.observations)
         written["completed"] = write_completed(tensor, completed, folder.path)
-    run = outcome.trajectory
-    figure = completion_figure(run, tensor.observations, completed)
+    figure = completion_figure(outcome.run, tensor.observations, completed)
     written["picture"], _ = save_figure(
         figure, folder.path / "completion", ("png", "pdf")
     )
@@ -163,7 +162,9 @@ def _print(summary: dict[str, Any], written: dict[str, Path]) -> None:
     dims = "x".join(map(str, summary["mode_dims"]))
     share = summary["observed_entries"] / summary["entries"]
     print(f"tensor: {dims}, {share:.1%} observed")
-    print(f"rank: {summary['rank']} (step {summary['chosen_step']})")
+    scale = summary["runs"][summary["chosen_run"]]["init_scale"]
+    step = summary["chosen_step"]
+    print(f"rank: {summary['rank']} (init scale {scale:g}, step {step})")
     for name, words in (("train", "train"), ("heldout", "held-out")):
         raw = summary[f"{name}_relative_error"]
         centered = summary[f"{name}_centered_error"]

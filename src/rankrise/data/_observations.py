@@ -199,6 +199,14 @@ class Observations:
         shuffled = np.random.default_rng(seed).permutation(len(self))
         return self.take(np.sort(shuffled[held:])), self.take(np.sort(shuffled[:held]))
 
+    def unobserved_slices(self) -> list[tuple[int, int]]:
+        """Mode and index, both from 0, of every slice without an observed entry."""
+        return [
+            (mode, int(index))
+            for mode, dim in enumerate(self.mode_dims)
+            for index in np.setdiff1d(np.arange(dim), self.indices[:, mode])
+        ]
+
     def dense(self) -> Values:
         """The tensor as an array, NaN where unobserved: memory for every entry."""
         array = np.full(self.mode_dims, np.nan)

@@ -1,5 +1,6 @@
 """The main job: a partly observed tensor completes itself."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,11 @@ from rankrise.data import Observations, Standardization, cp_component_norms, cp_
 from rankrise.experiments._choices import make_loss, make_solver
 from rankrise.experiments._completion_config import CompletionConfig
 from rankrise.experiments._precision import precision
-from rankrise.factorizations import CPFactorization, near_zero
+from rankrise.factorizations import (
+    CPFactorization,
+    default_components,
+    near_zero,
+)
 from rankrise.problems import CompletionProblem
 from rankrise.solvers import Checkpoint, Progress, Stop, solve
 from rankrise.trajectories import (
@@ -27,6 +32,10 @@ from rankrise.trajectories import (
 # Fewer observed entries than this leave nothing to hold out and learn from.
 _FEWEST_OBSERVED = 10
 _RANK_SHARE = 0.01
+# About the mean: a guess of the mean has an error of 1.
+_POOR_ERROR = 0.5
+
+logger = logging.getLogger("rankrise")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,17 +50,29 @@ class CompletionResult:
     offset
         Added to the sum of components: the mean of the observed values, or zero.
     trajectory
-        The run, in standardized units.
+        All runs, in standardized units.
+    chosen
+        Which of them had the smallest held-out error.
     train, heldout
         The observed entries trained on, and those held out.
+    unobserved_slices
+        Mode and index, both from 0, of every slice without an observed entry: what
+        is completed there rests on nothing.
     """
 
     config: CompletionConfig
     factor_matrices: tuple[Values, ...]
     offset: float
     trajectory: Trajectory
+    chosen: int
     train: Observations
     heldout: Observations
+    unobserved_slices: list[tuple[int, int]]
+
+    @property
+    def run(self) -> Trajectory:
+        """The chosen run, in standardized units."""
+        return self.trajectory.run(self.chosen)
 
     def entries(self, indices: Indices) -> Values:
         """What the factorization says the entries at these indices are."""
@@ -125,15 +146,20 @@ def run_completion(
         loss = make_loss(config.loss, config.loss_threshold)
         problem = CompletionProblem.from_observations(standard.apply(train), loss)
         check = CompletionProblem.from_observations(standard.apply(heldout), loss)
-        start = near_zero(
-            observations.mode_dims,
-            config.components,
-            init_scale=config.init_scale,
-            key=jax.random.key(config.seed),
-        )
+        seeds = range(config.seed, config.seed + config.starts)
+        runs = [(scale, seed) for scale in config.init_scales for seed in seeds]
+        components = config.components or default_components(observations.mode_dims)
         trajectory = solve(
             problem,
-            start,
+            [
+                near_zero(
+                    observations.mode_dims,
+                    components,
+                    init_scale=scale,
+                    key=jax.random.key(seed),
+                )
+                for scale, seed in runs
+            ],
             make_solver(
                 config.solver, config.learning_rate, config.batch_size, config.seed
             ),
@@ -147,27 +173,76 @@ def run_completion(
             checkpoint=checkpoint,
             progress=progress,
             run_labels={
-                "init_scale": [config.init_scale],
-                "start_seed": [config.seed],
+                "init_scale": [scale for scale, _ in runs],
+                "start_seed": [seed for _, seed in runs],
             },
             settings={**config.model_dump(mode="json"), **(source or {})},
         )
+    # A diverged run's error is NaN, which is not the smallest.
+    chosen = int(np.nanargmin([_smallest_error(run) for run in trajectory.runs()]))
     share = standard.scale ** (1 / observations.order)
-    matrices = tuple(
-        share * np.asarray(matrix, dtype=np.float64)
-        for matrix in trajectory.model.factor_matrices
+    model: Any = trajectory.models[chosen]
+    result = CompletionResult(
+        config=config,
+        factor_matrices=tuple(
+            share * np.asarray(matrix, dtype=np.float64)
+            for matrix in model.factor_matrices
+        ),
+        offset=standard.offset,
+        trajectory=trajectory,
+        chosen=chosen,
+        train=train,
+        heldout=heldout,
+        unobserved_slices=observations.unobserved_slices(),
     )
-    return CompletionResult(
-        config, matrices, standard.offset, trajectory, train, heldout
-    )
+    _warn(result)
+    return result
+
+
+def _smallest_error(run: Trajectory) -> float:
+    errors = run.heldout_error
+    return float(np.min(np.where(np.isfinite(errors), errors, np.inf)))
+
+
+def _warn(result: CompletionResult) -> None:
+    """Say what the errors cannot: where nothing was seen, and a poor fit."""
+    slices = result.unobserved_slices
+    if slices:
+        mode, index = slices[0]
+        others = f" and {len(slices) - 1} more" if len(slices) > 1 else ""
+        logger.warning(
+            "no entry is observed at index %d of mode %d%s (indices count from 0); "
+            "entries there are guesses, near the offset.",
+            index,
+            mode + 1,
+            others,
+        )
+    error = result.errors()["heldout_centered_error"]
+    if error > _POOR_ERROR:
+        logger.warning(
+            "the held-out error about the mean is %.2f, so little was learned; try "
+            "more --starts, other --init-scales or another --seed.",
+            error,
+        )
+
+
+def _suspected_marker(observations: Observations) -> str:
+    """Words on a value that looks as if it stood for missing, such as -999."""
+    values, counts = np.unique(observations.values, return_counts=True)
+    repeated = counts > max(1, len(observations) // 20)
+    for place in (0, -1):
+        if len(values) > 1 and repeated[place] and np.sum(repeated) == 1:
+            return f" ({values[place]:g} occurs {counts[place]} times)"
+    return ""
 
 
 def _check_amount(observations: Observations) -> None:
     observed, entries = len(observations), observations.entry_count
     if observed == entries:
         raise InputError(
-            f"All {entries} entries are observed, so there is nothing to complete; "
-            "unobserved entries are NaN in an array, or absent from a list."
+            f"All {entries} entries are observed, so there is nothing to complete"
+            f"{_suspected_marker(observations)}; unobserved entries are NaN in an "
+            "array, or absent from a list."
         )
     if observed < _FEWEST_OBSERVED:
         raise InputError(

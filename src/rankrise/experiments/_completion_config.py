@@ -6,6 +6,7 @@ from rankrise.experiments._options import (
     Precision,
     Settings,
     require,
+    require_init_scales,
     require_moderate,
     require_not_negative,
     require_positive,
@@ -20,11 +21,13 @@ class CompletionConfig(Settings):
     components: int | None = None
     """How many components; by default enough for any tensor. The rank is not set by
     it: it is what the run settles at."""
-    init_scale: float = 0.005
-    """Standard deviation of the start's parameters, for values of unit root mean
-    square."""
+    init_scales: tuple[float, ...] = (0.1, 0.03, 0.01)
+    """Standard deviations of the start's parameters, for values of unit root mean
+    square. One run for each; the smallest held-out error decides."""
+    starts: int = 1
+    """Random starts at every init scale, with seeds from the seed on."""
     seed: int = 0
-    """Seed of the held-out entries and of the start."""
+    """Seed of the held-out entries and of the first start."""
     loss: Literal["squared", "absolute", "huber", "smooth-l1"] = "squared"
     """Loss of one entry; the objective is its mean."""
     loss_threshold: float = 1.0
@@ -60,6 +63,7 @@ class CompletionConfig(Settings):
         )
         require_positive(
             components=self.components,
+            starts=self.starts,
             learning_rate=self.learning_rate,
             batch_size=self.batch_size,
             steps=self.steps,
@@ -68,5 +72,6 @@ class CompletionConfig(Settings):
             save_every=self.save_every,
             kept_components=self.kept_components,
         )
-        require_moderate(init_scale=self.init_scale, loss_threshold=self.loss_threshold)
+        require_moderate(loss_threshold=self.loss_threshold)
+        require_init_scales(self.init_scales)
         require_not_negative(seed=self.seed)

@@ -9,6 +9,7 @@ from rankrise.experiments._options import (
     Settings,
     require,
     require_bounded,
+    require_init_scales,
     require_mode_dims,
     require_moderate,
     require_not_negative,
@@ -138,12 +139,7 @@ class DynamicsConfig(Settings):
 
     def _check_lists(self) -> None:
         require_mode_dims(self.mode_dims)
-        require(
-            len(self.init_scales) > 0,
-            "--init-scales is empty; give at least one number or leave it out.",
-        )
-        for scale in self.init_scales:
-            require_moderate(init_scales=scale)
+        require_init_scales(self.init_scales)
         require(
             self.start_seeds is None or len(self.start_seeds) > 0,
             "--start-seeds is empty; give at least one seed or leave it out.",

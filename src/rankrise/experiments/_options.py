@@ -83,6 +83,16 @@ def require_moderate(**numbers: float | None) -> None:
         )
 
 
+def require_init_scales(init_scales: Sequence[float]) -> None:
+    """Refuse an empty list of init scales, and those no run could start from."""
+    require(
+        len(init_scales) > 0,
+        "--init-scales is empty; give at least one number or leave it out.",
+    )
+    for scale in init_scales:
+        require_moderate(init_scales=scale)
+
+
 def require_mode_dims(mode_dims: Sequence[int] | None) -> None:
     """Refuse mode dimensions that are given and not those of a tensor."""
     if mode_dims is not None:

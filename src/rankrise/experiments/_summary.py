@@ -27,7 +27,6 @@ def summarize_dynamics(result: DynamicsResult) -> dict[str, Any]:
 def summarize_completion(result: CompletionResult, source: Any) -> dict[str, Any]:
     """The summary of `rankrise complete`; `source` says where the entries come from."""
     summary = _common(result.config, result.trajectory)
-    outcome = result.trajectory.outcomes[0]
     observed = len(result.train) + len(result.heldout)
     summary.update(
         source=source,
@@ -35,7 +34,10 @@ def summarize_completion(result: CompletionResult, source: Any) -> dict[str, Any
         observed_entries=observed,
         entries=result.train.entry_count,
         rank=result.rank,
-        chosen_step=outcome.best_step,
+        chosen_run=result.chosen,
+        chosen_step=result.run.outcomes[0].best_step,
+        unobserved_slices=[list(each) for each in result.unobserved_slices[:_LISTED]],
+        unobserved_slice_count=len(result.unobserved_slices),
         **result.errors(),
         component_norms=result.component_norms[:_LISTED].tolist(),
     )
