@@ -3,7 +3,7 @@
 import functools as ft
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -27,48 +27,68 @@ from rankrise.solvers import GradientDescent, solve
 from rankrise.trajectories import SaveAt, TrainLoss
 
 
-class GatheredRows(AbstractProblem):
-    """Completion the usual way: rows of the factor matrices, multiplied and summed."""
+class Itself(AbstractLoss):
+    """The prediction, whatever was observed: for problems that ask something else."""
+
+    takes_labels: ClassVar[bool] = False
+
+    def __call__(
+        self, predictions: Float[Array, " m"], values: Float[Array, " n"]
+    ) -> Float[Array, " m"]:
+        return predictions
+
+
+class Variant(AbstractProblem):
+    """Completion of the instance, but for what the predictions are."""
 
     indices: Int[Array, "m order"]
     values: Float[Array, " m"]
     mode_dims: tuple[int, ...] = eqx.field(static=True)
-    loss_function: AbstractLoss
+    loss_function: AbstractLoss = SquaredLoss()
     weights: None = None
+
+    def take(self, rows: Int[Array, " b"]) -> "Variant":
+        raise NotImplementedError
+
+
+class GatheredRows(Variant):
+    """Completion the usual way: rows of the factor matrices, multiplied and summed."""
 
     def predictions(self, model: AbstractFactorization) -> Float[Array, " m"]:
         columns = self.indices.T
         rows = [w[i] for w, i in zip(model.factor_matrices, columns, strict=True)]
         return ft.reduce(jnp.multiply, rows).sum(axis=1)
 
-    def take(self, rows: Int[Array, " b"]) -> "GatheredRows":
-        raise NotImplementedError
 
-
-class GatheredBlocks(GatheredRows):
+class GatheredBlocks(Variant):
     """The same in blocks that fit the cache, as rankrise does for large tensors."""
 
     def predictions(self, model: AbstractFactorization) -> Float[Array, " m"]:
         return coordinate_entries(model.factor_matrices, self.indices)
 
 
-class KhatriRaoOnly(GatheredRows):
+class KhatriRaoOnly(Variant):
     """A loss that takes the Khatri-Rao products of both halves, and nothing else."""
 
-    def loss(self, model: AbstractFactorization) -> Float[Array, ""]:
+    loss_function: AbstractLoss = Itself()
+
+    def predictions(self, model: AbstractFactorization) -> Float[Array, " 1"]:
         split = balanced_split(model.mode_dims)
         matrices = model.factor_matrices
         halves = khatri_rao(matrices[:split]), khatri_rao(matrices[split:])
         # The products themselves, as a matrix product needs them.
         left, right = jax.lax.optimization_barrier(halves)
-        return (jnp.sum(left * left) + jnp.sum(right * right)) / 2
+        return (jnp.sum(left * left) + jnp.sum(right * right))[None] / 2
 
 
-class UpdateOnly(GatheredRows):
+class UpdateOnly(Variant):
     """A loss whose gradient is the parameters: what is left is update and loop."""
 
-    def loss(self, model: AbstractFactorization) -> Float[Array, ""]:
-        return sum(jnp.sum(leaf * leaf) for leaf in jax.tree.leaves(model)) / 2
+    loss_function: AbstractLoss = Itself()
+
+    def predictions(self, model: AbstractFactorization) -> Float[Array, " 1"]:
+        squares = [jnp.sum(leaf * leaf) for leaf in jax.tree.leaves(model)]
+        return sum(squares)[None] / 2
 
 
 def completion(instance: Instance) -> CompletionProblem:
@@ -80,13 +100,12 @@ def completion(instance: Instance) -> CompletionProblem:
     )
 
 
-def variant(kind: type[GatheredRows], instance: Instance) -> GatheredRows:
+def variant(kind: type[Variant], instance: Instance) -> Variant:
     """The instance as another problem."""
     return kind(
         jnp.asarray(instance.indices),
         jnp.asarray(instance.values),
         instance.mode_dims,
-        SquaredLoss(),
     )
 
 
@@ -134,7 +153,11 @@ def formed_bytes(
     """Memory a compiled step takes beside its inputs and results, all runs together."""
 
     def step(model: AbstractFactorization) -> AbstractFactorization:
-        return GradientDescent(LEARNING_RATE).step(problem, model, None).model
+        return (
+            GradientDescent(LEARNING_RATE)
+            .step(problem, model, None, jnp.asarray(jnp.inf))
+            .model
+        )
 
     if len(models) == 1:
         lowered = jax.jit(step).lower(models[0])

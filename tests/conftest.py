@@ -1,7 +1,6 @@
 """Settings and fixtures shared by all tests."""
 
 import os
-from pathlib import Path
 
 import hypothesis
 import jax
@@ -33,15 +32,3 @@ def pytest_configure(config: pytest.Config) -> None:
 def key() -> jax.Array:
     """A fixed random key; tests that need several split it."""
     return jax.random.key(0)
-
-
-@pytest.fixture(scope="session")
-def rankrise_data() -> Path:
-    """The folder of data sets too large for the repository."""
-    folder = os.environ.get("RANKRISE_DATA")
-    if not folder:
-        pytest.skip("RANKRISE_DATA is not set to a folder of data sets")
-    path = Path(folder)
-    if not path.is_dir():
-        pytest.skip(f"RANKRISE_DATA names no folder: {path}")
-    return path

@@ -33,10 +33,6 @@ def direct_dependencies() -> list[Requirement]:
     return [Requirement(line) for line in wanted]
 
 
-def test_readme_exists():
-    assert read("README.md").startswith("# ")
-
-
 def test_changelog_has_an_entry_for_the_version():
     assert re.search(rf"^## \[{re.escape(__version__)}\]", read("CHANGELOG.md"), re.M)
 

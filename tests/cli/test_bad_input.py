@@ -484,7 +484,7 @@ def test_a_run_is_not_resumed_by_another_command(
 )
 def test_settings_that_no_run_wrote_are_refused(content, assert_refused, tmp_path):
     (tmp_path / "settings.json").write_text(content)
-    words = "settings.json (is not valid JSON|does not hold the settings of a run)"
+    words = "settings.json (is not valid JSON|does not hold the settings).* --force"
     assert_refused(["dynamics", "--resume", "--out", tmp_path], words)
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 
 from rankrise._errors import InputError
-from rankrise.data._observations import Observations, ravel_indices
+from rankrise.data._index_rows import ravel_indices
+from rankrise.data._observations import Observations
 
 NAN = float("nan")
 INF = float("inf")

@@ -12,9 +12,12 @@ import scipy.stats
 from hypothesis import given
 
 from rankrise._errors import InputError
-from rankrise.data import _observations
+from rankrise.data import _index_rows
 from rankrise.data._sampling import missing_fibers, observe, sample_indices
 from rankrise.data._targets import random_target
+
+# Of all seeds one in a hundred has a p-value below this; ours is fixed, and has not.
+FALSE_ALARM = 0.01
 
 mode_dims_strategy = st.lists(st.integers(1, 5), min_size=2, max_size=4).map(tuple)
 
@@ -60,9 +63,10 @@ def test_sampled_entries_are_distinct_and_inside(mode_dims, data, seed):
 def test_every_ordered_pair_of_entries_is_equally_likely(count):
     entries = list(itertools.product(range(2), range(3)))
     samples = [sample_indices((2, 3), count, seed=seed) for seed in range(3000)]
+    kinds = list(itertools.permutations(entries, 2))
     for rows in ([0, 1], [0, -1]):
         pairs = [tuple(map(tuple, sample[rows].tolist())) for sample in samples]
-        assert equally_likely(pairs, list(itertools.permutations(entries, 2))) > 0.001
+        assert equally_likely(pairs, kinds) > FALSE_ALARM
 
 
 @pytest.mark.parametrize("mode_dims", [(10**4,) * 3, (2**16,) * 5, (2,) * 100])
@@ -87,7 +91,7 @@ def test_memory_grows_with_the_sample_at_every_share(share):
 def test_beyond_int64_repeats_are_rejected_in_the_same_way(monkeypatch):
     few = sample_indices((4, 5, 6), 55, seed=0)
     # Random repeats among 2^63 entries are never seen, so lower the threshold.
-    monkeypatch.setattr(_observations, "_INT64_ENTRIES", 1)
+    monkeypatch.setattr(_index_rows, "_INT64_ENTRIES", 1)
     np.testing.assert_array_equal(sample_indices((4, 5, 6), 55, seed=0), few)
     assert_distinct_and_inside(few, (4, 5, 6))
 
@@ -144,7 +148,7 @@ def test_every_pair_of_fibers_is_equally_likely():
     ]
     fibers = itertools.product(range(2), repeat=2)
     pairs = [frozenset(pair) for pair in itertools.combinations(fibers, 2)]
-    assert equally_likely(kept, pairs) > 0.001
+    assert equally_likely(kept, pairs) > FALSE_ALARM
 
 
 def test_missing_fibers_take_memory_for_what_stays_only():
@@ -180,6 +184,7 @@ def test_noiseless_observations_are_the_entries():
     assert observations.mode_dims == (3, 4, 5)
     np.testing.assert_array_equal(observations.indices, indices)
     expected = formed(target)[tuple(indices.T)]
+    # Sums of two products of numbers below 1, each rounded at 1e-16.
     np.testing.assert_allclose(observations.values, expected, atol=1e-14)
 
 
@@ -192,7 +197,7 @@ def test_noise_is_gaussian_in_root_mean_square_entries():
     standard_deviation = 0.5 * 3.0 / math.sqrt(20 * 25 * 40)
     assert len(noisy) > 1000
     noise = (noisy - noiseless) / standard_deviation
-    assert scipy.stats.kstest(noise, scipy.stats.norm.cdf).pvalue > 0.01
+    assert scipy.stats.kstest(noise, scipy.stats.norm.cdf).pvalue > FALSE_ALARM
 
 
 def test_noise_is_fixed_by_its_seed():

@@ -5,9 +5,11 @@ import itertools
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 
+from rankrise._errors import InputError
 from rankrise.factorizations import CPFactorization, _cp
 
 MODE_DIMS = [(4, 3), (2, 3, 4), (3, 2, 1, 4), (2, 3, 2, 2, 3)]
@@ -108,7 +110,9 @@ def test_permuting_modes_transposes_the_end_tensor(mode_dims):
 
 
 @every_order
-def test_euler_identity_of_the_end_tensor(mode_dims):
+def test_the_end_tensor_is_homogeneous_of_degree_order(mode_dims):
+    # Euler's identity: the slope along a homogeneous function's own argument is its
+    # degree times the function.
     model = random_model(mode_dims)
     tensor, slope = jax.jvp(end_tensor, (model,), (model,))
     np.testing.assert_allclose(slope, len(mode_dims) * tensor, **ROUNDING)
@@ -150,6 +154,7 @@ def test_a_zero_component_has_zero_norm_and_pull(zero_modes):
     assert found["pull"][1] == 0
     for mode, unit in enumerate(units):
         length = 0.0 if mode in zero_modes else 1.0
+        # A norm divided by itself: a few last digits.
         np.testing.assert_allclose(np.linalg.norm(unit[:, 1]), length, rtol=1e-15)
     # The other components, the slow way: a zero one must not make them NaN.
     others = with_factors(model, lambda _, W: W[:, [0, 2]])
@@ -169,7 +174,7 @@ def test_normalized_components_times_norms_are_the_components(mode_dims):
     model = random_model(mode_dims)
     norms, units = measured(model)["normalized"]
     for unit in units:
-        np.testing.assert_allclose(np.linalg.norm(unit, axis=0), 1.0, rtol=1e-14)
+        np.testing.assert_allclose(np.linalg.norm(unit, axis=0), 1.0, **ROUNDING)
     rebuilt = [norm * part for norm, part in zip(norms, formed(units), strict=True)]
     np.testing.assert_allclose(rebuilt, formed(model.factor_matrices), **ROUNDING)
 
@@ -192,7 +197,7 @@ def test_unbalancedness_is_the_largest_difference_of_squared_norms(mode_dims):
         for r in range(COMPONENTS)
         for one, other in itertools.product(squares, repeat=2)
     )
-    np.testing.assert_allclose(measured(model)["unbalancedness"], largest, rtol=1e-12)
+    np.testing.assert_allclose(measured(model)["unbalancedness"], largest, **ROUNDING)
 
 
 def test_unbalancedness_is_differentiable_at_a_zero_component():
@@ -235,10 +240,18 @@ def test_inner_products_are_those_with_formed_measurement_tensors(
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [
-        ([(3, 2)], "at least two modes; got 1"),
-        ([(3, 2), (4, 2), (5, 3)], r"one number of components .* \[2, 2, 3\]"),
+        ([(3, 2)], r"shapes \[\(3, 2\)\]; give one of shape .* two or more modes"),
+        ([(3, 2), (4, 2), (5, 3)], r"have \[2, 2, 3\] columns, mode by mode; give"),
     ],
 )
 def test_refused_factor_matrices_are_named(shapes, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
+        CPFactorization(tuple(jnp.ones(shape) for shape in shapes))
+
+
+@pytest.mark.parametrize("shapes", [[(3,), (4,)], [(3, 2), (4, 2, 1)]])
+def test_factor_matrices_that_are_no_matrices_are_refused(shapes, monkeypatch):
+    # The type checker of the tests would be first to refuse them; users have none.
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(InputError, match="give one of shape"):
         CPFactorization(tuple(jnp.ones(shape) for shape in shapes))

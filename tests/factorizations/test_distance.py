@@ -51,10 +51,11 @@ def test_distance_of_a_tensor_to_itself_is_zero(mode_dims, way):
     assert distance < tolerance * np.linalg.norm(model.end_tensor())
 
 
-def test_distance_between_kinds_of_factorization():
+def test_factorizations_of_different_kinds_are_compared():
     model = random_model((2, 3, 4), 3, 0)
     shifted = DenseTensor(model.end_tensor().at[1, 2, 3].add(5.0))
     distance = end_tensor_distance(model, shifted)
+    # The sum of 5 and an entry of order 1 is rounded at about 1e-15.
     np.testing.assert_allclose(distance, 5.0, rtol=1e-14)
 
 
@@ -65,6 +66,7 @@ def test_large_tensors_are_compared_without_forming_them():
         for scale in (1.0, 3.0)
     )
     distance = end_tensor_distance(ones, threes)
+    # Terms of up to 9e16 add to 4e16: a few roundings of 1e-16 each.
     np.testing.assert_allclose(distance, 2e8, rtol=1e-13)
 
 

@@ -20,7 +20,6 @@ from rankrise.factorizations import (
     near_zero,
     near_zero_matrix,
 )
-from rankrise.factorizations._initialization import mode_norms
 
 every_order = pytest.mark.parametrize("mode_dims", [(2, 4), (2, 4, 2, 2, 4)])
 
@@ -29,6 +28,12 @@ def correlations(samples):
     """Correlation coefficients of all pairs of samples."""
     table = np.corrcoef([np.ravel(sample) for sample in samples])
     return table[np.triu_indices(len(samples), 1)]
+
+
+def mode_norms(model):
+    """Norms of vectors, one row per mode and one column per component."""
+    matrices = map(np.asarray, model.factor_matrices)
+    return np.stack([np.linalg.norm(matrix, axis=0) for matrix in matrices])
 
 
 def gradient_at_zero(mode_dims):
@@ -73,6 +78,7 @@ def test_balanced_start_keeps_norms_and_directions_of_the_gaussian_one(mode_dims
     gaussian = near_zero(mode_dims, 7, init_scale=0.1, key=key)
     assert gaussian.unbalancedness() > 1e-3  # else there was nothing to balance
     (norms, units), (expected, directions) = even.normalized(), gaussian.normalized()
+    # A root and a power of products of five norms, each rounded at 1e-16.
     np.testing.assert_allclose(norms, expected, rtol=1e-13)
     for unit, direction in zip(units, directions, strict=True):
         np.testing.assert_allclose(unit, direction, rtol=1e-13)
@@ -92,17 +98,19 @@ def test_leading_component_satisfies_the_theorem(mode_dims, seed, margin):
     pull = -np.sum(np.asarray(gradient) * direction)
     assert pull > 0
     # Theorem 2: ||a_0|| > ||a_r|| (||grad L(0)|| / pull)^(1 / (N - 2)).
-    norms = np.asarray(mode_norms(model)[0])
+    norms = mode_norms(model)[0]
     steepness = (np.linalg.norm(gradient) / pull) ** (1 / (len(mode_dims) - 2))
     bound = norms[1:] * steepness
     assert norms[0] > bound.max()
     # The margin is the share that was asked for, in every component.
+    # The pull is a sum of up to 243 terms, which nearly cancel under some keys.
     np.testing.assert_allclose(bound / norms[0], margin, rtol=1e-10)
     np.testing.assert_allclose(norms[0], 0.01, rtol=1e-13)
 
 
 def test_starts_with_a_leading_component_are_balanced(key):
     model = leading_component(gradient_at_zero((2, 3, 4)), 4, init_scale=0.01, key=key)
+    # Squared norms are about 0.01^2, each rounded at 1e-16.
     assert model.unbalancedness() < 1e-14 * 0.01**2
 
 
@@ -127,7 +135,9 @@ def test_layers_are_independent_and_gaussian(key):
     model = near_zero_matrix((70, 70), 3, init_scale=0.02, key=key)
     layers = [np.asarray(layer) / 0.02 for layer in model.layers]
     for layer in layers:
+        # The key is fixed; of all keys, 1 in 100 would be a false alarm.
         assert scipy.stats.kstest(layer.ravel(), scipy.stats.norm.cdf).pvalue > 0.01
+    # Coefficients of independent samples are off by one over the root of their size.
     assert np.abs(correlations(layers)).max() < 5 / math.sqrt(70 * 70)
 
 

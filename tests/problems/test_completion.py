@@ -1,6 +1,7 @@
 """Completion problems: weighted means over observed entries."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -150,6 +151,33 @@ def test_relative_error_compares_residuals_with_values():
         problem.relative_error(DenseTensor(jnp.asarray(c * tensor))) for c in (0, 1, 3)
     ]
     np.testing.assert_allclose(errors, [1.0, 0.0, 2.0], **ROUNDING)
+
+
+@pytest.mark.parametrize(
+    ("values", "guess", "error"),
+    [
+        ([0.0, 0.0], 0.0, 0.0),
+        ([0.0, 0.0], 1.0, math.inf),
+        ([0.0, 0.0], math.nan, math.inf),
+        ([3.0, 3.0], 3.0, 0.0),
+        ([3.0, 3.0], math.nan, math.nan),
+    ],
+)
+def test_relative_error_is_zero_for_a_perfect_fit_only(values, guess, error):
+    observations = Observations.from_coordinates([[0, 0], [1, 1]], values)
+    problem = CompletionProblem.from_observations(observations)
+    model = DenseTensor(jnp.full((2, 2), guess))
+    np.testing.assert_array_equal(problem.relative_error(model), error)
+
+
+@pytest.mark.parametrize("observed", [0.0, 3.0])
+@pytest.mark.parametrize("guess", [0.0, 3.0])
+def test_relative_error_has_a_finite_gradient(observed, guess):
+    observations = Observations.from_coordinates([[0, 0], [1, 1]], [observed] * 2)
+    problem = CompletionProblem.from_observations(observations)
+    model = DenseTensor(jnp.full((2, 2), guess))
+    gradient = jax.grad(problem.relative_error)(model)
+    assert np.isfinite(gradient.tensor).all()
 
 
 def test_fitting_model_is_accepted():

@@ -78,6 +78,7 @@ def test_smooth_l1_is_huber_over_its_threshold():
     for delta in (0.05, 1.0, 7.0):
         smooth = SmoothL1Loss(delta)(jnp.asarray(RESIDUALS), zeros)
         huber = HuberLoss(delta)(jnp.asarray(RESIDUALS), zeros)
+        # The threshold is divided by and multiplied with: two roundings of 2e-16.
         np.testing.assert_allclose(delta * smooth, huber, rtol=1e-15)
 
 
@@ -119,5 +120,5 @@ def test_values_that_are_no_labels_are_named(wrong):
 @pytest.mark.parametrize("loss", [HuberLoss, SmoothL1Loss])
 @pytest.mark.parametrize("delta", [0.0, -1.0, math.inf, math.nan])
 def test_refused_thresholds_are_named(loss, delta):
-    with pytest.raises(InputError, match=f"delta is {delta}; it must be positive"):
+    with pytest.raises(InputError, match=f"delta is {delta}; give a positive, finite"):
         loss(delta)

@@ -208,10 +208,10 @@ NAN = np.array([0.0] * 6 + [np.nan])
         (np.zeros(6), {}, r"7 measurement tensors but the values have shape \(6,\)"),
         (NAN, {}, "Observation 6 has the value nan"),
         (np.arange(7.0), {"loss_function": LogisticLoss()}, "Observation 2 .* labels"),
-        (np.zeros(7), {"weights": np.ones(6)}, "one finite number per measurement"),
-        (np.zeros(7), {"weights": NAN}, "one finite number per measurement"),
-        (np.zeros(7), {"weights": -np.ones(7)}, "none negative"),
-        (np.zeros(7), {"weights": np.zeros(7)}, "not all zero"),
+        (np.zeros(7), {"weights": np.ones(6)}, r"shape \(6,\) for 7 observations"),
+        (np.zeros(7), {"weights": NAN}, "Observation 6 has the weight nan"),
+        (np.zeros(7), {"weights": -np.ones(7)}, "Observation 0 has the weight -1.0"),
+        (np.zeros(7), {"weights": np.zeros(7)}, "All weights are zero"),
     ],
 )
 def test_refused_values_and_weights_are_named(kind, values, options, message):

@@ -176,5 +176,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{path} is not valid JSON ({error}).") from error
+        raise InputError(
+            f"{path} is not valid JSON ({error}); start the run anew with --force."
+        ) from error
     return content if isinstance(content, dict) else {}

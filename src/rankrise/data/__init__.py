@@ -1,5 +1,6 @@
 """Observed entries, files, and synthetic targets. Nothing here needs JAX."""
 
+from rankrise.data._input_checks import checked_weights as checked_weights
 from rankrise.data._measurements import gaussian_measurements as gaussian_measurements
 from rankrise.data._measurements import measure as measure
 from rankrise.data._measurements import rank_k_measurements as rank_k_measurements

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
+from rankrise.data._memory import MAX_DENSE_BYTES
 from rankrise.data._synthetic import (
     Stream,
     at_least_one,
@@ -22,7 +23,6 @@ from rankrise.data._synthetic import (
 from rankrise.data._targets import scaled_to, target_mode_dims
 
 _GIBIBYTE = 2**30
-_MAX_DENSE_BYTES = 8 * _GIBIBYTE
 
 
 def gaussian_measurements(
@@ -53,11 +53,11 @@ def gaussian_measurements(
         )
     entry_count = math.prod(dims)
     needed = count * entry_count * np.dtype(dtype).itemsize
-    if needed > _MAX_DENSE_BYTES:
+    if needed > MAX_DENSE_BYTES:
         raise InputError(
             f"{count} dense measurement tensors with mode dimensions {dims} take "
             f"{needed / _GIBIBYTE:.1f} GiB in {np.dtype(dtype)}, and the limit is "
-            f"{_MAX_DENSE_BYTES // _GIBIBYTE} GiB; ask for fewer or use "
+            f"{MAX_DENSE_BYTES // _GIBIBYTE} GiB; ask for fewer or use "
             "`rank_k_measurements`, which stay factored."
         )
     measurements: Values = np.empty((count, *dims), dtype=dtype)

@@ -6,7 +6,8 @@ import numpy as np
 
 from rankrise._errors import InputError
 from rankrise._typing import Indices, ModeDims, Values
-from rankrise.data._observations import Observations, sorted_repeats
+from rankrise.data._index_rows import sorted_repeats
+from rankrise.data._observations import Observations
 from rankrise.data._synthetic import (
     Stream,
     at_least_one,
@@ -132,9 +133,9 @@ def _distinct_rows(
         draws = needed + needed * count // entry_count + 16
         drawn = [rng.integers(dim, size=draws) for dim in mode_dims]
         rows = np.concatenate([rows, np.stack(drawn, axis=1)])
-        order, repeated = sorted_repeats(rows, mode_dims)
+        ranking, repeated = sorted_repeats(rows, mode_dims)
         first = np.ones(len(rows), dtype=np.bool_)
-        first[order[1:][repeated]] = False
+        first[ranking[1:][repeated]] = False
         rows = rows[first]
     # In order of first arrival: cutting sorted rows would favour low indices.
     return rows[:count]

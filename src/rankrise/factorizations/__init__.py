@@ -3,12 +3,12 @@
 from rankrise.factorizations._contract import (
     AbstractFactorization as AbstractFactorization,
 )
-from rankrise.factorizations._contract import DenseTensor as DenseTensor
-from rankrise.factorizations._contract import end_gradient as end_gradient
 from rankrise.factorizations._cp import CPFactorization as CPFactorization
 from rankrise.factorizations._deep_matrix import (
     DeepMatrixFactorization as DeepMatrixFactorization,
 )
+from rankrise.factorizations._dense import DenseTensor as DenseTensor
+from rankrise.factorizations._dense import end_gradient as end_gradient
 from rankrise.factorizations._distance import end_tensor_distance as end_tensor_distance
 from rankrise.factorizations._initialization import balanced as balanced
 from rankrise.factorizations._initialization import (

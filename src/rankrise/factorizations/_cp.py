@@ -8,13 +8,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from rankrise._algebra import gram_norm, vector_norms
+from rankrise._errors import InputError
 from rankrise._typing import ModeDims
 from rankrise.factorizations._contract import (
     AbstractFactorization,
     Loss,
-    dense_inner_products,
     safe_ratio,
 )
+from rankrise.factorizations._dense import dense_inner_products
 from rankrise.factorizations._entries import (
     GRID_ENTRIES,
     choose_way,
@@ -40,15 +41,16 @@ class CPFactorization(AbstractFactorization):
 
     def __check_init__(self) -> None:
         shapes = [jnp.shape(matrix) for matrix in self.factor_matrices]
-        if len(shapes) < 2:
-            raise ValueError(
-                f"A tensor needs at least two modes; got {len(shapes)} factor matrix."
+        if len(shapes) < 2 or any(len(shape) != 2 for shape in shapes):
+            raise InputError(
+                f"Factor matrices have shapes {shapes}; give one of shape (mode "
+                "dimension, components) for each of two or more modes."
             )
         widths = [shape[1] for shape in shapes]
         if len(set(widths)) != 1:
-            raise ValueError(
-                "Factor matrices must share one number of components (columns); got "
-                f"{widths}, mode by mode."
+            raise InputError(
+                f"Factor matrices have {widths} columns, mode by mode; give all of "
+                "them one per component."
             )
 
     @property
@@ -99,6 +101,10 @@ class CPFactorization(AbstractFactorization):
         )
         return self.component_norms(), units
 
+    def parameter_norms(self) -> Float[Array, " groups"]:
+        squares = [jnp.sum(matrix**2, axis=0) for matrix in self.factor_matrices]
+        return jnp.sqrt(ft.reduce(jnp.add, squares))
+
     def unbalancedness(self) -> Float[Array, ""]:
         r"""$\max_{r,n,m} | \|w_r^n\|^2 - \|w_r^m\|^2 |$.
 
@@ -109,8 +115,10 @@ class CPFactorization(AbstractFactorization):
         return jnp.max(jnp.max(squares, axis=0) - jnp.min(squares, axis=0))
 
     def pull(self, loss: Loss) -> Float[Array, " components"]:
-        r"""Pull $\gamma_r = \langle -\nabla\mathcal{L}(\mathcal{W}_e),
-        \otimes_n \hat w_r^n \rangle$ of Razin et al. (2021), Theorem 1.
+        r"""Pull on every normalized component (Razin et al. 2021, Theorem 1).
+
+        $\gamma_r = \langle -\nabla\mathcal{L}(\mathcal{W}_e),
+        \otimes_n \hat w_r^n \rangle$.
 
         The end tensor's gradient is not formed: since the component is linear in
         every vector, $\langle \partial\phi/\partial w_r^1, w_r^1 \rangle =

@@ -6,13 +6,10 @@ import itertools
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from rankrise._errors import InputError
 from rankrise._typing import ModeDims
-from rankrise.factorizations._contract import (
-    AbstractFactorization,
-    Loss,
-    dense_inner_products,
-    end_gradient,
-)
+from rankrise.factorizations._contract import AbstractFactorization, Loss
+from rankrise.factorizations._dense import dense_inner_products, end_gradient
 
 
 class DeepMatrixFactorization(AbstractFactorization):
@@ -32,13 +29,16 @@ class DeepMatrixFactorization(AbstractFactorization):
 
     def __check_init__(self) -> None:
         shapes = [jnp.shape(layer) for layer in self.layers]
-        if not shapes:
-            raise ValueError("A deep matrix factorization needs at least one layer.")
+        if not shapes or any(len(shape) != 2 for shape in shapes):
+            raise InputError(
+                f"The layers have shapes {shapes}; give at least one layer, each of "
+                "them a matrix."
+            )
         for inner, outer in itertools.pairwise(shapes):
             if inner[0] != outer[1]:
-                raise ValueError(
-                    f"Layer shapes {shapes} do not multiply: the rows of a layer must "
-                    "match the columns of the next."
+                raise InputError(
+                    f"Layer shapes {shapes} do not multiply; give every layer as many "
+                    "rows as the next has columns."
                 )
 
     @property
@@ -68,6 +68,9 @@ class DeepMatrixFactorization(AbstractFactorization):
     def component_norms(self) -> Float[Array, " components"]:
         values = jnp.linalg.svd(self.end_tensor(), compute_uv=False)
         return values[: self.components]
+
+    def parameter_norms(self) -> Float[Array, " groups"]:
+        return jnp.stack([jnp.linalg.norm(layer) for layer in self.layers])
 
     def unbalancedness(self) -> Float[Array, ""]:
         r"""$\max_j \| W_{j+1}^\top W_{j+1} - W_j W_j^\top \|_F$, zero for depth one."""

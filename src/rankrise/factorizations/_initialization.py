@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rankrise._algebra import vector_norms
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims
 from rankrise.factorizations._cp import CPFactorization
@@ -16,7 +15,7 @@ from rankrise.factorizations._deep_matrix import DeepMatrixFactorization
 logger = logging.getLogger("rankrise")
 
 # The paper's largest runs have 1000; more only adds components that stay at zero.
-COMPONENT_CAP = 1000
+_COMPONENT_CAP = 1000
 
 
 def default_components(mode_dims: ModeDims) -> int:
@@ -26,15 +25,15 @@ def default_components(mode_dims: ModeDims) -> int:
     is logged, for then the largest ranks are out of reach.
     """
     enough = math.prod(mode_dims) // max(mode_dims)
-    if enough > COMPONENT_CAP:
+    if enough > _COMPONENT_CAP:
         logger.warning(
             "A tensor of shape %s can need up to %d components; using %d. Set the "
             "number of components to change that.",
             "x".join(map(str, mode_dims)),
             enough,
-            COMPONENT_CAP,
+            _COMPONENT_CAP,
         )
-    return min(enough, COMPONENT_CAP)
+    return min(enough, _COMPONENT_CAP)
 
 
 def near_zero(
@@ -184,11 +183,6 @@ def near_zero_matrix(
     )
 
 
-def mode_norms(model: CPFactorization) -> Float[Array, "order components"]:
-    r"""$\|w_r^n\|$, one row per mode and one column per component."""
-    return jnp.stack([vector_norms(matrix) for matrix in model.factor_matrices])
-
-
 def _check_shape(mode_dims: ModeDims, components: int | None) -> None:
     if len(mode_dims) < 2 or min(mode_dims) < 1:
         raise InputError(
@@ -204,6 +198,6 @@ def _check_shape(mode_dims: ModeDims, components: int | None) -> None:
 def _check_scale(init_scale: float) -> None:
     if not (init_scale > 0 and math.isfinite(init_scale)):
         raise InputError(
-            f"The init scale is {init_scale}; it must be positive, for zero is a "
-            "stationary point that no run leaves."
+            f"The init scale is {init_scale}; give a positive, finite number (zero is "
+            "a stationary point that no run leaves)."
         )

@@ -48,9 +48,17 @@ class AbstractProblem(eqx.Module):
         return jnp.sum(self.weights * losses) / jnp.where(total > 0, total, 1)
 
     def relative_error(self, model: AbstractFactorization) -> Float[Array, ""]:
-        """Euclidean norm of the residuals over that of the observed values."""
-        residuals = self.predictions(model) - self.values
-        return jnp.sqrt(jnp.sum(residuals**2) / jnp.sum(self.values**2))
+        """Euclidean norm of the residuals over that of the observed values.
+
+        A perfect fit has 0; any other of observed values that are all zero, infinity.
+        """
+        missed = jnp.sum((self.predictions(model) - self.values) ** 2)
+        size = jnp.sum(self.values**2)
+        # A derivative takes both branches of a choice, so neither may divide by zero
+        # or take the root of it. A run that diverged has NaN in `missed`, and keeps it.
+        ratio = jnp.where(missed == 0, 1, missed) / jnp.where(size > 0, size, 1)
+        error = jnp.where(size > 0, jnp.sqrt(ratio), jnp.inf)
+        return jnp.where(missed == 0, 0, error)
 
     def check_model(self, model: AbstractFactorization) -> None:
         """Refuse a factorization of other mode dimensions or another precision."""

@@ -2,6 +2,7 @@
 
 import math
 from abc import abstractmethod
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -14,7 +15,15 @@ from rankrise._typing import Values
 
 
 class AbstractLoss(eqx.Module):
-    r"""A loss $\ell(p, y)$; a problem takes its weighted mean over observations."""
+    r"""A loss $\ell(p, y)$; a problem takes its weighted mean over observations.
+
+    Attributes
+    ----------
+    takes_labels
+        Whether it is defined for the observed values 0 and 1 only.
+    """
+
+    takes_labels: eqx.AbstractClassVar[bool]
 
     @abstractmethod
     def __call__(
@@ -24,10 +33,22 @@ class AbstractLoss(eqx.Module):
 
     def check_values(self, values: Values) -> None:
         """Refuse observed values the loss is not defined for."""
+        if not self.takes_labels:
+            return
+        wrong = (values != 0) & (values != 1)
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise InputError(
+                f"Observation {row} has the value {values[row]}, but "
+                f"{type(self).__name__} takes labels 0 and 1; recode them or choose "
+                "another loss."
+            )
 
 
 class SquaredLoss(AbstractLoss):
     r"""$z^2$ with $z = p - y$, without a factor of one half."""
+
+    takes_labels: ClassVar[bool] = False
 
     def __call__(
         self, predictions: Float[Array, " m"], values: Float[Array, " m"]
@@ -37,6 +58,8 @@ class SquaredLoss(AbstractLoss):
 
 class AbsoluteLoss(AbstractLoss):
     r"""$|z|$ with $z = p - y$."""
+
+    takes_labels: ClassVar[bool] = False
 
     def __call__(
         self, predictions: Float[Array, " m"], values: Float[Array, " m"]
@@ -53,6 +76,7 @@ class HuberLoss(AbstractLoss):
     where it is well below the observed values.
     """
 
+    takes_labels: ClassVar[bool] = False
     delta: float = 1.0
 
     def __check_init__(self) -> None:
@@ -70,6 +94,7 @@ class SmoothL1Loss(AbstractLoss):
     The public code of the paper uses this under the name Huber.
     """
 
+    takes_labels: ClassVar[bool] = False
     delta: float = 1.0
 
     def __check_init__(self) -> None:
@@ -84,19 +109,12 @@ class SmoothL1Loss(AbstractLoss):
 class LogisticLoss(AbstractLoss):
     r"""$\log(1 + e^p) - y p$ for labels $y \in \{0, 1\}$: predictions are log-odds."""
 
+    takes_labels: ClassVar[bool] = True
+
     def __call__(
         self, predictions: Float[Array, " m"], values: Float[Array, " m"]
     ) -> Float[Array, " m"]:
         return jax.nn.softplus(predictions) - values * predictions
-
-    def check_values(self, values: Values) -> None:
-        wrong = (values != 0) & (values != 1)
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            raise InputError(
-                f"Observation {row} has the value {values[row]}, but logistic loss "
-                "takes labels 0 and 1; recode them or choose another loss."
-            )
 
 
 def _huber(
@@ -111,4 +129,6 @@ def _huber(
 
 def _check_delta(delta: float) -> None:
     if not (delta > 0 and math.isfinite(delta)):
-        raise InputError(f"The loss threshold delta is {delta}; it must be positive.")
+        raise InputError(
+            f"The loss threshold delta is {delta}; give a positive, finite number."
+        )

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int
 
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
+from rankrise.data import checked_weights
 from rankrise.factorizations import AbstractFactorization
 from rankrise.problems._contract import AbstractProblem, as_values, as_weights
 from rankrise.problems._losses import AbstractLoss, SquaredLoss
@@ -59,7 +60,8 @@ class SensingProblem(AbstractProblem):
                 "or more modes per observation is needed."
             )
         count, mode_dims = measurements.shape[0], measurements.shape[1:]
-        loss_function = _checked(loss_function, values, weights, count)
+        loss_function = _checked_loss(loss_function, values, count)
+        weights = None if weights is None else checked_weights(weights, count)
         dense = jnp.empty((count, math.prod(mode_dims)), dtype=float)
         rows = max(1, _CHUNK_BYTES // max(1, measurements[0].nbytes))
         for start in range(0, count, rows):
@@ -94,7 +96,9 @@ class SensingProblem(AbstractProblem):
                 f"The factored measurements have shapes {shapes}; give one array of "
                 "shape (observations, mode dimension, CP rank) per mode."
             )
-        loss_function = _checked(loss_function, values, weights, shapes[0][0])
+        count = shapes[0][0]
+        loss_function = _checked_loss(loss_function, values, count)
+        weights = None if weights is None else checked_weights(weights, count)
         return cls(
             measurements=tuple(_finite(factors, 0) for factors in measurements),
             values=as_values(values),
@@ -121,12 +125,10 @@ class SensingProblem(AbstractProblem):
         )
 
 
-def _checked(
-    loss_function: AbstractLoss | None,
-    values: Values,
-    weights: Values | None,
-    count: int,
+def _checked_loss(
+    loss_function: AbstractLoss | None, values: Values, count: int
 ) -> AbstractLoss:
+    """The loss, squared by default, of values that fit it and the measurements."""
     if count == 0:
         raise InputError("There are no measurement tensors; at least one is needed.")
     if np.shape(values) != (count,):
@@ -134,19 +136,9 @@ def _checked(
             f"There are {count} measurement tensors but the values have shape "
             f"{np.shape(values)}; give one value per measurement."
         )
-    if weights is not None and not _usable(weights, count):
-        raise InputError(
-            "The weights must be one finite number per measurement, none negative and "
-            "not all zero."
-        )
     loss_function = SquaredLoss() if loss_function is None else loss_function
     loss_function.check_values(values)
     return loss_function
-
-
-def _usable(weights: Values, count: int) -> bool:
-    fits = np.shape(weights) == (count,) and np.isfinite(weights).all()
-    return bool(fits and (weights >= 0).all() and weights.any())
 
 
 @ft.partial(jax.jit, donate_argnums=0)

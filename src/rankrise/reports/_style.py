@@ -21,7 +21,6 @@ _SETTINGS: dict[str, Any] = {
     "lines.linewidth": 1.6,
     "xtick.labelsize": 8,
     "ytick.labelsize": 8,
-    "svg.hashsalt": "rankrise",
 }
 
 

@@ -13,9 +13,7 @@ import numpy as np
 
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims
-
-MAX_DENSE_BYTES = 8 * 2**30
-"""The most memory that the values read from one file may take."""
+from rankrise.data._memory import MAX_DENSE_BYTES
 
 _REAL_KINDS = "fiub"
 _LISTED_ARRAYS = 8
@@ -119,7 +117,7 @@ def check_real(dtype: np.dtype[Any]) -> None:
 
 
 def check_memory(byte_count: int, what: str) -> None:
-    """Refuse values that take more memory than `MAX_DENSE_BYTES`."""
+    """Refuse values that take more memory than one file may ask for."""
     if byte_count > MAX_DENSE_BYTES:
         raise InputError(
             f"{what} needs more than {MAX_DENSE_BYTES / 2**30:.3g} GiB of memory, the "

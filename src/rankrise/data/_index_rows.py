@@ -1,0 +1,34 @@
+"""Rows of indices: where they lie in a tensor, and which of them repeat."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from rankrise._typing import Indices, ModeDims
+
+_INT64_ENTRIES = 2**63 - 1
+
+
+def ravel_indices(indices: Indices, mode_dims: ModeDims) -> npt.NDArray[np.int64]:
+    """Position of each index row in the row-major flattened tensor."""
+    flat = np.zeros(len(indices), dtype=np.int64)
+    for column, dim in zip(indices.T, mode_dims, strict=True):
+        flat = flat * dim + column
+    return flat
+
+
+def sorted_repeats(
+    coordinates: Indices, mode_dims: ModeDims
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+    """A stable ranking of index rows, and where a row equals the one ranked before.
+
+    Works for tensors with more entries than int64 can count, only slower.
+    """
+    if math.prod(mode_dims) <= _INT64_ENTRIES:
+        keys = ravel_indices(coordinates, mode_dims)
+        ranking = np.argsort(keys, kind="stable")
+        return ranking, keys[ranking[1:]] == keys[ranking[:-1]]
+    ranking = np.lexsort(coordinates.T)
+    ranked = coordinates[ranking]
+    return ranking, (ranked[1:] == ranked[:-1]).all(axis=1)
