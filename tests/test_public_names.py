@@ -29,6 +29,7 @@ PUBLIC_NAMES: list[str] = [
     "EntropyRank",
     "FrobeniusNorm",
     "GradientDescent",
+    "GradientFlow",
     "HeldOutError",
     "HuberLoss",
     "InputError",

@@ -44,6 +44,7 @@ from .solvers import AbstractSolver as AbstractSolver
 from .solvers import AdaptiveGradientDescent as AdaptiveGradientDescent
 from .solvers import Checkpoint as Checkpoint
 from .solvers import GradientDescent as GradientDescent
+from .solvers import GradientFlow as GradientFlow
 from .solvers import Minibatch as Minibatch
 from .solvers import OptaxDescent as OptaxDescent
 from .solvers import Progress as Progress

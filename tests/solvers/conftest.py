@@ -13,7 +13,7 @@ import pytest
 from rankrise.data import observe, random_target, sample_indices
 from rankrise.factorizations import near_zero
 from rankrise.problems import CompletionProblem
-from rankrise.solvers import GradientDescent, Stop, _solve, solve
+from rankrise.solvers import GradientDescent, Stop, _session, solve
 from rankrise.trajectories import ComponentNorms, TrainLoss
 
 MODE_DIMS = (4, 3, 2)
@@ -53,7 +53,7 @@ def chunks_of(monkeypatch):
     """Makes the chunks of the compiled loop so many steps, instead of seconds."""
 
     def fix(steps):
-        monkeypatch.setattr(_solve, "_adapted", lambda *_: steps)
+        monkeypatch.setattr(_session, "_adapted", lambda *_: steps)
 
     return fix
 

@@ -35,10 +35,10 @@ def run_to_the_end(folder):
     from rankrise.data import observe, random_target, sample_indices
     from rankrise.factorizations import CPFactorization
     from rankrise.problems import CompletionProblem
-    from rankrise.solvers import Checkpoint, _solve, solve
+    from rankrise.solvers import Checkpoint, _session, solve
     from rankrise.trajectories import SaveAt, TrainLoss, save_factors
 
-    _solve._CHUNK_SECONDS = 0.005
+    _session._CHUNK_SECONDS = 0.005
     target = random_target((4, 3, 2), 2, seed=0)
     indices = sample_indices((4, 3, 2), 20, seed=0)
     # Not `near_zero`, because jax.random takes seconds to compile.

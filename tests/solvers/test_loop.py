@@ -26,7 +26,7 @@ class Scripted(AbstractSolver):
     def init(self, problem, model):
         return jnp.zeros((), jnp.int32)
 
-    def step(self, problem, model, state):
+    def step(self, problem, model, state, remaining):
         moved = jax.tree.map(lambda leaf: leaf * self.growth, model)
         return Step(moved, state + 1, self.losses[state], self.durations[state])
 

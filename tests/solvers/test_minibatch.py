@@ -22,7 +22,7 @@ class Witness(AbstractSolver):
     def init(self, problem, model):
         return jnp.zeros(self.batch_size)
 
-    def step(self, problem, model, state):
+    def step(self, problem, model, state, remaining):
         return Step(model, problem.values, jnp.zeros(()), jnp.zeros(()))
 
 
@@ -32,7 +32,8 @@ def epochs(count, batch_size, seed=0):
     problem = CompletionProblem.from_observations(Observations.from_array(array))
     solver = Minibatch(Witness(batch_size), batch_size, seed)
     model = DenseTensor(jnp.zeros((4, 3)))
-    step = eqx.filter_jit(lambda state: solver.step(problem, model, state).state)
+    endless = jnp.asarray(jnp.inf)
+    step = eqx.filter_jit(lambda s: solver.step(problem, model, s, endless).state)
     state, seen = solver.init(problem, model), []
     for _ in range(count * (OBSERVATIONS // batch_size)):
         state = step(state)

@@ -17,7 +17,7 @@ from rankrise.solvers import (
     GradientDescent,
     RunFailedError,
     Stop,
-    _solve,
+    _start_checks,
     solve,
 )
 from rankrise.trajectories import SaveAt
@@ -82,7 +82,7 @@ def test_progress_is_told_after_every_chunk(chunks_of, run, starts):
     told = []
     save_at = SaveAt.at([300])
     trajectory = run(starts, max_steps=600, save_at=save_at, progress=told.append)
-    steps = [0, *range(40, 300, 40), 300, *range(340, 600, 40), 600]
+    steps = [1, *range(41, 600, 40), 600]
     assert [progress.step for progress in told] == steps
     assert {progress.max_steps for progress in told} == {600}
     assert (told[0].running, told[-1].running) == (4, 1)
@@ -104,14 +104,14 @@ def test_an_interrupt_ends_the_runs_with_what_they_had(chunks_of, run, starts):
     previous = signal.getsignal(signal.SIGINT)
 
     def interrupt_third(progress):
-        if progress.step == 14:
+        if progress.step == 15:
             interrupt(progress)
 
     save_at = SaveAt.at([300])
     trajectory = run(starts, max_steps=600, save_at=save_at, progress=interrupt_third)
     assert trajectory.result == "interrupted"
-    assert trajectory.outcomes[0].reason == "interrupted after step 14"
-    assert trajectory.step.tolist() == [[0, 14]] * 4
+    assert trajectory.outcomes[0].reason == "interrupted after step 15"
+    assert trajectory.step.tolist() == [[0, 15]] * 4
     assert signal.getsignal(signal.SIGINT) is previous
 
 
@@ -150,7 +150,7 @@ def test_throw_hears_of_a_diverged_run_beside_an_interrupted_one(run, starts):
 
 def test_a_record_too_large_for_memory_is_refused(monkeypatch, run, starts):
     # 51 saves of the loss and of three component norms, of 8 bytes each.
-    monkeypatch.setattr(_solve, "_RECORD_BYTES", 51 * 4 * 8)
+    monkeypatch.setattr(_start_checks, "_RECORD_BYTES", 51 * 4 * 8)
     options = {"max_steps": 50, "save_at": SaveAt.every(1)}
     run(starts[0], **options)
     with pytest.raises(InputError, match="51 times along 2 run"):

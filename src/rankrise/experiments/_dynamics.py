@@ -82,7 +82,10 @@ def run_dynamics(
             max_steps=config.steps,
             save_at=_save_at(config),
             observables=standard_observables(problem, target=target),
-            stop=Stop(_loss_tolerance(config, problem), config.patience),
+            stop=Stop(
+                loss_tolerance=_loss_tolerance(config, problem),
+                patience=config.patience,
+            ),
             max_seconds=config.max_seconds,
             kept_components=config.kept_components,
             checkpoint=checkpoint,

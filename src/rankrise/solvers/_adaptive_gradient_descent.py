@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from rankrise._errors import InputError
 from rankrise.factorizations import AbstractFactorization
 from rankrise.problems import AbstractProblem
 from rankrise.solvers._contract import AbstractSolver, Step
@@ -39,14 +40,18 @@ class AdaptiveGradientDescent(AbstractSolver[_Average]):
     def __check_init__(self) -> None:
         check_learning_rate(self.learning_rate)
         if not 0 < self.decay < 1:
-            raise ValueError(f"The decay is {self.decay}; it must lie between 0 and 1.")
+            raise InputError(f"The decay is {self.decay}; it must lie between 0 and 1.")
 
     def init(self, problem: AbstractProblem, model: AbstractFactorization) -> _Average:
         dtype = problem.values.dtype
         return _Average(jnp.zeros((), dtype), jnp.zeros((), jnp.int32))
 
     def step(
-        self, problem: AbstractProblem, model: AbstractFactorization, state: _Average
+        self,
+        problem: AbstractProblem,
+        model: AbstractFactorization,
+        state: _Average,
+        remaining: Float[Array, ""],
     ) -> Step:
         loss, gradient = eqx.filter_value_and_grad(problem.loss)(model)
         squared_norm = sum(
@@ -59,4 +64,5 @@ class AdaptiveGradientDescent(AbstractSolver[_Average]):
         correction = -jnp.expm1(steps.astype(loss.dtype) * math.log(self.decay))
         rate = self.learning_rate / (jnp.sqrt(average / correction) + _STABILIZER)
         moved = jax.tree.map(lambda w, slope: w - rate * slope, model, gradient)
-        return Step(moved, _Average(average, steps), loss, rate)
+        norm = jnp.sqrt(squared_norm)
+        return Step(moved, _Average(average, steps), loss, rate, norm)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from typing import Any
 
 import equinox as eqx
@@ -12,24 +13,39 @@ from jaxtyping import Array, Bool, Float, Int
 from rankrise._errors import InputError
 from rankrise.factorizations import AbstractFactorization
 from rankrise.problems import AbstractProblem
-from rankrise.solvers._contract import AbstractSolver
+from rankrise.solvers._contract import AbstractSolver, Step
 from rankrise.trajectories import AbstractObservable
 
-RUNNING, CONVERGED, DIVERGED, FLAT = range(4)
 # Saves one call of the compiled loop can record: its buffers have this length, and
 # how many are used is an argument, so any schedule runs on one compilation.
 SAVES_A_CHUNK = 16
 
 
-@dataclass(frozen=True)
+class Code(IntEnum):
+    """How a run stands, in a form that compiled code can hold."""
+
+    RUNNING = 0
+    CONVERGED = 1
+    STATIONARY = 2
+    FLAT = 3
+    STALLED = 4
+    DIVERGED = 5
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stop:
-    """When a run ends before its step limit.
+    """When a run ends before its limit of steps or time.
 
     Attributes
     ----------
-    loss_tolerance, patience
-        Converged: the loss was below the tolerance for so many steps in a row. None
-        never converges.
+    loss_tolerance
+        Converged: the loss was below it for `patience` steps in a row. None never
+        converges.
+    gradient_tolerance
+        Converged: the norm of the gradient by all parameters was. It also is small
+        at a near-zero start, so the tolerance must lie below the gradient there.
+    patience
+        Steps in a row.
     flat_steps
         Stopped: the selected observable (`solve`'s `select`) had no new minimum for
         so many steps. A run rests long on plateaus between two rises, so give it
@@ -37,15 +53,18 @@ class Stop:
     """
 
     loss_tolerance: float | None = None
+    gradient_tolerance: float | None = None
     patience: int = 100
     flat_steps: int | None = None
 
     def __post_init__(self) -> None:
-        tolerance = self.loss_tolerance
-        if tolerance is not None and not (tolerance >= 0 and math.isfinite(tolerance)):
+        for name in ("loss_tolerance", "gradient_tolerance"):
+            tolerance = getattr(self, name)
+            if tolerance is None or (tolerance >= 0 and math.isfinite(tolerance)):
+                continue
             raise InputError(
-                f"The loss tolerance is {tolerance}; it must be finite and not "
-                "negative."
+                f"The {name.replace('_', ' ')} is {tolerance}; it must be finite and "
+                "not negative."
             )
         for name in ("patience", "flat_steps"):
             steps = getattr(self, name)
@@ -61,8 +80,9 @@ class Plan(eqx.Module):
     observables: tuple[AbstractObservable, ...]
     stop: Stop = eqx.field(static=True)
     select: str | None = eqx.field(static=True)
-    # Apart from `stop`, whose numbers are compiled in: this one follows the data.
+    # Apart from `stop`, whose numbers are compiled in: these follow the data.
     loss_tolerance: Float[Array, ""]
+    gradient_tolerance: Float[Array, ""] | None
 
 
 def make_plan(
@@ -73,15 +93,31 @@ def make_plan(
     select: str | None,
 ) -> Plan:
     """What stays the same, arranged so that new data need no new compilation."""
-    tolerance = -jnp.inf if stop.loss_tolerance is None else stop.loss_tolerance
+    loss, gradient = stop.loss_tolerance, stop.gradient_tolerance
+    dtype = problem.values.dtype
     return Plan(
         problem=problem,
         solver=solver,
         observables=observables,
-        stop=replace(stop, loss_tolerance=None),
+        stop=replace(stop, loss_tolerance=None, gradient_tolerance=None),
         select=select,
-        loss_tolerance=jnp.asarray(tolerance, problem.values.dtype),
+        loss_tolerance=jnp.asarray(-jnp.inf if loss is None else loss, dtype),
+        gradient_tolerance=None if gradient is None else jnp.asarray(gradient, dtype),
     )
+
+
+class Targets(eqx.Module):
+    """Where the next saves are: each is reached at its step or at its time.
+
+    Attributes
+    ----------
+    steps, times
+        Of length `SAVES_A_CHUNK`; the first `count` are in use.
+    """
+
+    steps: Int[Array, " k"]
+    times: Float[Array, " k"]
+    count: Int[Array, ""]
 
 
 class Best(eqx.Module):
@@ -93,7 +129,23 @@ class Best(eqx.Module):
 
 
 class RunState(eqx.Module):
-    """What changes through a run. A stopped run's state no longer changes."""
+    """What changes through a run. A stopped run's state no longer changes.
+
+    Attributes
+    ----------
+    time, time_lost
+        The clock of gradient flow, and what rounding added to it.
+    loss
+        Before the last step.
+    resting
+        How many steps in a row the loss or the gradient was below its tolerance.
+    position
+        How many of the current targets are recorded.
+    evaluations, rejected
+        Gradients of the loss, and rejected attempts at a step, since the start.
+    outcome
+        A `Code`.
+    """
 
     model: AbstractFactorization
     solver_state: Any
@@ -101,9 +153,11 @@ class RunState(eqx.Module):
     time: Float[Array, ""]
     time_lost: Float[Array, ""]
     loss: Float[Array, ""]
-    below: Int[Array, ""]
+    resting: Int[Array, ""]
+    position: Int[Array, ""]
     outcome: Int[Array, ""]
     evaluations: Int[Array, ""]
+    rejected: Int[Array, ""]
     best: Best | None
 
 
@@ -116,99 +170,130 @@ def begin(plan: Plan, model: AbstractFactorization) -> RunState:
         best = Best(model, jnp.full((), jnp.inf, dtype), count)
     return RunState(
         model=model,
-        solver_state=plan.solver.init(plan.problem, model),
+        solver_state=_initialized(plan.solver, plan.problem, model),
         step=count,
         time=zero,
         time_lost=zero,
         loss=jnp.full((), jnp.inf, dtype),
-        below=count,
-        outcome=jnp.full((), RUNNING, jnp.int32),
+        resting=count,
+        position=count,
+        outcome=jnp.full((), Code.RUNNING, jnp.int32),
         evaluations=count,
+        rejected=count,
         best=best,
     )
 
 
 @eqx.filter_jit
-def advance(
-    plan: Plan,
-    states: RunState,
-    targets: Int[Array, " k"],
-    saved: Bool[Array, " k"],
-    count: Int[Array, ""],
-) -> tuple[RunState, dict[str, Any]]:
-    """Move runs to each of the first `count` target steps; measure at the saved ones.
+def _initialized(
+    solver: AbstractSolver[Any], problem: AbstractProblem, model: AbstractFactorization
+) -> Any:
+    return solver.init(problem, model)
 
-    `states` is one run's, or has a leading axis of runs. The measurements have an axis
-    of length `SAVES_A_CHUNK` for the targets, after that of runs.
+
+@eqx.filter_jit
+def advance(
+    plan: Plan, states: RunState, targets: Targets, budget: Int[Array, ""]
+) -> tuple[RunState, dict[str, Any]]:
+    """Move runs to their next targets and measure there, in at most `budget` steps.
+
+    `states` is one run's, or has a leading axis of runs, each of which goes at its own
+    pace. A run that ends is measured where it ended. The measurements have an axis of
+    length `SAVES_A_CHUNK`, after that of runs; those from a run's old to its new
+    `position` are filled in.
     """
 
     def one(state: RunState) -> tuple[RunState, dict[str, Any]]:
-        return _advance_one(plan, state, targets, saved, count)
+        return _advance_one(plan, state, targets, budget)
 
     return one(states) if states.step.ndim == 0 else jax.vmap(one)(states)
 
 
+@eqx.filter_jit
+def measure(plan: Plan, states: RunState) -> dict[str, Any]:
+    """Measure runs where they are; the arrays are shaped as those of `advance`."""
+
+    def one(state: RunState) -> dict[str, Any]:
+        return jax.tree.map(lambda leaf: leaf[None], _measure(plan, state))
+
+    return one(states) if states.step.ndim == 0 else jax.vmap(one)(states)
+
+
+_Carry = tuple[RunState, dict[str, Any], Int[Array, ""]]
+
+
 def _advance_one(
-    plan: Plan,
-    state: RunState,
-    targets: Int[Array, " k"],
-    saved: Bool[Array, " k"],
-    count: Int[Array, ""],
+    plan: Plan, state: RunState, targets: Targets, budget: Int[Array, ""]
 ) -> tuple[RunState, dict[str, Any]]:
     shapes = jax.eval_shape(lambda: _measure(plan, state))
     buffers = jax.tree.map(
         lambda leaf: jnp.zeros((SAVES_A_CHUNK, *leaf.shape), leaf.dtype), shapes
     )
 
-    def unfinished(carry: tuple[RunState, Int[Array, ""]]) -> Bool[Array, ""]:
-        state, target = carry
-        return (state.step < target) & (state.outcome == RUNNING)
+    def pending(carry: _Carry) -> Bool[Array, ""]:
+        state, _, left = carry
+        running = state.outcome == Code.RUNNING
+        return running & (state.position < targets.count) & (left > 0)
 
-    def step(
-        carry: tuple[RunState, Int[Array, ""]],
-    ) -> tuple[RunState, Int[Array, ""]]:
-        state, target = carry
-        return _step(plan, state), target
-
-    def record(
-        state: RunState, buffers: dict[str, Any], i: Int[Array, ""]
-    ) -> tuple[RunState, dict[str, Any]]:
-        measured = _measure(plan, state)
-        buffers = jax.tree.map(
-            lambda buffer, value: buffer.at[i].set(value), buffers, measured
+    def to_next_target(carry: _Carry) -> _Carry:
+        state, buffers, left = carry
+        state, left = jax.lax.while_loop(
+            lambda moved: _is_short(moved[0], targets) & (moved[1] > 0),
+            lambda moved: (_step(plan, moved[0], targets), moved[1] - 1),
+            (state, left),
         )
-        return _keep_best(plan, state, measured), buffers
-
-    def to_target(
-        i: Int[Array, ""], carry: tuple[RunState, dict[str, Any]]
-    ) -> tuple[RunState, dict[str, Any]]:
-        state, buffers = carry
-        state, _ = jax.lax.while_loop(unfinished, step, (state, targets[i]))
-        return jax.lax.cond(
-            saved[i],
-            lambda: record(state, buffers, i),
+        state, buffers = jax.lax.cond(
+            _is_short(state, targets),
             lambda: (state, buffers),
+            lambda: _record(plan, state, buffers),
         )
+        return state, buffers, left
 
-    state, buffers = jax.lax.fori_loop(0, count, to_target, (state, buffers))
+    state, buffers, _ = jax.lax.while_loop(
+        pending, to_next_target, (state, buffers, budget)
+    )
     return state, buffers
 
 
-def _step(plan: Plan, state: RunState) -> RunState:
-    taken = plan.solver.step(plan.problem, state.model, state.solver_state)
-    finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(taken.model)]
-    healthy = jnp.isfinite(taken.loss) & jnp.stack(finite).all()
-    below = jnp.where(taken.loss < plan.loss_tolerance, state.below + 1, 0)
-    converged = below >= plan.stop.patience
-    outcome = jnp.where(converged, CONVERGED, RUNNING)
-    outcome = jnp.where(healthy, outcome, DIVERGED).astype(jnp.int32)
-    moves = outcome == RUNNING
+def _is_short(state: RunState, targets: Targets) -> Bool[Array, ""]:
+    """Whether a run goes on and has not reached its next target."""
+    # A clock that has no reading is NaN, which reaches no time.
+    before = (state.step < targets.steps[state.position]) & ~(
+        state.time >= targets.times[state.position]
+    )
+    return before & (state.outcome == Code.RUNNING)
+
+
+def _record(
+    plan: Plan, state: RunState, buffers: dict[str, Any]
+) -> tuple[RunState, dict[str, Any]]:
+    measured = _measure(plan, state)
+    buffers = jax.tree.map(
+        lambda buffer, value: buffer.at[state.position].set(value), buffers, measured
+    )
+    state = eqx.tree_at(lambda s: s.position, state, state.position + 1)
+    return _keep_best(plan, state, measured), buffers
+
+
+def _step(plan: Plan, state: RunState, targets: Targets) -> RunState:
+    target = targets.times[state.position]
+    remaining = (target - state.time) + state.time_lost
+    taken = plan.solver.step(plan.problem, state.model, state.solver_state, remaining)
+    outcome, resting = _judged(plan, state, taken)
+    moves = outcome == Code.RUNNING
     time, time_lost = _add(state.time, state.time_lost, taken.duration)
+    # A step that was cut to end at the target ends there, whatever rounding says.
+    landed = taken.duration == remaining
     # The state before a step that ends the run is kept: a diverged run still has
     # its last finite factors.
     kept = jax.tree.map(
         lambda new, old: jnp.where(moves, new, old),
-        (taken.model, taken.state, time, time_lost),
+        (
+            taken.model,
+            taken.state,
+            jnp.where(landed, target, time),
+            jnp.where(landed, jnp.zeros_like(time_lost), time_lost),
+        ),
         (state.model, state.solver_state, state.time, state.time_lost),
     )
     return RunState(
@@ -218,11 +303,31 @@ def _step(plan: Plan, state: RunState) -> RunState:
         time=kept[2],
         time_lost=kept[3],
         loss=taken.loss,
-        below=below,
+        resting=resting,
+        position=state.position,
         outcome=outcome,
-        evaluations=state.evaluations + 1,
+        evaluations=state.evaluations + taken.evaluations,
+        rejected=state.rejected + taken.rejected,
         best=state.best,
     )
+
+
+def _judged(
+    plan: Plan, state: RunState, taken: Step
+) -> tuple[Int[Array, ""], Int[Array, ""]]:
+    """How the run stands after a step, and for how many steps it has rested."""
+    finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(taken.model)]
+    healthy = jnp.isfinite(taken.loss) & jnp.stack(finite).all()
+    low = taken.loss < plan.loss_tolerance
+    rests = low
+    if plan.gradient_tolerance is not None:
+        rests = low | (taken.gradient_norm < plan.gradient_tolerance)
+    resting = jnp.where(rests, state.resting + 1, 0)
+    ending = jnp.where(low, Code.CONVERGED, Code.STATIONARY)
+    outcome = jnp.where(resting >= plan.stop.patience, ending, Code.RUNNING)
+    outcome = jnp.where(healthy, outcome, Code.DIVERGED)
+    outcome = jnp.where(taken.stalled, Code.STALLED, outcome)
+    return outcome.astype(jnp.int32), resting
 
 
 def _add(
@@ -252,6 +357,7 @@ def _keep_best(plan: Plan, state: RunState, measured: dict[str, Any]) -> RunStat
     best = jax.tree.map(lambda a, b: jnp.where(better, a, b), new, state.best)
     outcome = state.outcome
     if plan.stop.flat_steps is not None:
-        flat = (state.step - best.step >= plan.stop.flat_steps) & (outcome == RUNNING)
-        outcome = jnp.where(flat, FLAT, outcome).astype(jnp.int32)
+        flat = state.step - best.step >= plan.stop.flat_steps
+        running = outcome == Code.RUNNING
+        outcome = jnp.where(flat & running, Code.FLAT, outcome).astype(jnp.int32)
     return eqx.tree_at(lambda s: (s.best, s.outcome), state, (best, outcome))

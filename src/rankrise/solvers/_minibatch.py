@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, UInt32
+from jaxtyping import Array, Float, Int, UInt32
 
 from rankrise._errors import InputError
 from rankrise.factorizations import AbstractFactorization
@@ -15,7 +15,7 @@ from rankrise.solvers._contract import AbstractSolver, Step
 class _Epoch(NamedTuple):
     inner: Any
     key: UInt32[Array, "_"]
-    order: Int[Array, " m"]
+    permutation: Int[Array, " m"]
     position: Int[Array, ""]
 
 
@@ -32,7 +32,7 @@ class Minibatch(AbstractSolver[_Epoch]):
     batch_size
         Observations per step.
     seed
-        Of the shuffling; every run of a batch of runs sees the same order.
+        Of the shuffling; every run of a batch of runs sees the same permutation.
     """
 
     solver: AbstractSolver[Any]
@@ -45,30 +45,34 @@ class Minibatch(AbstractSolver[_Epoch]):
                 f"The batch size is {self.batch_size} for {problem.observations} "
                 "observations; it must lie between 1 and their number."
             )
-        key, order = self._shuffle(
+        key, permutation = self._shuffle(
             problem, jax.random.key_data(jax.random.key(self.seed))
         )
         inner = self.solver.init(problem, model)
-        return _Epoch(inner, key, order, jnp.zeros((), jnp.int32))
+        return _Epoch(inner, key, permutation, jnp.zeros((), jnp.int32))
 
     def step(
-        self, problem: AbstractProblem, model: AbstractFactorization, state: _Epoch
+        self,
+        problem: AbstractProblem,
+        model: AbstractFactorization,
+        state: _Epoch,
+        remaining: Float[Array, ""],
     ) -> Step:
         over = state.position + self.batch_size > problem.observations
-        key, order = jax.lax.cond(
+        key, permutation = jax.lax.cond(
             over,
             lambda: self._shuffle(problem, state.key),
-            lambda: (state.key, state.order),
+            lambda: (state.key, state.permutation),
         )
         position = jnp.where(over, 0, state.position)
-        rows = jax.lax.dynamic_slice_in_dim(order, position, self.batch_size)
-        taken = self.solver.step(problem.take(rows), model, state.inner)
+        rows = jax.lax.dynamic_slice_in_dim(permutation, position, self.batch_size)
+        taken = self.solver.step(problem.take(rows), model, state.inner, remaining)
         position = position + self.batch_size
-        return taken._replace(state=_Epoch(taken.state, key, order, position))
+        return taken._replace(state=_Epoch(taken.state, key, permutation, position))
 
     def _shuffle(
         self, problem: AbstractProblem, key: UInt32[Array, "_"]
     ) -> tuple[UInt32[Array, "_"], Int[Array, " m"]]:
         next_key, use = jax.random.split(jax.random.wrap_key_data(key))
-        order = jax.random.permutation(use, problem.observations)
-        return jax.random.key_data(next_key), order.astype(jnp.int32)
+        permutation = jax.random.permutation(use, problem.observations)
+        return jax.random.key_data(next_key), permutation.astype(jnp.int32)

@@ -6,10 +6,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float
 
 from rankrise.factorizations import AbstractFactorization
 from rankrise.problems import AbstractProblem
-from rankrise.solvers._contract import AbstractSolver, Step
+from rankrise.solvers._contract import AbstractSolver, Step, tree_norm
 
 
 class OptaxDescent(AbstractSolver[optax.OptState]):
@@ -31,6 +32,7 @@ class OptaxDescent(AbstractSolver[optax.OptState]):
         problem: AbstractProblem,
         model: AbstractFactorization,
         state: optax.OptState,
+        remaining: Float[Array, ""],
     ) -> Step:
         loss, gradient = eqx.filter_value_and_grad(problem.loss)(model)
         parameters: Any = model
@@ -38,4 +40,5 @@ class OptaxDescent(AbstractSolver[optax.OptState]):
         with jax.numpy_dtype_promotion("standard"):
             updates, state = self.optimizer.update(gradient, state, parameters)
         moved = eqx.apply_updates(model, updates)
-        return Step(moved, state, loss, jnp.full((), jnp.nan, loss.dtype))
+        no_time = jnp.full((), jnp.nan, loss.dtype)
+        return Step(moved, state, loss, no_time, tree_norm(gradient))

@@ -10,15 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError
+from rankrise._typing import Values
 from rankrise.factorizations import AbstractFactorization
 from rankrise.solvers._checkpoint import Arrays
 from rankrise.solvers._loop import (
-    RUNNING,
     SAVES_A_CHUNK,
+    Code,
     Plan,
     RunState,
+    Targets,
     advance,
     begin,
+    measure,
 )
 
 Record = dict[str, list[npt.NDArray[Any]]]
@@ -27,10 +30,11 @@ Record = dict[str, list[npt.NDArray[Any]]]
 class Runs:
     """Runs on one problem, advanced together as one batch.
 
-    Runs that ended are taken out of the batch when it can be halved, so that the
-    slowest runs do not carry the others along; only after every `SAVES_A_CHUNK`
-    saves, a moment the settings fix, because a batch of another size may round
-    differently and a resumed run must not.
+    Targets come in segments of up to `SAVES_A_CHUNK`, and every run waits at the end
+    of a segment for the others. Only there are runs that ended taken out of the batch,
+    when it can be halved, so that the slowest do not carry the others along: a moment
+    the settings fix, because a batch of another size may round differently and a
+    resumed run must not.
     """
 
     def __init__(self, plan: Plan, models: list[AbstractFactorization]) -> None:
@@ -49,7 +53,17 @@ class Runs:
 
     def running(self) -> int:
         """How many runs have not ended."""
-        return int(np.sum(np.asarray(self._states.outcome) == RUNNING))
+        return int(np.sum(np.asarray(self._states.outcome) == Code.RUNNING))
+
+    def steps(self) -> int:
+        """How many steps the run that is furthest has taken."""
+        return int(np.asarray(self._states.step).max())
+
+    def time(self) -> float:
+        """Where the run that is furthest behind is on the clock of gradient flow."""
+        running = np.asarray(self._states.outcome) == Code.RUNNING
+        times = np.asarray(self._states.time)
+        return float((times[running] if running.any() else times).min())
 
     def states(self) -> list[RunState]:
         """The state of every run, in their order."""
@@ -57,27 +71,36 @@ class Runs:
         states.update(zip(self._in_batch, _unstack(self._states), strict=True))
         return [states[run] for run in range(self.count)]
 
-    def advance(self, targets: npt.NDArray[np.int64], *, save: bool) -> None:
-        """Move to the targets, and record there if `save`."""
-        self._states, measured = self._call(targets, save)
-        if save:
-            self._record(measured, len(targets))
+    def advance(self, steps: npt.NDArray[np.int64], times: Values, budget: int) -> bool:
+        """Move towards a segment of targets; whether all have ended or are there."""
+        before = np.atleast_1d(np.asarray(self._states.position))
+        self._states, measured = self._call(steps, times, budget)
+        after = np.atleast_1d(np.asarray(self._states.position))
+        self._record(measured, before, after)
+        ended = np.atleast_1d(np.asarray(self._states.outcome)) != Code.RUNNING
+        return bool((ended | (after == len(steps))).all())
+
+    def next_segment(self) -> None:
+        """Begin a new segment with the runs that have not ended."""
+        self._compact()
+        positions = jnp.zeros_like(self._states.position)
+        self._states = eqx.tree_at(lambda s: s.position, self._states, positions)
 
     def measure_now(self) -> None:
         """Record where the runs are, without a trace in their states."""
-        step = int(np.asarray(self._states.step).max())
-        _, measured = self._call(np.array([step]), True)
-        self._record(measured, 1)
+        measured = jax.block_until_ready(measure(self._plan, self._states))
+        first = np.zeros(len(self._in_batch), dtype=np.int64)
+        self._record(measured, first, first + 1)
 
-    def compact(self) -> None:
+    def _compact(self) -> None:
         """Shrink the batch to the runs that have not ended, to half or less of it."""
         outcomes = np.atleast_1d(np.asarray(self._states.outcome))
-        running = np.flatnonzero(outcomes == RUNNING)
+        running = np.flatnonzero(outcomes == Code.RUNNING)
         size = 1 << (len(running) - 1).bit_length() if len(running) else 0
         # Every batch size is compiled anew, so a little waste is cheaper than a shrink.
         if not 0 < size <= len(outcomes) // 2:
             return
-        others = np.flatnonzero(outcomes != RUNNING)
+        others = np.flatnonzero(outcomes != Code.RUNNING)
         rows = np.sort(np.concatenate([running, others[: size - len(running)]]))
         states = _unstack(self._states)
         self._ended.update(
@@ -92,32 +115,38 @@ class Runs:
     def _compile(self) -> None:
         # No targets: the loop is compiled for this batch size, and nothing is run.
         began = time.monotonic()
-        self._call(np.zeros(0, dtype=np.int64), False)
+        self._call(np.zeros(0, dtype=np.int64), np.zeros(0), 0)
         self.seconds_compile += time.monotonic() - began
 
     def _call(
-        self, targets: npt.NDArray[np.int64], save: bool
+        self, steps: npt.NDArray[np.int64], times: Values, budget: int
     ) -> tuple[RunState, dict[str, Any]]:
-        padded = np.zeros(SAVES_A_CHUNK, dtype=np.int32)
-        padded[: len(targets)] = targets
+        unused = (0, SAVES_A_CHUNK - len(steps))
+        targets = Targets(
+            jnp.asarray(np.pad(steps, unused).astype(np.int32)),
+            jnp.asarray(np.pad(times, unused), self._states.time.dtype),
+            jnp.asarray(len(steps), jnp.int32),
+        )
+        left = jnp.asarray(budget, jnp.int32)
         result: tuple[RunState, dict[str, Any]] = advance(
-            self._plan,
-            self._states,
-            jnp.asarray(padded),
-            jnp.full(SAVES_A_CHUNK, save),
-            jnp.asarray(len(targets), jnp.int32),
+            self._plan, self._states, targets, left
         )
         return jax.block_until_ready(result)
 
-    def _record(self, measured: dict[str, Any], count: int) -> None:
+    def _record(
+        self,
+        measured: dict[str, Any],
+        first: npt.NDArray[np.integer],
+        end: npt.NDArray[np.integer],
+    ) -> None:
         host = {name: np.asarray(values) for name, values in measured.items()}
         if np.ndim(self._states.step) == 0:
             host = {name: values[None] for name, values in host.items()}
         for row, run in enumerate(self._in_batch):
             record = self.records[run]
             last = record["step"][-1] if record else -1
-            for i in range(count):
-                # A run that ended stays where it is: it is recorded there once.
+            for i in range(first[row], end[row]):
+                # Targets nearer than a step, or past a limit, are reached together.
                 if host["step"][row, i] <= last:
                     continue
                 last = host["step"][row, i]
@@ -202,7 +231,7 @@ def _fill(template: RunState, arrays: Arrays, run: int) -> RunState:
     return state
 
 
-def stateless(model: AbstractFactorization) -> AbstractFactorization:
+def on_device(model: AbstractFactorization) -> AbstractFactorization:
     """The factorization with its arrays on the device."""
     arrays: AbstractFactorization = jax.tree.map(
         lambda leaf: jnp.asarray(leaf) if eqx.is_array_like(leaf) else leaf, model

@@ -20,6 +20,7 @@ from rankrise.trajectories._observables import (
     standard_observables as standard_observables,
 )
 from rankrise.trajectories._save_at import SaveAt as SaveAt
+from rankrise.trajectories._save_at import Schedule as Schedule
 from rankrise.trajectories._trajectory import Outcome as Outcome
 from rankrise.trajectories._trajectory import Trajectory as Trajectory
 from rankrise.trajectories._trajectory import build_dataset as build_dataset

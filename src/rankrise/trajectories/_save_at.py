@@ -1,7 +1,8 @@
-"""At which steps a run is measured."""
+"""At which steps or times a run is measured."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,21 +10,33 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError
+from rankrise._typing import Values
 
 # More than any run can record, and few enough to be listed.
 _MOST_SAVES = 10_000_000
+# Logarithmic saves in time begin at this share of the end time.
+_FIRST_SHARE = 1e-6
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Saves of a run, each reached at its step or at its time, whichever is first."""
+
+    steps: npt.NDArray[np.int64]
+    times: Values
 
 
 @dataclass(frozen=True)
 class SaveAt:
-    """The steps whose state is measured; the first and the last always are.
+    """Where a run is measured; the first and the last state always are.
 
-    Build one with `every`, `linear`, `logarithmic` or `at`.
+    Build one with `every`, `linear`, `logarithmic`, `at` or `times`. On a run with an
+    end time, `linear` and `logarithmic` are spaced in time, else in steps.
     """
 
-    kind: Literal["every", "linear", "logarithmic", "at"]
+    kind: Literal["every", "linear", "logarithmic", "at", "times"]
     number: int = 0
-    listed: tuple[int, ...] = ()
+    listed: tuple[int | float, ...] = ()
 
     @classmethod
     def every(cls, steps: int) -> SaveAt:
@@ -32,12 +45,15 @@ class SaveAt:
 
     @classmethod
     def linear(cls, saves: int) -> SaveAt:
-        """So many saves, evenly spaced up to the step limit."""
+        """So many saves, evenly spaced up to the limit of the run."""
         return cls("linear", _positive(saves, "number of saves"))
 
     @classmethod
     def logarithmic(cls, saves: int) -> SaveAt:
-        """So many saves, evenly spaced in the logarithm of the step."""
+        """So many saves, evenly spaced in the logarithm of the step or the time.
+
+        In time, they begin at a millionth of the end time.
+        """
         return cls("logarithmic", _positive(saves, "number of saves"))
 
     @classmethod
@@ -45,8 +61,32 @@ class SaveAt:
         """Exactly these steps."""
         listed = np.asarray(steps)
         if listed.ndim != 1 or listed.dtype.kind not in "iu" or (listed < 0).any():
-            raise InputError("The steps to save at must be a list of whole numbers.")
+            raise InputError(
+                f"The steps to save at are {steps!r}; give a list of whole numbers "
+                "from 0 upwards."
+            )
         return cls("at", listed=tuple(int(step) for step in listed))
+
+    @classmethod
+    def times(cls, times: npt.ArrayLike) -> SaveAt:
+        """Exactly these times on the clock of gradient flow.
+
+        `GradientFlow` ends a step there; a rule with step sizes of its own is measured
+        after the first step that reaches the time.
+        """
+        listed = np.asarray(times)
+        numeric = listed.ndim == 1 and listed.dtype.kind in "iuf" and listed.size > 0
+        if not numeric or not np.isfinite(listed).all() or (listed < 0).any():
+            raise InputError(
+                f"The times to save at are {times!r}; give a list of finite numbers "
+                "from 0 upwards."
+            )
+        return cls("times", listed=tuple(float(time) for time in listed))
+
+    @property
+    def end_time(self) -> float | None:
+        """The last of the times that were listed, if times were."""
+        return max(self.listed) if self.kind == "times" else None
 
     def steps(self, max_steps: int) -> npt.NDArray[np.int64]:
         """The steps up to `max_steps`, sorted, each once."""
@@ -66,6 +106,23 @@ class SaveAt:
             chosen = np.asarray(self.listed, dtype=np.int64)
         within = chosen[chosen <= max_steps]
         return np.unique(np.concatenate([[0], within, [max_steps]]).astype(np.int64))
+
+    def schedule(self, max_steps: int, end_time: float | None) -> Schedule:
+        """The saves of a run with these limits, in order."""
+        end_time = self.end_time if end_time is None else end_time
+        if end_time is None or self.kind in ("every", "at"):
+            steps = self.steps(max_steps)
+            limit = math.inf if end_time is None else end_time
+            return Schedule(steps, np.full(len(steps), limit))
+        if self.kind == "linear":
+            chosen = np.linspace(0, end_time, self.number)
+        elif self.kind == "logarithmic":
+            chosen = np.geomspace(_FIRST_SHARE * end_time, end_time, self.number)
+        else:
+            chosen = np.asarray(self.listed)
+        within = chosen[chosen <= end_time]
+        times = np.unique(np.concatenate([[0.0], within, [end_time]]))
+        return Schedule(np.full(len(times), max_steps), times)
 
 
 def _positive(number: int, what: str) -> int:

@@ -38,6 +38,8 @@ class Outcome:
         How many; minibatch gradients count one each.
     best_step
         The step whose factorization was kept, where one was selected.
+    rejected_steps
+        Attempts of a solver with error control that were taken again, shorter.
     """
 
     result: str
@@ -45,6 +47,7 @@ class Outcome:
     steps: int
     gradient_evaluations: int
     best_step: int | None = None
+    rejected_steps: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,233 @@
+"""The host's side of a run: schedule, clock, checkpoints, interrupts."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rankrise._errors import InputError
+from rankrise.solvers._checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from rankrise.solvers._interrupt import DeferredInterrupt
+from rankrise.solvers._loop import SAVES_A_CHUNK, Code, Plan, RunState, Stop
+from rankrise.solvers._runs import Runs
+from rankrise.trajectories import Outcome, Schedule, Trajectory, build_dataset
+
+# A chunk of the compiled loop takes about this long: between two chunks progress is
+# shown, checkpoints are written and interrupts are heard.
+_CHUNK_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the runs are; given to `solve`'s `progress` between chunks.
+
+    Attributes
+    ----------
+    time, end_time
+        Of the run that is furthest behind, on the clock of gradient flow; `end_time`
+        is None where only steps limit the runs.
+    """
+
+    step: int
+    max_steps: int
+    running: int
+    losses: tuple[float, ...]
+    time: float = 0.0
+    end_time: float | None = None
+
+
+class Session:
+    """Advances runs through their schedule, chunk by chunk."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        runs: Runs,
+        *,
+        stop: Stop,
+        schedule: Schedule,
+        settings: dict[str, Any],
+    ) -> None:
+        self._plan = plan
+        self._stop = stop
+        self._schedule = schedule
+        self._settings = settings
+        self._runs = runs
+        self._segment = 0
+        self._seconds = 0.0
+        self._compiled_earlier = 0.0
+
+    def run(
+        self,
+        max_seconds: float | None,
+        checkpoint: Checkpoint | None,
+        progress: Callable[[Progress], None] | None,
+    ) -> str:
+        """Advance until every run ended; says what ended the rest."""
+        if checkpoint is not None and checkpoint.resume and checkpoint.path.exists():
+            self._resume(checkpoint)
+        written = -np.inf
+        budget = 1
+        ended_by = "limit"
+        with DeferredInterrupt() as interrupt:
+            while not self._is_done():
+                budget = self._advance(budget)
+                if progress is not None:
+                    progress(self._progress())
+                if self._is_done():
+                    break
+                if interrupt.requested:
+                    ended_by = "interrupt"
+                    break
+                spent = self._seconds + self._seconds_compile
+                if max_seconds is not None and spent >= max_seconds:
+                    ended_by = "seconds"
+                    break
+                if checkpoint is not None and spent - written >= checkpoint.seconds:
+                    self._write(checkpoint)
+                    written = spent
+            if checkpoint is not None:
+                self._write(checkpoint)
+        if ended_by != "limit":
+            self._runs.measure_now()
+        return ended_by
+
+    @property
+    def _seconds_compile(self) -> float:
+        return self._compiled_earlier + self._runs.seconds_compile
+
+    def _is_done(self) -> bool:
+        over = self._segment * SAVES_A_CHUNK >= len(self._schedule.steps)
+        return over or self._runs.running() == 0
+
+    def _advance(self, budget: int) -> int:
+        """Take up to `budget` steps; says how many to take next."""
+        first = self._segment * SAVES_A_CHUNK
+        segment = slice(first, first + SAVES_A_CHUNK)
+        before, began = self._runs.steps(), time.monotonic()
+        arrived = self._runs.advance(
+            self._schedule.steps[segment], self._schedule.times[segment], budget
+        )
+        seconds = time.monotonic() - began
+        self._seconds += seconds
+        if math.isnan(self._runs.time()) and np.isfinite(self._schedule.times[-1]):
+            raise InputError(
+                "This solver has no reading on the clock of gradient flow, so it "
+                "reaches no time; give max_steps, and saves at steps."
+            )
+        if arrived:
+            self._segment += 1
+            if not self._is_done():
+                self._runs.next_segment()
+        return _adapted(budget, self._runs.steps() - before, seconds)
+
+    def _progress(self) -> Progress:
+        end_time = float(self._schedule.times[-1])
+        return Progress(
+            step=self._runs.steps(),
+            max_steps=int(self._schedule.steps[-1]),
+            running=self._runs.running(),
+            losses=tuple(float(state.loss) for state in self._runs.states()),
+            time=self._runs.time(),
+            end_time=end_time if math.isfinite(end_time) else None,
+        )
+
+    def _write(self, checkpoint: Checkpoint) -> None:
+        arrays, facts = self._runs.pack()
+        meta = {
+            **facts,
+            "settings": self._settings,
+            "segment": self._segment,
+            "seconds": self._seconds,
+            "seconds_compile": self._seconds_compile,
+        }
+        write_checkpoint(checkpoint.path, arrays, meta)
+
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        arrays, meta = read_checkpoint(checkpoint.path, self._settings)
+        self._runs.unpack(arrays, meta)
+        self._segment = int(meta["segment"])
+        self._seconds = float(meta["seconds"])
+        self._compiled_earlier = float(meta["seconds_compile"])
+
+    def trajectory(
+        self,
+        ended_by: str,
+        single: bool,
+        kept_components: int,
+        run_labels: dict[str, Sequence[Any]],
+    ) -> Trajectory:
+        """What was measured and where the runs ended."""
+        states = self._runs.states()
+        dataset = build_dataset(
+            self._runs.histories(),
+            self._plan.observables,
+            kept_components=kept_components,
+            single=single,
+            run_labels=run_labels,
+            settings=self._settings,
+        )
+        return Trajectory(
+            dataset=dataset,
+            models=tuple(
+                state.model if state.best is None else state.best.model
+                for state in states
+            ),
+            outcomes=tuple(self._outcome(state, ended_by) for state in states),
+            seconds_compile=self._seconds_compile,
+            seconds_run=self._seconds,
+            _single=single,
+        )
+
+    def _outcome(self, state: RunState, ended_by: str) -> Outcome:
+        result, reason = self._words(state, ended_by)
+        return Outcome(
+            result,
+            reason,
+            int(state.step),
+            int(state.evaluations),
+            best_step=None if state.best is None else int(state.best.step),
+            rejected_steps=int(state.rejected),
+        )
+
+    def _words(self, state: RunState, ended_by: str) -> tuple[str, str]:
+        stop, steps = self._stop, int(state.step)
+        end_time = float(self._schedule.times[-1])
+        match int(state.outcome):
+            case Code.CONVERGED:
+                below = f"loss below {stop.loss_tolerance:g}"
+                return "converged", f"{below} for {stop.patience} steps"
+            case Code.STATIONARY:
+                below = f"gradient norm below {stop.gradient_tolerance:g}"
+                return "converged", f"{below} for {stop.patience} steps"
+            case Code.DIVERGED if steps == 0:
+                return "diverged", "not finite at the start; lower the init scale"
+            case Code.DIVERGED:
+                lost = f"no longer finite after step {steps}"
+                return "diverged", f"{lost}; lower the learning rate"
+            case Code.STALLED:
+                short = f"no step is short enough after step {steps}"
+                return "stopped", f"{short}; the loss may not be finite near it"
+            case Code.FLAT:
+                flat = f"had no new minimum for {stop.flat_steps} steps"
+                return "stopped", f"{self._plan.select} {flat}"
+        match ended_by:
+            case "interrupt":
+                return "interrupted", f"interrupted after step {steps}"
+            case "seconds":
+                return "stopped", f"time limit reached after step {steps}"
+        if float(state.time) >= end_time:
+            return "stopped", f"end time {end_time:g} reached"
+        return "stopped", f"step limit of {steps} reached"
+
+
+def _adapted(budget: int, taken: int, seconds: float) -> int:
+    # Where chunks end does not change any number, so their length may follow the
+    # clock. The first chunks include compilation, so growth is bounded.
+    if taken == 0:
+        return budget
+    fitting = taken * _CHUNK_SECONDS / max(seconds, 1e-4)
+    return max(1, min(int(fitting), 8 * budget, 2**30))
