@@ -10,12 +10,13 @@ import numpy as np
 from rich.console import Console
 
 import gradient_step
+import time_to_solution
 from _dense_measurements import torch_version
 from rankrise._atomic import write_json
 from rankrise._environment import environment
 
 # A module each: `run()` gives a dictionary for JSON, `tables(it)` what to print.
-BENCHMARKS = {"gradient_step": gradient_step}
+BENCHMARKS = {"gradient_step": gradient_step, "time_to_solution": time_to_solution}
 RESULTS = Path(__file__).with_name("results.json")
 
 

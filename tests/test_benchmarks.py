@@ -111,14 +111,34 @@ def test_times_are_per_step_and_run(benchmarks):
     assert 5 <= times["case"].steps <= 10
 
 
+@pytest.fixture(scope="module")
+def solution(benchmarks):
+    module = benchmarks("time_to_solution")
+    sizes = module.Sizes(
+        order=3,
+        mode_dim=5,
+        target_rank=2,
+        observations=110,
+        components=6,
+        init_scale=0.05,
+        seeds=(1,),
+        varied_components=(4,),
+        varied_mode_dims=(),
+        varied_init_scales=(0.1,),
+    )
+    return json.loads(json.dumps(module.run(sizes)))
+
+
 def test_results_file_has_what_the_numbers_depend_on(
-    benchmarks, step, result, tmp_path, monkeypatch
+    benchmarks, step, result, solution, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(step, "run", lambda: result)
+    module = benchmarks("time_to_solution")
+    monkeypatch.setattr(module, "run", lambda: solution)
     out = tmp_path / "results.json"
     benchmarks("run").main(["--out", str(out)])
     written = json.loads(out.read_text())
-    assert set(written) == {"environment", "gradient_step"}
+    assert set(written) == {"environment", "gradient_step", "time_to_solution"}
     assert set(written["environment"]) == {"versions", "device", "cores"}
     assert {"jax", "numpy", "blas", "torch"} <= set(written["environment"]["versions"])
     found = written["gradient_step"]
@@ -132,10 +152,14 @@ def test_results_file_has_what_the_numbers_depend_on(
     assert str(tmp_path) not in out.read_text()
 
 
-def test_tables_name_every_version(step, result):
+def shown(tables):
     console = Console(record=True, width=100, file=io.StringIO())
-    console.print(*step.tables(result))
-    text = console.export_text()
+    console.print(*tables)
+    return console.export_text()
+
+
+def test_tables_name_every_version(step, result):
+    text = shown(step.tables(result))
     assert all(each["name"] in text for each in result["versions"])
 
 
@@ -146,3 +170,15 @@ def test_gradient_of_the_update_alone_is_the_parameters(benchmarks, tiny):
     ((_, gradient),) = compiled.losses_and_gradients(update, instance.starts[:1])
     for slope, matrix in zip(gradient, instance.starts[0], strict=True):
         np.testing.assert_array_equal(slope, matrix)
+
+
+def test_the_time_to_solution_is_measured_for_every_solver_and_variation(
+    benchmarks, solution
+):
+    module = benchmarks("time_to_solution")
+    (row,) = solution["runs"]
+    for solver in row["solvers"].values():
+        assert solver["found"] == (solver["reconstruction_error"] < module.FOUND)
+        assert solver["gradient_evaluations"] >= solver["steps"] > 0
+    assert [len(rows) for rows in solution["varied"].values()] == [1, 0, 1]
+    assert "adaptive descent" in shown(module.tables(solution))

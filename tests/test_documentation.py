@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # In reading order: later pages use what earlier ones made.
 QUICK = ("README.md", "docs/complete.md", "docs/results.md")
-SLOW = ("docs/dynamics.md",)
+SLOW = ("docs/dynamics.md", "docs/verify.md")
 
 
 def blocks(page: str) -> list[tuple[str, str]]:

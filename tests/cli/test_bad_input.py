@@ -246,7 +246,7 @@ def test_an_input_that_a_result_would_replace_is_refused(assert_refused, tmp_pat
 
 
 BAD_COMMANDS = {
-    "dynamcs": "no command dynamcs; choose dynamics or complete",
+    "dynamcs": "no command dynamcs; choose dynamics, complete, verify",
     "--verison": "no command --verison",
     "complete": "complete needs a file",
     "complete a.npy b.npy": "no use for 'b.npy'",

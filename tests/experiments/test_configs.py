@@ -112,6 +112,12 @@ def test_a_completion_refuses_what_means_nothing(options, words):
             "--observations is 10 but .* 3 3 has 9 entries; ask for fewer",
         ),
         ({"loss": "logistic"}, "--loss logistic is for labels 0 and 1"),
+        ({"solver": "flow", "batch_size": 5}, "--solver flow has no use for it"),
+        ({"solver": "flow", "learning_rate": 1.0}, "--learning-rate is 1.0 but"),
+        ({"solver": "limit", "end_time": 5.0}, "--solver limit has no use for it"),
+        ({"solver": "limit", "init_scales": (0.1,)}, "no use for --solver limit"),
+        ({"solver": "adaptive", "rtol": 1e-3}, "--rtol is 0.001 but --solver adap"),
+        ({"end_time": -1.0}, r"--end-time is -1\.0; it must be positive"),
     ],
 )
 def test_dynamics_refuse_what_means_nothing(options, words):
@@ -135,7 +141,7 @@ def test_starts_are_drawn_from_the_seed_unless_others_are_given():
     assert DynamicsConfig(seed=3, start_seeds=(1, 2)).run_seeds == (1, 2)
 
 
-def test_the_defaults_of_dynamics_are_the_paper_s_figure_1():
+def test_the_defaults_of_dynamics_are_the_paper_s_dynamics_experiment():
     config = DynamicsConfig()
     assert config.dims == (10, 10, 10, 10)
     assert (config.target_rank, config.target_norm) == (5, 1.0)

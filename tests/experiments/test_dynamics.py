@@ -184,3 +184,58 @@ def test_the_settings_guard_the_checkpoint(seeds_config, tmp_path):
 def test_saves_are_spaced_as_asked(options, steps, seeds_config):
     config = changed(seeds_config, steps=120, **options)
     assert run_dynamics(config).trajectory.run(0).step.tolist() == steps
+
+
+@pytest.fixture(scope="module")
+def flowing(staircase_config):
+    return run_dynamics(changed(staircase_config, solver="flow", save_every=None))
+
+
+@pytest.fixture(scope="module")
+def limiting(staircase_config):
+    scales = DynamicsConfig().init_scales
+    config = changed(
+        staircase_config,
+        solver="limit",
+        save_every=None,
+        steps=None,
+        init_scales=scales,
+    )
+    return run_dynamics(config)
+
+
+def test_the_flow_rises_as_descent_does_in_a_tenth_of_the_steps(flowing, staircase):
+    flow, descent = flowing.trajectory.run(1), staircase.trajectory.run(1)
+    assert flow.result == "converged"
+    # At another end of the last step, at a percent of the observed norm.
+    np.testing.assert_allclose(
+        flow.component_norms[-1, :3], descent.component_norms[-1, :3], atol=0.02
+    )
+    assert flow.outcomes[0].steps < descent.outcomes[0].steps / 10
+
+
+def test_the_flow_is_measured_at_every_step_and_counts_its_gradients(flowing):
+    run = flowing.trajectory.run(1)
+    assert run.step.tolist() == list(range(run.outcomes[0].steps + 1))
+    summary = summarize_dynamics(flowing)["runs"][1]
+    assert summary["gradient_evaluations"] > 4 * summary["steps"]
+    assert summary["rise_times"][:3] == sorted(summary["rise_times"][:3])
+
+
+def test_the_limit_s_plateaus_are_those_of_the_smallest_init_scale(limiting, smallest):
+    run = limiting.trajectory.run(0)
+    assert float(run.init_scale) == 0
+    assert run.step.tolist() == [0, 1, 2, 3]
+    # Where descent is flattest between two rises; the init scale is not zero yet.
+    for plateau in run.reconstruction_error:
+        assert np.min(np.abs(smallest.reconstruction_error - plateau)) < 0.01
+    risen = np.sort(run.component_index[:3])
+    np.testing.assert_array_equal(risen, np.sort(smallest.component_index[:3]))
+
+
+def test_a_flow_ends_at_the_end_time_and_saves_evenly_in_time(staircase_config):
+    config = changed(
+        staircase_config, solver="flow", save_every=None, saves=5, end_time=100.0
+    )
+    run = run_dynamics(config).trajectory.run(0)
+    np.testing.assert_allclose(run.time, [0, 25, 50, 75, 100])

@@ -8,7 +8,8 @@ import pytest
 
 from rankrise._version import __version__
 from rankrise.experiments import summarize_completion, summarize_dynamics
-from rankrise.experiments._summary import rises, strict
+from rankrise.experiments._summary import strict
+from rankrise.trajectories import rises
 
 COMMON = {
     "settings",
@@ -34,6 +35,9 @@ RUN = {
     "reconstruction_error",
     "component_norms",
     "rises",
+    "rise_times",
+    "rejected_steps",
+    "time",
 }
 COMPLETION = {
     "source",
@@ -120,7 +124,6 @@ def test_a_completion_s_summary_describes_the_factors_chosen(
 
 
 def test_a_component_rises_where_it_first_passes_half_its_final_norm():
-    steps = np.array([0, 10, 20, 30, 40])
     norms = np.array(
         [
             [0.7, 0.1, 0.1, 0.1],
@@ -131,12 +134,12 @@ def test_a_component_rises_where_it_first_passes_half_its_final_norm():
         ]
     )
     # The last two end at a hundredth of the largest, which is no rise, and below it.
-    assert rises(steps, norms) == [10, 30, None, None]
-    assert rises(steps, norms[:, :1]) == [10]
+    assert rises(norms) == [1, 3, None, None]
+    assert rises(norms[:, :1]) == [1]
 
 
 def test_a_component_that_ends_just_above_a_hundredth_of_the_largest_rose():
-    assert rises(np.array([0, 5]), np.array([[0.0, 0.0], [1.0, 0.0101]])) == [5, 5]
+    assert rises(np.array([[0.0, 0.0], [1.0, 0.0101]])) == [1, 1]
 
 
 def test_numbers_that_json_does_not_have_become_none():

@@ -258,3 +258,13 @@ def test_a_checkpoint_comes_back_as_it_was_written(tmp_path):
     assert read.keys() == arrays.keys()
     for name, array in arrays.items():
         np.testing.assert_array_equal(read[name], array, strict=True)
+
+
+@pytest.mark.parametrize("chunks", [10, 60, 70])
+def test_resumed_batches_one_after_another_are_the_unbroken_ones(
+    chunks, resumed_after, run, starts, assert_identical
+):
+    options = {"max_steps": 200, "save_at": SAVE_AT, "together": 3}
+    unbroken = run(starts, **options)
+    resumed = resumed_after(chunks, starts, **options)
+    assert_identical(resumed, unbroken)

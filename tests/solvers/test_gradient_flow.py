@@ -189,7 +189,7 @@ def test_saves_are_at_the_times_that_were_asked_for(problem, starts):
 def test_a_batch_of_flows_is_its_single_flows(problem, starts):
     options = {"save_at": SaveAt.linear(5), "end_time": 30.0, "observables": OBSERVED}
     flow = GradientFlow(rtol=1e-5)
-    together = solve(problem, starts, flow, **options)
+    together = solve(problem, starts, flow, together=len(starts), **options)
     for start, part in zip(starts, together.runs(), strict=True):
         alone = solve(problem, start, flow, **options)
         assert part.outcomes == alone.outcomes

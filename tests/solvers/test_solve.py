@@ -6,6 +6,7 @@ import signal
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from rankrise._errors import InputError
@@ -15,6 +16,7 @@ from rankrise.problems import CompletionProblem
 from rankrise.solvers import (
     AdaptiveGradientDescent,
     GradientDescent,
+    OptaxDescent,
     RunFailedError,
     Stop,
     _start_checks,
@@ -211,3 +213,39 @@ def test_a_start_of_another_precision_is_refused(run):
         start = cp((4, 3, 2))
     with pytest.raises(InputError, match="in float32 but the problem in float64"):
         run(start, max_steps=5)
+
+
+def test_batches_one_after_another_are_the_single_runs(run, starts, assert_identical):
+    options = {"max_steps": 200, "save_at": SaveAt.every(20)}
+    singly = run(starts, together=1, **options)
+    for start, part in zip(starts, singly.runs(), strict=True):
+        alone = run(start, **options)
+        assert part.outcomes == alone.outcomes
+        assert part.dataset.identical(alone.dataset)
+
+
+def test_runs_that_wait_when_time_is_over_are_measured_at_their_start(run, starts):
+    trajectory = run(starts, max_steps=600, max_seconds=0.0, together=1)
+    assert trajectory.run(3).step.tolist() == [0]
+    assert trajectory.outcomes[3].reason == "time limit reached after step 0"
+
+
+def test_descent_saves_after_the_first_step_that_reaches_a_time(run, starts):
+    times = [0.0, 0.25, 1.0]
+    trajectory = run(starts[0], save_at=SaveAt.times(times))
+    # Steps of a tenth, whose sum may round to either side of one.
+    assert trajectory.step.tolist()[:2] == [0, 3]
+    assert trajectory.time[-1] == pytest.approx(1.0, abs=0.11)
+    assert trajectory.outcomes[0].reason == "end time 1 reached"
+
+
+def test_an_end_time_cuts_a_schedule_of_steps(run, starts):
+    save_at = SaveAt.every(3)
+    trajectory = run(starts[0], max_steps=100, end_time=0.95, save_at=save_at)
+    assert trajectory.step.tolist() == [0, 3, 6, 9, 10]
+
+
+def test_a_solver_without_a_clock_reaches_no_time(problem, starts):
+    solver = OptaxDescent(optax.adam(0.01))
+    with pytest.raises(InputError, match="no reading on the clock"):
+        solve(problem, starts[0], solver, end_time=1.0)

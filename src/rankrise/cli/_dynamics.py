@@ -63,7 +63,7 @@ def _write(folder: RunFolder, outcome: "DynamicsResult") -> None:
         "start_seed": trajectory.dataset["start_seed"].to_numpy().tolist(),
     }
     save_factors(folder.path / "factors.npz", trajectory.models, labels)
-    figure = dynamics_figure(trajectory.runs())
+    figure = dynamics_figure(trajectory.runs(), clock=outcome.config.clock)
     save_figure(figure, folder.path / "dynamics", ("png", "pdf"))
 
 

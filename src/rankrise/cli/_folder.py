@@ -11,21 +11,27 @@ from rankrise._atomic import write_json
 from rankrise._errors import InputError
 from rankrise.cli._options import OutputOptions
 from rankrise.experiments._options import Settings, option
+from rankrise.experiments._verification_config import CLAIM_NAMES
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 SETTINGS = "settings.json"
 SUMMARY = "summary.json"
 CHECKPOINT = "checkpoint.npz"
+CLAIMS = "claims.json"
 _RESULTS = (
     SUMMARY,
     CHECKPOINT,
+    CLAIMS,
     "trajectory.nc",
     "factors.npz",
     "dynamics.png",
     "dynamics.pdf",
     "completion.png",
     "completion.pdf",
+    *(f"{claim}.{form}" for claim in CLAIM_NAMES for form in ("png", "pdf")),
+    "agreement.png",
+    "agreement.pdf",
 )
 _COMPLETED = "completed"
 _COMPLETED_FORMS = (".npy", ".npz", ".csv", ".tns", ".mat", ".nc")
@@ -67,6 +73,10 @@ class RunFolder:
         if not self._options.quiet:
             print(f"The run in {self.path} is finished ({result}).")
         return True
+
+    def result(self) -> str | None:
+        """The outcome in the summary of a finished run."""
+        return _read_json(self.path / SUMMARY).get("result")
 
     def settings(self, given: AnySettings) -> AnySettings:
         """The settings to run with: those given, or those of the run to resume."""

@@ -13,10 +13,12 @@ from pydantic import ValidationError
 
 from rankrise._errors import InputError
 from rankrise._version import __version__
+from rankrise.cli._agreement import agreement
 from rankrise.cli._complete import complete
 from rankrise.cli._dynamics import dynamics
 from rankrise.cli._refusal import sentence
 from rankrise.cli._status import BAD_INPUT, DONE, INTERRUPTED
+from rankrise.cli._verify import verify
 
 _REFUSED = (
     cyclopts.CycloptsError,
@@ -38,10 +40,15 @@ app = App(
 )
 app.command(dynamics)
 app.command(complete)
+app.command(verify)
+app.command(agreement)
 
 
 def run(tokens: list[str]) -> int:
-    """Exit status of a command: 0 done, 2 bad input, 130 interrupted."""
+    """Exit status of a command.
+
+    0 done, 1 a claim violated, 2 bad input, 130 interrupted.
+    """
     logging.basicConfig(format="rankrise: %(message)s", level=logging.WARNING)
     try:
         app.config = _config_files(tokens)

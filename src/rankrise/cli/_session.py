@@ -72,7 +72,6 @@ def _shown_progress(quiet: bool) -> "Iterator[Callable[[Progress], None]]":
         return
     from rich.progress import (
         BarColumn,
-        MofNCompleteColumn,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
@@ -82,20 +81,24 @@ def _shown_progress(quiet: bool) -> "Iterator[Callable[[Progress], None]]":
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[place]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("compiling")
+        task = bar.add_task("compiling", place="", total=None)
 
         def show(progress: "Progress") -> None:
+            end = progress.end_time
             losses = " ".join(f"{loss:.2e}" for loss in progress.losses[:4])
             bar.update(
                 task,
                 description=f"loss {losses}",
-                completed=progress.step,
-                total=progress.max_steps,
+                completed=progress.step if end is None else progress.time,
+                total=progress.max_steps if end is None else end,
+                place=f"step {progress.step}"
+                if end is None
+                else f"time {progress.time:.3g} of {end:.3g}",
             )
 
         yield show

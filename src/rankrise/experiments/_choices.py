@@ -16,6 +16,7 @@ from rankrise.solvers import (
     AbstractSolver,
     AdaptiveGradientDescent,
     GradientDescent,
+    GradientFlow,
     Minibatch,
     OptaxDescent,
 )
@@ -39,10 +40,17 @@ def make_loss(name: str, threshold: float) -> AbstractLoss:
 
 
 def make_solver(
-    name: str, learning_rate: float | None, batch_size: int | None, seed: int
+    name: str,
+    learning_rate: float | None,
+    batch_size: int | None,
+    seed: int,
+    *,
+    rtol: float | None = None,
 ) -> AbstractSolver[Any]:
     """The solver of that name, on minibatches if a batch size is given."""
     solver: AbstractSolver[Any]
+    if name == "flow":
+        return GradientFlow() if rtol is None else GradientFlow(rtol=rtol)
     if name == "adaptive":
         solver = AdaptiveGradientDescent(learning_rate or _LEARNING_RATE)
     elif name == "gradient-descent":
@@ -52,8 +60,8 @@ def make_solver(
         solver = OptaxDescent(optimizer(learning_rate or _OPTAX_LEARNING_RATE))
     else:
         raise InputError(
-            f"There is no solver {name!r}; choose adaptive, gradient-descent or an "
-            "optax optimizer such as optax.adam."
+            f"There is no solver {name!r}; choose adaptive, gradient-descent, flow, "
+            "limit or an optax optimizer such as optax.adam."
         )
     return solver if batch_size is None else Minibatch(solver, batch_size, seed)
 

@@ -23,6 +23,7 @@ from rankrise.factorizations import (
 from rankrise.problems import CompletionProblem
 from rankrise.solvers import Checkpoint, Progress, Stop, solve
 from rankrise.trajectories import (
+    RISEN_SHARE,
     HeldOutError,
     SaveAt,
     Trajectory,
@@ -31,7 +32,6 @@ from rankrise.trajectories import (
 
 # Fewer observed entries than this leave nothing to hold out and learn from.
 _FEWEST_OBSERVED = 10
-_RANK_SHARE = 0.01
 # About the mean: a guess of the mean has an error of 1.
 _POOR_ERROR = 0.5
 
@@ -100,7 +100,7 @@ class CompletionResult:
     def rank(self) -> int:
         """Components whose norm is above a hundredth of the largest."""
         norms = self.component_norms
-        return int(np.sum(norms > _RANK_SHARE * norms[0]))
+        return int(np.sum(norms > RISEN_SHARE * norms[0]))
 
     def errors(self) -> dict[str, float]:
         """Relative errors of train and held-out entries, raw and centered.
@@ -178,8 +178,7 @@ def run_completion(
             },
             settings={**config.model_dump(mode="json"), **(source or {})},
         )
-    # A diverged run's error is NaN, which is not the smallest.
-    chosen = int(np.nanargmin([_smallest_error(run) for run in trajectory.runs()]))
+    chosen = int(np.argmin([_smallest_error(run) for run in trajectory.runs()]))
     share = standard.scale ** (1 / observations.order)
     model: Any = trajectory.models[chosen]
     result = CompletionResult(
@@ -201,6 +200,7 @@ def run_completion(
 
 def _smallest_error(run: Trajectory) -> float:
     errors = run.heldout_error
+    # A diverged run may have measured NaN, which must not be chosen.
     return float(np.min(np.where(np.isfinite(errors), errors, np.inf)))
 
 

@@ -72,6 +72,11 @@ class CompletionConfig(Settings):
             save_every=self.save_every,
             kept_components=self.kept_components,
         )
+        require(
+            self.solver not in ("flow", "limit"),
+            f"--solver {self.solver} is for rankrise dynamics; choose adaptive, "
+            "gradient-descent or an optax optimizer such as optax.adam.",
+        )
         require_moderate(loss_threshold=self.loss_threshold)
         require_init_scales(self.init_scales)
         require_not_negative(seed=self.seed)

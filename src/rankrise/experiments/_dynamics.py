@@ -30,10 +30,23 @@ from rankrise.factorizations import (
     near_zero_matrix,
 )
 from rankrise.problems import AbstractProblem, CompletionProblem, SensingProblem
-from rankrise.solvers import Checkpoint, Progress, Stop, solve
+from rankrise.solvers import (
+    AbstractSolver,
+    Checkpoint,
+    Limit,
+    Progress,
+    Stop,
+    solve,
+    solve_limit,
+)
 from rankrise.trajectories import SaveAt, Trajectory, standard_observables
 
 _TOLERANCE_SHARE = 1e-4
+# Of descent. The flow's loss only falls, and it takes fewer steps, each longer.
+_PATIENCE = 100
+_STEPS_BETWEEN_SAVES = 25
+# Step limits of descent and of the flow.
+_STEPS = (40_000, 10_000)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,30 +85,39 @@ def run_dynamics(
         target = CPFactorization(
             tuple(jnp.asarray(matrix, dtype=float) for matrix in factors)
         )
-        runs = [(scale, s) for scale in config.init_scales for s in config.run_seeds]
-        trajectory = solve(
-            problem,
-            [_start(config, scale, seed) for scale, seed in runs],
-            make_solver(
-                config.solver, config.learning_rate, config.batch_size, config.seed
-            ),
-            max_steps=config.steps,
-            save_at=_save_at(config),
-            observables=standard_observables(problem, target=target),
-            stop=Stop(
-                loss_tolerance=_loss_tolerance(config, problem),
-                patience=config.patience,
-            ),
-            max_seconds=config.max_seconds,
-            kept_components=config.kept_components,
-            checkpoint=checkpoint,
-            progress=progress,
-            run_labels={
+        runs = [(scale, seed) for scale in _scales(config) for seed in config.run_seeds]
+        options: dict[str, Any] = {
+            "observables": standard_observables(problem, target=target),
+            "kept_components": config.kept_components,
+            "progress": progress,
+            "run_labels": {
                 "init_scale": [scale for scale, _ in runs],
                 "start_seed": [seed for _, seed in runs],
             },
-            settings=config.model_dump(mode="json"),
-        )
+            "settings": config.model_dump(mode="json"),
+        }
+        starts = [_start(config, scale or 1.0, seed) for scale, seed in runs]
+        tolerance = _loss_tolerance(config, problem)
+        if config.solver == "limit":
+            limit = Limit(
+                max_rank=config.steps,
+                loss_tolerance=tolerance,
+                max_seconds=config.max_seconds,
+            )
+            trajectory = solve_limit(problem, starts, limit, **options)
+        else:
+            trajectory = solve(
+                problem,
+                starts,
+                _solver(config),
+                max_steps=config.steps or _STEPS[config.solver == "flow"],
+                end_time=config.end_time,
+                save_at=_save_at(config),
+                stop=Stop(loss_tolerance=tolerance, patience=_patience(config)),
+                max_seconds=config.max_seconds,
+                checkpoint=checkpoint,
+                **options,
+            )
     return DynamicsResult(config, trajectory, target)
 
 
@@ -168,9 +190,29 @@ def _start(
     )
 
 
+def _scales(config: DynamicsConfig) -> tuple[float, ...]:
+    """Init scales of the runs; zero stands for the limit."""
+    return (0.0,) if config.solver == "limit" else config.init_scales
+
+
+def _solver(config: DynamicsConfig) -> AbstractSolver[Any]:
+    return make_solver(
+        config.solver,
+        config.learning_rate,
+        config.batch_size,
+        config.seed,
+        rtol=config.rtol,
+    )
+
+
+def _patience(config: DynamicsConfig) -> int:
+    return config.patience or (1 if config.solver == "flow" else _PATIENCE)
+
+
 def _save_at(config: DynamicsConfig) -> SaveAt:
     if config.saves is None:
-        return SaveAt.every(config.save_every)
+        steps = 1 if config.solver == "flow" else _STEPS_BETWEEN_SAVES
+        return SaveAt.every(config.save_every or steps)
     if config.save_spacing == "linear":
         return SaveAt.linear(config.saves)
     return SaveAt.logarithmic(config.saves)

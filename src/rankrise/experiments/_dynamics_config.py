@@ -7,6 +7,7 @@ from rankrise.experiments._options import (
     LossName,
     Precision,
     Settings,
+    option,
     require,
     require_bounded,
     require_init_scales,
@@ -19,12 +20,14 @@ from rankrise.experiments._options import (
 
 _HIGHEST_ORDER = 32
 _MOST_ENTRIES = 2**63
+# Settings of solvers that take steps.
+_OF_STEPS = ("end_time", "patience", "save_every", "saves")
 
 
 class DynamicsConfig(Settings):
     """A synthetic target, what is observed of it, and the runs that recover it.
 
-    The defaults are the settings of Razin et al. (2021), Figure 1: order 4, mode
+    The defaults are the settings of Razin et al. (2021) for dynamics: order 4, mode
     dimension 10, a target of CP rank 5 and Frobenius norm 1, 2000 observed entries,
     1000 components, three init scales.
     """
@@ -75,25 +78,33 @@ class DynamicsConfig(Settings):
     """Threshold delta of Huber and smooth-L1 loss; by default half the root mean
     square of the observed values, so that it matters."""
     solver: str = "adaptive"
-    """adaptive (the paper's), gradient-descent, or an optax optimizer such as
-    optax.adam."""
+    """adaptive (the paper's), gradient-descent, an optax optimizer such as optax.adam,
+    flow (gradient flow), or limit (the flow as the init scale goes to zero)."""
     learning_rate: float | None = None
-    """0.01 by default (0.001 for an optax optimizer)."""
+    """Of gradient descent: 0.01 by default (0.001 for an optax optimizer)."""
     batch_size: int | None = None
-    """Observations per step; all of them by default."""
-    steps: int = 40_000
-    """Step limit of every run."""
+    """Observations per step of gradient descent; all of them by default."""
+    rtol: float | None = None
+    """Of the flow: error allowed in a step, relative to a component's size; 0.003 by
+    default."""
+    steps: int | None = None
+    """Step limit of every run; 40000 by default, 10000 of the flow. Of the limit, how
+    many components it may learn; all by default."""
+    end_time: float | None = None
+    """Time limit on the clock of gradient flow (the sum of learning rates)."""
     loss_tolerance: float | None = None
     """A run has converged when its loss stays below this for the patience; by default
     1e-4 of the loss at zero (1% of the observed norm, for squared loss)."""
-    patience: int = 100
-    """Steps in a row the loss must stay below its tolerance."""
+    patience: int | None = None
+    """Steps in a row the loss must stay below its tolerance; 100 by default, 1 of the
+    flow, whose loss only falls."""
     max_seconds: float | None = None
-    """Time limit; what it cuts off depends on the machine."""
-    save_every: int = 25
-    """Steps between two measurements."""
+    """Wall-clock limit; what it cuts off depends on the machine."""
+    save_every: int | None = None
+    """Steps between two measurements; 25 by default, 1 of the flow."""
     saves: int | None = None
-    """Number of measurements, spaced evenly or logarithmically; replaces save-every."""
+    """Number of measurements, spaced evenly or logarithmically (in time, if there is
+    an end time); replaces save-every."""
     save_spacing: Literal["linear", "logarithmic"] = "linear"
     """Spacing of the measurements where their number is given."""
     kept_components: int = 10
@@ -105,6 +116,7 @@ class DynamicsConfig(Settings):
         self._check_numbers()
         self._check_lists()
         self._check_combinations()
+        self._check_solver()
 
     def _check_numbers(self) -> None:
         require(
@@ -120,7 +132,9 @@ class DynamicsConfig(Settings):
             depth=self.depth,
             learning_rate=self.learning_rate,
             batch_size=self.batch_size,
+            rtol=self.rtol,
             steps=self.steps,
+            end_time=self.end_time,
             patience=self.patience,
             max_seconds=self.max_seconds,
             save_every=self.save_every,
@@ -170,10 +184,35 @@ class DynamicsConfig(Settings):
             "values; choose another loss.",
         )
 
+    def _check_solver(self) -> None:
+        unused = {
+            "flow": ("learning_rate", "batch_size"),
+            "limit": (*_OF_STEPS, "learning_rate", "batch_size", "rtol"),
+        }.get(self.solver, ("rtol",))
+        for name in unused:
+            require(
+                getattr(self, name) is None,
+                f"{option(name)} is {getattr(self, name)} but --solver {self.solver} "
+                "has no use for it; leave it out.",
+            )
+        scales = type(self).model_fields["init_scales"].default
+        require(
+            self.solver != "limit" or self.init_scales == scales,
+            "--init-scales has no use for --solver limit, where the init scale goes to "
+            "zero; leave it out.",
+        )
+
     @property
     def dims(self) -> tuple[int, ...]:
         """Dimension of each mode."""
         return self.mode_dims or (self.mode_dim,) * self.order
+
+    @property
+    def clock(self) -> Literal["step", "time", "scaled time"]:
+        """What the runs are plotted against."""
+        clocks: dict[str, Literal["time", "scaled time"]]
+        clocks = {"flow": "time", "limit": "scaled time"}
+        return clocks.get(self.solver, "step")
 
     @property
     def run_seeds(self) -> tuple[int, ...]:

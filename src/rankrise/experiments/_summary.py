@@ -7,13 +7,12 @@ import numpy as np
 
 from rankrise._environment import environment
 from rankrise.data import cp_component_norms
+from rankrise.experiments._agreement import AgreementResult
 from rankrise.experiments._completion import CompletionResult
 from rankrise.experiments._dynamics import DynamicsResult
-from rankrise.trajectories import Trajectory
+from rankrise.trajectories import Trajectory, rises
 
 _LISTED = 10
-# A component that ends below this share of the largest did not rise.
-_RISEN_SHARE = 0.01
 
 
 def summarize_dynamics(result: DynamicsResult) -> dict[str, Any]:
@@ -44,6 +43,44 @@ def summarize_completion(result: CompletionResult, source: Any) -> dict[str, Any
     return strict(summary)
 
 
+def summarize_agreement(result: AgreementResult) -> dict[str, Any]:
+    """The summary of `rankrise agreement`."""
+    descents = [
+        {
+            "name": descent.name,
+            "learning_rate": descent.learning_rate,
+            "distance": descent.distance,
+            "steps": descent.trajectory.outcomes[0].steps,
+        }
+        for descent in result.descents
+    ]
+    flows = [
+        {
+            "init_scale": flow.init_scale,
+            "gradient_evaluations": flow.trajectory.outcomes[0].gradient_evaluations,
+            "plateau_gaps": flow.plateau_gaps.tolist(),
+            "escape_gaps": flow.escape_gaps.tolist(),
+        }
+        for flow in result.flows
+    ]
+    plateaus = result.limit
+    return strict(
+        {
+            "settings": result.config.model_dump(mode="json"),
+            **environment(),
+            "seed": result.config.seed,
+            "result": plateaus.result,
+            "order": result.order,
+            "descents": descents,
+            "flows": flows,
+            "limit": {
+                "scaled_time": plateaus.time.tolist(),
+                "reconstruction_error": plateaus.reconstruction_error.tolist(),
+            },
+        }
+    )
+
+
 def _common(config: Any, trajectory: Trajectory) -> dict[str, Any]:
     outcomes = trajectory.outcomes
     return {
@@ -63,6 +100,7 @@ def summarize_run(run: Trajectory) -> dict[str, Any]:
     """One run: where it started, how it ended, what rose and when."""
     outcome = run.outcomes[0]
     norms = run.component_norms[:, :_LISTED]
+    risen = rises(norms)
     summary: dict[str, Any] = {
         "init_scale": float(run.init_scale),
         "seed": int(run.start_seed),
@@ -70,29 +108,21 @@ def summarize_run(run: Trajectory) -> dict[str, Any]:
         "reason": outcome.reason,
         "steps": outcome.steps,
         "gradient_evaluations": outcome.gradient_evaluations,
+        "rejected_steps": outcome.rejected_steps,
+        "time": float(run.time[-1]),
         "train_loss": float(run.loss[-1]),
         "train_error": float(run.train_error[-1]),
         "reconstruction_error": None,
         "component_norms": norms[-1].tolist(),
-        "rises": rises(run.step, norms),
+        "rises": [None if save is None else int(run.step[save]) for save in risen],
+        "rise_times": [
+            None if save is None else float(run.time[save]) for save in risen
+        ],
     }
     for name in ("reconstruction_error", "heldout_error"):
         if name in run.dataset:
             summary[name] = float(run.dataset[name].to_numpy()[-1])
     return summary
-
-
-def rises(steps: Any, norms: Any) -> list[int | None]:
-    """The saved step at which each component first passed half its final norm.
-
-    None for a component that ends below a hundredth of the largest: it did not rise.
-    """
-    final = norms[-1]
-    passed = np.argmax(norms >= final / 2, axis=0)
-    return [
-        int(steps[first]) if norm > _RISEN_SHARE * final.max() else None
-        for first, norm in zip(passed, final, strict=True)
-    ]
 
 
 def strict(summary: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""The paper's Figure 1: components against iterations, and how near they get."""
+"""The paper's dynamics figure: components against iterations, and how near they get."""
 
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -8,19 +9,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rankrise.reports._style import figure_style
-from rankrise.trajectories import Trajectory
+from rankrise.trajectories import Trajectory, rises
 
 _SHOWN = 10
 _MARGIN = 1.3
-# Components below this share of the largest did not rise.
-_RISEN_SHARE = 0.01
+_LABELS = {
+    "step": "iterations",
+    "time": "time of gradient flow",
+    "scaled time": "scaled time",
+}
+Clock = Literal["step", "time", "scaled time"]
 
 
-def dynamics_figure(runs: Sequence[Trajectory]) -> Figure:
+def dynamics_figure(runs: Sequence[Trajectory], *, clock: Clock = "step") -> Figure:
     """Component norms for each init scale, and reconstruction errors side by side.
 
     Runs of several seeds share their init scale's panel: the first in full, the
-    others faint.
+    others faint. On the scaled time of the limit, norms and errors are plateaus.
     """
     scales = sorted({float(run.init_scale) for run in runs}, reverse=True)
     with figure_style():
@@ -30,13 +35,28 @@ def dynamics_figure(runs: Sequence[Trajectory]) -> Figure:
         for panel, scale in zip(axes, scales, strict=False):
             of_scale = [run for run in runs if float(run.init_scale) == scale]
             for place, run in enumerate(of_scale):
-                plot_components(panel, run, faint=place > 0)
-            panel.set(title=f"init scale {scale:g}", xlabel="iterations")
+                plot_components(panel, run, clock=clock, faint=place > 0)
+            panel.set(title=_title(scale), xlabel=_LABELS[clock])
             panel.set_ylim(0, 1.05 * top)
-            panel.set_xlim(0, max(_interesting_steps(run) for run in of_scale))
+            panel.set_xlim(0, max(_interesting_end(run, clock) for run in of_scale))
         axes[0].set_ylabel("component norms")
-        _plot_errors(axes[-1], runs, scales)
+        _plot_errors(axes[-1], runs, scales, clock)
     return figure
+
+
+def _title(scale: float) -> str:
+    return f"init scale {scale:g}" if scale > 0 else "limit of init scale 0"
+
+
+def _places(run: Trajectory, clock: Clock) -> npt.NDArray[Any]:
+    """Where the saves are on the horizontal axis."""
+    places = run.step if clock == "step" else run.time
+    # Of the limit of deep matrices the time is not known.
+    return places if np.isfinite(places).all() else run.step
+
+
+def _style(clock: Clock) -> dict[str, Any]:
+    return {"drawstyle": "steps-post"} if clock == "scaled time" else {}
 
 
 def highest(values: npt.NDArray[np.floating]) -> float:
@@ -45,37 +65,42 @@ def highest(values: npt.NDArray[np.floating]) -> float:
     return float(plotted.max(initial=0)) or 1.0
 
 
-def plot_components(panel: Axes, run: Trajectory, *, faint: bool = False) -> None:
+def plot_components(
+    panel: Axes, run: Trajectory, *, clock: Clock = "step", faint: bool = False
+) -> None:
     """The largest components of one run, each in its own color through time."""
     norms = run.component_norms[:, :_SHOWN]
     for place in range(norms.shape[1]):
         panel.plot(
-            run.step,
+            _places(run, clock),
             norms[:, place],
             color=f"C{place % 10}",
             alpha=0.25 if faint else 1.0,
             linewidth=0.8 if faint else 1.6,
+            **_style(clock),
         )
     panel.margins(x=0.01)
 
 
-def _interesting_steps(run: Trajectory) -> float:
+def _interesting_end(run: Trajectory, clock: Clock) -> float:
     """Where to end the axis: some while after the last component rose."""
-    norms = run.component_norms
-    risen = norms[:, norms[-1] > _RISEN_SHARE * norms[-1].max()]
-    last_rise = run.step[np.argmax(risen >= risen[-1] / 2, axis=0)].max(initial=0)
-    return float(max(min(run.step[-1], _MARGIN * last_rise), 1))
+    places = _places(run, clock)
+    saves = [save for save in rises(run.component_norms) if save is not None]
+    last_rise = float(places[max(saves, default=0)])
+    end = float(places[-1])
+    return min(end, _MARGIN * last_rise) or end or 1.0
 
 
 def _plot_errors(
-    panel: Axes, runs: Sequence[Trajectory], scales: Sequence[float]
+    panel: Axes, runs: Sequence[Trajectory], scales: Sequence[float], clock: Clock
 ) -> None:
     for run in runs:
         color = f"C{scales.index(float(run.init_scale))}"
-        panel.plot(run.step, run.reconstruction_error, color=color)
+        places = _places(run, clock)
+        panel.plot(places, run.reconstruction_error, color=color, **_style(clock))
     for place, scale in enumerate(scales):
-        panel.plot([], [], color=f"C{place}", label=f"init scale {scale:g}")
-    panel.set_xlim(0, max(_interesting_steps(run) for run in runs))
-    panel.set(xlabel="iterations", title="reconstruction error")
+        panel.plot([], [], color=f"C{place}", label=_title(scale))
+    panel.set_xlim(0, max(_interesting_end(run, clock) for run in runs))
+    panel.set(xlabel=_LABELS[clock], title="reconstruction error")
     panel.set_ylim(0, None)
     panel.legend()

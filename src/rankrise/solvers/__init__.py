@@ -8,6 +8,8 @@ from rankrise.solvers._contract import AbstractSolver as AbstractSolver
 from rankrise.solvers._contract import Step as Step
 from rankrise.solvers._gradient_descent import GradientDescent as GradientDescent
 from rankrise.solvers._gradient_flow import GradientFlow as GradientFlow
+from rankrise.solvers._limit import Limit as Limit
+from rankrise.solvers._limit import solve_limit as solve_limit
 from rankrise.solvers._loop import Stop as Stop
 from rankrise.solvers._minibatch import Minibatch as Minibatch
 from rankrise.solvers._optax import OptaxDescent as OptaxDescent
@@ -20,3 +22,4 @@ from rankrise.solvers._reference_flow import velocity as velocity
 from rankrise.solvers._session import Progress as Progress
 from rankrise.solvers._solve import RunFailedError as RunFailedError
 from rankrise.solvers._solve import solve as solve
+from rankrise.solvers._spectral_radius import spectral_radius as spectral_radius

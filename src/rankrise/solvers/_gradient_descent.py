@@ -12,9 +12,16 @@ from rankrise.solvers._learning_rate import check_learning_rate
 
 
 class GradientDescent(AbstractSolver[None]):
-    r"""One step is $W \leftarrow W - \eta \nabla \phi(W)$."""
+    r"""One step is $W \leftarrow W - \eta \nabla \phi(W)$.
 
-    learning_rate: float
+    Attributes
+    ----------
+    learning_rate
+        $\eta$. As an array it is no part of what is compiled, so that runs at several
+        learning rates share one compilation.
+    """
+
+    learning_rate: float | Float[Array, ""]
 
     def __check_init__(self) -> None:
         check_learning_rate(self.learning_rate)

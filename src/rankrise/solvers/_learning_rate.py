@@ -2,10 +2,12 @@
 
 import math
 
+from jaxtyping import Array, Float
+
 from rankrise._errors import InputError
 
 
-def check_learning_rate(learning_rate: float) -> None:
+def check_learning_rate(learning_rate: float | Float[Array, ""]) -> None:
     """Refuse a learning rate that is not positive and finite."""
     if not (learning_rate > 0 and math.isfinite(learning_rate)):
         raise InputError(

@@ -1,5 +1,6 @@
 """Gradient flow by diffrax at tight tolerance: what other computations are held to."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -46,12 +47,15 @@ class Crossing(NamedTuple):
         At the end of that step; where there was none, at the end of the run.
     step_times
         Ends of the solver's steps, which are dense where the flow is fast.
+    models
+        At the requested times, along a leading axis; infinite after the end.
     """
 
     time: float
     model: Any
     reached: bool
     step_times: Values
+    models: Any
 
 
 def reference_flow(
@@ -131,12 +135,13 @@ def flow_until(
     problem: AbstractProblem,
     model: AbstractFactorization,
     measure: Measure,
-    level: float | Float[Array, ""],
+    level: float = math.nan,
     *,
+    times: npt.ArrayLike | int = 1,
     max_time: float = 1e15,
     rtol: float = 1e-12,
     atol: float = 1e-14,
-    max_steps: int = 20_000,
+    max_steps: int = 50_000,
 ) -> Crossing:
     """Follow gradient flow until a step takes `measure(problem, model)` past `level`.
 
@@ -144,17 +149,27 @@ def flow_until(
     ----------
     measure
         An observable, for example, or any function; each is compiled once.
+    level
+        NaN is never passed: then the run ends at the last of the times.
+    times
+        Increasing, from zero on: when to keep the factorization. Calls with as many
+        times share a compilation; a number stands for so many that are never reached.
     """
     problem.check_model(model)
     _check_precision(problem)
     _check_limits(rtol, atol, max_steps)
+    if isinstance(times, int):
+        wanted = max_time * jnp.linspace(0.5, 1.0, times)
+    else:
+        wanted = _checked_times(times)
+        max_time = float(wanted[-1]) if math.isnan(level) else max_time
     numbers = tuple(map(jnp.asarray, (level, max_time, rtol, atol)))
-    time, end, reached, step_times = _integrate_until(
-        problem, model, measure, numbers, max_steps
+    time, end, reached, step_times, models = _integrate_until(
+        problem, model, measure, wanted, numbers, max_steps
     )
     ends = np.asarray(step_times)
-    ends = ends[np.isfinite(ends) & (ends < float(time))]
-    return Crossing(float(time), end, bool(reached), np.append(ends, float(time)))
+    ends = np.append(ends[np.isfinite(ends) & (ends < float(time))], float(time))
+    return Crossing(float(time), end, bool(reached), ends, models)
 
 
 def velocity(
@@ -211,11 +226,11 @@ def _integrate_until(
     problem: AbstractProblem,
     model: Any,
     measure: Measure,
+    times: Float[Array, " times"],
     numbers: tuple[Float[Array, ""], ...],
     max_steps: int,
-) -> tuple[Array, Any, Array, Array]:
+) -> tuple[Array, Any, Array, Array, Any]:
     level, max_time, rtol, atol = numbers
-
     start_side = jnp.sign(measure(problem, model) - level)
 
     def past_level(t: Any, y: Any, args: Any, **_: Any) -> Array:
@@ -234,16 +249,19 @@ def _integrate_until(
             subs=[
                 dfx.SubSaveAt(t1=True),
                 dfx.SubSaveAt(steps=True, fn=lambda time, model, arguments: time),
+                dfx.SubSaveAt(ts=times),
             ]
         ),
-        stepsize_controller=dfx.PIDController(rtol, atol),
+        stepsize_controller=dfx.ClipStepSizeController(
+            dfx.PIDController(rtol, atol), step_ts=times
+        ),
         event=dfx.Event(past_level),
         max_steps=max_steps,
         throw=False,
     )
     end = jax.tree.map(lambda leaf: leaf[0], solution.ys[0])
     reached = solution.result == dfx.RESULTS.event_occurred
-    return solution.ts[0][0], end, reached, solution.ts[1]
+    return solution.ts[0][0], end, reached, solution.ts[1], solution.ys[2]
 
 
 def _check_precision(problem: AbstractProblem) -> None:
@@ -278,6 +296,4 @@ def _check_limits(rtol: float, atol: float, max_steps: int) -> None:
             "between 0 and 1."
         )
     if max_steps < 1:
-        raise InputError(
-            f"The step limit is {max_steps}; at least one step is needed."
-        )
+        raise InputError(f"The step limit is {max_steps}; at least one step is needed.")

@@ -28,7 +28,7 @@ Record = dict[str, list[npt.NDArray[Any]]]
 
 
 class Runs:
-    """Runs on one problem, advanced together as one batch.
+    """Runs on one problem, advanced as one batch, or as several one after the other.
 
     Targets come in segments of up to `SAVES_A_CHUNK`, and every run waits at the end
     of a segment for the others. Only there are runs that ended taken out of the batch,
@@ -37,10 +37,14 @@ class Runs:
     resumed run must not.
     """
 
-    def __init__(self, plan: Plan, models: list[AbstractFactorization]) -> None:
+    def __init__(
+        self, plan: Plan, models: list[AbstractFactorization], together: int
+    ) -> None:
         self._plan = plan
-        self._in_batch = list(range(len(models)))
-        self._states = _stack([begin(plan, model) for model in models])
+        self._models = models
+        self._together = together
+        self._in_batch = list(range(len(models)))[:together]
+        self._states = _stack([begin(plan, models[run]) for run in self._in_batch])
         self._ended: dict[int, RunState] = {}
         self.records: list[Record] = [{} for _ in models]
         self.seconds_compile = 0.0
@@ -52,8 +56,19 @@ class Runs:
         return len(self.records)
 
     def running(self) -> int:
-        """How many runs have not ended."""
+        """How many runs of the batch have not ended."""
         return int(np.sum(np.asarray(self._states.outcome) == Code.RUNNING))
+
+    def next_batch(self) -> bool:
+        """Put the runs that wait in the place of those that are done, if any do."""
+        waiting = self._waiting[: self._together]
+        if not waiting:
+            return False
+        self._ended.update(zip(self._in_batch, _unstack(self._states), strict=True))
+        self._in_batch = waiting
+        self._states = _stack([self._begun(run) for run in waiting])
+        self._compile()
+        return True
 
     def steps(self) -> int:
         """How many steps the run that is furthest has taken."""
@@ -69,7 +84,17 @@ class Runs:
         """The state of every run, in their order."""
         states = dict(self._ended)
         states.update(zip(self._in_batch, _unstack(self._states), strict=True))
+        states.update((run, self._begun(run)) for run in self._waiting)
         return [states[run] for run in range(self.count)]
+
+    @property
+    def _waiting(self) -> list[int]:
+        """Runs of later batches."""
+        begun = {*self._in_batch, *self._ended}
+        return [run for run in range(self.count) if run not in begun]
+
+    def _begun(self, run: int) -> RunState:
+        return begin(self._plan, self._models[run])
 
     def advance(self, steps: npt.NDArray[np.int64], times: Values, budget: int) -> bool:
         """Move towards a segment of targets; whether all have ended or are there."""
@@ -91,6 +116,12 @@ class Runs:
         measured = jax.block_until_ready(measure(self._plan, self._states))
         first = np.zeros(len(self._in_batch), dtype=np.int64)
         self._record(measured, first, first + 1)
+        done = self._in_batch, self._states
+        for run in self._waiting:
+            self._in_batch, self._states = [run], self._begun(run)
+            measured = jax.block_until_ready(measure(self._plan, self._states))
+            self._record(measured, first[:1], first[:1] + 1)
+        self._in_batch, self._states = done
 
     def _compact(self) -> None:
         """Shrink the batch to the runs that have not ended, to half or less of it."""
@@ -181,7 +212,8 @@ class Runs:
             self._ended = {
                 int(run): _fill(template, arrays, int(run)) for run in meta["ended"]
             }
-            if sorted([*self._in_batch, *self._ended]) != list(range(self.count)):
+            known = set(range(self.count))
+            if not known.issuperset([*self._in_batch, *self._ended]):
                 raise ValueError(f"it is not of {self.count} run(s)")
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(

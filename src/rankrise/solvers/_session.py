@@ -69,6 +69,8 @@ class Session:
         """Advance until every run ended; says what ended the rest."""
         if checkpoint is not None and checkpoint.resume and checkpoint.path.exists():
             self._resume(checkpoint)
+            if self._is_done():
+                self._next_batch()
         written = -np.inf
         budget = 1
         ended_by = "limit"
@@ -77,6 +79,8 @@ class Session:
                 budget = self._advance(budget)
                 if progress is not None:
                     progress(self._progress())
+                if self._is_done():
+                    self._next_batch()
                 if self._is_done():
                     break
                 if interrupt.requested:
@@ -100,6 +104,7 @@ class Session:
         return self._compiled_earlier + self._runs.seconds_compile
 
     def _is_done(self) -> bool:
+        """Whether this batch of runs is."""
         over = self._segment * SAVES_A_CHUNK >= len(self._schedule.steps)
         return over or self._runs.running() == 0
 
@@ -123,6 +128,10 @@ class Session:
             if not self._is_done():
                 self._runs.next_segment()
         return _adapted(budget, self._runs.steps() - before, seconds)
+
+    def _next_batch(self) -> None:
+        if self._runs.next_batch():
+            self._segment = 0
 
     def _progress(self) -> Progress:
         end_time = float(self._schedule.times[-1])

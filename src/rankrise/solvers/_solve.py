@@ -3,11 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax
+
+from rankrise._errors import InputError
 from rankrise.factorizations import AbstractFactorization
 from rankrise.problems import AbstractProblem
 from rankrise.solvers._adaptive_gradient_descent import AdaptiveGradientDescent
 from rankrise.solvers._checkpoint import Checkpoint
 from rankrise.solvers._contract import AbstractSolver
+from rankrise.solvers._gradient_flow import GradientFlow
 from rankrise.solvers._loop import Stop, make_plan
 from rankrise.solvers._runs import Runs, on_device
 from rankrise.solvers._session import Progress, Session
@@ -46,6 +50,7 @@ def solve(
     stop: Stop | None = None,
     select: str | None = None,
     max_seconds: float | None = None,
+    together: int | None = None,
     kept_components: int = 10,
     checkpoint: Checkpoint | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -77,6 +82,10 @@ def solve(
     max_seconds
         The runs are stopped after so many seconds; what that cuts off depends on the
         machine.
+    together
+        How many of several runs are advanced as one batch; by default all of them, and
+        one for `GradientFlow` on a CPU, where runs of a batch wait for the one whose
+        steps take most stages.
     kept_components
         How many of the largest components the trajectory keeps.
     checkpoint
@@ -114,7 +123,7 @@ def solve(
     plan = make_plan(problem, solver, observables, stop, select)
     session = Session(
         plan,
-        Runs(plan, models),
+        Runs(plan, models, _batch_size(solver, together, len(models))),
         stop=stop,
         schedule=schedule,
         settings=dict(settings or {}),
@@ -125,3 +134,10 @@ def solve(
     if throw and reasons:
         raise RunFailedError(f"A run diverged: {reasons[0]}", trajectory)
     return trajectory
+
+
+def _batch_size(solver: AbstractSolver[Any], together: int | None, runs: int) -> int:
+    if together is not None and together < 1:
+        raise InputError(f"together is {together}; at least one run goes at a time.")
+    uneven = isinstance(solver, GradientFlow) and jax.default_backend() == "cpu"
+    return together or (1 if uneven else runs)

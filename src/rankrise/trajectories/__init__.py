@@ -19,6 +19,8 @@ from rankrise.trajectories._observables import problem_scale as problem_scale
 from rankrise.trajectories._observables import (
     standard_observables as standard_observables,
 )
+from rankrise.trajectories._rises import RISEN_SHARE as RISEN_SHARE
+from rankrise.trajectories._rises import rises as rises
 from rankrise.trajectories._save_at import SaveAt as SaveAt
 from rankrise.trajectories._save_at import Schedule as Schedule
 from rankrise.trajectories._trajectory import Outcome as Outcome

@@ -1,0 +1,223 @@
+"""`rankrise verify [CLAIM...]`."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+from rankrise._atomic import write_json
+from rankrise._errors import InputError
+from rankrise.cli._folder import CLAIMS, RunFolder
+from rankrise.cli._interrupts import raise_when_interrupted
+from rankrise.cli._options import OutputOptions
+from rankrise.cli._session import status_of, use_compile_cache
+from rankrise.cli._status import DONE, VIOLATED
+from rankrise.experiments import VerificationConfig
+from rankrise.experiments._verification_config import CLAIM_NAMES
+
+if TYPE_CHECKING:
+    from rankrise.data import TensorFile
+    from rankrise.theory import Claim
+
+# Narrower, rich would cut the numbers.
+_TABLE_WIDTH = 110
+
+Done = dict[str, tuple["Claim", float]]
+
+
+def verify(
+    claims: tuple[str, ...] = (),
+    /,
+    *,
+    settings: Annotated[VerificationConfig | None, Parameter(name="*")] = None,
+    problem: Path | None = None,
+    variable: str | None = None,
+    output: OutputOptions | None = None,
+) -> int:
+    """Put the paper's theorems to the test: predicted against measured.
+
+    The exit status is 1 if a claim is violated. Every verdict says how far its run
+    moved, for at rest everything holds. Writes summary.json, claims.json with what the
+    figures show, and a .png and .pdf for each claim.
+
+    Parameters
+    ----------
+    claims
+        Some of conservation, growth, growth-bounds, escape, rank-one, corollary and
+        matrix-growth; all of them by default.
+    problem
+        A partly observed tensor, as rankrise complete takes it, instead of a synthetic
+        problem; values are scaled to a root mean square of one.
+    variable
+        Which array, where the file holds several.
+    """
+    output = output or OutputOptions()
+    folder = RunFolder(output, "verify")
+    settings = folder.settings(settings or VerificationConfig())
+    source = _source(folder, output, claims, problem, variable)
+    if folder.is_finished():
+        return VIOLATED if folder.result() == "violated" else DONE
+    tensor = _read(folder, source)
+    use_compile_cache()
+    # With equinox's run-time checks, which call back into Python, nothing of diffrax
+    # could be kept. What they would find has been refused before.
+    os.environ.setdefault("EQX_ON_ERROR", "nan")
+    from rankrise.experiments import run_verification, summarize_verification
+
+    done = _done(folder.path) if output.resume else {}
+    folder.begin(settings, source)
+    with _shown(output.quiet) as show:
+        outcome = run_verification(
+            settings,
+            tuple(source["claims"]),
+            observations=None if tensor is None else tensor.observations,
+            done=done,
+            starting=show,
+            finished=lambda claim, seconds: _keep(folder.path, done, claim, seconds),
+        )
+    raise_when_interrupted()
+    summary = summarize_verification(outcome, source)
+    _draw(folder.path, outcome.claims)
+    folder.finish(summary)
+    if not output.quiet:
+        _print(summary, folder)
+    if summary["result"] == "interrupted":
+        return status_of(summary, folder)
+    return VIOLATED if outcome.violated else DONE
+
+
+def _source(
+    folder: RunFolder,
+    output: OutputOptions,
+    claims: tuple[str, ...],
+    problem: Path | None,
+    variable: str | None,
+) -> dict[str, Any]:
+    for name in claims:
+        if name not in CLAIM_NAMES:
+            raise InputError(
+                f"There is no claim {name}; choose {', '.join(CLAIM_NAMES[:-1])} or "
+                f"{CLAIM_NAMES[-1]}."
+            )
+    # In the order of the list, each once.
+    named = [name for name in CLAIM_NAMES if name in claims or not claims]
+    given = {
+        "path": None if problem is None else str(problem.absolute()),
+        "variable": variable,
+        "claims": named,
+    }
+    if not output.resume:
+        if variable is not None and problem is None:
+            raise InputError("--variable is of a file; name it with --problem.")
+        return given
+    stored = folder.source()
+    if problem is not None:
+        folder.check_unchanged("problem", given["path"], stored["path"])
+    if variable is not None:
+        folder.check_unchanged("variable", variable, stored["variable"])
+    if claims and named != stored["claims"]:
+        raise InputError(
+            f"The run in {folder.path} is of the claims {', '.join(stored['claims'])}; "
+            "resume it without naming any."
+        )
+    return stored
+
+
+def _read(folder: RunFolder, source: dict[str, Any]) -> "TensorFile | None":
+    if source["path"] is None:
+        return None
+    from rankrise.data import read_tensor
+
+    folder.check_not_replaced(Path(source["path"]))
+    tensor = read_tensor(source["path"], variable=source["variable"])
+    if source.get("sha256", tensor.content_sha256) != tensor.content_sha256:
+        raise InputError(
+            f"{source['path']} has changed since the run began; start again."
+        )
+    source["sha256"] = tensor.content_sha256
+    return tensor
+
+
+def _keep(folder: Path, done: Done, claim: "Claim", seconds: float) -> None:
+    """Write a claim with those before it, so that a resumed run need not repeat it."""
+    from rankrise.experiments import verification_record
+
+    done[claim.theorem.name] = (claim, seconds)
+    write_json(folder / CLAIMS, verification_record(done))
+
+
+def _done(folder: Path) -> Done:
+    from rankrise.experiments import verification_from_record
+
+    path = folder / CLAIMS
+    if not path.exists():
+        return {}
+    try:
+        return verification_from_record(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"{path} does not hold the claims of a run; start it anew with --force."
+        ) from error
+
+
+def _draw(folder: Path, claims: "tuple[Claim, ...]") -> None:
+    from rankrise.reports import claim_figure, save_figure
+
+    for claim in claims:
+        if claim.curves:
+            name = claim.theorem.name
+            save_figure(claim_figure(claim), folder / name, ("png", "pdf"))
+
+
+@contextmanager
+def _shown(quiet: bool) -> Iterator[Callable[[str, int, int], None] | None]:
+    """Which claim is being checked, on stderr, where somebody sees it."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    console = Console(stderr=True)
+    with console.status("compiling") as status:
+        yield lambda name, place, count: status.update(
+            f"{name} ({place + 1} of {count})"
+        )
+
+
+def _print(summary: dict[str, Any], folder: RunFolder) -> None:
+    table = Table(box=None, pad_edge=False)
+    numbers = ("predicted", "measured", "error", "tolerance")
+    for column in ("claim", "source", *numbers, "moved", "verdict"):
+        justify: Any = "right" if column in numbers else "left"
+        table.add_column(column, justify=justify, no_wrap=True)
+    for claim in summary["claims"]:
+        table.add_row(
+            claim["name"],
+            # The paper goes without saying.
+            claim["source"].removeprefix("Razin et al. (2021), ").split(" ext")[0],
+            *(_short(claim[number]) for number in numbers),
+            _moved(claim["moved"]),
+            claim["verdict"],
+        )
+    Console(width=_TABLE_WIDTH).print(table)
+    for claim in summary["claims"]:
+        print(f"{claim['name']}: {claim['explanation']}")
+    print(f"{summary['seconds_run']:.1f} s; figures: {folder.path}")
+
+
+def _moved(moved: dict[str, float | None]) -> str:
+    """How far the run went: by its loss, or by the norm that grew most."""
+    if moved.get("loss_ratio") is not None:
+        return f"loss to {moved['loss_ratio']:.2g}"
+    if moved.get("norm_growth") is not None:
+        return f"norm x {moved['norm_growth']:.0e}"
+    return "-"
+
+
+def _short(number: float | None) -> str:
+    return "-" if number is None else f"{number:.2g}"

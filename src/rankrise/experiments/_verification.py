@@ -1,0 +1,276 @@
+"""Every claim of the paper, predicted against measured."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rankrise._errors import InputError
+from rankrise._typing import Values
+from rankrise.data import (
+    Observations,
+    Standardization,
+    cp_entries,
+    gaussian_measurements,
+    measure,
+    random_target,
+    rank_k_measurements,
+    sample_indices,
+)
+from rankrise.experiments._choices import make_loss
+from rankrise.experiments._precision import precision
+from rankrise.experiments._verification_config import (
+    CLAIM_NAMES,
+    LARGEST_ENTRIES,
+    VerificationConfig,
+)
+from rankrise.factorizations import (
+    CPFactorization,
+    DenseTensor,
+    end_gradient,
+    leading_component,
+    near_zero,
+)
+from rankrise.problems import AbstractProblem, CompletionProblem, SensingProblem
+from rankrise.solvers._interrupt import DeferredInterrupt
+from rankrise.theory import (
+    Claim,
+    check_conservation,
+    check_corollary,
+    check_escape,
+    check_growth,
+    check_growth_bounds,
+    check_matrix_growth,
+    check_rank_one_trajectory,
+)
+
+# The leading component is the best pulled of so many random ones; other components'
+# vectors are nearly as long as the theorem allows.
+_CANDIDATES = 20
+_MARGIN = 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class VerificationResult:
+    """Claims in the order they were put to the test, and how long each took.
+
+    Attributes
+    ----------
+    interrupted
+        Whether some are missing because the run was interrupted.
+    """
+
+    config: VerificationConfig
+    claims: tuple[Claim, ...]
+    seconds: Mapping[str, float]
+    interrupted: bool
+
+    @property
+    def violated(self) -> list[str]:
+        """Names of claims that do not hold."""
+        return [c.theorem.name for c in self.claims if c.verdict == "violated"]
+
+
+def run_verification(
+    config: VerificationConfig,
+    claims: tuple[str, ...] = CLAIM_NAMES,
+    *,
+    observations: Observations | None = None,
+    done: Mapping[str, tuple[Claim, float]] | None = None,
+    starting: Callable[[str, int, int], None] | None = None,
+    finished: Callable[[Claim, float], None] | None = None,
+) -> VerificationResult:
+    """Put claims to the test, in float64, on one problem.
+
+    Parameters
+    ----------
+    observations
+        Entries of a tensor to complete, instead of a synthetic problem.
+    done
+        Claims of an earlier run, with their seconds, by name; they are not repeated.
+    starting
+        Told a claim's name, its place and how many there are.
+    finished
+        Told every claim that was put to the test now.
+    """
+    kept = dict(done or {})
+    results: list[Claim] = []
+    seconds: dict[str, float] = {}
+    with precision("float64"), DeferredInterrupt() as interrupt:
+        checks = _checks(config, _Problems(config, observations))
+        for place, name in enumerate(claims):
+            if name not in kept:
+                if interrupt.requested:
+                    break
+                if starting is not None:
+                    starting(name, place, len(claims))
+                begin = time.perf_counter()
+                claim = checks[name]()
+                kept[name] = (claim, time.perf_counter() - begin)
+                if finished is not None:
+                    finished(*kept[name])
+            results.append(kept[name][0])
+            seconds[name] = kept[name][1]
+    return VerificationResult(
+        config, tuple(results), seconds, interrupted=len(results) < len(claims)
+    )
+
+
+def _checks(
+    config: VerificationConfig, problems: "_Problems"
+) -> dict[str, Callable[[], Claim]]:
+    """How each claim is checked with these settings."""
+    limit: dict[str, Any] = (
+        {} if config.tolerance is None else {"tolerance": config.tolerance}
+    )
+
+    def along_the_flow(check: Callable[..., Claim]) -> Claim:
+        return check(problems.given, problems.start, **limit)
+
+    def from_the_sphere(check: Callable[..., Claim]) -> Claim:
+        huber = problems.huber
+        # In order two nothing leads, which the check says.
+        leads = len(huber.mode_dims) > 2
+        return check(
+            huber,
+            problems.leading_start if leads else problems.start,
+            alphas=config.alphas,
+            radius=config.radius,
+            horizon=config.horizon,
+            **limit,
+        )
+
+    return {
+        "conservation": partial(along_the_flow, check_conservation),
+        "growth": partial(along_the_flow, check_growth),
+        "growth-bounds": partial(along_the_flow, check_growth_bounds),
+        "escape": lambda: check_escape(problems.given, seed=config.seed, **limit),
+        "rank-one": partial(from_the_sphere, check_rank_one_trajectory),
+        "corollary": partial(from_the_sphere, check_corollary),
+        "matrix-growth": lambda: check_matrix_growth(
+            problems.given, depths=config.depths, seed=config.seed, **limit
+        ),
+    }
+
+
+class _Problems:
+    """The problem of the settings, with the loss asked for and with Huber loss."""
+
+    def __init__(
+        self, config: VerificationConfig, observations: Observations | None
+    ) -> None:
+        self._config = config
+        if observations is None:
+            self._entries = None
+            if config.task == "completion":
+                self._entries = _synthetic_entries(config)
+        else:
+            _check_size(observations)
+            fit = Standardization.fit(observations.values, center=config.center)
+            self._entries = fit.apply(observations)
+
+    @cached_property
+    def given(self) -> AbstractProblem:
+        """With the loss of the settings."""
+        return self._problem(self._config.loss)
+
+    @cached_property
+    def huber(self) -> AbstractProblem:
+        """With Huber loss, which the claims on rank-one trajectories are about."""
+        return self._problem("huber")
+
+    @cached_property
+    def start(self) -> CPFactorization:
+        """A start for the claims along the flow, which balance it if they need to."""
+        return near_zero(
+            self.given.mode_dims,
+            self._config.components,
+            init_scale=self._config.init_scale,
+            key=jax.random.key(self._config.seed),
+        )
+
+    @cached_property
+    def leading_start(self) -> CPFactorization:
+        """Directions with a leading component, the best pulled of some random ones."""
+        zero = DenseTensor(jnp.zeros(self.huber.mode_dims, self.huber.values.dtype))
+        gradient = end_gradient(self.huber.loss, zero)
+        keys = jax.random.split(jax.random.key(self._config.seed), _CANDIDATES)
+        starts = [
+            leading_component(
+                gradient,
+                self._config.components,
+                init_scale=1.0,
+                margin=_MARGIN,
+                key=key,
+            )
+            for key in keys
+        ]
+
+        def against(start: CPFactorization) -> float:
+            leader = CPFactorization(tuple(w[:, :1] for w in start.factor_matrices))
+            return float(jnp.sum(gradient * leader.end_tensor()))
+
+        return min(starts, key=against)
+
+    def _problem(self, loss: str) -> AbstractProblem:
+        config = self._config
+        if self._entries is not None:
+            function = make_loss(loss, _threshold(config, self._entries.values))
+            return CompletionProblem.from_observations(self._entries, function)
+        target = _target(config)
+        if config.task == "sensing":
+            dense = gaussian_measurements(
+                config.dims, config.observations, seed=config.seed, dtype=np.float64
+            )
+            values = measure(target, dense, seed=config.seed)
+            function = make_loss(loss, _threshold(config, values))
+            return SensingProblem.from_dense(dense, values, function)
+        factored = rank_k_measurements(
+            config.dims, config.observations, seed=config.seed
+        )
+        values = measure(target, factored, seed=config.seed)
+        function = make_loss(loss, _threshold(config, values))
+        return SensingProblem.from_factored(factored, values, function)
+
+
+def _target(config: VerificationConfig) -> tuple[Values, ...]:
+    norm = float(np.sqrt(np.prod(config.dims)))
+    return random_target(
+        config.dims, config.target_rank, frobenius_norm=norm, seed=config.seed
+    )
+
+
+def _synthetic_entries(config: VerificationConfig) -> Observations:
+    target = _target(config)
+    if config.observed == "random":
+        indices = sample_indices(config.dims, config.observations, seed=config.seed)
+    else:
+        everywhere = np.argwhere(np.ones(config.dims))
+        sizes = np.abs(cp_entries(target, everywhere))
+        largest = np.argsort(-sizes, kind="stable")[: config.observations]
+        indices = everywhere[np.sort(largest)]
+    return Observations.from_coordinates(
+        indices, cp_entries(target, indices), mode_dims=config.dims
+    )
+
+
+def _threshold(config: VerificationConfig, values: Values) -> float:
+    if config.loss_threshold is not None:
+        return config.loss_threshold
+    smallest = float(np.min(np.abs(values)))
+    # An observed zero leaves no room; the claims that need some will say so.
+    return 0.5 * smallest if smallest > 0 else 0.5
+
+
+def _check_size(observations: Observations) -> None:
+    entries = observations.entry_count
+    if entries > LARGEST_ENTRIES:
+        raise InputError(
+            f"The tensor has {entries} entries; verify forms the whole end tensor and "
+            f"takes {LARGEST_ENTRIES} at most, so give it a part."
+        )

@@ -1,0 +1,93 @@
+"""What checking a claim gives: predicted beside measured, and a verdict."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from rankrise._errors import InputError
+from rankrise._typing import Values
+
+Verdict = Literal["holds", "violated", "not tested"]
+
+
+class Theorem(NamedTuple):
+    """What is claimed, and where."""
+
+    name: str
+    title: str
+    source: str
+    statement: str
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Claim:
+    """A theorem put to the test.
+
+    Attributes
+    ----------
+    predicted, measured
+        The numbers that say most, one each; None where nothing was measured.
+    error, tolerance
+        The claim holds where the error, as the explanation defines it, is at most
+        the tolerance.
+    moved
+        How far the run moved: a run at rest would satisfy everything.
+    numbers
+        What else was measured.
+    curves
+        Arrays for the figure.
+    """
+
+    theorem: Theorem
+    verdict: Verdict
+    explanation: str
+    tolerance: float
+    predicted: float | None = None
+    measured: float | None = None
+    error: float | None = None
+    moved: Mapping[str, float] = field(default_factory=dict)
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    curves: Mapping[str, Values] = field(default_factory=dict)
+
+
+def claim_record(claim: Claim) -> dict[str, Any]:
+    """The claim in numbers, words and lists, without its curves."""
+    return {
+        **claim.theorem._asdict(),
+        "verdict": claim.verdict,
+        "explanation": claim.explanation,
+        "predicted": claim.predicted,
+        "measured": claim.measured,
+        "error": claim.error,
+        "tolerance": claim.tolerance,
+        "moved": dict(claim.moved),
+        "numbers": dict(claim.numbers),
+    }
+
+
+def claim_curves(claim: Claim) -> dict[str, Any]:
+    """The claim's curves as lists."""
+    return {name: np.asarray(curve).tolist() for name, curve in claim.curves.items()}
+
+
+def claim_from_record(record: Mapping[str, Any], curves: Mapping[str, Any]) -> Claim:
+    """The claim that `claim_record` and `claim_curves` wrote."""
+    fields = dict(record)
+    theorem = Theorem(*(fields.pop(name) for name in Theorem._fields))
+    arrays = {name: np.array(curve, dtype=np.float64) for name, curve in curves.items()}
+    return Claim(theorem=theorem, curves=arrays, **fields)
+
+
+def verdict_of(error: float, tolerance: float) -> Verdict:
+    """Holds up to the tolerance; an error that is no number is a violation."""
+    return "holds" if error <= tolerance else "violated"
+
+
+def check_tolerance(tolerance: float) -> None:
+    """Refuse a tolerance that every error, or none, would be within."""
+    if not 0 < tolerance < float("inf"):
+        raise InputError(
+            f"The tolerance is {tolerance}; give a positive, finite number."
+        )

@@ -1,0 +1,136 @@
+"""From near zero to the sphere, and on from there."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from rankrise._typing import Values
+from rankrise.factorizations import AbstractFactorization, CPFactorization
+from rankrise.problems import AbstractProblem
+from rankrise.solvers import flow_until, velocity
+from rankrise.theory._rank_one_setting import RankOneSetting, scaled
+from rankrise.trajectories import FrobeniusNorm
+
+# Saved times of every trajectory; one number of them, so one compilation serves all.
+SAVES = 100
+_NEWTON_STEPS = 12
+# Of the time: as near as floating point comes.
+_AT_SPHERE = 1e-13
+
+
+class Passage(NamedTuple):
+    """A trajectory from one init scale.
+
+    Attributes
+    ----------
+    escape_time
+        When the end tensor's norm first equals the radius.
+    at_sphere
+        The factorization at that time.
+    models
+        From the sphere on, at `times` after it.
+    """
+
+    alpha: float
+    escape_time: float
+    at_sphere: CPFactorization
+    times: Values
+    models: Any
+    succeeded: bool
+
+
+def passage(setting: RankOneSetting, alpha: float, horizon: float) -> Passage | None:
+    """Follow one start to the sphere, and for the horizon from there.
+
+    None where the sphere was not reached.
+    """
+    problem, start = setting.problem, scaled(setting.directions, alpha)
+    crossing = flow_until(problem, start, FrobeniusNorm(), setting.radius, times=SAVES)
+    if not crossing.reached:
+        return None
+    time, model = crossing.time, crossing.model
+    for _ in range(_NEWTON_STEPS):
+        step = float(_time_beyond(problem, model, jnp.asarray(setting.radius)))
+        time -= step
+        model = last(followed(problem, start, saved_times(time)).models)
+        if abs(step) <= _AT_SPHERE * time:
+            break
+    times = saved_times(horizon)
+    models, succeeded = followed(problem, model, times)
+    return Passage(alpha, time, model, times, models, succeeded)
+
+
+class Followed(NamedTuple):
+    """Gradient flow at some times, and whether it came to the last."""
+
+    models: Any
+    succeeded: bool
+
+
+def followed(
+    problem: AbstractProblem, start: CPFactorization, times: Values
+) -> Followed:
+    """Gradient flow; all trajectories share one compilation."""
+    flow = flow_until(problem, start, FrobeniusNorm(), times=times)
+    return Followed(flow.models, flow.time >= times[-1])
+
+
+def saved_times(horizon: float) -> Values:
+    """Evenly spaced, the last at the horizon; the start is not among them."""
+    return horizon * np.arange(1, SAVES + 1) / SAVES
+
+
+def last(models: Any) -> Any:
+    """The factorization at the last time."""
+    return jax.tree.map(lambda leaf: leaf[-1], models)
+
+
+def on_sphere(model: CPFactorization, leader: int, radius: float) -> CPFactorization:
+    r"""The balanced rank-one tensor of norm $\rho$ along the leading component.
+
+    The other components are zero, which gradient flow leaves them for order three and
+    more, so that all trajectories have one shape.
+    """
+    _, units = model.normalized()
+    length = radius ** (1 / len(units))
+    return CPFactorization(
+        tuple(jnp.zeros_like(u).at[:, leader].set(length * u[:, leader]) for u in units)
+    )
+
+
+@eqx.filter_jit
+def end_distances(first: Any, second: Any) -> Array:
+    """Frobenius distances of end tensors, time by time."""
+
+    def distance(one: AbstractFactorization, other: AbstractFactorization) -> Array:
+        gap = one.end_tensor() - other.end_tensor()
+        return jnp.sqrt(jnp.sum(gap * gap))
+
+    return eqx.filter_vmap(distance)(first, second)
+
+
+@eqx.filter_jit
+def end_norms(models: Any) -> Array:
+    """Frobenius norms of end tensors, time by time."""
+
+    def norm(model: CPFactorization) -> Array:
+        tensor = model.end_tensor()
+        return jnp.sqrt(jnp.sum(tensor * tensor))
+
+    return eqx.filter_vmap(norm)(models)
+
+
+@eqx.filter_jit
+def _time_beyond(problem: AbstractProblem, model: Any, radius: Array) -> Array:
+    """By how much the time is past the sphere, to first order."""
+
+    def norm(each: CPFactorization) -> Array:
+        tensor = each.end_tensor()
+        return jnp.sqrt(jnp.sum(tensor * tensor))
+
+    value, slope = jax.jvp(norm, (model,), (velocity(problem, model),))
+    return (value - radius) / slope
