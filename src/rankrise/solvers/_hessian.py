@@ -1,0 +1,199 @@
+r"""Second derivatives of the loss by the parameters of a factorization.
+
+The scaling of factors against one another changes nothing, so there are always
+directions without curvature: systems are solved in the others.
+"""
+
+from abc import ABC, abstractmethod
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Int
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh, minres
+
+from rankrise.factorizations import AbstractFactorization
+from rankrise.problems import AbstractProblem
+
+FloatArray = npt.NDArray[np.floating]
+Active = npt.NDArray[np.integer]
+
+# Rows of a dense Hessian at a time.
+_ROWS = 32
+# With more parameters than this, products with vectors are cheaper than the Hessian.
+_DENSE_PARAMETERS = 600
+_KRYLOV_STEPS = 400
+_LANCZOS_TOLERANCE = 1e-4
+
+
+class AbstractHessian(ABC):
+    """The Hessian by some parameters, at one point.
+
+    Attributes
+    ----------
+    smallest, lowest
+        The smallest eigenvalue over the largest in size, and its eigenvector.
+    evaluations
+        Gradients of the loss it took: a row or a product counts as one.
+    """
+
+    smallest: float
+    lowest: FloatArray
+    evaluations: int
+
+    @abstractmethod
+    def solve(self, gradient: FloatArray) -> FloatArray:
+        """The shortest vector that the Hessian maps to the gradient."""
+
+
+def hessian_at(
+    problem: AbstractProblem, model: AbstractFactorization, active: Active, cut: float
+) -> AbstractHessian:
+    """The Hessian by the active parameters, formed where they are few.
+
+    Parameters
+    ----------
+    active
+        Which parameters, by `ravel_pytree`.
+    cut
+        Below this share of the largest, an eigenvalue counts as zero.
+    """
+    if len(active) <= _DENSE_PARAMETERS:
+        return DenseHessian(problem, model, active, cut)
+    return KrylovHessian(problem, model, active)
+
+
+def compile_hessian(problem: AbstractProblem, model: AbstractFactorization) -> None:
+    """Compile what a factorization of this size may need."""
+    size = sum(leaf.size for leaf in jax.tree.leaves(model))
+    if size <= _DENSE_PARAMETERS:
+        _dense(problem, model, np.zeros(0, np.int32))
+    else:
+        _product(problem, model, jnp.zeros(size, problem.values.dtype))
+
+
+class DenseHessian(AbstractHessian):
+    """Formed, and taken apart into eigenvectors."""
+
+    def __init__(
+        self,
+        problem: AbstractProblem,
+        model: AbstractFactorization,
+        active: Active,
+        cut: float,
+    ) -> None:
+        values, self._vectors = np.linalg.eigh(_dense(problem, model, active))
+        largest = np.abs(values).max()
+        curved = np.abs(values) > cut * largest
+        self._inverse = np.where(curved, 1 / np.where(curved, values, 1), 0)
+        self.smallest = float(values[0] / largest) if largest > 0 else 0.0
+        self.lowest = self._vectors[:, 0]
+        self.evaluations = len(active)
+
+    def solve(self, gradient: FloatArray) -> FloatArray:
+        """The shortest vector that the Hessian maps to the gradient."""
+        step: FloatArray = self._vectors @ (
+            self._inverse * (self._vectors.T @ gradient)
+        )
+        return step
+
+
+class KrylovHessian(AbstractHessian):
+    """Known by its products with vectors: MINRES solves, Lanczos finds eigenvalues."""
+
+    def __init__(
+        self, problem: AbstractProblem, model: AbstractFactorization, active: Active
+    ) -> None:
+        self._problem, self._model, self._active = problem, model, active
+        self._size = sum(leaf.size for leaf in jax.tree.leaves(model))
+        self.evaluations = 0
+        count = len(active)
+        self._operator = LinearOperator((count, count), self._times, dtype=np.float64)
+        # Lanczos begins at random by default, and a result must not.
+        begin = np.random.default_rng(0).standard_normal(count)
+        largest, _ = self._extreme("LM", begin)
+        smallest, self.lowest = self._extreme("SA", begin)
+        self.smallest = smallest / abs(largest) if largest else 0.0
+
+    def solve(self, gradient: FloatArray) -> FloatArray:
+        """The shortest vector that the Hessian maps to the gradient, nearly."""
+        step, _ = minres(self._operator, gradient, rtol=1e-6, maxiter=_KRYLOV_STEPS)
+        return np.asarray(step, dtype=gradient.dtype)
+
+    def _times(self, vector: FloatArray) -> FloatArray:
+        whole = np.zeros(self._size, self._problem.values.dtype)
+        whole[self._active] = vector.reshape(-1)
+        self.evaluations += 1
+        product = _product(self._problem, self._model, jnp.asarray(whole))
+        return np.asarray(product, dtype=np.float64)[self._active]
+
+    def _extreme(self, which: str, begin: FloatArray) -> tuple[float, FloatArray]:
+        try:
+            values, vectors = eigsh(
+                self._operator,
+                k=1,
+                which=which,
+                v0=begin,
+                tol=_LANCZOS_TOLERANCE,
+                maxiter=_KRYLOV_STEPS,
+            )
+        except ArpackNoConvergence:
+            # Slow only among eigenvalues that crowd together, as they do at zero.
+            return 0.0, np.zeros_like(begin)
+        return float(values[0]), vectors[:, 0]
+
+
+def _dense(
+    problem: AbstractProblem, model: AbstractFactorization, active: Active
+) -> FloatArray:
+    """Second derivatives by the active parameters."""
+    count = sum(leaf.size for leaf in jax.tree.leaves(model))
+    padded = np.zeros(-(-count // _ROWS) * _ROWS, np.int32)
+    padded[: len(active)] = active
+    blocks = -(-len(active) // _ROWS)
+    rows = _hessian_rows(
+        problem, model, jnp.asarray(padded), jnp.asarray(blocks, jnp.int32)
+    )
+    square = np.asarray(rows)[: len(active), active]
+    return (square + square.T) / 2
+
+
+@eqx.filter_jit
+def _product(
+    problem: AbstractProblem, model: AbstractFactorization, vector: Float[Array, " p"]
+) -> Float[Array, " p"]:
+    flat, unravel = ravel_pytree(model)
+
+    def gradient(flat: Array) -> Array:
+        return ravel_pytree(eqx.filter_grad(problem.loss)(unravel(flat)))[0]
+
+    return jax.jvp(gradient, (flat,), (vector,))[1]
+
+
+@eqx.filter_jit
+def _hessian_rows(
+    problem: AbstractProblem,
+    model: AbstractFactorization,
+    parameters: Int[Array, " padded"],
+    blocks: Int[Array, ""],
+) -> Float[Array, "padded p"]:
+    flat, unravel = ravel_pytree(model)
+
+    def gradient(flat: Array) -> Array:
+        return ravel_pytree(eqx.filter_grad(problem.loss)(unravel(flat)))[0]
+
+    def row(parameter: Array) -> Array:
+        unit = jnp.zeros_like(flat).at[parameter].set(1)
+        return jax.jvp(gradient, (flat,), (unit,))[1]
+
+    def some(block: Array, rows: Array) -> Array:
+        chosen = jax.lax.dynamic_slice(parameters, (block * _ROWS,), (_ROWS,))
+        return jax.lax.dynamic_update_slice(
+            rows, jax.vmap(row)(chosen), (block * _ROWS, jnp.zeros_like(block))
+        )
+
+    empty = jnp.zeros((len(parameters), flat.size), flat.dtype)
+    return jax.lax.fori_loop(0, blocks, some, empty)

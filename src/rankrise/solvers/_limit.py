@@ -1,0 +1,140 @@
+r"""The trajectory of gradient flow as the init scale goes to zero."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rankrise.factorizations import AbstractFactorization
+from rankrise.problems import AbstractProblem
+from rankrise.solvers._interrupt import DeferredInterrupt
+from rankrise.solvers._limit_run import Limit as Limit
+from rankrise.solvers._limit_run import LimitRun
+from rankrise.solvers._runs import on_device
+from rankrise.solvers._session import Progress
+from rankrise.solvers._start_checks import check_labels, check_starts
+from rankrise.trajectories import (
+    AbstractObservable,
+    Trajectory,
+    build_dataset,
+    standard_observables,
+)
+
+
+def solve_limit(
+    problem: AbstractProblem,
+    model: AbstractFactorization | Sequence[AbstractFactorization],
+    limit: Limit | None = None,
+    *,
+    observables: Sequence[AbstractObservable] | None = None,
+    kept_components: int = 10,
+    progress: Callable[[Progress], None] | None = None,
+    run_labels: Mapping[str, Sequence[Any]] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Trajectory:
+    """Plateaus of gradient flow as the scale of a start, or of several, goes to zero.
+
+    Parameters
+    ----------
+    model
+        One start or several: a CP factorization or a deep matrix of depth two or more.
+        Only directions and relative sizes of its parameters matter.
+    limit
+        When to stop, and how accurately.
+    observables
+        What is measured at every plateau; `standard_observables(problem)` by default.
+    kept_components, progress, run_labels, settings
+        As for `solve`; `progress` is called at every plateau.
+
+    Returns
+    -------
+    Trajectory
+        Its saves are the plateaus, the first of which is zero. `step` counts
+        components that joined, `rank` those that are learned, `time` is the scaled
+        time at which the plateau was entered and `note` says what a reader should
+        know. The final factorization is zero where nothing is learned.
+
+    Notes
+    -----
+    Scaled time of order $N \\ge 3$ is flow time times $\\alpha^{N-2}$, where $\\alpha$
+    is the root mean square of the start's parameters. For matrices of depth two it is
+    flow time over $\\log(1/\\alpha)$; for deeper ones it is not known (NaN).
+    """
+    single = isinstance(model, AbstractFactorization)
+    models = [model] if isinstance(model, AbstractFactorization) else list(model)
+    models = [on_device(each) for each in models]
+    labels = dict(run_labels or {})
+    check_labels(labels, len(models))
+    check_starts(problem, models)
+    return limit_trajectory(
+        problem,
+        models,
+        limit or Limit(),
+        tuple(observables or standard_observables(problem)),
+        single=single,
+        kept_components=kept_components,
+        progress=progress,
+        run_labels=labels,
+        settings=dict(settings or {}),
+    )
+
+
+def limit_trajectory(
+    problem: AbstractProblem,
+    models: Sequence[AbstractFactorization],
+    limit: Limit,
+    observables: tuple[AbstractObservable, ...],
+    *,
+    single: bool,
+    kept_components: int,
+    progress: Callable[[Progress], None] | None,
+    run_labels: Mapping[str, Sequence[Any]],
+    settings: Mapping[str, Any],
+) -> Trajectory:
+    """The same for starts that are checked, one after another."""
+    runs = [LimitRun(problem, model, limit, observables) for model in models]
+    with DeferredInterrupt() as interrupt:
+        for number, run in enumerate(runs):
+            while run.outcome is None:
+                run.advance()
+                if progress is not None:
+                    progress(run.progress(len(runs) - number))
+                if interrupt.requested and run.outcome is None:
+                    run.end("interrupted", f"interrupted at rank {run.learned.count}")
+    dataset = build_dataset(
+        [run.history() for run in runs],
+        observables,
+        kept_components=kept_components,
+        single=single,
+        run_labels=run_labels,
+        settings=settings,
+    )
+    _add_plateaus(dataset, runs, single)
+    return Trajectory(
+        dataset=dataset,
+        models=tuple(run.learned.whole(run.start) for run in runs),
+        outcomes=tuple(run.outcome for run in runs if run.outcome is not None),
+        seconds_compile=sum(run.seconds_compile for run in runs),
+        seconds_run=sum(run.seconds for run in runs),
+        _single=single,
+    )
+
+
+def _add_plateaus(dataset: Any, runs: Sequence[LimitRun], single: bool) -> None:
+    """What only plateaus have, beside what was measured."""
+    dataset.attrs["title"] = "Plateaus of gradient flow as the init scale goes to zero"
+    dataset["step"].attrs["long_name"] = "components that joined"
+    dataset["time"].attrs["long_name"] = "scaled time of entering the plateau"
+    saves = dataset.sizes["save"]
+    ranks = np.full((len(runs), saves), -1)
+    notes = np.full((len(runs), saves), "", dtype=object)
+    for row, run in enumerate(runs):
+        ranks[row, : len(run.notes)] = run.history()["rank"]
+        notes[row, : len(run.notes)] = run.notes
+    dims = "save" if single else ("run", "save")
+    dataset["rank"] = (
+        dims,
+        ranks[0] if single else ranks,
+        {"long_name": "components learned"},
+    )
+    dataset["note"] = (dims, notes[0] if single else notes)

@@ -1,0 +1,281 @@
+"""One start on its way from plateau to plateau."""
+
+import logging
+import math
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from rankrise._errors import InputError
+from rankrise.factorizations import (
+    AbstractFactorization,
+    CPFactorization,
+    DeepMatrixFactorization,
+)
+from rankrise.problems import AbstractProblem
+from rankrise.solvers._escape import GrowthStalledError
+from rankrise.solvers._learned_set import LearnedComponents, LearnedLayers, LearnedSet
+from rankrise.solvers._plateau import compile_plateau, entry, next_plateau
+from rankrise.solvers._risers import AbstractPool, EscapingComponents, SingularPairs
+from rankrise.solvers._session import Progress
+from rankrise.trajectories import AbstractObservable, Outcome, problem_scale
+
+logger = logging.getLogger("rankrise")
+
+
+@dataclass(frozen=True)
+class Limit:
+    r"""Gradient flow from $\alpha a_r^n$ as $\alpha \to 0$, plateau by plateau.
+
+    While nothing is learned the loss gradient is constant, and every component evolves
+    alone. The first to escape joins the learned set, which moves to a stationary point
+    in no time on the scale of the escapes; there the gradient is constant again, and
+    the others continue from where they are (Razin et al. 2021, Section 4; Li, Luo and
+    Lyu 2021 for matrices).
+
+    Attributes
+    ----------
+    max_rank
+        Stop when so many components are learned; by default only when all are.
+    loss_tolerance
+        Stop when the loss is below.
+    pull_tolerance
+        Stop when the loss gradient is below this share of what it is at zero; by
+        default about the square root of the precision.
+    least_improvement
+        Stop when the loss fell by less than this share from one plateau to the next.
+    max_seconds
+        Stop after so many seconds; what that cuts off depends on the machine.
+    accuracy
+        Error of a step of growth over a component's size, and of an escape time over
+        the time; rounding limits it.
+    tie_tolerance
+        Two escapes closer than this share of their time are a tie: a run from any
+        scale may see them in another order, which is said in a note.
+    entry_share
+        A component joins with this share of the norm it is drawn to.
+    """
+
+    max_rank: int | None = None
+    loss_tolerance: float | None = None
+    pull_tolerance: float | None = None
+    least_improvement: float | None = None
+    max_seconds: float | None = None
+    accuracy: float = 1e-6
+    tie_tolerance: float = 1e-3
+    entry_share: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.max_rank is not None and self.max_rank < 1:
+            raise InputError(f"max_rank is {self.max_rank}; it must be at least 1.")
+        for name, value in asdict(self).items():
+            if value is not None and not (value >= 0 and math.isfinite(value)):
+                raise InputError(
+                    f"{name} is {value}; give a finite number, at least 0."
+                )
+        for name in ("accuracy", "entry_share"):
+            if not 0 < getattr(self, name) < 0.1:
+                raise InputError(
+                    f"{name} is {getattr(self, name)}; it must lie between 0 and 0.1."
+                )
+
+
+class LimitRun:
+    """One start on its way from plateau to plateau."""
+
+    def __init__(
+        self,
+        problem: AbstractProblem,
+        start: AbstractFactorization,
+        limit: Limit,
+        observables: tuple[AbstractObservable, ...],
+    ) -> None:
+        self.start = start
+        self.learned, self._pool = _nothing_learned(start, limit)
+        self.outcome: Outcome | None = None
+        self.seconds = 0.0
+        self.seconds_compile = 0.0
+        self.notes: list[str] = []
+        self._problem, self._limit = problem, limit
+        self._observables = observables
+        self._records: list[dict[str, Any]] = []
+        self._time = 0.0
+        self._joined = 0
+        self._compiled: set[object] = set()
+        self._evaluations = 0.0
+        self._first_strength = 0.0
+        self._scale = 0.0
+        precision = float(np.finfo(problem.values.dtype).eps)
+        self._tolerance = max(1e-10, 2e3 * precision)
+        given = limit.pull_tolerance
+        self._pull_tolerance = precision**0.5 if given is None else given
+
+    def advance(self) -> None:
+        """Record where the run is; go on to the next plateau, or say why not."""
+        began, compiled = time.monotonic(), self.seconds_compile
+        self._try_to_advance()
+        self.seconds += time.monotonic() - began - (self.seconds_compile - compiled)
+
+    def _try_to_advance(self) -> None:
+        self._compile()
+        if not self._records:
+            self._record(())
+        self._pool.look(self._problem, self.learned.model)
+        if self._joined == 0:
+            self._first_strength = self._pool.strength
+        reason = self._reason_to_stop()
+        if reason is not None:
+            self.end(*reason)
+            return
+        try:
+            riser = self._pool.next()
+        except GrowthStalledError as error:
+            self.end("stopped", f"no escape found: {error}")
+            return
+        if riser is None:
+            self.end("stopped", "no component is pulled away from zero")
+            return
+        joins = entry(
+            self._problem,
+            self.learned,
+            riser,
+            share=self._limit.entry_share,
+            largest=problem_scale(self._problem),
+        )
+        if self._scale == 0:
+            self._scale = joins.pull * joins.optimum
+        plateau = next_plateau(
+            self._problem,
+            self.learned,
+            riser,
+            joins,
+            scale=self._scale,
+            tolerance=self._tolerance,
+        )
+        self._evaluations += plateau.evaluations
+        if np.isnan(plateau.residual):
+            self.end("diverged", f"no longer finite after {riser.name} joined")
+            return
+        self.learned = plateau.learned
+        self._time += riser.wait
+        self._joined += 1
+        tie = (
+            [f"{riser.name} tied with {', '.join(riser.rivals)}"]
+            if riser.rivals
+            else []
+        )
+        self._record((*tie, *plateau.notes))
+        if not plateau.at_rest:
+            # What rises next depends on where the others are pulled from.
+            self.end(
+                "stopped",
+                f"the learned set did not come to rest at rank {self.learned.count} "
+                f"(residual {plateau.residual:.2g}, largest component norm "
+                f"{self.learned.norms().max():.2g}): the loss may have no minimum",
+            )
+
+    def _compile(self) -> None:
+        """Compile what a learned set with room for one more needs, if it is new."""
+        roomy = self.learned.with_room()
+        shapes = tuple(leaf.shape for leaf in jax.tree.leaves(roomy.model))
+        if shapes in self._compiled:
+            return
+        began = time.monotonic()
+        if not self._compiled:
+            _measure(self._problem, self._observables, self.start)
+        self._pool.compile(self._problem, self.learned.model, roomy.model)
+        compile_plateau(self._problem, roomy)
+        self._compiled.add(shapes)
+        self.seconds_compile += time.monotonic() - began
+
+    def _reason_to_stop(self) -> tuple[str, str] | None:
+        limit, rank = self._limit, self.learned.count
+        losses = [record["training_loss"] for record in self._records]
+        if limit.loss_tolerance is not None and losses[-1] < limit.loss_tolerance:
+            return "converged", f"loss below {limit.loss_tolerance:g} at rank {rank}"
+        if self._pool.strength <= self._pull_tolerance * self._first_strength:
+            share = self._pull_tolerance
+            return (
+                "converged",
+                f"loss gradient below {share:.2g} of its first at rank {rank}",
+            )
+        if limit.max_rank is not None and rank >= limit.max_rank:
+            return "stopped", f"rank limit of {limit.max_rank} reached"
+        least = limit.least_improvement
+        if (
+            least is not None
+            and len(losses) > 1
+            and losses[-1] > (1 - least) * losses[-2]
+        ):
+            return (
+                "stopped",
+                f"loss fell by less than {least:g} of itself at rank {rank}",
+            )
+        if limit.max_seconds is not None and self.seconds >= limit.max_seconds:
+            return "stopped", f"time limit reached at rank {rank}"
+        return None
+
+    def end(self, result: str, reason: str) -> None:
+        """No further plateau."""
+        evaluations = round(self._evaluations + self._pool.evaluations)
+        self.outcome = Outcome(result, reason, self._joined, evaluations)
+
+    def progress(self, running: int) -> Progress:
+        """Where the run is."""
+        most = self._limit.max_rank or self.start.components
+        loss = float(self._records[-1]["training_loss"])
+        return Progress(self._joined, most, running, (loss,), self._time)
+
+    def history(self) -> dict[str, Any]:
+        """What was measured, plateau by plateau."""
+        return {
+            name: np.stack([record[name] for record in self._records])
+            for name in self._records[0]
+        }
+
+    def _record(self, notes: tuple[str, ...]) -> None:
+        measured = _measure(
+            self._problem, self._observables, self.learned.whole(self.start)
+        )
+        for note in notes:
+            logger.warning("Plateau %d: %s.", self._joined, note)
+        self.notes.append("; ".join(notes))
+        self._records.append(
+            {
+                **{name: np.asarray(value) for name, value in measured.items()},
+                "step": np.asarray(self._joined),
+                "time": np.asarray(self._time, self._problem.values.dtype),
+                "rank": np.asarray(self.learned.count),
+            }
+        )
+
+
+def _nothing_learned(
+    start: AbstractFactorization, limit: Limit
+) -> tuple[LearnedSet, AbstractPool]:
+    if isinstance(start, CPFactorization):
+        dtype = start.factor_matrices[0].dtype
+        none = LearnedComponents.none(start.mode_dims, dtype)
+        if len(start.mode_dims) == 2:
+            return none, SingularPairs(start, limit.tie_tolerance)
+        return none, EscapingComponents(start, limit.accuracy, limit.tie_tolerance)
+    if isinstance(start, DeepMatrixFactorization) and start.depth >= 2:
+        return LearnedLayers.none(start), SingularPairs(start, limit.tie_tolerance)
+    raise InputError(
+        "The limit of a vanishing init scale is known for CP factorizations and deep "
+        f"matrices of two layers or more; got {type(start).__name__}."
+    )
+
+
+@eqx.filter_jit
+def _measure(
+    problem: AbstractProblem,
+    observables: tuple[AbstractObservable, ...],
+    model: AbstractFactorization,
+) -> dict[str, Any]:
+    measured = {each.name: each(problem, model) for each in observables}
+    return {**measured, "training_loss": problem.loss(model)}
