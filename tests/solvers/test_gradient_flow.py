@@ -1,6 +1,9 @@
 """Gradient flow: closed forms, other integrators, and how it ends."""
 
+import functools as ft
+
 import diffrax
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,12 +13,18 @@ import rankrise as rr
 from rankrise._errors import InputError
 from rankrise.factorizations import CPFactorization, DeepMatrixFactorization, near_zero
 from rankrise.problems import AbstractLoss, CompletionProblem, SensingProblem
-from rankrise.solvers import GradientFlow, Stop, solve
+from rankrise.solvers import GradientFlow, Stop
 from rankrise.solvers._chebyshev import coefficients
 from rankrise.solvers._gradient_flow import _chebyshev_step
 from rankrise.trajectories import ComponentNorms, SaveAt, TrainLoss, Unbalancedness
 
-OBSERVED = (TrainLoss(), ComponentNorms())
+OBSERVED = (TrainLoss(), ComponentNorms(), Unbalancedness())
+solve = ft.partial(rr.solve, observables=OBSERVED)
+
+
+def flow(rtol=3e-3, atol=0.0):
+    """One compilation for all tolerances."""
+    return GradientFlow(jnp.asarray(rtol), jnp.asarray(atol))
 
 
 class Cliff(AbstractLoss):
@@ -46,6 +55,7 @@ def zeros(count):
     return DeepMatrixFactorization((jnp.zeros((count, 1)),))
 
 
+@eqx.filter_jit
 def reference(problem, model, times, method):
     """Diffrax at tight tolerance: the models at these times."""
 
@@ -60,33 +70,33 @@ def reference(problem, model, times, method):
         None,
         model,
         problem,
-        saveat=diffrax.SaveAt(ts=jnp.asarray(times)),
+        saveat=diffrax.SaveAt(ts=times),
         stepsize_controller=diffrax.PIDController(rtol=1e-10, atol=1e-12),
         max_steps=100_000,
     )
     return solution.ys
 
 
+@eqx.filter_jit
+def one_step(problem, model, size, row, stages):
+    gradient = jax.grad(problem.loss)(model)
+    moved = _chebyshev_step(problem, model, gradient, size, row, stages)
+    return jax.tree.map(jnp.add, model, moved)
+
+
 @pytest.mark.parametrize("stages", [2, 5, 30])
 def test_halving_the_step_quarters_the_error(stages, problem, starts):
     """On the nonlinear flow itself, with fixed steps of so many stages."""
     end, model = 2.0, starts[0]
-    exact = reference(problem, model, [end], diffrax.Dopri8())
-    row = jnp.asarray(coefficients(stages)[stages])
-
-    @jax.jit
-    def step(model, size):
-        gradient = jax.grad(problem.loss)(model)
-        moved = _chebyshev_step(
-            problem, model, gradient, size, row, jnp.asarray(stages)
-        )
-        return jax.tree.map(jnp.add, model, moved)
+    exact = reference(problem, model, jnp.array([end]), diffrax.Dopri8())
+    row = jnp.asarray(coefficients(30)[stages])
+    last = jnp.asarray(stages)
 
     errors = []
     for count in (40, 80):
-        moving = model
+        moving, size = model, jnp.asarray(end / count)
         for _ in range(count):
-            moving = step(moving, jnp.asarray(end / count))
+            moving = one_step(problem, moving, size, row, last)
         gaps = jax.tree.map(lambda a, b: jnp.abs(a - b[0]).max(), moving, exact)
         errors.append(max(float(gap) for gap in jax.tree.leaves(gaps)))
     assert errors[0] / errors[1] == pytest.approx(4, rel=0.1)
@@ -99,10 +109,9 @@ def test_a_stiff_linear_flow_is_solved_in_few_gradients():
     trajectory = solve(
         problem,
         zeros(11),
-        GradientFlow(rtol=1e-4, atol=1e-6),
+        flow(1e-4, 1e-6),
         end_time=end[-1],
         save_at=SaveAt.times(end),
-        observables=OBSERVED,
     )
     decays = np.exp(-np.outer(end, linear_rates(rates)))
     exact = np.linalg.norm(1 - decays, axis=1)
@@ -119,26 +128,25 @@ def test_a_stiff_linear_flow_is_solved_in_few_gradients():
 @pytest.mark.parametrize("rtol", [1e-4, 1e-6])
 def test_component_norms_are_those_of_other_integrators(method, rtol, problem, starts):
     times = np.array([1.0, 5.0, 20.0, 30.0, 60.0])
-    flow = solve(
+    followed = solve(
         problem,
         starts[1],
-        GradientFlow(rtol=rtol),
+        flow(rtol),
         save_at=SaveAt.times(times),
-        observables=OBSERVED,
         kept_components=3,
     )
-    models = reference(problem, starts[1], times, method)
+    models = reference(problem, starts[1], jnp.asarray(times), method)
     exact = np.asarray(jax.vmap(lambda model: model.component_norms())(models))
-    norms = flow.component_norms[1:, np.argsort(flow.component_index)]
+    norms = followed.component_norms[1:, np.argsort(followed.component_index)]
     # About one over the root of third order steps, each wrong by the tolerance.
     np.testing.assert_allclose(norms, exact, rtol=rtol ** (2 / 3), atol=1e-8)
 
 
 def test_the_error_falls_with_the_tolerance(problem, starts):
     def final(rtol):
-        flow = GradientFlow(rtol=rtol)
+        solver = flow(rtol)
         ends = SaveAt.linear(2)
-        return solve(problem, starts[1], flow, end_time=30.0, save_at=ends).model
+        return solve(problem, starts[1], solver, end_time=30.0, save_at=ends).model
 
     exact = final(1e-9)
 
@@ -153,9 +161,8 @@ def test_the_flow_conserves_unbalancedness_while_it_learns(problem, starts):
     trajectory = solve(
         problem,
         starts[1],
-        GradientFlow(rtol=1e-7),
+        flow(1e-7),
         end_time=60.0,
-        observables=(TrainLoss(), Unbalancedness()),
     )
     # Some hundred steps, each wrong by the tolerance at most.
     assert np.ptp(trajectory.unbalancedness) < 1e-5
@@ -164,9 +171,9 @@ def test_the_flow_conserves_unbalancedness_while_it_learns(problem, starts):
 
 def test_permuting_components_permutes_the_flow(problem, starts):
     permuted = CPFactorization(tuple(w[:, ::-1] for w in starts[1].factor_matrices))
-    flow = GradientFlow(rtol=1e-5)
+    solver = flow(1e-5)
     models = [
-        solve(problem, start, flow, end_time=20.0, observables=OBSERVED).model
+        solve(problem, start, solver, end_time=20.0).model
         for start in (starts[1], permuted)
     ]
     for ours, theirs in zip(*(m.factor_matrices for m in models), strict=True):
@@ -178,20 +185,19 @@ def test_saves_are_at_the_times_that_were_asked_for(problem, starts):
     trajectory = solve(
         problem,
         starts[0],
-        GradientFlow(),
+        flow(),
         save_at=SaveAt.times(times),
-        observables=OBSERVED,
     )
     assert trajectory.time.tolist() == times
     assert trajectory.outcomes[0].reason == "end time 20 reached"
 
 
 def test_a_batch_of_flows_is_its_single_flows(problem, starts):
-    options = {"save_at": SaveAt.linear(5), "end_time": 30.0, "observables": OBSERVED}
-    flow = GradientFlow(rtol=1e-5)
-    together = solve(problem, starts, flow, together=len(starts), **options)
+    options = {"save_at": SaveAt.linear(5), "end_time": 30.0}
+    solver = flow(1e-5)
+    together = solve(problem, starts, solver, together=len(starts), **options)
     for start, part in zip(starts, together.runs(), strict=True):
-        alone = solve(problem, start, flow, **options)
+        alone = solve(problem, start, solver, **options)
         assert part.outcomes == alone.outcomes
         # Batched sums in another order move a step size in its last digits.
         np.testing.assert_allclose(part.loss, alone.loss, rtol=1e-9)
@@ -205,17 +211,18 @@ def test_the_flow_of_a_deep_matrix_and_of_sensing_is_that_of_diffrax():
     values = rr.measure(target, measurements, seed=0)
     problem = SensingProblem.from_dense(measurements, values)
     times = [10.0, 200.0]
-    flow = solve(
+    followed = solve(
         problem,
         model,
-        GradientFlow(rtol=1e-6),
+        flow(1e-6),
         save_at=SaveAt.times(times),
-        observables=OBSERVED,
     )
-    models = reference(problem, model, times, diffrax.Dopri8())
+    models = reference(problem, model, jnp.array(times), diffrax.Dopri8())
     exact = np.asarray(jax.vmap(lambda model: model.component_norms())(models))
-    np.testing.assert_allclose(flow.component_norms[1:], exact, rtol=1e-4, atol=1e-5)
-    assert flow.loss[-1] < 0.1 * flow.loss[0]
+    np.testing.assert_allclose(
+        followed.component_norms[1:], exact, rtol=1e-4, atol=1e-5
+    )
+    assert followed.loss[-1] < 0.1 * followed.loss[0]
 
 
 def test_a_flow_in_single_precision_follows_that_in_double():
@@ -232,8 +239,10 @@ def test_a_flow_in_single_precision_follows_that_in_double():
                     for d in (4, 3, 2)
                 )
             )
-            flow = GradientFlow(rtol=1e-4)
-            return solve(problem, start, flow, end_time=60.0, save_at=SaveAt.linear(7))
+            solver = flow(1e-4)
+            return solve(
+                problem, start, solver, end_time=60.0, save_at=SaveAt.linear(7)
+            )
 
     single, double = run(False), run(True)
     assert single.loss.dtype == np.float32
@@ -245,7 +254,7 @@ def test_a_flow_in_single_precision_follows_that_in_double():
 
 def test_a_flow_ends_where_it_is_stationary(problem, starts):
     stop = Stop(gradient_tolerance=1e-4, patience=1)
-    trajectory = solve(problem, starts[0], GradientFlow(), max_steps=1000, stop=stop)
+    trajectory = solve(problem, starts[0], flow(), max_steps=1000, stop=stop)
     (outcome,) = trajectory.outcomes
     assert outcome.result == "converged"
     assert outcome.reason == "gradient norm below 0.0001 for 1 steps"
@@ -259,7 +268,7 @@ def test_a_flow_without_a_short_enough_step_says_so():
         np.array([[0, 0], [1, 0]]), np.ones(2), mode_dims=(2, 1)
     )
     problem = CompletionProblem.from_observations(observations, Cliff())
-    trajectory = solve(problem, zeros(2), GradientFlow(), end_time=100.0)
+    trajectory = solve(problem, zeros(2), flow(), end_time=100.0)
     (outcome,) = trajectory.outcomes
     assert outcome.result == "stopped"
     assert "no step is short enough" in outcome.reason
@@ -268,15 +277,15 @@ def test_a_flow_without_a_short_enough_step_says_so():
 
 def test_a_zero_factorization_stays_where_it_is(problem):
     zero = CPFactorization(tuple(jnp.zeros((dim, 3)) for dim in (4, 3, 2)))
-    trajectory = solve(problem, zero, GradientFlow(), end_time=10.0)
+    trajectory = solve(problem, zero, flow(), end_time=10.0)
     assert trajectory.outcomes[0].reason == "end time 10 reached"
     assert not trajectory.component_norms.any()
 
 
 def test_rejected_steps_and_all_gradients_are_counted(problem, starts):
     ends = SaveAt.linear(2)
-    flow = GradientFlow()
-    (outcome,) = solve(problem, starts[1], flow, end_time=60.0, save_at=ends).outcomes
+    solver = flow()
+    (outcome,) = solve(problem, starts[1], solver, end_time=60.0, save_at=ends).outcomes
     # At least two stages and a Hessian-vector product, which counts as two.
     assert outcome.gradient_evaluations >= 4 * outcome.steps
     assert outcome.rejected_steps > 0
@@ -297,17 +306,15 @@ def test_settings_that_do_not_fit_are_refused(options, words):
 
 
 def test_a_component_near_zero_is_followed_as_closely_as_a_large_one(problem):
-    """One component at the target's size, and one that only begins to grow."""
-    model = near_zero((4, 3, 2), 2, init_scale=1.0, key=jax.random.key(2))
+    """One component at the target's size, and others that only begin to grow."""
+    model = near_zero((4, 3, 2), 3, init_scale=1.0, key=jax.random.key(2))
     small = CPFactorization(
-        tuple(w * jnp.array([1.0, 1e-4]) for w in model.factor_matrices)
+        tuple(w * jnp.array([1.0, 1e-2, 1e-4]) for w in model.factor_matrices)
     )
-    flow = solve(
-        problem, small, GradientFlow(rtol=1e-5), end_time=30.0, observables=OBSERVED
-    )
-    exact = reference(problem, small, [30.0], diffrax.Dopri8())
+    followed = solve(problem, small, flow(1e-5), end_time=30.0)
+    exact = reference(problem, small, jnp.array([30.0]), diffrax.Dopri8())
     for ours, theirs in zip(
-        flow.model.factor_matrices, exact.factor_matrices, strict=True
+        followed.model.factor_matrices, exact.factor_matrices, strict=True
     ):
         np.testing.assert_allclose(
             np.linalg.norm(ours - theirs[0], axis=0)

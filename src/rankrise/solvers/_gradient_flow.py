@@ -76,10 +76,15 @@ class GradientFlow(AbstractSolver[_FlowState]):
     most_stages
         Of one step. Rounding grows with the square of it, so that a tolerance near
         the precision allows fewer.
+
+    Notes
+    -----
+    Tolerances given as arrays are no part of what is compiled, so that runs at several
+    share one compilation.
     """
 
-    rtol: float = 3e-3
-    atol: float = 0.0
+    rtol: float | Float[Array, ""] = 3e-3
+    atol: float | Float[Array, ""] = 0.0
     most_stages: int = 200
 
     def __check_init__(self) -> None:
@@ -179,9 +184,9 @@ class GradientFlow(AbstractSolver[_FlowState]):
         size: Float[Array, ""],
         radius: Float[Array, ""],
     ) -> _Attempt:
-        table = self._table(size.dtype)
-        needed = jnp.sqrt(size * radius / STABILITY + 1)
-        stages = jnp.clip(needed.astype(jnp.int32) + 1, 2, table.shape[0] - 1)
+        needed = jnp.sqrt(size * radius / STABILITY + 1).astype(jnp.int32) + 1
+        stages = jnp.clip(needed, 2, self._stage_limit(size.dtype))
+        table = jnp.asarray(coefficients(self.most_stages), size.dtype)
         moved = _chebyshev_step(
             problem, model, state.gradient, size, table[stages], stages
         )
@@ -212,7 +217,8 @@ class GradientFlow(AbstractSolver[_FlowState]):
     ) -> Float[Array, ""]:
         """The largest error of a component in its tolerance."""
         size = jnp.maximum(before.parameter_norms(), after.parameter_norms())
-        allowed = self.atol + self.rtol * size
+        rtol, atol = (jnp.asarray(t, size.dtype) for t in (self.rtol, self.atol))
+        allowed = atol + rtol * size
         errors = wrong.parameter_norms()
         # A component that is exactly zero stays so, without an error.
         return jnp.max(jnp.where(errors > 0, errors / allowed, errors))
@@ -237,16 +243,15 @@ class GradientFlow(AbstractSolver[_FlowState]):
 
     def _longest(self, radius: Float[Array, ""]) -> Float[Array, ""]:
         """The longest step that is stable with all stages there are."""
-        stages = self._table(radius.dtype).shape[0] - 1
+        stages = self._stage_limit(radius.dtype).astype(radius.dtype)
         limit = np.finfo(radius.dtype).max * _LONGEST_SHARE
         stable = STABILITY * (stages**2 - 1) / jnp.maximum(radius, 1 / limit)
         return jnp.minimum(stable, limit)
 
-    def _table(self, dtype: Any) -> Float[Array, "s j 4"]:
+    def _stage_limit(self, dtype: Any) -> Int[Array, ""]:
         # Rounding errors of a step are about the stages squared times the precision.
-        exact = self.rtol / (10 * float(np.finfo(dtype).eps))
-        most = min(self.most_stages, max(2, int(math.sqrt(exact))))
-        return jnp.asarray(coefficients(most), dtype)
+        most = jnp.sqrt(jnp.asarray(self.rtol, dtype) / (10 * np.finfo(dtype).eps))
+        return jnp.clip(most.astype(jnp.int32), 2, self.most_stages)
 
 
 def _chebyshev_step(

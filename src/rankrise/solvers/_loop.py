@@ -1,7 +1,7 @@
 """The one compiled loop under every solver and every number of runs."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
@@ -78,11 +78,11 @@ class Plan(eqx.Module):
     problem: AbstractProblem
     solver: AbstractSolver[Any]
     observables: tuple[AbstractObservable, ...]
-    stop: Stop = eqx.field(static=True)
     select: str | None = eqx.field(static=True)
-    # Apart from `stop`, whose numbers are compiled in: these follow the data.
     loss_tolerance: Float[Array, ""]
     gradient_tolerance: Float[Array, ""] | None
+    patience: Int[Array, ""]
+    flat_steps: Int[Array, ""] | None
 
 
 def make_plan(
@@ -92,17 +92,18 @@ def make_plan(
     stop: Stop,
     select: str | None,
 ) -> Plan:
-    """What stays the same, arranged so that new data need no new compilation."""
+    """What stays the same, arranged so that new numbers need no new compilation."""
     loss, gradient = stop.loss_tolerance, stop.gradient_tolerance
-    dtype = problem.values.dtype
+    flat, dtype = stop.flat_steps, problem.values.dtype
     return Plan(
         problem=problem,
         solver=solver,
         observables=observables,
-        stop=replace(stop, loss_tolerance=None, gradient_tolerance=None),
         select=select,
         loss_tolerance=jnp.asarray(-jnp.inf if loss is None else loss, dtype),
         gradient_tolerance=None if gradient is None else jnp.asarray(gradient, dtype),
+        patience=jnp.asarray(stop.patience, jnp.int32),
+        flat_steps=None if flat is None else jnp.asarray(flat, jnp.int32),
     )
 
 
@@ -324,7 +325,7 @@ def _judged(
         rests = low | (taken.gradient_norm < plan.gradient_tolerance)
     resting = jnp.where(rests, state.resting + 1, 0)
     ending = jnp.where(low, Code.CONVERGED, Code.STATIONARY)
-    outcome = jnp.where(resting >= plan.stop.patience, ending, Code.RUNNING)
+    outcome = jnp.where(resting >= plan.patience, ending, Code.RUNNING)
     outcome = jnp.where(healthy, outcome, Code.DIVERGED)
     outcome = jnp.where(taken.stalled, Code.STALLED, outcome)
     return outcome.astype(jnp.int32), resting
@@ -356,8 +357,8 @@ def _keep_best(plan: Plan, state: RunState, measured: dict[str, Any]) -> RunStat
     new = Best(state.model, value, state.step)
     best = jax.tree.map(lambda a, b: jnp.where(better, a, b), new, state.best)
     outcome = state.outcome
-    if plan.stop.flat_steps is not None:
-        flat = state.step - best.step >= plan.stop.flat_steps
+    if plan.flat_steps is not None:
+        flat = state.step - best.step >= plan.flat_steps
         running = outcome == Code.RUNNING
         outcome = jnp.where(flat & running, Code.FLAT, outcome).astype(jnp.int32)
     return eqx.tree_at(lambda s: (s.best, s.outcome), state, (best, outcome))

@@ -59,6 +59,13 @@ class Runs:
         """How many runs of the batch have not ended."""
         return int(np.sum(np.asarray(self._states.outcome) == Code.RUNNING))
 
+    def are_over(self, last_step: int, last_time: float) -> bool:
+        """Whether every run of the batch ended or is at its limit."""
+        ended = np.asarray(self._states.outcome) != Code.RUNNING
+        at_step = np.asarray(self._states.step) >= last_step
+        at_time = np.asarray(self._states.time) >= last_time
+        return bool((ended | at_step | at_time).all())
+
     def next_batch(self) -> bool:
         """Put the runs that wait in the place of those that are done, if any do."""
         waiting = self._waiting[: self._together]

@@ -105,8 +105,10 @@ class Session:
 
     def _is_done(self) -> bool:
         """Whether this batch of runs is."""
-        over = self._segment * SAVES_A_CHUNK >= len(self._schedule.steps)
-        return over or self._runs.running() == 0
+        last_step, last_time = self._schedule.steps[-1], self._schedule.times[-1]
+        # A schedule of steps can go on beyond the end time.
+        over = self._runs.are_over(int(last_step), float(last_time))
+        return over or self._segment * SAVES_A_CHUNK >= len(self._schedule.steps)
 
     def _advance(self, budget: int) -> int:
         """Take up to `budget` steps; says how many to take next."""
