@@ -63,7 +63,7 @@ def test_velocity_is_the_contraction_with_all_other_vectors(mode_dims):
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("order", [3, 4, 5])
+@pytest.mark.parametrize("order", [3, 4, pytest.param(5, marks=pytest.mark.slow)])
 def test_aligned_balanced_component_escapes_when_the_closed_form_says(order):
     # For G = -g of rank one and w^n = u_0 a^n: 1 / ((N - 2) g u_0^(N - 2)).
     rng = np.random.default_rng(order)

@@ -75,7 +75,7 @@ def test_products_with_the_hessian_serve_as_well(problem, key, monkeypatch):
     assert np.linalg.norm(missed) < 1e-4 * np.linalg.norm(gradient)
 
 
-@pytest.mark.parametrize("dense", [True, False])
+@pytest.mark.parametrize("dense", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_newton_ends_at_the_stationary_point_the_flow_leads_to(
     problem, dense, monkeypatch, key
 ):

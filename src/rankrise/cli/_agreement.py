@@ -73,11 +73,12 @@ def _print(summary: dict[str, Any], outcome: "AgreementResult") -> None:
     for column in columns:
         flows.add_column(column, justify="right")
     for row in summary["flows"]:
-        late = max(gap for gap in row["escape_gaps"] if gap is not None)
+        gaps = row["escape_gaps"]
+        late = "not all escape" if None in gaps else f"{max(gaps):.2%}"
         flows.add_row(
             f"{row['init_scale']:g}",
             str(row["gradient_evaluations"]),
             f"{max(row['plateau_gaps']):.2e}",
-            f"{late:.2%}",
+            late,
         )
     console.print(flows)

@@ -107,9 +107,10 @@ def _shown_progress(quiet: bool) -> "Iterator[Callable[[Progress], None]]":
 def status_of(summary: dict[str, Any], folder: RunFolder) -> int:
     """Say on stderr what a person must know of the outcome; the exit status."""
     if summary["result"] == "interrupted":
+        # The limit keeps no state but what it has written: it is begun anew.
+        kept = "the state is kept" if folder.checkpoint.exists() else "results are kept"
         print(
-            f"rankrise: interrupted; the state is kept, go on with --out "
-            f"{folder.path} --resume.",
+            f"rankrise: interrupted; {kept}, go on with --out {folder.path} --resume.",
             file=sys.stderr,
         )
         return INTERRUPTED

@@ -174,7 +174,7 @@ class _Study:
         max_steps: int | None = None,
         end_time: float | None = None,
     ) -> Trajectory:
-        return solve(
+        run = solve(
             self._problem,
             start,
             solver,
@@ -186,6 +186,7 @@ class _Study:
             kept_components=self._config.components,
             progress=self._progress,
         )
+        return _whole(run)
 
     def descents(self) -> tuple[Trajectory, list[Descent]]:
         """Descent at falling learning rates, beside the flow."""
@@ -257,14 +258,21 @@ class _Study:
 
     def flows(self) -> tuple[Trajectory, list[Flow]]:
         """The flow at falling init scales, beside the limit."""
-        limit = solve_limit(
-            self._problem,
-            self._start(1.0),
-            Limit(loss_tolerance=self._tolerance),
-            observables=self._observables,
-            kept_components=self._config.components,
-            progress=self._progress,
+        limit = _whole(
+            solve_limit(
+                self._problem,
+                self._start(1.0),
+                Limit(loss_tolerance=self._tolerance),
+                observables=self._observables,
+                kept_components=self._config.components,
+                progress=self._progress,
+            )
         )
+        if len(limit.time) < 2:
+            raise InputError(
+                f"The limit learns nothing ({limit.outcomes[0].reason}); give another "
+                "--seed or more --observations."
+            )
         scales = sorted(self._config.init_scales, reverse=True)
         return limit, [self._flow(limit, scale) for scale in scales]
 
@@ -280,6 +288,12 @@ class _Study:
             max_steps=_MOST_FLOW_STEPS,
             end_time=ends[-1] * unit,
         )
+        if flow.outcomes[0].reason.startswith("step limit"):
+            raise InputError(
+                f"From init scale {init_scale:g} the flow does not get to the end of "
+                f"the limit in {_MOST_FLOW_STEPS} steps; give larger --init-scales or "
+                "a larger --rtol."
+            )
         scaled = flow.time / unit
         middles = (escapes + ends) / 2
         errors = np.interp(middles, scaled, flow.reconstruction_error)
@@ -290,6 +304,19 @@ class _Study:
             scaled,
             flow,
         )
+
+
+def _whole(run: Trajectory) -> Trajectory:
+    """The run, unless it was cut off: then nothing can be compared."""
+    outcome = run.outcomes[0]
+    if outcome.result == "interrupted":
+        raise KeyboardInterrupt
+    if outcome.result == "diverged":
+        raise InputError(
+            f"A run diverged ({outcome.reason}); give smaller --learning-rates or "
+            "another --seed."
+        )
+    return run
 
 
 def _distance(descent: Trajectory, flow: Trajectory) -> float:
@@ -337,5 +364,7 @@ def _crossing(times: Values, norms: Values, level: float) -> float:
     if not above.any():
         return math.inf
     save = int(np.argmax(above))
+    if save == 0:
+        return float(times[0])
     share = (level - norms[save - 1]) / (norms[save] - norms[save - 1])
     return float(times[save - 1] + share * (times[save] - times[save - 1]))

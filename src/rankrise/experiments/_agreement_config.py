@@ -47,6 +47,11 @@ class AgreementConfig(Settings):
 
     def model_post_init(self, context: Any, /) -> None:
         require_mode_dims(self.mode_dims)
+        require(
+            len(self.mode_dims) >= 3,
+            f"--mode-dims is {typed(self.mode_dims)}; components escape one by one "
+            "from order three on, so give three whole numbers or more.",
+        )
         require_positive(
             target_rank=self.target_rank,
             observations=self.observations,

@@ -259,6 +259,12 @@ def critical_direction(
     return units, pull
 
 
+def unit_blocks(vectors: FloatArray, ends: npt.NDArray[np.integer]) -> FloatArray:
+    """Columns with every mode's vector normalized."""
+    blocks = np.split(vectors, ends)
+    return np.concatenate([b / np.linalg.norm(b, axis=0) for b in blocks])
+
+
 def _escaped(growth: Growth, time: float) -> _Advanced:
     leader = int(np.argmin(np.asarray(growth.escape)))
     return _Advanced(growth, time, leader, np.asarray(growth.vectors)[:, [leader]])

@@ -26,6 +26,8 @@ _ORDER = 2
 # A step that is this much shorter than what remains is stretched to end there.
 _STRETCH = 1.1
 _MOST_ATTEMPTS = 25
+# For the power iteration, for the gradient and for the first step size.
+_GRADIENTS_AT_FIRST = 3
 # Time is counted in floating point; a flow at rest must not run out of it.
 _LONGEST_SHARE = 1e-6
 
@@ -157,22 +159,31 @@ class GradientFlow(AbstractSolver[_FlowState]):
             jnp.maximum(proposed, wanted),
             proposed,
         )
+        stalled = ~(taken.error <= 1)
+        moved = _FlowState(
+            taken.gradient, taken.loss, proposed, taken.size, taken.error, radius
+        )
+        kept_model, kept_state = jax.tree.map(
+            lambda old, new: jnp.where(stalled, old, new),
+            (model, state),
+            (taken.model, moved),
+        )
+        # The first step pays for what was computed at the start.
+        begun = jnp.where(
+            state.last_size > 0,
+            0,
+            _GRADIENTS_AT_FIRST + EVALUATIONS_A_PRODUCT * state.radius.products,
+        )
+        products = EVALUATIONS_A_PRODUCT * radius.products
         return Step(
-            model=taken.model,
-            state=_FlowState(
-                taken.gradient,
-                taken.loss,
-                proposed,
-                taken.size,
-                taken.error,
-                radius,
-            ),
+            model=kept_model,
+            state=kept_state,
             loss=state.loss,
             duration=taken.size,
             gradient_norm=tree_norm(state.gradient),
-            evaluations=taken.evaluations + EVALUATIONS_A_PRODUCT * radius.products,
+            evaluations=taken.evaluations + products + begun,
             rejected=taken.attempts - 1,
-            stalled=~(taken.error <= 1),
+            stalled=stalled,
         )
 
     def _attempted(

@@ -149,13 +149,25 @@ def _step(
     )
     bound = time_left(field, moved)
     escaped = (
-        accepted & (bound <= accuracy * moved.clock) & (moved.clock + bound < horizon)
+        accepted
+        & (bound <= _share_left(len(field.mode_dims), accuracy) * moved.clock)
+        & (moved.clock + bound < horizon)
     )
     return eqx.tree_at(
         lambda g: g.escape,
         moved,
         jnp.where(escaped, moved.clock + bound, growth.escape),
     )
+
+
+def _share_left(order: int, accuracy: Float[Array, ""]) -> Float[Array, ""]:
+    """Time left over time taken at which a component counts as escaped.
+
+    It is so small that the component has grown enough for its direction to settle,
+    and not so large that products of all modes overflow in float32.
+    """
+    grown = 10.0 ** min(5.0, 30.0 / order)
+    return jnp.minimum(accuracy, grown ** (2 - order))
 
 
 def _weighted(weights: tuple[float, ...], slopes: list[Array]) -> Array:

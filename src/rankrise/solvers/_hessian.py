@@ -4,6 +4,7 @@ The scaling of factors against one another changes nothing, so there are always
 directions without curvature: systems are solved in the others.
 """
 
+import functools as ft
 from abc import ABC, abstractmethod
 
 import equinox as eqx
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh, minres
+from threadpoolctl import ThreadpoolController
 
 from rankrise.factorizations import AbstractFactorization
 from rankrise.problems import AbstractProblem
@@ -85,7 +87,11 @@ class DenseHessian(AbstractHessian):
         active: Active,
         cut: float,
     ) -> None:
-        values, self._vectors = np.linalg.eigh(_dense(problem, model, active))
+        matrix = _dense(problem, model, active)
+        # Threads that wait for one another gain little at this size, and where other
+        # programs share the cores they take up to fifty times as long.
+        with _blas().limit(limits=1, user_api="blas"):
+            values, self._vectors = np.linalg.eigh(matrix)
         largest = np.abs(values).max()
         curved = np.abs(values) > cut * largest
         self._inverse = np.where(curved, 1 / np.where(curved, values, 1), 0)
@@ -141,9 +147,15 @@ class KrylovHessian(AbstractHessian):
                 maxiter=_KRYLOV_STEPS,
             )
         except ArpackNoConvergence:
-            # Slow only among eigenvalues that crowd together, as they do at zero.
-            return 0.0, np.zeros_like(begin)
+            # Slow among eigenvalues that crowd together, as they do at zero.
+            return float("nan"), np.zeros_like(begin)
         return float(values[0]), vectors[:, 0]
+
+
+@ft.cache
+def _blas() -> ThreadpoolController:
+    # Looks through all loaded libraries, which takes longer than a decomposition.
+    return ThreadpoolController()
 
 
 def _dense(

@@ -90,8 +90,8 @@ class LearnedComponents:
     def balanced(self) -> "LearnedComponents":
         """The same end tensor with balanced components, nearest to these."""
         if self.factors == 2:
-            left, right = _balanced_pair(*self.matrices, self.count)
-            return replace(self, matrices=(left, right))
+            left, right = self.matrices
+            return replace(self, matrices=_balanced_pair(left, right, self.count))
         norms, units = self.model.normalized()
         share = norms ** (1 / self.factors)
         return self.moved_to(CPFactorization(tuple(unit * share for unit in units)))
@@ -225,7 +225,7 @@ LearnedSet = LearnedComponents | LearnedLayers
 def _with_room(matrix: FloatArray, count: int, axes: tuple[int, ...]) -> FloatArray:
     """A copy, widened along the axes to the next width that holds so many."""
     width = next((w for w in _WIDTHS if w >= count), -(-count // 32) * 32)
-    grow = [(0, width - matrix.shape[a] if a in axes else 0) for a in (0, 1)]
+    grow = [(0, max(0, width - matrix.shape[a]) if a in axes else 0) for a in (0, 1)]
     return np.pad(matrix, grow)
 
 

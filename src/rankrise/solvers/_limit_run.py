@@ -20,11 +20,18 @@ from rankrise.problems import AbstractProblem
 from rankrise.solvers._escape import GrowthStalledError
 from rankrise.solvers._learned_set import LearnedComponents, LearnedLayers, LearnedSet
 from rankrise.solvers._plateau import compile_plateau, entry, next_plateau
-from rankrise.solvers._risers import AbstractPool, EscapingComponents, SingularPairs
+from rankrise.solvers._risers import (
+    AbstractPool,
+    EscapingComponents,
+    Riser,
+    SingularPairs,
+)
 from rankrise.solvers._session import Progress
 from rankrise.trajectories import AbstractObservable, Outcome, problem_scale
 
 logger = logging.getLogger("rankrise")
+
+_UNDECIDED = "direction undecided, near a saddle of the pull"
 
 
 @dataclass(frozen=True)
@@ -163,12 +170,7 @@ class LimitRun:
         self.learned = plateau.learned
         self._time += riser.wait
         self._joined += 1
-        tie = (
-            [f"{riser.name} tied with {', '.join(riser.rivals)}"]
-            if riser.rivals
-            else []
-        )
-        self._record((*tie, *plateau.notes))
+        self._record((*_doubts(riser), *plateau.notes))
         if not plateau.at_rest:
             # What rises next depends on where the others are pulled from.
             self.end(
@@ -242,7 +244,9 @@ class LimitRun:
             self._problem, self._observables, self.learned.whole(self.start)
         )
         for note in notes:
-            logger.warning("Plateau %d: %s.", self._joined, note)
+            # So escape most components, in practice: no cause for alarm.
+            level = logging.INFO if _UNDECIDED in note else logging.WARNING
+            logger.log(level, "Plateau %d: %s.", self._joined, note)
         self.notes.append("; ".join(notes))
         self._records.append(
             {
@@ -269,6 +273,16 @@ def _nothing_learned(
         "The limit of a vanishing init scale is known for CP factorizations and deep "
         f"matrices of two layers or more; got {type(start).__name__}."
     )
+
+
+def _doubts(riser: Riser) -> list[str]:
+    """What makes it doubtful that a run from a finite scale sees the same."""
+    doubts = []
+    if riser.rivals:
+        doubts.append(f"{riser.name} tied with {', '.join(riser.rivals)}")
+    if riser.undecided:
+        doubts.append(f"{riser.name} escaped with its {_UNDECIDED}")
+    return doubts
 
 
 @eqx.filter_jit

@@ -327,7 +327,8 @@ def _judged(
     ending = jnp.where(low, Code.CONVERGED, Code.STATIONARY)
     outcome = jnp.where(resting >= plan.patience, ending, Code.RUNNING)
     outcome = jnp.where(healthy, outcome, Code.DIVERGED)
-    outcome = jnp.where(taken.stalled, Code.STALLED, outcome)
+    stalled = taken.stalled & jnp.isfinite(taken.loss)
+    outcome = jnp.where(stalled, Code.STALLED, outcome)
     return outcome.astype(jnp.int32), resting
 
 

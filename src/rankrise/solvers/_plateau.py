@@ -129,8 +129,13 @@ def next_plateau(
                 break
             slow *= 0.1
             continue
-        stay = found.eigenvalue > -_saddle_threshold(found)
-        if stay:
+        saddle = found.eigenvalue <= -_saddle_threshold(found)
+        if not saddle:
+            if np.isnan(found.eigenvalue):
+                notes.append(
+                    "the smallest Hessian eigenvalue was not found, so a minimum is "
+                    "not told from a saddle"
+                )
             # Neither the flow's tolerance nor Newton's method keeps them balanced.
             learned = learned.moved_to(found.model).balanced()
             return Plateau(learned, tuple(notes), evaluations, residual, True)

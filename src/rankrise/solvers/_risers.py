@@ -21,10 +21,14 @@ from rankrise.factorizations import (
     end_gradient,
 )
 from rankrise.problems import AbstractProblem
-from rankrise.solvers._escape import EscapeSearch, critical_direction
+from rankrise.solvers._escape import EscapeSearch, critical_direction, unit_blocks
 from rankrise.solvers._pull_field import AbstractPullField, pull_field, stacked
 
 FloatArray = npt.NDArray[np.floating]
+
+
+# A direction this close to a maximum of the pull is on its way to it.
+_NEAR = 0.3
 
 
 class Riser(NamedTuple):
@@ -39,11 +43,13 @@ class Riser(NamedTuple):
     name
         The same for people.
     pull
-        Of minus the loss gradient on its direction.
+        Of minus the loss gradient on the direction it ends in.
     wait
         Scaled time since the last plateau; NaN where it is not known.
     rivals
         Names of those that would have risen within the tie tolerance of it.
+    undecided
+        Whether its direction is still far from where it would end.
     """
 
     units: tuple[FloatArray, ...]
@@ -52,6 +58,7 @@ class Riser(NamedTuple):
     pull: float
     wait: float
     rivals: tuple[str, ...]
+    undecided: bool = False
 
 
 class AbstractPool(ABC):
@@ -118,17 +125,24 @@ class EscapingComponents(AbstractPool):
             return None
         self._vectors = escape.others
         self._time += escape.time
-        units, pull = critical_direction(self._field, jnp.asarray(escape.vectors))
+        limit, pull = critical_direction(self._field, jnp.asarray(escape.vectors))
+        grown, units = unit_blocks(escape.vectors, self._ends), np.asarray(limit)
+        # Escaping along a saddle of the pull: the direction turns away like a small
+        # power of the size, so at no scale in practice does it reach the maximum.
+        undecided = bool(np.linalg.norm(grown - units) > _NEAR)
+        if undecided:
+            units = grown
         near = escape.time_left <= self._tie_tolerance * self._time
         place = np.zeros(self._vectors.shape[1])
         place[escape.component] = 1
         return Riser(
-            units=tuple(np.split(np.asarray(units)[:, 0], self._ends)),
+            units=tuple(np.split(units[:, 0], self._ends)),
             place=place,
             name=f"component {escape.component}",
             pull=float(pull),
             wait=escape.time,
             rivals=tuple(f"component {r}" for r in np.flatnonzero(near)),
+            undecided=undecided,
         )
 
 

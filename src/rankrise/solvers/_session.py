@@ -210,9 +210,13 @@ class Session:
         match int(state.outcome):
             case Code.CONVERGED:
                 below = f"loss below {stop.loss_tolerance:g}"
+                if stop.gradient_tolerance is not None:
+                    below += f" or gradient norm below {stop.gradient_tolerance:g}"
                 return "converged", f"{below} for {stop.patience} steps"
             case Code.STATIONARY:
                 below = f"gradient norm below {stop.gradient_tolerance:g}"
+                if stop.loss_tolerance is not None:
+                    below += f" or loss below {stop.loss_tolerance:g}"
                 return "converged", f"{below} for {stop.patience} steps"
             case Code.DIVERGED if steps == 0:
                 return "diverged", "not finite at the start; lower the init scale"
@@ -230,7 +234,8 @@ class Session:
                 return "interrupted", f"interrupted after step {steps}"
             case "seconds":
                 return "stopped", f"time limit reached after step {steps}"
-        if float(state.time) >= end_time:
+        # In the precision of the clock, which rounds the end time.
+        if np.asarray(state.time) >= np.asarray(end_time, state.time.dtype):
             return "stopped", f"end time {end_time:g} reached"
         return "stopped", f"step limit of {steps} reached"
 

@@ -78,6 +78,8 @@ def follow_flow(
         model, state, _, evaluations = carry
         taken = solver.step(problem, model, state, jnp.asarray(jnp.inf, slow.dtype))
         rate = _rate(model, taken.model) / taken.duration
+        # Where no step is short enough, the flow ends, too.
+        rate = jnp.where(taken.stalled, 0, rate)
         used = evaluations + jnp.asarray(taken.evaluations, jnp.int32)
         return taken.model, taken.state, rate, used
 

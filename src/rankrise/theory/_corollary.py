@@ -46,6 +46,8 @@ _STARTS = 24
 _CANDIDATES = 20_000
 # A trajectory has converged when it is this near to W*, relative to its norm.
 _CONVERGED = 1e-3
+# Fewer trajectories than this say little about all of them.
+_FEWEST_STARTS = 10
 # Enough to tell whether a trajectory arrives.
 _RTOL, _ATOL = 1e-8, 1e-10
 
@@ -74,7 +76,12 @@ class _Premise(NamedTuple):
 
     @property
     def fulfilled(self) -> bool:
-        return self.share == 1.0
+        return self.share == 1.0 and self.starts >= _FEWEST_STARTS and self.at_rest
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the leading trajectory no longer moved at the end."""
+        return bool(self.distances[0, -2] <= _CONVERGED)
 
 
 def check_corollary(
@@ -173,9 +180,11 @@ def _without_premise(premise: _Premise, tolerance: float) -> Claim:
         theorem=COROLLARY,
         verdict="not tested",
         explanation=(
-            f"The premise fails: of {premise.starts} rank-one trajectories with at "
-            f"least the leading pull, {premise.share:.0%} end at one tensor; the "
-            f"farthest ends {premise.spread:.2g} of its norm away."
+            f"The premise fails or is not known: of {premise.starts} rank-one "
+            f"trajectories with at least the leading pull, {premise.share:.0%} end at "
+            "one tensor; the "
+            f"farthest ends {premise.spread:.2g} of its norm away"
+            f"{'' if premise.at_rest else ', and the leading one is not at rest'}."
         ),
         tolerance=tolerance,
         numbers=_numbers(premise),

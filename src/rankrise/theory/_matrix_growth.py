@@ -89,15 +89,15 @@ def check_matrix_growth(
     error = max(each.error for each in checks)
     still = [each.run for each in checks if not each.run.fell_tenfold]
     compared = sum(int(np.sum(each.apart)) for each in checks)
+    reason = standing_still(still[0]) if still else _none_apart(checks)
     listed = ", ".join(map(str, depths))
     first = checks[0]
     largest = np.argmax(np.abs(first.predicted))
     return Claim(
         theorem=MATRIX_GROWTH,
-        verdict="not tested" if still else verdict_of(error, tolerance),
-        explanation=standing_still(still[0])
-        if still
-        else (
+        verdict="not tested" if reason else verdict_of(error, tolerance),
+        explanation=reason
+        or (
             f"At depths {listed} the formula is off by {error:.1e} of the largest "
             f"possible rate, over {compared} singular values along the runs."
         ),
@@ -119,6 +119,17 @@ def check_matrix_growth(
                 ("measured", each.measured),
             )
         },
+    )
+
+
+def _none_apart(checks: list[_Depth]) -> str:
+    """Why a depth was not put to the test, if one was not."""
+    blank = [check.depth for check in checks if not check.apart.any()]
+    if not blank:
+        return ""
+    return (
+        f"At depth {blank[0]} no two singular values are far enough apart to tell "
+        "their vectors; give another --seed."
     )
 
 
