@@ -15,6 +15,7 @@ from rankrise.solvers import (
     AdaptiveGradientDescent,
     Checkpoint,
     GradientDescent,
+    GradientFlow,
     Minibatch,
     OptaxDescent,
     Stop,
@@ -268,3 +269,18 @@ def test_resumed_batches_one_after_another_are_the_unbroken_ones(
     unbroken = run(starts, **options)
     resumed = resumed_after(chunks, starts, **options)
     assert_identical(resumed, unbroken)
+
+
+@pytest.mark.parametrize("chunks", [1, 6])
+def test_a_resumed_flow_is_the_unbroken_one(
+    chunks, resumed_after, run, starts, assert_identical
+):
+    options = {
+        "solver": GradientFlow(),
+        "end_time": 60.0,
+        "max_steps": 5000,
+        "save_at": SaveAt.every(1),
+        "stop": Stop(),
+    }
+    unbroken = run(starts[:2], **options)
+    assert_identical(resumed_after(chunks, starts[:2], **options), unbroken)

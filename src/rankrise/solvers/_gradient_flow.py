@@ -294,7 +294,9 @@ def _chebyshev_step(
     first = jax.tree.map(lambda g: -size * row[1, 2] * g, gradient)
     start = jax.tree.map(jnp.zeros_like, first)
     moved, _, _ = jax.lax.while_loop(
-        lambda carry: carry[2] <= stages, stage, (first, start, jnp.asarray(2))
+        lambda carry: carry[2] <= stages,
+        stage,
+        (first, start, jnp.asarray(2, jnp.int32)),
     )
     return moved
 

@@ -307,8 +307,9 @@ def _step(plan: Plan, state: RunState, targets: Targets) -> RunState:
         resting=resting,
         position=state.position,
         outcome=outcome,
-        evaluations=state.evaluations + taken.evaluations,
-        rejected=state.rejected + taken.rejected,
+        # A resumed state's counts are no longer weakly typed.
+        evaluations=(state.evaluations + taken.evaluations).astype(jnp.int32),
+        rejected=(state.rejected + taken.rejected).astype(jnp.int32),
         best=state.best,
     )
 

@@ -77,7 +77,12 @@ def spectral_radius(
         return turned, new, norm, count + 1
 
     known = last.value / _SAFETY
-    start = (last.direction, known, jnp.full_like(known, jnp.inf), jnp.asarray(0))
+    start = (
+        last.direction,
+        known,
+        jnp.full_like(known, jnp.inf),
+        jnp.zeros((), jnp.int32),
+    )
     vector, norm, _, count = jax.lax.while_loop(unsettled, iterate, start)
     return Radius(_SAFETY * norm, vector, count)
 
@@ -89,4 +94,4 @@ def _guess(problem: AbstractProblem, model: AbstractFactorization) -> Radius:
     pointing = jax.tree.map(
         lambda g: jnp.where(norm > 0, g / jnp.where(norm > 0, norm, 1), 1), gradient
     )
-    return Radius(jnp.zeros_like(norm), pointing, jnp.asarray(0))
+    return Radius(jnp.zeros_like(norm), pointing, jnp.zeros((), jnp.int32))

@@ -13,8 +13,11 @@ def rises(norms: Any) -> list[int | None]:
     """The save at which each component first passed half its final norm.
 
     `norms` has one row per save and one column per component. None for a component
-    that ends below a hundredth of the largest: it did not rise.
+    that ends below a hundredth of the largest, and where there is but one save: it did
+    not rise.
     """
+    if len(norms) < 2:
+        return [None] * norms.shape[1]
     final = norms[-1]
     passed = np.argmax(norms >= final / 2, axis=0)
     return [

@@ -94,7 +94,7 @@ class SaveAt:
         if saves > _MOST_SAVES:
             raise InputError(
                 f"That makes {saves} saves and at most {_MOST_SAVES} fit; save at "
-                "fewer steps."
+                "fewer steps, or give max_steps."
             )
         if self.kind == "every":
             chosen = np.arange(0, max_steps + 1, self.number)
