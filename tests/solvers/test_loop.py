@@ -10,7 +10,15 @@ from jaxtyping import Array, Float
 import rankrise as rr
 from rankrise._errors import InputError
 from rankrise.factorizations import near_zero
-from rankrise.solvers import AbstractSolver, GradientDescent, Step, Stop, _runs
+from rankrise.solvers import (
+    AbstractSolver,
+    GradientDescent,
+    GradientFlow,
+    Step,
+    Stop,
+    _loop,
+    _runs,
+)
 from rankrise.trajectories import AbstractObservable, ComponentNorms, SaveAt, TrainLoss
 
 EVERY_STEP = SaveAt.every(1)
@@ -266,3 +274,16 @@ def test_other_data_of_the_same_shapes_need_no_compilation(key):
         if seed == 0:
             compiled = len(traces)
     assert len(traces) == compiled
+
+
+@pytest.mark.parametrize("solver", [GradientDescent(0.1), GradientFlow()])
+def test_the_state_at_the_start_is_of_the_types_of_later_ones(solver, problem, starts):
+    """Else the loop is compiled twice, the second time within the run."""
+    plan = _loop.make_plan(problem, solver, (TrainLoss(),), Stop(), None)
+    begun = _loop.begin(plan, starts[0])
+    none = _loop.Targets(
+        jnp.zeros(16, jnp.int32), jnp.zeros(16), jnp.zeros((), jnp.int32)
+    )
+    later, _ = _loop.advance(plan, begun, none, jnp.zeros((), jnp.int32))
+    types = [[leaf.aval for leaf in jax.tree.leaves(state)] for state in (begun, later)]
+    assert types[0] == types[1]

@@ -178,7 +178,7 @@ def begin(plan: Plan, model: AbstractFactorization) -> RunState:
         loss=jnp.full((), jnp.inf, dtype),
         resting=count,
         position=count,
-        outcome=jnp.full((), Code.RUNNING, jnp.int32),
+        outcome=jnp.asarray(Code.RUNNING.value, jnp.int32),
         evaluations=count,
         rejected=count,
         best=best,
