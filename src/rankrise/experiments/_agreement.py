@@ -334,14 +334,13 @@ def _by_component(trajectory: Trajectory) -> Values:
 
 
 def _time_unit(start: CPFactorization) -> float:
-    r"""Flow time that is one unit of the limit's: $\alpha^{2-N}$ or $\log(1/\alpha)$.
+    r"""Flow time that is one unit of the limit's: $\alpha^{2-N}$, from order three on.
 
     $\alpha$ is the root mean square of the start's parameters.
     """
     squares = [np.asarray(matrix).ravel() ** 2 for matrix in start.factor_matrices]
     scale = math.sqrt(float(np.mean(np.concatenate(squares))))
-    order = len(start.mode_dims)
-    return math.log(1 / scale) if order == 2 else scale ** (2 - order)
+    return scale ** (2 - len(start.mode_dims))
 
 
 def _escape_gaps(limit: Trajectory, flow: Trajectory, scaled: Values) -> Values:

@@ -93,6 +93,14 @@ def require_init_scales(init_scales: Sequence[float]) -> None:
         require_moderate(init_scales=scale)
 
 
+def require_order(order: int, highest: int) -> None:
+    """Refuse an order that is not that of a tensor, or too high to compute with."""
+    require(
+        2 <= order <= highest,
+        f"--order is {order}; it must lie between 2 and {highest}.",
+    )
+
+
 def require_mode_dims(mode_dims: Sequence[int] | None) -> None:
     """Refuse mode dimensions that are given and not those of a tensor."""
     if mode_dims is not None:

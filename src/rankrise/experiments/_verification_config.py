@@ -9,6 +9,7 @@ from rankrise.experiments._options import (
     require_mode_dims,
     require_moderate,
     require_not_negative,
+    require_order,
     require_positive,
     typed,
 )
@@ -93,10 +94,7 @@ class VerificationConfig(Settings):
         self._check_sizes()
 
     def _check_numbers(self) -> None:
-        require(
-            2 <= self.order <= _HIGHEST_ORDER,
-            f"--order is {self.order}; it must lie between 2 and {_HIGHEST_ORDER}.",
-        )
+        require_order(self.order, _HIGHEST_ORDER)
         require_positive(
             mode_dim=self.mode_dim,
             target_rank=self.target_rank,

@@ -1,5 +1,6 @@
 """The states of several runs: those on the device, those that ended, their records."""
 
+import math
 import time
 from typing import Any
 
@@ -93,6 +94,16 @@ class Runs:
         states.update(zip(self._in_batch, _unstack(self._states), strict=True))
         states.update((run, self._begun(run)) for run in self._waiting)
         return [states[run] for run in range(self.count)]
+
+    def losses(self) -> tuple[float, ...]:
+        """The loss of every run before its last step; infinite before the first."""
+        losses = [math.inf] * self.count
+        for run, state in self._ended.items():
+            losses[run] = float(state.loss)
+        batch = np.atleast_1d(np.asarray(self._states.loss))
+        for run, loss in zip(self._in_batch, batch, strict=True):
+            losses[run] = float(loss)
+        return tuple(losses)
 
     @property
     def _waiting(self) -> list[int]:

@@ -141,7 +141,7 @@ class Session:
             step=self._runs.steps(),
             max_steps=int(self._schedule.steps[-1]),
             running=self._runs.running(),
-            losses=tuple(float(state.loss) for state in self._runs.states()),
+            losses=self._runs.losses(),
             time=self._runs.time(),
             end_time=end_time if math.isfinite(end_time) else None,
         )
