@@ -97,6 +97,8 @@ def test_a_tensor_from_a_file_is_verified(tmp_path):
             "no claim gravity; choose conservation, .* or matrix-growth",
         ),
         ("verify --problem none.npy", "none.npy"),
+        ("verify --problem x.npy --order 4", "--order is 4 but has no use for a prob"),
+        ("verify --center", "--center is True but has no use for a synthetic problem"),
         ("verify --variable x", "--variable is of a file; name it with --problem"),
         ("verify --tolerance 0", r"--tolerance is 0\.0; it must"),
         ("verify --alphas 0.1 0.2", "a slope needs three"),

@@ -112,7 +112,7 @@ def test_final_factorization_has_the_start_s_columns_and_is_zero_elsewhere(
 def test_plateaus_are_stationary_and_balanced(completion, start, trajectory):
     for rank in (1, 2):
         plateau = solve_limit(
-            completion, start, Limit(max_rank=rank), observables=OBSERVABLES
+            completion, start, Limit(max_components=rank), observables=OBSERVABLES
         )
         # The gradient by a parameter was of order 0.01 on the way.
         assert scaled_gradient(completion, plateau.model) < 1e-10
@@ -211,7 +211,7 @@ def test_matrix_components_lie_along_the_directions_that_grow():
     tensor = np.random.default_rng(1).standard_normal((4, 3))
     start = near_zero((4, 3), 6, init_scale=1e-6, key=jax.random.key(2))
     problem = full_problem(tensor)
-    limit = solve_limit(problem, start, Limit(max_rank=1))
+    limit = solve_limit(problem, start, Limit(max_components=1))
     rates = 2 * np.linalg.svd(tensor, compute_uv=False) / tensor.size
     # A plateau that the second component leaves long after the first has reached it.
     flow = solve(
@@ -233,7 +233,7 @@ def test_deep_matrix_plateaus_are_truncated_singular_value_decompositions(depth)
     tensor = np.random.default_rng(1).standard_normal((5, 4))
     values = np.linalg.svd(tensor, compute_uv=False)
     start = near_zero_matrix((5, 4), depth, key=jax.random.key(0))
-    found = solve_limit(full_problem(tensor), start, Limit(max_rank=3))
+    found = solve_limit(full_problem(tensor), start, Limit(max_components=3))
     rests = np.array([np.sum(values[k:] ** 2) for k in range(4)]) / tensor.size
     np.testing.assert_allclose(found.loss, rests, rtol=1e-9)
     norms = np.linalg.svd(found.model.end_tensor(), compute_uv=False)
@@ -287,7 +287,7 @@ def test_an_escape_along_a_saddle_of_the_pull_is_said():
     between = [b @ np.array([1.0, 1.0 + 1e-12 * n]) for n, b in enumerate(bases)]
     start = CPFactorization(tuple(jnp.asarray(w)[:, None] for w in between))
     found = solve_limit(
-        full_problem(tensor), start, Limit(max_rank=1), observables=OBSERVABLES
+        full_problem(tensor), start, Limit(max_components=1), observables=OBSERVABLES
     )
     assert "component 0 escaped with its direction undecided" in found.note[1]
     # The learned set comes to a saddle there, too, and that one is left.
@@ -300,7 +300,7 @@ def test_equal_singular_values_are_a_tie():
     found = solve_limit(
         full_problem(np.diag([2.0, 2.0, 1.0])),
         near_zero((3, 3), key=jax.random.key(0)),
-        Limit(max_rank=3),
+        Limit(max_components=3),
         observables=OBSERVABLES,
     )
     assert "tied" in found.note[1]
@@ -310,12 +310,20 @@ def test_equal_singular_values_are_a_tie():
 @pytest.mark.parametrize(
     ("limit", "result", "words"),
     [
-        (Limit(max_rank=1), "stopped", "rank limit of 1 reached"),
-        (Limit(loss_tolerance=1e9), "converged", r"loss below 1e\+09 at rank 0"),
-        (Limit(max_seconds=0.0), "stopped", "time limit reached at rank 0"),
-        (Limit(), "converged", "gradient below .* at rank 2"),
-        (Limit(pull_tolerance=0.99), "converged", "gradient below 0.99 .* rank 1"),
-        (Limit(least_improvement=0.99), "stopped", "fell by less than 0.99 .* rank 1"),
+        (Limit(max_components=1), "stopped", "component limit of 1 reached"),
+        (Limit(loss_tolerance=1e9), "converged", r"loss below 1e\+09 with 0 comp"),
+        (
+            Limit(max_seconds=0.0),
+            "stopped",
+            "time limit reached with 1 component learned",
+        ),
+        (Limit(), "converged", "gradient below .* with 2 components"),
+        (
+            Limit(pull_tolerance=0.99),
+            "converged",
+            "gradient below 0.99 .* 1 component learned",
+        ),
+        (Limit(least_improvement=0.99), "stopped", "fell by less than 0.99 .* 1 comp"),
     ],
 )
 def test_reasons_to_stop(completion, start, limit, result, words):
@@ -354,11 +362,11 @@ def test_a_loss_without_a_minimum_is_said_and_ends_the_run():
     found = solve_limit(
         full_problem(tensor),
         near_zero((2, 2, 2), 6, key=jax.random.key(4)),
-        Limit(max_rank=2),
+        Limit(max_components=2),
         observables=OBSERVABLES,
     )
     assert found.outcomes[0].result == "stopped"
-    assert "did not come to rest at rank 2" in found.outcomes[0].reason
+    assert "did not come to rest with 2 components learned" in found.outcomes[0].reason
 
 
 def test_runs_are_the_same_alone_and_together(completion, start, trajectory, tmp_path):
@@ -406,7 +414,7 @@ def test_a_matrix_of_one_layer_is_refused():
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("max_rank", 0),
+        ("max_components", 0),
         ("loss_tolerance", -1.0),
         ("accuracy", 0.5),
         ("entry_share", 0.0),

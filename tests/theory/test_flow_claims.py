@@ -134,7 +134,6 @@ def test_a_broken_formula_is_found_out(case, problem, start, monkeypatch):
 
 def test_growth_is_checked_integrated_too(problem, start, monkeypatch):
     claim = check_growth(problem, start)
-    assert claim.numbers["intervals"] == 16
     assert claim.numbers["integrated_error"] < 1e-10
     # A rate that is right at each time cannot be wrong between them, so break the sum.
     whole = _growth.integrals

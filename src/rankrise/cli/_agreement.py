@@ -62,7 +62,7 @@ def _print(summary: dict[str, Any], outcome: "AgreementResult") -> None:
         )
     console = Console()
     console.print(descents)
-    print(f"order in the learning rate: {outcome.order:.3f}")
+    print(f"convergence order in the learning rate: {outcome.convergence_order:.3f}")
     flows = Table(box=None, pad_edge=False)
     columns = (
         "init scale",

@@ -61,7 +61,7 @@ def verify(
     output = output or OutputOptions()
     folder = RunFolder(output, "verify")
     settings = folder.settings(settings or VerificationConfig())
-    source = _source(folder, output, claims, problem, variable)
+    source = _source(folder, output, settings, claims, problem, variable)
     if folder.is_finished():
         return VIOLATED if folder.result() == "violated" else DONE
     tensor = _read(folder, source)
@@ -96,6 +96,7 @@ def verify(
 def _source(
     folder: RunFolder,
     output: OutputOptions,
+    settings: VerificationConfig,
     claims: tuple[str, ...],
     problem: Path | None,
     variable: str | None,
@@ -114,6 +115,7 @@ def _source(
         "claims": named,
     }
     if not output.resume:
+        settings.check_source(from_file=problem is not None)
         if variable is not None and problem is None:
             raise InputError("--variable is of a file; name it with --problem.")
         return given

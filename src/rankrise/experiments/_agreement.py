@@ -73,8 +73,9 @@ class Flow:
         At the middle of every plateau of the limit, in scaled time: how far the
         reconstruction errors of flow and limit differ.
     escape_gaps
-        For every component the limit learns: how far its escape in the flow (at half
-        its final norm) is from that in the limit, relative to the latter.
+        For every component the limit learns, in the order of their escapes: how far
+        its escape in the flow (at half its final norm) is from that in the limit,
+        relative to the latter.
     scaled_time
         Of every save: flow time times the power of the scale by which the limit's is.
     """
@@ -112,8 +113,8 @@ class AgreementResult:
     flows: list[Flow]
 
     @property
-    def order(self) -> float:
-        """Order of the distance in the learning rate, between the two smallest."""
+    def convergence_order(self) -> float:
+        """Power of the learning rate that the distance falls by, at the last two."""
         fixed = self.descents[:-1]
         if len(fixed) < 2:
             return math.nan
@@ -347,8 +348,10 @@ def _escape_gaps(limit: Trajectory, flow: Trajectory, scaled: Values) -> Values:
     final = _by_component(limit)[-1]
     norms = _by_component(flow)
     learned = np.flatnonzero(final > 0)
-    joined = _by_component(limit)[:, learned] > 0
-    predicted = limit.time[np.argmax(joined, axis=0)]
+    joined = np.argmax(_by_component(limit)[:, learned] > 0, axis=0)
+    # In the order in which they escape.
+    learned, joined = learned[np.argsort(joined)], np.sort(joined)
+    predicted = limit.time[joined]
     measured = [
         _crossing(scaled, norms[:, component], final[component] / 2)
         for component in learned

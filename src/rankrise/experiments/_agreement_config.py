@@ -59,6 +59,12 @@ class AgreementConfig(Settings):
             comparisons=self.comparisons,
         )
         require_moderate(init_scale=self.init_scale, rtol=self.rtol)
+        least = 1e-4 if self.precision == "float32" else 1e-12
+        require(
+            self.rtol >= least,
+            f"--rtol is {self.rtol}, and {self.precision} has rounding errors of that "
+            f"size; give {least} or more.",
+        )
         require_not_negative(seed=self.seed)
         require_init_scales(self.init_scales)
         for rate in self.learning_rates or ():

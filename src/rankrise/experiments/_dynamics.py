@@ -100,7 +100,7 @@ def run_dynamics(
         tolerance = _loss_tolerance(config, problem)
         if config.solver == "limit":
             limit = Limit(
-                max_rank=config.steps,
+                max_components=config.steps,
                 loss_tolerance=tolerance,
                 max_seconds=config.max_seconds,
             )

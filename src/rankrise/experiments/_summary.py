@@ -70,13 +70,10 @@ def summarize_agreement(result: AgreementResult) -> dict[str, Any]:
             **environment(),
             "seed": result.config.seed,
             "result": plateaus.result,
-            "order": result.order,
+            "convergence_order": result.convergence_order,
             "descents": descents,
             "flows": flows,
-            "limit": {
-                "scaled_time": plateaus.time.tolist(),
-                "reconstruction_error": plateaus.reconstruction_error.tolist(),
-            },
+            "plateaus": _plateaus(plateaus),
         }
     )
 
@@ -122,7 +119,24 @@ def summarize_run(run: Trajectory) -> dict[str, Any]:
     for name in ("reconstruction_error", "heldout_error"):
         if name in run.dataset:
             summary[name] = float(run.dataset[name].to_numpy()[-1])
+    if "note" in run.dataset:
+        summary["plateaus"] = _plateaus(run)
     return summary
+
+
+def _plateaus(limit: Trajectory) -> list[dict[str, Any]]:
+    """What a run of the limit says of every plateau."""
+    errors = limit.dataset.get("reconstruction_error")
+    return [
+        {
+            "components": int(limit.rank[save]),
+            "scaled_time": float(limit.time[save]),
+            "train_loss": float(limit.loss[save]),
+            "reconstruction_error": None if errors is None else float(errors[save]),
+            "note": str(limit.note[save]),
+        }
+        for save in range(len(limit.time))
+    ]
 
 
 def strict(summary: dict[str, Any]) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 import math
 from typing import Any, Literal
 
+from rankrise._errors import InputError
 from rankrise.experiments._options import (
     Settings,
+    option,
     require,
     require_mode_dims,
     require_moderate,
@@ -34,6 +36,16 @@ CLAIM_NAMES: tuple[ClaimName, ...] = (
 )
 
 _HIGHEST_ORDER = 12
+_OF_SYNTHETIC = (
+    "order",
+    "mode_dim",
+    "mode_dims",
+    "target_rank",
+    "task",
+    "observations",
+    "observed",
+)
+_OF_FILES = ("center",)
 # Every claim forms the end tensor, and flows are followed at tight tolerance.
 LARGEST_ENTRIES = 100_000
 
@@ -142,6 +154,16 @@ class VerificationConfig(Settings):
             f"--observations is {self.observations} but a tensor with mode dimensions "
             f"{typed(self.dims)} has {entries} entries; ask for fewer.",
         )
+
+    def check_source(self, *, from_file: bool) -> None:
+        """Refuse what was set and has no use for a problem from there."""
+        unused = _OF_SYNTHETIC if from_file else _OF_FILES
+        for name in self.model_fields_set.intersection(unused):
+            where = "a problem from a file" if from_file else "a synthetic problem"
+            raise InputError(
+                f"{option(name)} is {getattr(self, name)} but has no use for {where}; "
+                "leave it out."
+            )
 
     @property
     def dims(self) -> tuple[int, ...]:

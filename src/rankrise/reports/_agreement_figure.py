@@ -38,7 +38,9 @@ def _plot_rates(panel: Axes, result: AgreementResult) -> None:
     fixed = result.descents[:-1]
     rates = np.array([descent.learning_rate for descent in fixed])
     distances = np.array([descent.distance for descent in fixed])
-    panel.loglog(rates, distances, "o-", label=f"measured, order {result.order:.2f}")
+    panel.loglog(
+        rates, distances, "o-", label=f"measured, order {result.convergence_order:.2f}"
+    )
     guide = distances[-1] * rates / rates[-1]
     panel.loglog(rates, guide, color="0.6", linestyle=":", label="order 1")
     panel.set(xlabel="learning rate", title="distance of descent to the flow")

@@ -24,7 +24,7 @@ FloatArray = npt.NDArray[np.floating]
 # Steps that all components take together. Few need more, and those go on in small
 # batches: a step costs in proportion to the batch, whoever still moves in it.
 _SHARED_STEPS = 4
-_BATCH = 64
+_BATCH = 32
 _MOST_STEPS = 20_000
 # Where nothing is pulled yet: multiples of the shortest time in which a component
 # changes, before it is said that nothing will be.

@@ -1,12 +1,14 @@
 r"""The trajectory of gradient flow as the init scale goes to zero."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from rankrise._errors import InputError
 from rankrise.factorizations import AbstractFactorization
-from rankrise.problems import AbstractProblem
+from rankrise.problems import AbsoluteLoss, AbstractProblem
 from rankrise.solvers._interrupt import DeferredInterrupt
 from rankrise.solvers._limit_run import Limit as Limit
 from rankrise.solvers._limit_run import LimitRun
@@ -66,6 +68,7 @@ def solve_limit(
     labels = dict(run_labels or {})
     check_labels(labels, len(models))
     check_starts(problem, models)
+    _check_loss(problem)
     return limit_trajectory(
         problem,
         models,
@@ -93,14 +96,18 @@ def limit_trajectory(
 ) -> Trajectory:
     """The same for starts that are checked, one after another."""
     runs = [LimitRun(problem, model, limit, observables) for model in models]
+    began = time.monotonic()
     with DeferredInterrupt() as interrupt:
         for number, run in enumerate(runs):
-            while run.outcome is None:
+            while not run.is_over:
                 run.advance()
                 if progress is not None:
                     progress(run.progress(len(runs) - number))
-                if interrupt.requested and run.outcome is None:
-                    run.end("interrupted", f"interrupted at rank {run.learned.count}")
+                spent = time.monotonic() - began
+                if interrupt.requested:
+                    run.cut_off("interrupted", "interrupted")
+                elif limit.max_seconds is not None and spent >= limit.max_seconds:
+                    run.cut_off("stopped", "time limit reached")
     dataset = build_dataset(
         [run.history() for run in runs],
         observables,
@@ -118,6 +125,14 @@ def limit_trajectory(
         seconds_run=sum(run.seconds for run in runs),
         _single=single,
     )
+
+
+def _check_loss(problem: AbstractProblem) -> None:
+    if isinstance(problem.loss_function, AbsoluteLoss):
+        raise InputError(
+            "The absolute loss has a kink where it fits and no Hessian there, so its "
+            "plateaus cannot be found; take Huber loss with a small threshold."
+        )
 
 
 def _add_plateaus(dataset: Any, runs: Sequence[LimitRun], single: bool) -> None:

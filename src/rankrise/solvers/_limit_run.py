@@ -34,7 +34,7 @@ logger = logging.getLogger("rankrise")
 _UNDECIDED = "direction undecided, near a saddle of the pull"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Limit:
     r"""Gradient flow from $\alpha a_r^n$ as $\alpha \to 0$, plateau by plateau.
 
@@ -46,7 +46,7 @@ class Limit:
 
     Attributes
     ----------
-    max_rank
+    max_components
         Stop when so many components are learned; by default only when all are.
     loss_tolerance
         Stop when the loss is below.
@@ -56,7 +56,8 @@ class Limit:
     least_improvement
         Stop when the loss fell by less than this share from one plateau to the next.
     max_seconds
-        Stop after so many seconds; what that cuts off depends on the machine.
+        Stop after so many seconds, over all starts and with compiling; what that cuts
+        off depends on the machine.
     accuracy
         Error of a step of growth over a component's size, and of an escape time over
         the time; rounding limits it.
@@ -67,7 +68,7 @@ class Limit:
         A component joins with this share of the norm it is drawn to.
     """
 
-    max_rank: int | None = None
+    max_components: int | None = None
     loss_tolerance: float | None = None
     pull_tolerance: float | None = None
     least_improvement: float | None = None
@@ -77,8 +78,10 @@ class Limit:
     entry_share: float = 1e-3
 
     def __post_init__(self) -> None:
-        if self.max_rank is not None and self.max_rank < 1:
-            raise InputError(f"max_rank is {self.max_rank}; it must be at least 1.")
+        if self.max_components is not None and self.max_components < 1:
+            raise InputError(
+                f"max_components is {self.max_components}; it must be at least 1."
+            )
         for name, value in asdict(self).items():
             if value is not None and not (value >= 0 and math.isfinite(value)):
                 raise InputError(
@@ -120,6 +123,17 @@ class LimitRun:
         self._tolerance = max(1e-10, 2e3 * precision)
         given = limit.pull_tolerance
         self._pull_tolerance = precision**0.5 if given is None else given
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is no further plateau."""
+        return self.outcome is not None
+
+    @property
+    def learned_in_words(self) -> str:
+        """How many components are learned."""
+        count = self.learned.count
+        return f"{count} component{'' if count == 1 else 's'} learned"
 
     def advance(self) -> None:
         """Record where the run is; go on to the next plateau, or say why not."""
@@ -175,7 +189,7 @@ class LimitRun:
             # What rises next depends on where the others are pulled from.
             self.end(
                 "stopped",
-                f"the learned set did not come to rest at rank {self.learned.count} "
+                f"the learned set did not come to rest with {self.learned_in_words} "
                 f"(residual {plateau.residual:.2g}, largest component norm "
                 f"{self.learned.norms().max():.2g}): the loss may have no minimum",
             )
@@ -195,18 +209,21 @@ class LimitRun:
         self.seconds_compile += time.monotonic() - began
 
     def _reason_to_stop(self) -> tuple[str, str] | None:
-        limit, rank = self._limit, self.learned.count
+        limit, learned = self._limit, self.learned_in_words
         losses = [record["training_loss"] for record in self._records]
         if limit.loss_tolerance is not None and losses[-1] < limit.loss_tolerance:
-            return "converged", f"loss below {limit.loss_tolerance:g} at rank {rank}"
+            return "converged", f"loss below {limit.loss_tolerance:g} with {learned}"
         if self._pool.strength <= self._pull_tolerance * self._first_strength:
             share = self._pull_tolerance
             return (
                 "converged",
-                f"loss gradient below {share:.2g} of its first at rank {rank}",
+                f"loss gradient below {share:.2g} of its first with {learned}",
             )
-        if limit.max_rank is not None and rank >= limit.max_rank:
-            return "stopped", f"rank limit of {limit.max_rank} reached"
+        if (
+            limit.max_components is not None
+            and self.learned.count >= limit.max_components
+        ):
+            return "stopped", f"component limit of {limit.max_components} reached"
         least = limit.least_improvement
         if (
             least is not None
@@ -215,11 +232,14 @@ class LimitRun:
         ):
             return (
                 "stopped",
-                f"loss fell by less than {least:g} of itself at rank {rank}",
+                f"loss fell by less than {least:g} of itself with {learned}",
             )
-        if limit.max_seconds is not None and self.seconds >= limit.max_seconds:
-            return "stopped", f"time limit reached at rank {rank}"
         return None
+
+    def cut_off(self, result: str, reason: str) -> None:
+        """End it here, unless it is over."""
+        if not self.is_over:
+            self.end(result, f"{reason} with {self.learned_in_words}")
 
     def end(self, result: str, reason: str) -> None:
         """No further plateau."""
@@ -228,7 +248,7 @@ class LimitRun:
 
     def progress(self, running: int) -> Progress:
         """Where the run is."""
-        most = self._limit.max_rank or self.start.components
+        most = self._limit.max_components or self.start.components
         loss = float(self._records[-1]["training_loss"])
         return Progress(self._joined, most, running, (loss,), self._time)
 

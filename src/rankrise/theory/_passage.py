@@ -46,7 +46,7 @@ class Passage(NamedTuple):
 def passage(setting: RankOneSetting, alpha: float, horizon: float) -> Passage | None:
     """Follow one start to the sphere, and for the horizon from there.
 
-    None where the sphere was not reached.
+    None where the sphere was not reached, or the time of it not found to precision.
     """
     problem, start = setting.problem, scaled(setting.directions, alpha)
     crossing = flow_until(problem, start, FrobeniusNorm(), setting.radius, times=SAVES)
@@ -59,6 +59,8 @@ def passage(setting: RankOneSetting, alpha: float, horizon: float) -> Passage | 
         model = last(followed(problem, start, saved_times(time)).models)
         if abs(step) <= _AT_SPHERE * time:
             break
+    else:
+        return None
     times = saved_times(horizon)
     models, succeeded = followed(problem, model, times)
     return Passage(alpha, time, model, times, models, succeeded)
