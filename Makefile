@@ -49,10 +49,10 @@ demo: venv ## run the demonstration
 	$(BIN)/python examples/demo.py
 
 test: lint types ## lint, check types and run the fast tests
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-all: lint types ## the same with the slow tests, which take minutes
-	$(BIN)/python -m pytest -q -n 2 -m '' --timeout=3600
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m '' --timeout=3600
 
 # Without the cache: a time that contains compiling must contain it every time.
 bench: venv ## measure speed and accuracy

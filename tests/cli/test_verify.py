@@ -77,6 +77,7 @@ def test_an_interrupted_run_keeps_its_claims_and_goes_on(tmp_path, monkeypatch, 
     assert names == QUICK
 
 
+@pytest.mark.slow
 def test_a_tensor_from_a_file_is_verified(tmp_path):
     rng = np.random.default_rng(0)
     tensor = np.einsum("ir,jr,kr->ijk", *(rng.normal(size=(4, 2)) for _ in range(3)))

@@ -80,6 +80,7 @@ def test_settings_that_do_not_fit_are_refused(options, words):
         AgreementConfig(**options)
 
 
+@pytest.mark.slow
 def test_a_learning_rate_that_needs_millions_of_steps_is_refused():
     config = AgreementConfig(
         mode_dims=(5, 5, 5),

@@ -124,8 +124,11 @@ def test_a_stiff_linear_flow_is_solved_in_few_gradients():
     assert trajectory.outcomes[0].gradient_evaluations < explicit / 2
 
 
-@pytest.mark.parametrize("method", [diffrax.Dopri8(), diffrax.Kvaerno5()])
-@pytest.mark.parametrize("rtol", [1e-4, 1e-6])
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param(diffrax.Dopri8(), marks=pytest.mark.slow), diffrax.Kvaerno5()],
+)
+@pytest.mark.parametrize("rtol", [1e-4, pytest.param(1e-6, marks=pytest.mark.slow)])
 def test_component_norms_are_those_of_other_integrators(method, rtol, problem, starts):
     times = np.array([1.0, 5.0, 20.0, 30.0, 60.0])
     followed = solve(
@@ -192,6 +195,7 @@ def test_saves_are_at_the_times_that_were_asked_for(problem, starts):
     assert trajectory.outcomes[0].reason == "end time 20 reached"
 
 
+@pytest.mark.slow
 def test_a_batch_of_flows_is_its_single_flows(problem, starts):
     options = {"save_at": SaveAt.linear(5), "end_time": 30.0}
     solver = flow(1e-5)
@@ -203,6 +207,7 @@ def test_a_batch_of_flows_is_its_single_flows(problem, starts):
         np.testing.assert_allclose(part.loss, alone.loss, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_flow_of_a_deep_matrix_and_of_sensing_is_that_of_diffrax():
     key = jax.random.key(1)
     model = rr.near_zero_matrix((4, 3), 3, init_scale=0.5, key=key)

@@ -193,6 +193,7 @@ def test_aligned_starts_rise_one_by_one_when_the_closed_form_says(dims):
     assert found.outcomes[0].result == "converged"
 
 
+@pytest.mark.slow
 def test_matrix_plateaus_are_truncated_singular_value_decompositions():
     tensor = np.random.default_rng(1).standard_normal((5, 4))
     values = np.linalg.svd(tensor, compute_uv=False)
@@ -266,6 +267,7 @@ def test_sensing_problems_are_solved(kind):
     assert found.reconstruction_error[-1] < 1e-6
 
 
+@pytest.mark.slow
 def test_a_tie_is_said(caplog):
     # Two aligned components that escape at nearly the same time.
     tensor, bases = orthogonal_tensor([1.0, 1.0])
@@ -351,6 +353,7 @@ def test_components_that_are_all_learned_end_the_run():
     assert found.outcomes[0].reason == "no component is pulled away from zero"
 
 
+@pytest.mark.slow
 def test_a_loss_without_a_minimum_is_said_and_ends_the_run():
     # The best tensors of rank two near a tensor of rank three and border rank two have
     # components that grow without bound (de Silva and Lim 2008).

@@ -81,6 +81,7 @@ def test_a_batch_of_all_observations_is_the_full_gradient(run, starts, problem):
     assert_equal_factors(shuffled.model, whole.model)
 
 
+@pytest.mark.slow
 def test_runs_of_a_batch_see_the_same_minibatches_as_alone(run, starts):
     solver = Minibatch(GradientDescent(0.1), 5, seed=3)
     options = {"solver": solver, "max_steps": 50, "stop": Stop()}

@@ -48,6 +48,7 @@ def test_the_flow_of_a_linear_problem_is_exponential(method, linear, ones):
     )
 
 
+@pytest.mark.slow
 def test_several_starts_at_once_are_those_one_by_one(linear, ones):
     starts = [ones, DenseTensor(2 * ones.tensor)]
     flows = reference_flows(linear, starts, TIMES)

@@ -44,6 +44,7 @@ def riser(units, column=0, components=3):
     return Riser(units, place, f"component {column}", 1.0, 1.0, ())
 
 
+@pytest.mark.slow
 def test_dense_hessian_is_that_of_the_active_parameters(problem, key):
     model = near_zero(DIMS, 2, init_scale=0.7, key=key)
     flat, unravel = ravel_pytree(model)
@@ -104,6 +105,7 @@ def test_newton_ends_at_the_stationary_point_the_flow_leads_to(
     assert found.eigenvalue > -1e-6
 
 
+@pytest.mark.slow
 def test_zero_columns_stay_zero(problem, key):
     start = near_zero(DIMS, 1, init_scale=0.5, key=key)
     wide = CPFactorization(

@@ -13,6 +13,7 @@ from rankrise.theory._critical_direction import contract_all_but, critical_direc
 from rankrise.theory._escape import constant_pull_norm, escape_time
 
 
+@pytest.mark.slow
 def test_escape_holds_under_the_problem_s_own_gradient(problem):
     claim = check_escape(problem, orders=())
     assert claim.verdict == "holds", claim.explanation

@@ -155,6 +155,7 @@ def with_values(problem, values):
     )
 
 
+@pytest.mark.slow
 def test_bounds_need_both_signs_of_the_pull(problem):
     # A component that starts along the only one there is is pulled up all the way.
     target = a_start(MODE_DIMS, 1, init_scale=1.0)
