@@ -3,6 +3,7 @@
 import logging
 import re
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,7 +24,12 @@ from rankrise.factorizations import (
     near_zero,
     near_zero_matrix,
 )
-from rankrise.problems import CompletionProblem, SensingProblem, SquaredLoss
+from rankrise.problems import (
+    AbsoluteLoss,
+    CompletionProblem,
+    SensingProblem,
+    SquaredLoss,
+)
 from rankrise.solvers import GradientFlow, Limit, solve, solve_limit
 from rankrise.trajectories import (
     ComponentNorms,
@@ -401,6 +407,7 @@ def test_progress_is_called_at_every_plateau(completion, start):
     [
         (DenseTensor(jnp.zeros(DIMS)), "CP factorizations and deep matrices"),
         (near_zero((5, 4, 2), 3, key=jax.random.key(0)), "mode dimensions"),
+        (CPFactorization(tuple(jnp.full((d, 2), jnp.nan) for d in DIMS)), "not finite"),
     ],
 )
 def test_starts_without_a_limit_are_refused(completion, model, words):
@@ -421,9 +428,27 @@ def test_a_matrix_of_one_layer_is_refused():
         ("loss_tolerance", -1.0),
         ("accuracy", 0.5),
         ("entry_share", 0.0),
+        ("entry_share", 1e-20),
         ("max_seconds", float("nan")),
     ],
 )
 def test_settings_out_of_range_are_refused(name, value):
     with pytest.raises(ValueError, match=name):
         Limit(**{name: value})
+
+
+def test_losses_without_a_hessian_are_refused(completion, start):
+    kinked = eqx.tree_at(lambda p: p.loss_function, completion, AbsoluteLoss())
+    with pytest.raises(ValueError, match="has a kink where it fits"):
+        solve_limit(kinked, start)
+
+
+def test_plateaus_in_single_precision_are_as_exact_as_it_allows(completion, start):
+    def single(tree):
+        return jax.tree.map(
+            lambda x: x.astype(jnp.float32) if eqx.is_inexact_array(x) else x, tree
+        )
+
+    found = solve_limit(single(completion), single(start), observables=())
+    # Entries of order one are off by some roundings of 6e-8, squared.
+    assert found.loss[-1] < 1e-11

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from rankrise._errors import InputError
@@ -64,11 +65,20 @@ def solve_limit(
     """
     single = isinstance(model, AbstractFactorization)
     models = [model] if isinstance(model, AbstractFactorization) else list(model)
+    if limit is not None and not isinstance(limit, Limit):
+        raise InputError(
+            f"The limit's settings are {limit!r}; give a `Limit`, or call `solve` for "
+            "another solver."
+        )
     models = [on_device(each) for each in models]
     labels = dict(run_labels or {})
     check_labels(labels, len(models))
     check_starts(problem, models)
     _check_loss(problem)
+    if not all(np.isfinite(x).all() for x in jax.tree.leaves(models)):
+        raise InputError(
+            "A start is not finite, so it has no directions; draw another."
+        )
     return limit_trajectory(
         problem,
         models,

@@ -31,6 +31,8 @@ from rankrise.trajectories import AbstractObservable, Outcome, problem_scale
 
 logger = logging.getLogger("rankrise")
 
+# A component that joins with less could not be told from rounding.
+_SMALLEST_SHARE = 1e-9
 _UNDECIDED = "direction undecided, near a saddle of the pull"
 
 
@@ -78,9 +80,10 @@ class Limit:
     entry_share: float = 1e-3
 
     def __post_init__(self) -> None:
-        if self.max_components is not None and self.max_components < 1:
+        most = self.max_components
+        if most is not None and not (isinstance(most, int) and most >= 1):
             raise InputError(
-                f"max_components is {self.max_components}; it must be at least 1."
+                f"max_components is {most!r}; give a whole number, at least 1."
             )
         for name, value in asdict(self).items():
             if value is not None and not (value >= 0 and math.isfinite(value)):
@@ -88,9 +91,10 @@ class Limit:
                     f"{name} is {value}; give a finite number, at least 0."
                 )
         for name in ("accuracy", "entry_share"):
-            if not 0 < getattr(self, name) < 0.1:
+            if not _SMALLEST_SHARE <= getattr(self, name) < 0.1:
                 raise InputError(
-                    f"{name} is {getattr(self, name)}; it must lie between 0 and 0.1."
+                    f"{name} is {getattr(self, name)}; it must lie between "
+                    f"{_SMALLEST_SHARE:g} and 0.1."
                 )
 
 

@@ -105,6 +105,11 @@ def solve(
     Ctrl-C ends the runs after the current chunk, with what they had; their result is
     "interrupted".
     """
+    if not isinstance(solver, AbstractSolver):
+        raise InputError(
+            f"The solver is {solver!r}; give one such as `GradientFlow()`, or call "
+            "`solve_limit` for the limit of a vanishing init scale."
+        )
     single = isinstance(model, AbstractFactorization)
     models = [model] if isinstance(model, AbstractFactorization) else list(model)
     models = [on_device(each) for each in models]

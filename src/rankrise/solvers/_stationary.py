@@ -28,6 +28,11 @@ _MOST_HESSIANS, _CHORD_STEPS = 12, 12
 # A step of Newton's method is at most this share of the parameters' norm: the flow has
 # all but arrived, so a longer one means that it has not.
 _LONGEST_STEP = 0.1
+# What is accepted leaves room for rounding; most plateaus come this much nearer.
+_AIM = 1e-2
+# Where the gradient is accepted, a Hessian that leaves more than this share of it was
+# the last.
+_PAYS = 0.5
 # A step that leaves more than this share of the gradient asks for a new Hessian.
 _WORTH = 0.2
 
@@ -118,9 +123,11 @@ def settle(
         newton.look()
         # Away from the stationary point, the gradient bends what is flat there.
         suspicious = newton.hessian.smallest < -100 * newton.cut
-        if newton.arrived or not newton.descend():
+        before = newton.residual
+        if newton.is_exact() or not newton.descend():
             break
-        if newton.residual <= tolerance and not suspicious:
+        pays = not newton.is_exact() and newton.residual < _PAYS * before
+        if newton.arrived and not pays and not suspicious:
             break
     direction = np.zeros_like(newton.point)
     direction[active] = newton.hessian.lowest
@@ -165,6 +172,10 @@ class _Newton:
         """Whether the gradient is zero to tolerance."""
         return self.residual <= self._tolerance
 
+    def is_exact(self) -> bool:
+        """Whether it is as near to zero as is asked for where rounding allows it."""
+        return self.residual <= _AIM * self._tolerance
+
     def look(self) -> None:
         """Take the Hessian here."""
         self.hessian = hessian_at(self._problem, self.model, self._active, self.cut)
@@ -182,7 +193,7 @@ class _Newton:
             slow = not residual < _WORTH * self.residual
             if residual < self.residual:
                 self.point, self.gradient, self.residual = tried, gradient, residual
-            if slow or self.arrived:
+            if slow or self.is_exact():
                 break
         return self.residual < before
 
