@@ -32,6 +32,8 @@ _RESULTS = (
     *(f"{claim}.{form}" for claim in CLAIM_NAMES for form in ("png", "pdf")),
     "agreement.png",
     "agreement.pdf",
+    "complexity.png",
+    "complexity.pdf",
 )
 _COMPLETED = "completed"
 _COMPLETED_FORMS = (".npy", ".npz", ".csv", ".tns", ".mat", ".nc")
@@ -140,6 +142,8 @@ class RunFolder:
         write_json(self.path / SUMMARY, summary)
         if summary["result"] != "interrupted":
             self.checkpoint.unlink(missing_ok=True)
+            for part in self.path.glob("checkpoint-*.npz"):
+                part.unlink()
 
     def _check_place(self) -> None:
         """Refuse early, before minutes of work, what `begin` could not write to."""
@@ -178,6 +182,9 @@ class RunFolder:
 
 
 def _is_result(path: Path) -> bool:
+    # An experiment of several parts has a checkpoint for each.
+    if path.match("checkpoint-*.npz"):
+        return True
     is_completed = path.stem == _COMPLETED and path.suffix.lower() in _COMPLETED_FORMS
     return is_completed or path.name in _RESULTS
 

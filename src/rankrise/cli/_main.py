@@ -15,6 +15,7 @@ from rankrise._errors import InputError
 from rankrise._version import __version__
 from rankrise.cli._agreement import agreement
 from rankrise.cli._complete import complete
+from rankrise.cli._complexity import complexity
 from rankrise.cli._dynamics import dynamics
 from rankrise.cli._refusal import sentence
 from rankrise.cli._status import BAD_INPUT, DONE, INTERRUPTED
@@ -42,6 +43,7 @@ app.command(dynamics)
 app.command(complete)
 app.command(verify)
 app.command(agreement)
+app.command(complexity)
 
 
 def run(tokens: list[str]) -> int:

@@ -17,6 +17,7 @@ from rankrise.cli._status import DONE, INTERRUPTED
 from rankrise.experiments._options import require
 
 if TYPE_CHECKING:
+    from rankrise.complexity import FitProgress
     from rankrise.solvers import Checkpoint, Progress
 
 
@@ -62,6 +63,22 @@ def running(
 
         yield report
     raise_when_interrupted()
+
+
+@contextmanager
+def running_epochs(
+    begin: Callable[[], None], quiet: bool
+) -> "Iterator[Callable[[str, FitProgress], None]]":
+    """The same for models that are trained in epochs, data set by data set."""
+    from rankrise.solvers import Progress
+
+    with running(begin, quiet) as report:
+
+        def tell(control: str, at: "FitProgress") -> None:
+            mean = sum(at.losses) / len(at.losses) if at.losses else math.nan
+            report(Progress(at.epoch, at.epochs, at.running, (mean,)))
+
+        yield tell
 
 
 @contextmanager

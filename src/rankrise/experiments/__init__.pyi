@@ -4,11 +4,15 @@ from ._agreement_config import AgreementConfig as AgreementConfig
 from ._completion import CompletionResult as CompletionResult
 from ._completion import run_completion as run_completion
 from ._completion_config import CompletionConfig as CompletionConfig
+from ._complexity import ComplexityResult as ComplexityResult
+from ._complexity import run_complexity as run_complexity
+from ._complexity_config import ComplexityConfig as ComplexityConfig
 from ._dynamics import DynamicsResult as DynamicsResult
 from ._dynamics import run_dynamics as run_dynamics
 from ._dynamics_config import DynamicsConfig as DynamicsConfig
 from ._summary import summarize_agreement as summarize_agreement
 from ._summary import summarize_completion as summarize_completion
+from ._summary import summarize_complexity as summarize_complexity
 from ._summary import summarize_dynamics as summarize_dynamics
 from ._verification import VerificationResult as VerificationResult
 from ._verification import run_verification as run_verification

@@ -56,7 +56,7 @@ def make_solver(
     elif name == "gradient-descent":
         solver = GradientDescent(learning_rate or _LEARNING_RATE)
     elif name.startswith("optax."):
-        optimizer = _optax_optimizer(name.removeprefix("optax."))
+        optimizer = optax_optimizer(name.removeprefix("optax."))
         solver = OptaxDescent(optimizer(learning_rate or _OPTAX_LEARNING_RATE))
     else:
         raise InputError(
@@ -66,7 +66,8 @@ def make_solver(
     return solver if batch_size is None else Minibatch(solver, batch_size, seed)
 
 
-def _optax_optimizer(name: str) -> Any:
+def optax_optimizer(name: str) -> Any:
+    """The optax function of that name, which takes a learning rate."""
     import optax
 
     maker = getattr(optax, name, None)

@@ -9,6 +9,7 @@ from rankrise._environment import environment
 from rankrise.data import cp_component_norms
 from rankrise.experiments._agreement import AgreementResult
 from rankrise.experiments._completion import CompletionResult
+from rankrise.experiments._complexity import ComplexityResult
 from rankrise.experiments._dynamics import DynamicsResult
 from rankrise.trajectories import Trajectory, rises
 
@@ -74,6 +75,40 @@ def summarize_agreement(result: AgreementResult) -> dict[str, Any]:
             "descents": descents,
             "flows": flows,
             "plateaus": _plateaus(plateaus),
+        }
+    )
+
+
+def summarize_complexity(result: ComplexityResult) -> dict[str, Any]:
+    """The summary of `rankrise complexity`: one row a model."""
+    curve = result.curve
+    results = {fit.result for fit in curve.fits}
+    cut_off = next((r for r in ("interrupted", "time limit") if r in results), None)
+    return strict(
+        {
+            "settings": result.config.model_dump(mode="json"),
+            **environment(),
+            "seed": result.config.seed,
+            "dataset": result.dataset,
+            "source": result.source,
+            "result": cut_off or "done",
+            "seconds_compile": round(curve.seconds_compile, 3),
+            "seconds_run": round(curve.seconds_run, 3),
+            "rows": [
+                {
+                    "dataset": result.dataset,
+                    "control": fit.control,
+                    "rank": fit.rank,
+                    "class": fit.target,
+                    "seed": fit.seed,
+                    "train_error": fit.train_error,
+                    "test_error": fit.test_error,
+                    "epochs": fit.epochs,
+                    "converged": fit.result == "converged",
+                    "result": fit.result,
+                }
+                for fit in curve.fits
+            ],
         }
     )
 

@@ -19,3 +19,4 @@ from rankrise.factorizations._initialization import (
 )
 from rankrise.factorizations._initialization import near_zero as near_zero
 from rankrise.factorizations._initialization import near_zero_matrix as near_zero_matrix
+from rankrise.factorizations._logarithmic import log_products as log_products

@@ -27,8 +27,8 @@ class AbstractLoss(eqx.Module):
 
     @abstractmethod
     def __call__(
-        self, predictions: Float[Array, " m"], values: Float[Array, " m"]
-    ) -> Float[Array, " m"]:
+        self, predictions: Float[Array, "*m"], values: Float[Array, "*m"]
+    ) -> Float[Array, "*m"]:
         """Loss of each prediction."""
 
     def check_values(self, values: Values) -> None:
@@ -51,8 +51,8 @@ class SquaredLoss(AbstractLoss):
     takes_labels: ClassVar[bool] = False
 
     def __call__(
-        self, predictions: Float[Array, " m"], values: Float[Array, " m"]
-    ) -> Float[Array, " m"]:
+        self, predictions: Float[Array, "*m"], values: Float[Array, "*m"]
+    ) -> Float[Array, "*m"]:
         return (predictions - values) ** 2
 
 
@@ -62,8 +62,8 @@ class AbsoluteLoss(AbstractLoss):
     takes_labels: ClassVar[bool] = False
 
     def __call__(
-        self, predictions: Float[Array, " m"], values: Float[Array, " m"]
-    ) -> Float[Array, " m"]:
+        self, predictions: Float[Array, "*m"], values: Float[Array, "*m"]
+    ) -> Float[Array, "*m"]:
         # JAX's absolute value has slope 1 at zero, which would move a perfect fit.
         residuals = predictions - values
         return residuals * jnp.sign(residuals)
@@ -83,8 +83,8 @@ class HuberLoss(AbstractLoss):
         _check_delta(self.delta)
 
     def __call__(
-        self, predictions: Float[Array, " m"], values: Float[Array, " m"]
-    ) -> Float[Array, " m"]:
+        self, predictions: Float[Array, "*m"], values: Float[Array, "*m"]
+    ) -> Float[Array, "*m"]:
         return _huber(predictions, values, self.delta)
 
 
@@ -101,8 +101,8 @@ class SmoothL1Loss(AbstractLoss):
         _check_delta(self.delta)
 
     def __call__(
-        self, predictions: Float[Array, " m"], values: Float[Array, " m"]
-    ) -> Float[Array, " m"]:
+        self, predictions: Float[Array, "*m"], values: Float[Array, "*m"]
+    ) -> Float[Array, "*m"]:
         return _huber(predictions, values, self.delta) / self.delta
 
 
@@ -112,16 +112,16 @@ class LogisticLoss(AbstractLoss):
     takes_labels: ClassVar[bool] = True
 
     def __call__(
-        self, predictions: Float[Array, " m"], values: Float[Array, " m"]
-    ) -> Float[Array, " m"]:
+        self, predictions: Float[Array, "*m"], values: Float[Array, "*m"]
+    ) -> Float[Array, "*m"]:
         return jax.nn.softplus(predictions) - values * predictions
 
 
 def _huber(
-    predictions: Float[Array, " m"],
-    values: Float[Array, " m"],
+    predictions: Float[Array, "*m"],
+    values: Float[Array, "*m"],
     delta: float | Float[Array, ""],
-) -> Float[Array, " m"]:
+) -> Float[Array, "*m"]:
     distance = jnp.abs(predictions - values)
     inside = jnp.minimum(distance, delta)
     return inside * (distance - inside / 2)

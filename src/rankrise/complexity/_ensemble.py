@@ -1,0 +1,215 @@
+r"""Many predictors on shared data as columns of one table.
+
+A predictor of CP rank $R$ gives a sample $x$ the value
+$\sum_{r=1}^R \prod_n W_{nr}[x_n]$: the entry at $x$ of a tensor with one mode for
+every feature.
+Models of every rank, class and seed that share samples are trained by one program, for
+the samples are what costs; each model's updates are those it would have alone.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+import optax
+from jaxtyping import Array, Float, Int, UInt8
+
+from rankrise.factorizations import log_products
+from rankrise.problems import AbstractLoss
+
+FloatArray = npt.NDArray[np.floating]
+
+# Numbers of columns that are compiled for: a program serves up to a quarter more.
+_QUARTERS = (4, 5, 6, 7)
+# Numbers in a block of rows when errors are measured.
+_BLOCK_NUMBERS = 2**24
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of an ensemble.
+
+    Attributes
+    ----------
+    components
+        How many, which is the CP rank it may have at most.
+    task
+        Which column of the targets it learns.
+    seed
+        Of its start.
+    """
+
+    components: int
+    task: int
+    seed: int = 0
+
+
+Table = Float[Array, "values modes columns"]
+
+
+class Models(eqx.Module):
+    """Which columns of a table are whose.
+
+    Attributes
+    ----------
+    membership
+        One where a column is of a model; columns to spare are of none.
+    task
+        Which target each model learns; models to spare have no columns.
+    """
+
+    membership: Float[Array, "columns models"]
+    task: Int[Array, " models"]
+
+    def predictions(
+        self, codes: UInt8[Array, "samples modes"], table: Table
+    ) -> Float[Array, "samples models"]:
+        """What every model says of every sample."""
+        return log_products(codes, table) @ self.membership
+
+
+def start_table(
+    shape: tuple[int, int],
+    member: Member,
+    *,
+    init_mean: float,
+    init_std: float,
+    dtype: npt.DTypeLike,
+) -> FloatArray:
+    """Independent Gaussian factors, the same whichever ensemble the model is in."""
+    seeds = np.random.SeedSequence([member.seed, member.components, member.task])
+    normal = np.random.default_rng(seeds).standard_normal((*shape, member.components))
+    return (init_mean + init_std * normal).astype(dtype)
+
+
+def side_by_side(tables: list[FloatArray], tasks: list[int]) -> tuple[Models, Table]:
+    """Models as columns, padded to a number that is compiled for."""
+    counts = [table.shape[-1] for table in tables]
+    columns, models = rounded(sum(counts)), rounded(len(tables))
+    dtype = tables[0].dtype
+    table = np.ones((*tables[0].shape[:2], columns), dtype)
+    table[..., : sum(counts)] = np.concatenate(tables, axis=-1)
+    membership = np.zeros((columns, models), dtype)
+    membership[np.arange(sum(counts)), np.repeat(np.arange(len(counts)), counts)] = 1
+    task = np.zeros(models, np.int32)
+    task[: len(tasks)] = tasks
+    return Models(jnp.asarray(membership), jnp.asarray(task)), jnp.asarray(table)
+
+
+def rounded(count: int) -> int:
+    """The next number of the form 4, 5, 6 or 7 times a power of two, from 4 on."""
+    unit = 1
+    while True:
+        for quarters in _QUARTERS:
+            if quarters * unit >= count:
+                return quarters * unit
+        unit *= 2
+
+
+class Course(eqx.Module):
+    """What epochs of training need and leave as it is.
+
+    Attributes
+    ----------
+    key
+        Of the shuffling, which each epoch's number is folded into.
+    epoch, epochs
+        The number of the first epoch, and how many, at most `most_epochs`.
+    """
+
+    codes: UInt8[Array, "samples modes"]
+    targets: Float[Array, "samples tasks"]
+    models: Models
+    key: Array
+    epoch: Int[Array, ""]
+    epochs: Int[Array, ""]
+    optimizer: optax.GradientTransformation
+    loss_function: AbstractLoss
+    batch_size: int = eqx.field(static=True)
+    most_epochs: int = eqx.field(static=True)
+
+
+@eqx.filter_jit(donate="all-except-first")
+def train_epochs(
+    course: Course, table: Table, state: Any
+) -> tuple[Table, Any, Float[Array, "most_epochs models"]]:
+    """Epochs of minibatches, from a table and an optimizer's state, which are used up.
+
+    Returns, for every epoch, the mean over its batches of each model's loss as it was
+    before the batch's update.
+    """
+    codes, targets, models = course.codes, course.targets, course.models
+    batch_size = course.batch_size
+    samples = len(codes)
+    batches = -(-samples // batch_size)
+    dtype = targets.dtype
+
+    def loss(table: Array, rows: Array, weights: Array) -> tuple[Array, Array]:
+        wanted = targets[rows][:, models.task]
+        found = models.predictions(codes[rows], table)
+        losses = course.loss_function(found, wanted)
+        means = weights @ losses
+        # Models share nothing, so the gradient of a sum is each one's own.
+        return jnp.sum(means), means
+
+    def one_epoch(number: Array, carry: tuple[Any, ...]) -> tuple[Any, ...]:
+        key = jax.random.fold_in(course.key, course.epoch + number)
+        order = jax.random.permutation(key, samples)
+        order = jnp.pad(order.astype(jnp.int32), (0, batches * batch_size - samples))
+        there = jnp.arange(batches * batch_size) < samples
+
+        def one_batch(batch: Array, carry: tuple[Any, ...]) -> tuple[Any, ...]:
+            table, state, total = carry
+            begin = batch * batch_size
+            rows = jax.lax.dynamic_slice_in_dim(order, begin, batch_size)
+            weights = jax.lax.dynamic_slice_in_dim(there, begin, batch_size)
+            weights = weights.astype(dtype)
+            share = jnp.sum(weights)
+            (_, means), gradient = jax.value_and_grad(loss, has_aux=True)(
+                table, rows, weights / share
+            )
+            with jax.numpy_dtype_promotion("standard"):
+                updates, state = course.optimizer.update(gradient, state, table)
+            return table + updates, state, total + means * share / samples
+
+        table, state, history = carry
+        zero = jnp.zeros(models.task.shape, dtype)
+        table, state, total = jax.lax.fori_loop(
+            0, batches, one_batch, (table, state, zero)
+        )
+        return table, state, history.at[number].set(total)
+
+    history = jnp.zeros((course.most_epochs, *models.task.shape), dtype)
+    return jax.lax.fori_loop(0, course.epochs, one_epoch, (table, state, history))
+
+
+@eqx.filter_jit
+def mean_losses(
+    data: tuple[UInt8[Array, "samples modes"], Float[Array, "samples tasks"]],
+    models: Models,
+    table: Table,
+    loss_function: AbstractLoss,
+    largest: Float[Array, ""],
+) -> Float[Array, " models"]:
+    """Mean loss of every model, each sample's counted as `largest` at most."""
+    codes, targets = data
+    samples, modes = codes.shape
+    block = max(1, min(samples, _BLOCK_NUMBERS // max(modes, 1)))
+    blocks = -(-samples // block)
+
+    def add(number: Array, total: Array) -> Array:
+        rows = number * block + jnp.arange(block)
+        there = rows < samples
+        rows = jnp.where(there, rows, 0)
+        losses = loss_function(
+            models.predictions(codes[rows], table), targets[rows][:, models.task]
+        )
+        losses = jnp.where(there[:, None], jnp.minimum(losses, largest), 0)
+        return total + jnp.sum(losses, axis=0) / samples
+
+    zero = jnp.zeros(models.task.shape, targets.dtype)
+    return jax.lax.fori_loop(0, blocks, add, zero)

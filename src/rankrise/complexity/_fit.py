@@ -1,0 +1,402 @@
+"""Train an ensemble: chunks of epochs, models that end, checkpoints, interrupts."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from rankrise._errors import InputError
+from rankrise.complexity._ensemble import (
+    Course,
+    Member,
+    Models,
+    mean_losses,
+    side_by_side,
+    start_table,
+    train_epochs,
+)
+from rankrise.complexity._training import Training
+from rankrise.data import CategoricalData
+from rankrise.solvers import Checkpoint
+from rankrise.solvers._checkpoint import read_checkpoint, write_checkpoint
+from rankrise.solvers._interrupt import DeferredInterrupt
+
+FloatArray = npt.NDArray[np.floating]
+Result = Literal["converged", "epoch limit", "diverged", "interrupted", "time limit"]
+
+_MOST_EPOCHS = 64
+_CHUNK_SECONDS = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Samples with one column of targets a task."""
+
+    data: CategoricalData
+    targets: FloatArray
+
+    def __post_init__(self) -> None:
+        if self.targets.ndim != 2 or len(self.targets) != self.data.samples:
+            raise InputError(
+                f"The targets have shape {self.targets.shape} for {self.data.samples} "
+                "samples; give one row a sample and one column a task."
+            )
+        if not np.isfinite(self.targets).all():
+            raise InputError("A target is not finite; leave its sample out.")
+
+
+@dataclass(frozen=True, eq=False)
+class EnsembleFit:
+    """Trained models, in the order of the members.
+
+    Attributes
+    ----------
+    tables
+        For each model the factors: value, mode, component; values as they are coded.
+    train_losses
+        One row an epoch: mean over its batches before each update, NaN after a model's
+        end.
+    test_epochs, test_losses
+        When test losses were measured, and one row for each time.
+    epochs, results
+        How many each model was trained for, and what ended it.
+    """
+
+    members: tuple[Member, ...]
+    tables: tuple[FloatArray, ...]
+    train_losses: FloatArray
+    test_epochs: npt.NDArray[np.integer]
+    test_losses: FloatArray
+    epochs: tuple[int, ...]
+    results: tuple[Result, ...]
+    seconds_compile: float
+    seconds_run: float
+
+
+@dataclass(frozen=True)
+class FitProgress:
+    """How far an ensemble is; given to `progress` between chunks of epochs."""
+
+    epoch: int
+    epochs: int
+    running: int
+    losses: tuple[float, ...]
+
+
+def fit_ensemble(
+    train: Samples,
+    members: Sequence[Member],
+    training: Training | None = None,
+    *,
+    test: Samples | None = None,
+    progress: Callable[[FitProgress], None] | None = None,
+    checkpoint: Checkpoint | None = None,
+    settings: Mapping[str, Any] | None = None,
+    max_seconds: float | None = None,
+) -> EnsembleFit:
+    """Train all members on the same samples as columns of one table.
+
+    Parameters
+    ----------
+    settings
+        Kept with a checkpoint, which is resumed only under the same.
+
+    Notes
+    -----
+    A model's result does not depend on which others are trained beside it, but for
+    rounding. Columns of models that ended are dropped when a quarter of all did.
+    """
+    if not members:
+        raise InputError("There is no model to train; give at least one member.")
+    fit = _Fit(train, tuple(members), training or Training(), test)
+    return fit.run(progress, checkpoint, dict(settings or {}), max_seconds)
+
+
+class _Fit:
+    """The host's side of training."""
+
+    def __init__(
+        self,
+        train: Samples,
+        members: tuple[Member, ...],
+        training: Training,
+        test: Samples | None,
+    ) -> None:
+        self._members, self._training = members, training
+        self._optimizer = training.transformation
+        self._train = self._placed(train)
+        self._test = None if test is None else self._placed(test)
+        self._batch = min(training.batch_size, train.data.samples)
+        shape = (train.data.values, train.data.features)
+        dtype = np.dtype(jnp.zeros(0).dtype)
+        self._tables = [
+            start_table(
+                shape,
+                member,
+                init_mean=training.init_mean,
+                init_std=training.init_std,
+                dtype=dtype,
+            )
+            for member in members
+        ]
+        self._results: list[Result | None] = [None] * len(members)
+        self._ended = np.zeros(len(members), np.int64)
+        self._train_losses = np.full((training.epochs, len(members)), np.nan, dtype)
+        self._test_losses: list[FloatArray] = []
+        self._test_epochs: list[int] = []
+        self._epoch = 0
+        self._seconds = 0.0
+        self._seconds_compile = 0.0
+        self._compiled: set[tuple[int, ...]] = set()
+        self._active = np.arange(len(members))
+        self._models, self._table = self._side_by_side()
+        self._state = self._optimizer.init(self._table)
+
+    def _placed(self, samples: Samples) -> tuple[jax.Array, jax.Array]:
+        return jnp.asarray(samples.data.codes), jnp.asarray(samples.targets, float)
+
+    def _side_by_side(self) -> tuple[Models, jax.Array]:
+        return side_by_side(
+            [self._tables[k] for k in self._active],
+            [self._members[k].task for k in self._active],
+        )
+
+    def run(
+        self,
+        progress: Callable[[FitProgress], None] | None,
+        checkpoint: Checkpoint | None,
+        settings: dict[str, Any],
+        max_seconds: float | None,
+    ) -> EnsembleFit:
+        """Train until every model ended."""
+        if checkpoint is not None and checkpoint.resume and checkpoint.path.exists():
+            self._restore(*read_checkpoint(checkpoint.path, settings))
+        written = self._spent
+        ended_by: Result | None = None
+        with DeferredInterrupt() as interrupt:
+            budget = 1
+            while self._running:
+                budget = self._advance(budget)
+                self._end_models()
+                if progress is not None:
+                    progress(self._progress())
+                if interrupt.requested:
+                    ended_by = "interrupted"
+                elif max_seconds is not None and self._spent >= max_seconds:
+                    ended_by = "time limit"
+                due = checkpoint and self._spent - written >= checkpoint.seconds
+                if checkpoint is not None and (due or ended_by):
+                    self._write(checkpoint, settings)
+                    written = self._spent
+                if ended_by:
+                    break
+                self._drop_ended()
+        if checkpoint is not None and ended_by is None:
+            # A study of several ensembles, resumed, does not train this one again.
+            self._write(checkpoint, settings)
+        return self._result(ended_by)
+
+    @property
+    def _spent(self) -> float:
+        return self._seconds + self._seconds_compile
+
+    @property
+    def _running(self) -> bool:
+        return any(result is None for result in self._results)
+
+    def _advance(self, budget: int) -> int:
+        """Some epochs; how many to take next."""
+        training = self._training
+        every = training.measure_every
+        epochs = min(
+            budget,
+            _MOST_EPOCHS,
+            training.epochs - self._epoch,
+            every - self._epoch % every,
+        )
+        course = Course(
+            *self._train,
+            self._models,
+            jax.random.key(training.seed),
+            jnp.asarray(self._epoch, jnp.int32),
+            jnp.asarray(epochs, jnp.int32),
+            self._optimizer,
+            training.loss_function,
+            self._batch,
+            _MOST_EPOCHS,
+        )
+        began = time.monotonic()
+        compiling = self._compile(course)
+        self._seconds_compile += compiling
+        self._table, self._state, losses = train_epochs(
+            course, self._table, self._state
+        )
+        found = np.asarray(losses)[:epochs, : len(self._active)]
+        rows = slice(self._epoch, self._epoch + epochs)
+        self._train_losses[rows, self._active] = found
+        self._epoch += epochs
+        if self._epoch % every == 0 or self._epoch == training.epochs:
+            self._measure()
+        seconds = time.monotonic() - began - compiling
+        self._seconds += seconds
+        return max(1, min(_MOST_EPOCHS, round(epochs * _CHUNK_SECONDS / seconds)))
+
+    def _compile(self, course: Course) -> float:
+        """Compile for this number of columns, if it is new; the seconds it took."""
+        shape = (*self._table.shape, *self._models.membership.shape)
+        if shape in self._compiled:
+            return 0.0
+        began = time.monotonic()
+        still = eqx.tree_at(lambda c: c.epochs, course, jnp.zeros((), jnp.int32))
+        copies = jax.tree.map(jnp.copy, (self._table, self._state))
+        jax.block_until_ready(train_epochs(still, *copies))
+        if self._test is not None:
+            jax.block_until_ready(self._losses_of(self._test))
+        self._compiled.add(shape)
+        return time.monotonic() - began
+
+    def _losses_of(self, samples: tuple[jax.Array, jax.Array]) -> jax.Array:
+        return mean_losses(
+            samples,
+            self._models,
+            self._table,
+            self._training.loss_function,
+            jnp.asarray(self._training.largest_loss, self._table.dtype),
+        )
+
+    def _measure(self) -> None:
+        if self._test is None:
+            return
+        losses = np.full(len(self._members), np.nan, self._table.dtype)
+        losses[self._active] = self._losses_of(self._test)[: len(self._active)]
+        self._test_losses.append(losses)
+        self._test_epochs.append(self._epoch)
+
+    def _end_models(self) -> None:
+        """Take note of models that are done, with their tables."""
+        over = self._epoch == self._training.epochs
+        table: FloatArray | None = None
+        end = 0
+        for member in self._active:
+            begin, end = end, end + self._members[member].components
+            if self._results[member] is not None:
+                continue
+            losses = self._train_losses[: self._epoch, member]
+            result: Result | None = None
+            if not np.isfinite(losses[-1]):
+                result = "diverged"
+            elif over:
+                result = "epoch limit"
+            elif self._training.is_flat(losses):
+                result = "converged"
+            if result is not None:
+                table = np.asarray(self._table) if table is None else table
+                self._tables[member] = table[..., begin:end].copy()
+                self._results[member] = result
+                self._ended[member] = self._epoch
+
+    def _drop_ended(self) -> None:
+        """Leave out the columns of models that ended, if they are many."""
+        running = np.array([self._results[k] is None for k in self._active])
+        widths = np.array([self._members[k].components for k in self._active])
+        if not running.any() or widths[~running].sum() * 4 < widths.sum():
+            return
+        columns = np.flatnonzero(np.repeat(running, widths))
+        self._active = self._active[running]
+        old = self._table
+        self._tables_from(np.asarray(old)[..., columns])
+        self._models, self._table = self._side_by_side()
+        room = self._table.shape[-1] - len(columns)
+
+        def kept(leaf: jax.Array) -> jax.Array:
+            if leaf.shape != old.shape:
+                return leaf
+            return jnp.pad(leaf[..., columns], ((0, 0), (0, 0), (0, room)))
+
+        self._state = jax.tree.map(kept, self._state)
+
+    def _tables_from(self, table: FloatArray) -> None:
+        end = 0
+        for member in self._active:
+            begin, end = end, end + self._members[member].components
+            self._tables[member] = table[..., begin:end].copy()
+
+    def _progress(self) -> FitProgress:
+        losses = self._train_losses[self._epoch - 1]
+        return FitProgress(
+            self._epoch,
+            self._training.epochs,
+            sum(result is None for result in self._results),
+            tuple(float(loss) for loss in losses[np.isfinite(losses)]),
+        )
+
+    def _result(self, ended_by: Result | None) -> EnsembleFit:
+        if ended_by is not None:
+            running = np.array([self._results[k] is None for k in self._active])
+            widths = [self._members[k].components for k in self._active]
+            whole = np.asarray(self._table)
+            ends = np.cumsum(widths)
+            for member, end, width, still in zip(
+                self._active, ends, widths, running, strict=True
+            ):
+                if still:
+                    self._tables[member] = whole[..., end - width : end].copy()
+                    self._ended[member] = self._epoch
+        return EnsembleFit(
+            members=self._members,
+            tables=tuple(self._tables),
+            train_losses=self._train_losses[: self._epoch],
+            test_epochs=np.array(self._test_epochs, np.int64),
+            test_losses=np.array(self._test_losses).reshape(-1, len(self._members)),
+            epochs=tuple(map(int, self._ended)),
+            results=tuple(
+                (ended_by or "interrupted") if result is None else result
+                for result in self._results
+            ),
+            seconds_compile=self._seconds_compile,
+            seconds_run=self._seconds,
+        )
+
+    def _write(self, checkpoint: Checkpoint, settings: dict[str, Any]) -> None:
+        leaves = jax.tree.leaves(self._state)
+        arrays = {
+            "table": np.asarray(self._table),
+            **{f"state_{k}": np.asarray(leaf) for k, leaf in enumerate(leaves)},
+            **{f"model_{k}": table for k, table in enumerate(self._tables)},
+            "active": self._active,
+            "ended": self._ended,
+            "train_losses": self._train_losses[: self._epoch],
+            "test_losses": np.array(self._test_losses),
+            "test_epochs": np.array(self._test_epochs, np.int64),
+        }
+        facts = {
+            "settings": settings,
+            "epoch": self._epoch,
+            "results": self._results,
+            "seconds": self._seconds,
+            "seconds_compile": self._seconds_compile,
+        }
+        write_checkpoint(checkpoint.path, arrays, facts)
+
+    def _restore(self, arrays: dict[str, Any], facts: dict[str, Any]) -> None:
+        self._epoch = int(facts["epoch"])
+        self._results = list(facts["results"])
+        self._seconds = float(facts["seconds"])
+        self._seconds_compile = float(facts["seconds_compile"])
+        self._active, self._ended = arrays["active"], arrays["ended"]
+        self._tables = [arrays[f"model_{k}"] for k in range(len(self._members))]
+        self._train_losses[: self._epoch] = arrays["train_losses"]
+        self._test_losses = list(arrays["test_losses"])
+        self._test_epochs = arrays["test_epochs"].tolist()
+        self._models, _ = self._side_by_side()
+        self._table = jnp.asarray(arrays["table"])
+        form = jax.tree.structure(self._state)
+        count = len(jax.tree.leaves(self._state))
+        leaves = [jnp.asarray(arrays[f"state_{k}"]) for k in range(count)]
+        self._state = jax.tree.unflatten(form, leaves)

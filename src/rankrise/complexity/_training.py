@@ -1,0 +1,80 @@
+"""How the models of an ensemble are trained, and when each of them is done."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import optax
+
+from rankrise._errors import InputError
+from rankrise.problems import AbstractLoss, SquaredLoss
+
+FloatArray = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """Minibatch training; the defaults are those of Razin et al. (2021).
+
+    Attributes
+    ----------
+    optimizer
+        Any of optax whose updates go entry by entry; by default Adam with learning
+        rate 5e-4.
+    epochs
+        At most so many passes through the samples.
+    batch_size
+        Samples a step, reshuffled every epoch; the last of an epoch may be smaller.
+    init_mean, init_std
+        Of the factors at the start.
+    flat_epochs, flat_share
+        A model is done when its mean training loss over so many epochs is not lower
+        than over as many before by this share. Models rest on a plateau first, so
+        these are hundreds; None trains to the last epoch.
+    measure_every
+        Epochs between two measurements of the test loss.
+    largest_loss
+        Cap of a test sample's loss.
+    seed
+        Of the shuffling.
+    """
+
+    optimizer: optax.GradientTransformation | None = None
+    loss_function: AbstractLoss = field(default_factory=SquaredLoss)
+    epochs: int = 10_000
+    batch_size: int = 5000
+    init_mean: float = 1.0
+    init_std: float = 1e-3
+    flat_epochs: int | None = None
+    flat_share: float = 1e-3
+    measure_every: int = 10
+    largest_loss: float = math.inf
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "measure_every", "flat_epochs"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise InputError(f"{name} is {number}; it must be at least 1.")
+        for name in ("init_mean", "init_std", "flat_share"):
+            if not math.isfinite(getattr(self, name)):
+                raise InputError(f"{name} is {getattr(self, name)}; give a number.")
+        if self.init_std < 0 or not self.largest_loss > 0:
+            raise InputError(
+                f"init_std is {self.init_std} and largest_loss {self.largest_loss}; "
+                "the first must be at least 0 and the second positive."
+            )
+
+    @property
+    def transformation(self) -> optax.GradientTransformation:
+        """The optimizer that is used."""
+        return optax.adam(5e-4) if self.optimizer is None else self.optimizer
+
+    def is_flat(self, losses: FloatArray) -> bool:
+        """Whether a model with these mean losses, epoch by epoch, is done."""
+        if self.flat_epochs is None or len(losses) < 2 * self.flat_epochs:
+            return False
+        late = np.mean(losses[-self.flat_epochs :])
+        early = np.mean(losses[-2 * self.flat_epochs : -self.flat_epochs])
+        return bool(late >= (1 - self.flat_share) * early)

@@ -1,0 +1,104 @@
+"""Settings of `rankrise complexity`. Nothing here needs JAX, so that help is quick."""
+
+import re
+from typing import Any, Literal
+
+from rankrise.experiments._options import (
+    Precision,
+    Settings,
+    require,
+    require_moderate,
+    require_not_negative,
+    require_positive,
+    typed,
+)
+
+_LARGEST_RANK = 1000
+
+
+class ComplexityConfig(Settings):
+    """Predictors of rising CP rank, fitted to a data set and to random twins of it.
+
+    The defaults are the settings of Razin et al. (2021).
+    """
+
+    ranks: tuple[str, ...] = ("1-15",)
+    """Ranks to fit: numbers and ranges such as 1-8."""
+    controls: tuple[Literal["inputs", "labels"], ...] = ("inputs", "labels")
+    """Random twins of the data: inputs uniform over each feature's values, or labels
+    permuted."""
+    classes: tuple[str, ...] | None = None
+    """Labels that are told from all others, each by models of its own; all by
+    default."""
+    levels: int = 2
+    """How many values a pixel is rounded to."""
+    seeds: tuple[int, ...] = (0,)
+    """Of the starts and of what is random in the controls."""
+    epochs: int = 10_000
+    """Passes through the samples, at most."""
+    batch_size: int = 5000
+    """Samples a step."""
+    optimizer: str = "adam"
+    """An optax optimizer that needs just a learning rate."""
+    learning_rate: float = 5e-4
+    """Of the optimizer."""
+    init_std: float = 1e-3
+    """Standard deviation of the factors at the start, around one."""
+    flat_epochs: int | None = None
+    """A model is done when its mean loss over so many epochs is no lower than over as
+    many before; by default each is trained for all epochs."""
+    test_share: float = 0.2
+    """Share of the samples kept for testing, where the data set does not say which."""
+    max_seconds: float | None = None
+    """Wall-clock limit of each control; what it cuts off depends on the machine."""
+    seed: int = 0
+    """Of the shuffling and of the split."""
+    precision: Precision = "float32"
+    """Floating-point precision."""
+
+    def model_post_init(self, context: Any, /) -> None:
+        require_positive(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            flat_epochs=self.flat_epochs,
+            max_seconds=self.max_seconds,
+        )
+        require_moderate(init_std=self.init_std)
+        require_not_negative(seed=self.seed)
+        require(
+            2 <= self.levels <= 256,
+            f"--levels is {self.levels}; it must lie between 2 and 256.",
+        )
+        require(
+            0 < self.test_share < 1,
+            f"--test-share is {self.test_share}; it must lie between 0 and 1.",
+        )
+        require(
+            len(self.seeds) > 0 and len(set(self.seeds)) == len(self.seeds),
+            f"--seeds is {typed(self.seeds)}; give some, each once.",
+        )
+        for seed in self.seeds:
+            require_not_negative(seeds=seed)
+        require(
+            self.classes is None or len(self.classes) > 0,
+            "--classes is empty; give at least one label or leave it out.",
+        )
+        _ = self.rank_list
+
+    @property
+    def rank_list(self) -> tuple[int, ...]:
+        """The ranks, in order, each once."""
+        found: set[int] = set()
+        for part in self.ranks:
+            match = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", part)
+            first = int(match[1]) if match else 0
+            last = int(match[2] or match[1]) if match else 0
+            require(
+                1 <= first <= last <= _LARGEST_RANK,
+                f"--ranks has {part}; give whole numbers from 1 to {_LARGEST_RANK} or "
+                "ranges such as 1-8.",
+            )
+            found.update(range(first, last + 1))
+        require(len(found) > 0, "--ranks is empty; give some such as 1-8.")
+        return tuple(sorted(found))

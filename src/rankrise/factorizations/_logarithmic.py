@@ -1,0 +1,190 @@
+r"""Products over many modes, by sums of logarithms.
+
+A component's entry $\prod_n W_n[x_n]$ is the exponential of
+$\sum_n \log |W_n[x_n]|$, and a sum over modes of what depends on the value there is a
+product of the data, one plane of zeros and ones a value, with a table of logarithms. No
+product of hundreds of numbers is ever formed, so none leaves the range of
+floating-point numbers on the way.
+
+Values are counted so that 0 is the most frequent one of its mode: what belongs to it is
+a difference, which rounds where few observations are left.
+"""
+
+import functools as ft
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+Table = Float[Array, "values modes columns"]
+
+# Planes written out one after another up to this many values; beyond, in a loop.
+_WRITTEN_OUT = 4
+# Where a factor of value 0 is smaller than this share of another of its mode, the
+# difference would round; then what belongs to it is summed for itself.
+_CANCELS = 1 / 16
+# Sums of logarithms up to this size are rounded as they come.
+_LARGE_SUM = 16.0
+
+
+def smallest_logarithm(dtype: np.dtype) -> float:
+    """Factors below this count as vanishing: at most one of them in a product.
+
+    Two of them make a product that is as good as zero.
+    """
+    return float(np.finfo(dtype).tiny) ** 0.5
+
+
+@jax.custom_vjp
+def log_products(
+    codes: UInt8[Array, "samples modes"], table: Table
+) -> Float[Array, "samples columns"]:
+    r"""$\prod_n W_n[x_{sn}]$ for every sample and column, with exact derivatives.
+
+    Parameters
+    ----------
+    codes
+        $x_{sn}$, below the number of values. A mode may have fewer than the others:
+        rows of the table that no code names are not looked at and have derivative zero.
+    table
+        $W_n[v]$. Factors may be negative or zero; where one is zero the derivative by
+        it is the product of the others.
+
+    Notes
+    -----
+    Costs one product of a matrix of samples times modes with one of modes times columns
+    for every value but one, and as much backward. Sums of logarithms beyond 16 are
+    taken in two parts, which is twice the work forward, so that they round no more than
+    small ones. Signs and vanishing factors are counted only where there are any.
+    """
+    return _forward(codes, table)[0]
+
+
+def _forward(codes: Array, table: Array) -> tuple[Array, tuple[Array, ...]]:
+    vanishing = jnp.abs(table) < smallest_logarithm(table.dtype)
+    logarithms = jnp.log(jnp.where(vanishing, 1, jnp.abs(table)))
+    sizes = _exponentials(codes, logarithms)
+    shape = sizes.shape
+
+    def signs() -> Array:
+        count = plane_products(codes, (table < 0).astype(table.dtype))
+        return 1 - 2 * jnp.mod(count, 2)
+
+    def ones() -> Array:
+        return jnp.ones(shape, table.dtype)
+
+    def vanished() -> tuple[Array, Array]:
+        count = plane_products(codes, vanishing.astype(table.dtype))
+        sizes = plane_products(codes, jnp.where(vanishing, jnp.abs(table), 0))
+        # A count of small whole numbers is exact but for the rounding of differences.
+        count = jnp.round(count)
+        return jnp.where(count == 0, 1, jnp.where(count == 1, sizes, 0)), count
+
+    def none() -> tuple[Array, Array]:
+        return ones(), jnp.zeros(shape, table.dtype)
+
+    sizes = sizes * jax.lax.cond(jnp.any(table < 0), signs, ones)
+    factor, count = jax.lax.cond(jnp.any(vanishing), vanished, none)
+    return sizes * factor, (codes, table, sizes, factor, count)
+
+
+def _exponentials(codes: Array, logarithms: Table) -> Array:
+    """Exponentials of sums of logarithms, whose rounding would grow with their size."""
+    largest = jnp.sum(jnp.max(jnp.abs(logarithms), axis=0), axis=0).max()
+
+    def at_once() -> Array:
+        return jnp.exp(plane_products(codes, logarithms))
+
+    def in_two_parts() -> Array:
+        # Multiples of a unit so coarse that all partial sums have few enough digits to
+        # be exact; the rest is small.
+        digits = np.finfo(logarithms.dtype).nmant
+        exponent = jnp.ceil(jnp.log2(2 * largest)).astype(jnp.int32) - digits
+        unit = jnp.ldexp(jnp.ones_like(largest), exponent)
+        coarse = unit * jnp.round(logarithms / unit)
+        rest = plane_products(codes, logarithms - coarse)
+        return jnp.exp(plane_products(codes, coarse)) * jnp.exp(rest)
+
+    return jax.lax.cond(largest > _LARGE_SUM, in_two_parts, at_once)
+
+
+def _backward(
+    kept: tuple[Array, ...], slopes: Float[Array, "samples columns"]
+) -> tuple[None, Array]:
+    codes, table, sizes, factor, count = kept
+    tiny = smallest_logarithm(table.dtype)
+    vanishing = jnp.abs(table) < tiny
+    ordinary = plane_sums(codes, slopes * sizes * factor, table)
+    ordinary = ordinary / jnp.where(vanishing, 1, table)
+
+    def by_vanishing() -> Array:
+        alone = jnp.where(count == 1, slopes * sizes, 0)
+        by_sign = plane_sums(codes, alone, table)
+        # The size was multiplied by this factor's sign.
+        return jnp.where(table < 0, -by_sign, by_sign)
+
+    def nothing() -> Array:
+        return jnp.zeros_like(table)
+
+    special = jax.lax.cond(jnp.any(vanishing), by_vanishing, nothing)
+    return None, jnp.where(vanishing, special, ordinary)
+
+
+log_products.defvjp(_forward, _backward)
+
+
+def plane_products(
+    codes: UInt8[Array, "samples modes"], table: Table
+) -> Float[Array, "samples columns"]:
+    r"""$\sum_n T_n[x_{sn}]$ for every sample and column."""
+    base = jnp.sum(table[0], axis=0)
+    differences = table[1:] - table[0]
+    values = len(table)
+    if values <= _WRITTEN_OUT:
+        parts = [
+            _plane(codes, v, values, table.dtype) @ differences[v - 1]
+            for v in range(1, values)
+        ]
+        return ft.reduce(jnp.add, parts, jnp.broadcast_to(base, parts[0].shape))
+    total = jnp.broadcast_to(base, (len(codes), table.shape[-1]))
+
+    def add(value: Array, total: Array) -> Array:
+        plane = (codes == value.astype(codes.dtype)).astype(table.dtype)
+        return total + plane @ differences[value - 1]
+
+    return jax.lax.fori_loop(1, values, add, total)
+
+
+def plane_sums(
+    codes: UInt8[Array, "samples modes"],
+    slopes: Float[Array, "samples columns"],
+    table: Table,
+) -> Table:
+    r"""$\sum_{s: x_{sn} = v} q_s$ for every value, mode and column: the transpose."""
+    values = len(table)
+
+    def of_value(value: Array) -> Array:
+        plane = (codes == value.astype(codes.dtype)).astype(table.dtype)
+        return plane.T @ slopes
+
+    if values <= _WRITTEN_OUT:
+        others = jnp.stack(
+            [_plane(codes, v, values, table.dtype).T @ slopes for v in range(1, values)]
+        )
+    else:
+        others = jax.lax.map(of_value, jnp.arange(1, values))
+    sizes = jnp.abs(table)
+    cancels = jnp.any(sizes[0] < _CANCELS * jnp.max(sizes, axis=0))
+    zeroth = jax.lax.cond(
+        cancels,
+        lambda: of_value(jnp.zeros((), jnp.int32)),
+        lambda: jnp.sum(slopes, axis=0) - jnp.sum(others, axis=0),
+    )
+    return jnp.concatenate([zeroth[None], others])
+
+
+def _plane(codes: Array, value: int, values: int, dtype: np.dtype) -> Array:
+    """Where a code is a value, as zeros and ones."""
+    # With two values the codes are the plane.
+    return codes.astype(dtype) if values == 2 else (codes == value).astype(dtype)

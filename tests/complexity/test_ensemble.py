@@ -1,0 +1,151 @@
+"""Many models as columns of one table."""
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from rankrise._errors import InputError
+from rankrise.complexity import (
+    Member,
+    Samples,
+    Training,
+    fit_ensemble,
+    rank_curve,
+)
+from rankrise.complexity._ensemble import rounded, start_table
+from rankrise.data import CategoricalData
+from rankrise.solvers import Checkpoint
+
+RNG = np.random.default_rng(0)
+VALUES = RNG.integers(0, 2, (60, 8))
+TARGETS = np.stack([VALUES[:, 0] * VALUES[:, 1], VALUES[:, 2]], axis=1).astype(float)
+DATA = CategoricalData.from_codes(VALUES, 2)
+TRAIN = Samples(DATA, TARGETS)
+MEMBERS = (Member(1, 0), Member(2, 1), Member(3, 0, seed=1))
+TRAINING = Training(epochs=20, batch_size=25, optimizer=optax.adam(1e-2))
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return fit_ensemble(TRAIN, MEMBERS, TRAINING, test=TRAIN)
+
+
+def test_a_model_learns_as_it_would_alone(fit):
+    for place, member in enumerate(MEMBERS):
+        alone = fit_ensemble(TRAIN, (member,), TRAINING)
+        np.testing.assert_allclose(alone.tables[0], fit.tables[place], rtol=1e-9)
+        np.testing.assert_allclose(
+            alone.train_losses[:, 0], fit.train_losses[:, place], rtol=1e-9
+        )
+
+
+def test_training_is_that_of_plain_minibatch_adam(fit):
+    """One full-batch epoch at a time by a reference of plain products."""
+    training = Training(epochs=3, batch_size=60, optimizer=optax.adam(1e-2))
+    found = fit_ensemble(TRAIN, (Member(2, 1),), training)
+    table = start_table(
+        (2, 8), Member(2, 1), init_mean=1.0, init_std=1e-3, dtype=np.float64
+    )
+    first, second = np.zeros_like(table), np.zeros_like(table)
+    modes = np.arange(8)
+    for step in range(1, 4):
+        factors = table[DATA.codes, modes]
+        parts = factors.prod(axis=1)
+        residual = 2 * (parts.sum(axis=1) - TARGETS[:, 1]) / 60
+        gradient = np.zeros_like(table)
+        for sample, codes in enumerate(DATA.codes):
+            gradient[codes, modes] += residual[sample] * parts[sample] / factors[sample]
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        size = np.sqrt(second / (1 - 0.999**step)) + 1e-8
+        table = table - 1e-2 * first / (1 - 0.9**step) / size
+    np.testing.assert_allclose(found.tables[0], table, rtol=1e-9)
+
+
+def test_losses_are_means_over_the_samples(fit):
+    table = fit.tables[1]
+    predictions = table[DATA.codes, np.arange(8)].prod(axis=1).sum(axis=1)
+    expected = np.mean((predictions - TARGETS[:, 1]) ** 2)
+    assert fit.test_epochs.tolist() == [10, 20]
+    np.testing.assert_allclose(fit.test_losses[-1, 1], expected, rtol=1e-10)
+
+
+def test_a_run_cut_off_and_resumed_is_the_unbroken_one(fit, tmp_path):
+    kept = Checkpoint(tmp_path / "state.npz", seconds=0.0)
+    cut = fit_ensemble(TRAIN, MEMBERS, TRAINING, checkpoint=kept, max_seconds=0.0)
+    assert set(cut.results) == {"time limit"}
+    again = Checkpoint(tmp_path / "state.npz", seconds=0.0, resume=True)
+    whole = fit_ensemble(TRAIN, MEMBERS, TRAINING, test=TRAIN, checkpoint=again)
+    for ours, theirs in zip(whole.tables, fit.tables, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_models_that_are_done_are_dropped_and_the_others_go_on():
+    constant = np.ones((60, 1))
+    train = Samples(DATA, np.hstack([constant, TARGETS]))
+    training = Training(
+        epochs=120,
+        batch_size=60,
+        optimizer=optax.sgd(1e-2),
+        init_std=0.0,
+        flat_epochs=5,
+        measure_every=5,
+    )
+    # One component of ones fits the constant from the start; the others move.
+    fit = fit_ensemble(train, (Member(1, 0), Member(1, 1)), training)
+    assert fit.results[0] == "converged"
+    assert fit.epochs[0] < fit.epochs[1]
+    assert np.isnan(fit.train_losses[-1, 0])
+    assert np.isfinite(fit.train_losses[-1, 1])
+
+
+def test_a_model_that_diverges_says_so():
+    training = Training(epochs=60, batch_size=60, optimizer=optax.sgd(1e3))
+    assert fit_ensemble(TRAIN, (Member(3, 0),), training).results == ("diverged",)
+
+
+def test_sizes_that_are_compiled_for_are_at_most_a_quarter_too_large():
+    for count in range(4, 2000):
+        assert count <= rounded(count) <= 1.25 * count
+
+
+def test_a_rank_curve_tells_structure_from_noise():
+    values = RNG.integers(0, 2, (400, 10))
+    labels = values[:, 0] & values[:, 1]
+    data = CategoricalData.from_codes(values[:300], 2)
+    curve = rank_curve(
+        data,
+        labels[:300],
+        (1, 2),
+        test=(data.encode(values[300:]), labels[300:]),
+        classes=[1],
+        training=Training(epochs=400, optimizer=optax.adam(1e-2)),
+    )
+    assert curve.controls == ("real", "inputs", "labels")
+    # The conjunction of two features is itself of rank one.
+    assert curve.errors("real", 1, "train").item() < 0.01
+    assert curve.errors("real", 1, "test").item() < 0.02
+    for control in ("inputs", "labels"):
+        assert curve.errors(control, 2, "train").item() > 0.1
+    assert curve.smallest_rank(0.02) == (1.0, 0.0)
+    assert curve.smallest_rank(0.02, "labels")[0] == float("inf")
+
+
+def test_values_beyond_those_learned_from_are_refused():
+    with pytest.raises(InputError, match="has the value 2 for feature 1"):
+        DATA.encode([[0, 2, 0, 0, 0, 0, 0, 0]])
+    with pytest.raises(InputError, match="have 3 features"):
+        DATA.encode([[0, 1, 0]])
+    with pytest.raises(InputError, match="whole numbers"):
+        CategoricalData.from_codes([[0.5, 1.0]])
+
+
+def test_codes_can_be_taken_back_to_values():
+    mixed = np.stack([RNG.integers(0, k, 50) for k in (2, 5, 3)], axis=1)
+    data = CategoricalData.from_codes(mixed)
+    back = data.order[np.arange(3), data.codes]
+    np.testing.assert_array_equal(back, mixed)
+    # The most frequent value has code 0.
+    assert all(np.bincount(column).argmax() == 0 for column in data.codes.T)
+    assert jnp.asarray(data.codes).dtype == jnp.uint8
