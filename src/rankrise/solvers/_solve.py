@@ -105,7 +105,7 @@ def solve(
     Ctrl-C ends the runs after the current chunk, with what they had; their result is
     "interrupted".
     """
-    if not isinstance(solver, AbstractSolver):
+    if solver is not None and not isinstance(solver, AbstractSolver):
         raise InputError(
             f"The solver is {solver!r}; give one such as `GradientFlow()`, or call "
             "`solve_limit` for the limit of a vanishing init scale."
