@@ -1,7 +1,7 @@
 """Train an ensemble: chunks of epochs, models that end, checkpoints, interrupts."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -282,9 +282,7 @@ class _Fit:
         """Take note of models that are done, with their tables."""
         over = self._epoch == self._training.epochs
         table: FloatArray | None = None
-        end = 0
-        for member in self._active:
-            begin, end = end, end + self._members[member].components
+        for member, columns in self._columns():
             if self._results[member] is not None:
                 continue
             losses = self._train_losses[: self._epoch, member]
@@ -297,7 +295,7 @@ class _Fit:
                 result = "converged"
             if result is not None:
                 table = np.asarray(self._table) if table is None else table
-                self._tables[member] = table[..., begin:end].copy()
+                self._tables[member] = table[..., columns].copy()
                 self._results[member] = result
                 self._ended[member] = self._epoch
 
@@ -322,10 +320,15 @@ class _Fit:
         self._state = jax.tree.map(kept, self._state)
 
     def _tables_from(self, table: FloatArray) -> None:
+        for member, columns in self._columns():
+            self._tables[member] = table[..., columns].copy()
+
+    def _columns(self) -> Iterator[tuple[int, slice]]:
+        """The models in the table, and which columns are theirs."""
         end = 0
         for member in self._active:
             begin, end = end, end + self._members[member].components
-            self._tables[member] = table[..., begin:end].copy()
+            yield int(member), slice(begin, end)
 
     def _progress(self) -> FitProgress:
         losses = self._train_losses[self._epoch - 1]
@@ -338,15 +341,10 @@ class _Fit:
 
     def _result(self, ended_by: Result | None) -> EnsembleFit:
         if ended_by is not None:
-            running = np.array([self._results[k] is None for k in self._active])
-            widths = [self._members[k].components for k in self._active]
             whole = np.asarray(self._table)
-            ends = np.cumsum(widths)
-            for member, end, width, still in zip(
-                self._active, ends, widths, running, strict=True
-            ):
-                if still:
-                    self._tables[member] = whole[..., end - width : end].copy()
+            for member, columns in self._columns():
+                if self._results[member] is None:
+                    self._tables[member] = whole[..., columns].copy()
                     self._ended[member] = self._epoch
         return EnsembleFit(
             members=self._members,
