@@ -20,6 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"problems"}),
     frozenset({"trajectories"}),
     frozenset({"solvers"}),
+    frozenset({"ensembles"}),
     frozenset({"theory", "complexity", "estimators"}),
     frozenset({"experiments"}),
     frozenset({"reports"}),

@@ -17,7 +17,7 @@ from rankrise.cli._status import DONE, INTERRUPTED
 from rankrise.experiments._options import require
 
 if TYPE_CHECKING:
-    from rankrise.complexity import FitProgress
+    from rankrise.ensembles import FitProgress
     from rankrise.solvers import Checkpoint, Progress
 
 

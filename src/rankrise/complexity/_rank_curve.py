@@ -19,15 +19,15 @@ from rankrise.complexity._controls import (
     random_inputs,
     random_labels,
 )
-from rankrise.complexity._ensemble import Member
-from rankrise.complexity._fit import (
+from rankrise.data import CategoricalData
+from rankrise.ensembles import (
     EnsembleFit,
     FitProgress,
+    Member,
     Samples,
+    Training,
     fit_ensemble,
 )
-from rankrise.complexity._training import Training
-from rankrise.data import CategoricalData
 from rankrise.solvers import Checkpoint
 
 Labels = npt.NDArray[Any]

@@ -6,14 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rankrise._errors import InputError
-from rankrise.complexity import (
-    Control,
-    FitProgress,
-    RankCurve,
-    Training,
-    rank_curve,
-)
+from rankrise.complexity import Control, RankCurve, rank_curve
 from rankrise.data import LabelledSet, load_labelled_set
+from rankrise.ensembles import FitProgress, Training
 from rankrise.experiments._choices import optax_optimizer
 from rankrise.experiments._complexity_config import ComplexityConfig
 from rankrise.experiments._precision import precision

@@ -1,20 +1,12 @@
 """Many models as columns of one table."""
 
-import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from rankrise._errors import InputError
-from rankrise.complexity import (
-    Member,
-    Samples,
-    Training,
-    fit_ensemble,
-    rank_curve,
-)
-from rankrise.complexity._ensemble import rounded, start_table
 from rankrise.data import CategoricalData
+from rankrise.ensembles import Member, Samples, Training, fit_ensemble
+from rankrise.ensembles._ensemble import rounded, start_table
 from rankrise.solvers import Checkpoint
 
 RNG = np.random.default_rng(0)
@@ -108,44 +100,3 @@ def test_a_model_that_diverges_says_so():
 def test_sizes_that_are_compiled_for_are_at_most_a_quarter_too_large():
     for count in range(4, 2000):
         assert count <= rounded(count) <= 1.25 * count
-
-
-def test_a_rank_curve_tells_structure_from_noise():
-    values = RNG.integers(0, 2, (400, 10))
-    labels = values[:, 0] & values[:, 1]
-    data = CategoricalData.from_codes(values[:300], 2)
-    curve = rank_curve(
-        data,
-        labels[:300],
-        (1, 2),
-        test=(data.encode(values[300:]), labels[300:]),
-        classes=[1],
-        training=Training(epochs=400, optimizer=optax.adam(1e-2)),
-    )
-    assert curve.controls == ("real", "inputs", "labels")
-    # The conjunction of two features is itself of rank one.
-    assert curve.errors("real", 1, "train").item() < 0.01
-    assert curve.errors("real", 1, "test").item() < 0.02
-    for control in ("inputs", "labels"):
-        assert curve.errors(control, 2, "train").item() > 0.1
-    assert curve.smallest_rank(0.02) == (1.0, 0.0)
-    assert curve.smallest_rank(0.02, "labels")[0] == float("inf")
-
-
-def test_values_beyond_those_learned_from_are_refused():
-    with pytest.raises(InputError, match="has the value 2 for feature 1"):
-        DATA.encode([[0, 2, 0, 0, 0, 0, 0, 0]])
-    with pytest.raises(InputError, match="have 3 features"):
-        DATA.encode([[0, 1, 0]])
-    with pytest.raises(InputError, match="whole numbers"):
-        CategoricalData.from_codes([[0.5, 1.0]])
-
-
-def test_codes_can_be_taken_back_to_values():
-    mixed = np.stack([RNG.integers(0, k, 50) for k in (2, 5, 3)], axis=1)
-    data = CategoricalData.from_codes(mixed)
-    back = data.order[np.arange(3), data.codes]
-    np.testing.assert_array_equal(back, mixed)
-    # The most frequent value has code 0.
-    assert all(np.bincount(column).argmax() == 0 for column in data.codes.T)
-    assert jnp.asarray(data.codes).dtype == jnp.uint8

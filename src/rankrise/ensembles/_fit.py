@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError
-from rankrise.complexity._ensemble import (
+from rankrise.data import CategoricalData
+from rankrise.ensembles._ensemble import (
     Course,
     Member,
     Models,
@@ -21,8 +22,7 @@ from rankrise.complexity._ensemble import (
     start_table,
     train_epochs,
 )
-from rankrise.complexity._training import Training
-from rankrise.data import CategoricalData
+from rankrise.ensembles._training import Training
 from rankrise.solvers import Checkpoint
 from rankrise.solvers._checkpoint import read_checkpoint, write_checkpoint
 from rankrise.solvers._interrupt import DeferredInterrupt

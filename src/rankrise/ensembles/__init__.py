@@ -1,0 +1,8 @@
+"""Many predictors on shared data, trained as columns of one table."""
+
+from rankrise.ensembles._ensemble import Member as Member
+from rankrise.ensembles._fit import EnsembleFit as EnsembleFit
+from rankrise.ensembles._fit import FitProgress as FitProgress
+from rankrise.ensembles._fit import Samples as Samples
+from rankrise.ensembles._fit import fit_ensemble as fit_ensemble
+from rankrise.ensembles._training import Training as Training

@@ -1,0 +1,28 @@
+"""Samples as small whole numbers, the most frequent value first."""
+
+import numpy as np
+import pytest
+
+from rankrise._errors import InputError
+from rankrise.data import CategoricalData
+
+RNG = np.random.default_rng(0)
+DATA = CategoricalData.from_codes(RNG.integers(0, 2, (60, 8)), 2)
+
+
+def test_values_beyond_those_learned_from_are_refused():
+    with pytest.raises(InputError, match="has the value 2 for feature 1"):
+        DATA.encode([[0, 2, 0, 0, 0, 0, 0, 0]])
+    with pytest.raises(InputError, match="have 3 features"):
+        DATA.encode([[0, 1, 0]])
+    with pytest.raises(InputError, match="whole numbers"):
+        CategoricalData.from_codes([[0.5, 1.0]])
+
+
+def test_codes_can_be_taken_back_to_values():
+    mixed = np.stack([RNG.integers(0, k, 50) for k in (2, 5, 3)], axis=1)
+    data = CategoricalData.from_codes(mixed)
+    back = data.order[np.arange(3), data.codes]
+    np.testing.assert_array_equal(back, mixed)
+    # The most frequent value has code 0.
+    assert all(np.bincount(column).argmax() == 0 for column in data.codes.T)
