@@ -5,4 +5,7 @@ from rankrise.ensembles._fit import EnsembleFit as EnsembleFit
 from rankrise.ensembles._fit import FitProgress as FitProgress
 from rankrise.ensembles._fit import Samples as Samples
 from rankrise.ensembles._fit import fit_ensemble as fit_ensemble
+from rankrise.ensembles._levenberg_marquardt import (
+    LevenbergMarquardt as LevenbergMarquardt,
+)
 from rankrise.ensembles._training import Training as Training

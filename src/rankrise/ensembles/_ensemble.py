@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-import optax
 from jaxtyping import Array, Float, Int, UInt8
 
 from rankrise.factorizations import log_products
@@ -68,8 +67,24 @@ class Models(eqx.Module):
     def predictions(
         self, codes: UInt8[Array, "samples modes"], table: Table
     ) -> Float[Array, "samples models"]:
-        """What every model says of every sample."""
-        return log_products(codes, table) @ self.membership
+        """What every model says of every sample; NaN for a model that overflowed."""
+        return self.sums(log_products(codes, table))
+
+    def sums(
+        self, products: Float[Array, "samples columns"]
+    ) -> Float[Array, "samples models"]:
+        """Sums over each model's own columns."""
+        # In a matrix product, zero times infinity would spoil the other models.
+        broken = ~jnp.all(jnp.isfinite(products), axis=0)
+        sums = jnp.where(broken, 0, products) @ self.membership
+        spoiled = broken.astype(products.dtype) @ self.membership > 0
+        return jnp.where(spoiled, jnp.nan, sums)
+
+    def spread(
+        self, each: Float[Array, "samples models"]
+    ) -> Float[Array, "samples columns"]:
+        """Every model's numbers for each of its columns; zero where not finite."""
+        return jnp.where(jnp.isfinite(each), each, 0) @ self.membership.T
 
 
 def start_table(
@@ -117,6 +132,8 @@ class Course(eqx.Module):
     ----------
     key
         Of the shuffling, which each epoch's number is folded into.
+    optimizer
+        Of optax, or a method with steps of its own.
     epoch, epochs
         The number of the first epoch, and how many, at most `most_epochs`.
     """
@@ -127,7 +144,7 @@ class Course(eqx.Module):
     key: Array
     epoch: Int[Array, ""]
     epochs: Int[Array, ""]
-    optimizer: optax.GradientTransformation
+    optimizer: Any
     loss_function: AbstractLoss
     batch_size: int = eqx.field(static=True)
     most_epochs: int = eqx.field(static=True)

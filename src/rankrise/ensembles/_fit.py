@@ -22,6 +22,10 @@ from rankrise.ensembles._ensemble import (
     start_table,
     train_epochs,
 )
+from rankrise.ensembles._levenberg_marquardt import (
+    LevenbergMarquardt,
+    levenberg_marquardt_steps,
+)
 from rankrise.ensembles._training import Training
 from rankrise.solvers import Checkpoint
 from rankrise.solvers._checkpoint import read_checkpoint, write_checkpoint
@@ -129,7 +133,7 @@ class _Fit:
         test: Samples | None,
     ) -> None:
         self._members, self._training = members, training
-        self._optimizer = training.transformation
+        self._optimizer = training.method
         self._train = self._placed(train)
         self._test = None if test is None else self._placed(test)
         self._batch = min(training.batch_size, train.data.samples)
@@ -157,6 +161,11 @@ class _Fit:
         self._active = np.arange(len(members))
         self._models, self._table = self._side_by_side()
         self._state = self._optimizer.init(self._table)
+        self._train_epochs = (
+            levenberg_marquardt_steps
+            if isinstance(self._optimizer, LevenbergMarquardt)
+            else train_epochs
+        )
 
     def _placed(self, samples: Samples) -> tuple[jax.Array, jax.Array]:
         return jnp.asarray(samples.data.codes), jnp.asarray(samples.targets, float)
@@ -234,7 +243,7 @@ class _Fit:
         began = time.monotonic()
         compiling = self._compile(course)
         self._seconds_compile += compiling
-        self._table, self._state, losses = train_epochs(
+        self._table, self._state, losses = self._train_epochs(
             course, self._table, self._state
         )
         found = np.asarray(losses)[:epochs, : len(self._active)]
@@ -255,7 +264,7 @@ class _Fit:
         began = time.monotonic()
         still = eqx.tree_at(lambda c: c.epochs, course, jnp.zeros((), jnp.int32))
         copies = jax.tree.map(jnp.copy, (self._table, self._state))
-        jax.block_until_ready(train_epochs(still, *copies))
+        jax.block_until_ready(self._train_epochs(still, *copies))
         if self._test is not None:
             jax.block_until_ready(self._losses_of(self._test))
         self._compiled.add(shape)
@@ -307,15 +316,14 @@ class _Fit:
             return
         columns = np.flatnonzero(np.repeat(running, widths))
         self._active = self._active[running]
-        old = self._table
-        self._tables_from(np.asarray(old)[..., columns])
+        self._tables_from(np.asarray(self._table)[..., columns])
         self._models, self._table = self._side_by_side()
         room = self._table.shape[-1] - len(columns)
 
         def kept(leaf: jax.Array) -> jax.Array:
-            if leaf.shape != old.shape:
+            if leaf.ndim == 0:
                 return leaf
-            return jnp.pad(leaf[..., columns], ((0, 0), (0, 0), (0, room)))
+            return jnp.pad(leaf[..., columns], [(0, 0)] * (leaf.ndim - 1) + [(0, room)])
 
         self._state = jax.tree.map(kept, self._state)
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import optax
 
 from rankrise._errors import InputError
+from rankrise.ensembles._levenberg_marquardt import LevenbergMarquardt
 from rankrise.problems import AbstractLoss, SquaredLoss
 
 FloatArray = npt.NDArray[np.floating]
@@ -21,11 +22,14 @@ class Training:
     ----------
     optimizer
         Any of optax whose updates go entry by entry; by default Adam with learning
-        rate 5e-4.
+        rate 5e-4. `LevenbergMarquardt` takes steps on all samples, each of which counts
+        as an epoch though it costs up to `inner_passes` of them; the losses it records
+        are those after the step.
     epochs
         At most so many passes through the samples.
     batch_size
         Samples a step, reshuffled every epoch; the last of an epoch may be smaller.
+        Where steps are on all samples, how many are held in memory at a time.
     init_mean, init_std
         Of the factors at the start.
     flat_epochs, flat_share
@@ -40,7 +44,7 @@ class Training:
         Of the shuffling.
     """
 
-    optimizer: optax.GradientTransformation | None = None
+    optimizer: optax.GradientTransformation | LevenbergMarquardt | None = None
     loss_function: AbstractLoss = field(default_factory=SquaredLoss)
     epochs: int = 10_000
     batch_size: int = 5000
@@ -67,7 +71,7 @@ class Training:
             )
 
     @property
-    def transformation(self) -> optax.GradientTransformation:
+    def method(self) -> optax.GradientTransformation | LevenbergMarquardt:
         """The optimizer that is used."""
         return optax.adam(5e-4) if self.optimizer is None else self.optimizer
 

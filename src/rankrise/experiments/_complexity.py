@@ -2,15 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from rankrise._errors import InputError
 from rankrise.complexity import Control, RankCurve, rank_curve
 from rankrise.data import LabelledSet, load_labelled_set
-from rankrise.ensembles import FitProgress, Training
+from rankrise.ensembles import FitProgress, LevenbergMarquardt, Training
 from rankrise.experiments._choices import optax_optimizer
-from rankrise.experiments._complexity_config import ComplexityConfig
+from rankrise.experiments._complexity_config import (
+    LEARNING_RATE,
+    SECOND_ORDER,
+    ComplexityConfig,
+)
 from rankrise.experiments._precision import precision
 from rankrise.solvers import Checkpoint
 
@@ -48,9 +53,10 @@ def run_complexity(
     )
     classes = _classes(samples, config.classes)
     training = Training(
-        optimizer=optax_optimizer(config.optimizer)(config.learning_rate),
+        optimizer=_optimizer(config),
         epochs=config.epochs,
         batch_size=config.batch_size,
+        init_mean=config.init_mean,
         init_std=config.init_std,
         flat_epochs=config.flat_epochs,
         seed=config.seed,
@@ -71,6 +77,12 @@ def run_complexity(
             max_seconds=config.max_seconds,
         )
     return ComplexityResult(config, dataset, samples.source, curve)
+
+
+def _optimizer(config: ComplexityConfig) -> Any:
+    if config.optimizer == SECOND_ORDER:
+        return LevenbergMarquardt()
+    return optax_optimizer(config.optimizer)(config.learning_rate or LEARNING_RATE)
 
 
 def _classes(samples: LabelledSet, wanted: tuple[str, ...] | None) -> list[object]:

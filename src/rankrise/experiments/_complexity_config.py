@@ -1,5 +1,6 @@
 """Settings of `rankrise complexity`. Nothing here needs JAX, so that help is quick."""
 
+import math
 import re
 from typing import Any, Literal
 
@@ -13,6 +14,8 @@ from rankrise.experiments._options import (
     typed,
 )
 
+SECOND_ORDER = "levenberg-marquardt"
+LEARNING_RATE = 5e-4
 _LARGEST_RANK = 1000
 
 
@@ -39,11 +42,14 @@ class ComplexityConfig(Settings):
     batch_size: int = 5000
     """Samples a step."""
     optimizer: str = "adam"
-    """An optax optimizer that needs just a learning rate."""
-    learning_rate: float = 5e-4
-    """Of the optimizer."""
+    """An optax optimizer that needs just a learning rate, or levenberg-marquardt: steps
+    on all samples, each of which counts as an epoch and costs some twenty."""
+    learning_rate: float | None = None
+    """Of the optimizer; 0.0005 by default."""
+    init_mean: float = 1.0
+    """Mean of the factors at the start."""
     init_std: float = 1e-3
-    """Standard deviation of the factors at the start, around one."""
+    """Standard deviation of the factors at the start."""
     flat_epochs: int | None = None
     """A model is done when its mean loss over so many epochs is no lower than over as
     many before; by default each is trained for all epochs."""
@@ -65,6 +71,15 @@ class ComplexityConfig(Settings):
             max_seconds=self.max_seconds,
         )
         require_moderate(init_std=self.init_std)
+        require(
+            math.isfinite(self.init_mean),
+            f"--init-mean is {self.init_mean}; give a finite number.",
+        )
+        require(
+            self.learning_rate is None or self.optimizer != SECOND_ORDER,
+            f"--learning-rate has no use for {SECOND_ORDER}, which chooses its steps; "
+            "leave it out.",
+        )
         require_not_negative(seed=self.seed)
         require(
             2 <= self.levels <= 256,

@@ -1,0 +1,91 @@
+"""Damped Gauss-Newton steps for an ensemble."""
+
+import numpy as np
+import optax
+import pytest
+
+from rankrise.data import CategoricalData
+from rankrise.ensembles import (
+    LevenbergMarquardt,
+    Member,
+    Samples,
+    Training,
+    fit_ensemble,
+)
+
+RNG = np.random.default_rng(0)
+VALUES = RNG.integers(0, 3, (90, 6))
+DATA = CategoricalData.from_codes(VALUES, 3)
+TARGETS = np.stack([VALUES[:, 0] * VALUES[:, 1], RNG.normal(size=90)], axis=1)
+TRAIN = Samples(DATA, TARGETS.astype(float))
+MEMBERS = (Member(1, 0), Member(3, 1), Member(2, 0, seed=1))
+TRAINING = Training(epochs=25, optimizer=LevenbergMarquardt(), init_std=0.1)
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return fit_ensemble(TRAIN, MEMBERS, TRAINING)
+
+
+def test_no_step_makes_a_model_worse(fit):
+    assert (np.diff(fit.train_losses, axis=0) <= 0).all()
+
+
+def test_losses_are_those_of_the_tables(fit):
+    for place, member in enumerate(MEMBERS):
+        table = fit.tables[place]
+        predictions = table[DATA.codes, np.arange(6)].prod(axis=1).sum(axis=1)
+        expected = np.mean((predictions - TARGETS[:, member.task]) ** 2)
+        np.testing.assert_allclose(
+            fit.train_losses[-1, place], expected, rtol=1e-9, atol=1e-20
+        )
+
+
+def test_a_target_of_rank_one_is_found_exactly(fit):
+    # The product of two features is itself of rank one.
+    assert fit.train_losses[-1, 0] < 1e-12
+
+
+def test_steps_do_not_depend_on_how_sizes_are_spread_over_modes(monkeypatch):
+    from rankrise.ensembles import _fit
+
+    start = _fit.start_table
+    scales = np.array([4.0, 0.25, 1.0, 2.0, 0.5, 1.0])[:, None]
+    plain = fit_ensemble(TRAIN, MEMBERS[1:2], TRAINING)
+    monkeypatch.setattr(
+        _fit, "start_table", lambda *args, **kwargs: scales * start(*args, **kwargs)
+    )
+    spread = fit_ensemble(TRAIN, MEMBERS[1:2], TRAINING)
+    # Sums round, and whether an inner iteration is one of the last hangs on that.
+    np.testing.assert_allclose(
+        spread.train_losses[:4], plain.train_losses[:4], rtol=1e-5
+    )
+
+
+@pytest.mark.slow
+def test_it_ends_lower_than_adam_on_as_many_passes(fit):
+    passes = 25 * 21
+    adam = fit_ensemble(
+        TRAIN,
+        MEMBERS[1:2],
+        Training(epochs=passes, init_std=0.1, optimizer=optax.adam(1e-2)),
+    )
+    assert fit.train_losses[-1, 1] < adam.train_losses[-1, 0]
+
+
+@pytest.mark.slow
+def test_blocks_of_samples_add_up(fit):
+    training = Training(
+        epochs=25, optimizer=LevenbergMarquardt(), init_std=0.1, batch_size=40
+    )
+    blocks = fit_ensemble(TRAIN, MEMBERS, training)
+    np.testing.assert_allclose(blocks.train_losses[:4], fit.train_losses[:4], rtol=1e-5)
+
+
+def test_a_model_that_overflows_leaves_the_others_alone():
+    huge = Samples(DATA, np.hstack([TARGETS, 1e200 * TARGETS[:, :1]]))
+    training = Training(epochs=5, batch_size=90, optimizer=optax.sgd(1e-3))
+    both = fit_ensemble(huge, (Member(2, 2), Member(2, 1)), training)
+    alone = fit_ensemble(huge, (Member(2, 1),), training)
+    assert both.results == ("diverged", "epoch limit")
+    np.testing.assert_allclose(both.train_losses[:, 1], alone.train_losses[:, 0])
