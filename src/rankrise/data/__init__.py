@@ -6,6 +6,7 @@ from rankrise.data._image_sets import load_image_set as load_image_set
 from rankrise.data._input_checks import checked_weights as checked_weights
 from rankrise.data._labelled_sets import LabelledSet as LabelledSet
 from rankrise.data._labelled_sets import load_labelled_set as load_labelled_set
+from rankrise.data._levels import Levels as Levels
 from rankrise.data._measurements import gaussian_measurements as gaussian_measurements
 from rankrise.data._measurements import measure as measure
 from rankrise.data._measurements import rank_k_measurements as rank_k_measurements

@@ -1,0 +1,166 @@
+"""Tables column by column: numbers or categories, with what is missing marked."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rankrise._errors import InputError
+
+# Kinds of NumPy's data types: numbers, text, and Python objects, which are looked at.
+_NUMBERS, _TEXT, _OBJECTS = "fiub", "UT", "O"
+_NUMBER_TYPES = (int, float, np.integer, np.floating, np.bool_)
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One feature of every sample.
+
+    Attributes
+    ----------
+    name
+        As an error calls it.
+    values
+        Numbers in float64, or categories as Python objects.
+    missing
+        Where there is no value; what `values` holds there means nothing.
+    """
+
+    name: str
+    values: npt.NDArray[Any]
+    missing: npt.NDArray[np.bool_]
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the values are numbers, which lie between one another."""
+        return self.values.dtype.kind == "f"
+
+
+def column_names(table: Any) -> tuple[str, ...] | None:
+    """Names of the columns of a mapping or a pandas DataFrame; None for an array."""
+    if isinstance(table, Mapping):
+        return tuple(map(str, table))
+    return tuple(map(str, table.columns)) if _is_data_frame(table) else None
+
+
+def read_columns(table: Any) -> Iterator[Column]:
+    """Columns of an array, a mapping of names to columns, or a pandas DataFrame.
+
+    Numbers are told from text and pandas' categories column by column; missing are
+    NaN, None and pandas' NA.
+    """
+    names = column_names(table)
+    if _is_data_frame(table):
+        columns = [table.iloc[:, place] for place in range(table.shape[1])]
+    elif isinstance(table, Mapping):
+        columns = list(table.values())
+    else:
+        columns = list(_two_dimensional(table).T)
+    if not columns:
+        raise InputError("The table has no column; give at least one feature.")
+    samples = len(columns[0])
+    for place, column in enumerate(columns):
+        name = f"feature {place}" if names is None else f"column {names[place]!r}"
+        if len(column) != samples:
+            raise InputError(
+                f"The {name} has {len(column)} values, and the first column "
+                f"{samples}; give one value a sample."
+            )
+        if _is_series(column):
+            yield _from_series(name, column)
+        else:
+            yield _from_array(name, np.asarray(column))
+
+
+def _two_dimensional(table: Any) -> npt.NDArray[Any]:
+    # As objects, since numbers beside text would be made text.
+    array = table if isinstance(table, np.ndarray) else np.array(table, dtype=object)
+    if array.ndim != 2 or 0 in array.shape:
+        raise InputError(
+            f"The samples have shape {array.shape}; give a table of at least one "
+            "sample (row) and one feature (column)."
+        )
+    return array
+
+
+def _from_series(name: str, series: Any) -> Column:
+    missing = np.asarray(series.isna(), dtype=bool)
+    kind = series.dtype.kind
+    if str(series.dtype) == "category":
+        values = np.asarray(series.astype(object), dtype=object)
+        return Column(name, values, missing)
+    if kind in _NUMBERS:
+        numbers = series.to_numpy(dtype=np.float64, na_value=np.nan)
+        return Column(name, numbers, missing)
+    if kind in _OBJECTS:
+        return _from_objects(name, series.to_numpy(dtype=object), missing)
+    raise _wrong_type(name, series.dtype)
+
+
+def _from_array(name: str, array: npt.NDArray[Any]) -> Column:
+    if array.ndim != 1:
+        raise InputError(
+            f"The {name} has shape {array.shape}; give one value a sample."
+        )
+    if array.dtype.kind in _NUMBERS:
+        numbers = array.astype(np.float64)
+        return Column(name, numbers, np.isnan(numbers))
+    if array.dtype.kind in _TEXT:
+        return _from_objects(name, array.astype(object), None)
+    if array.dtype.kind in _OBJECTS:
+        return _from_objects(name, array, None)
+    raise _wrong_type(name, array.dtype)
+
+
+def _from_objects(
+    name: str, objects: npt.NDArray[Any], missing: npt.NDArray[np.bool_] | None
+) -> Column:
+    if missing is None:
+        missing = np.fromiter(map(_is_missing, objects), bool, len(objects))
+    there = objects[~missing]
+    types = set(map(type, there))
+    if all(issubclass(kind, _NUMBER_TYPES) for kind in types):
+        numbers = np.full(len(objects), np.nan)
+        try:
+            numbers[~missing] = there.astype(np.float64)
+        except OverflowError as error:
+            raise InputError(
+                f"The {name} holds a whole number beyond floating point; make it "
+                "smaller."
+            ) from error
+        return Column(name, numbers, missing)
+    if all(issubclass(kind, str) for kind in types):
+        return Column(name, objects, missing)
+    found = ", ".join(sorted(kind.__name__ for kind in types))
+    raise InputError(
+        f"The {name} holds values of type {found}; give numbers or text, not both."
+    )
+
+
+def _is_missing(value: Any) -> bool:
+    # Only NaN differs from itself; pandas' NA says neither yes nor no.
+    if value is None or type(value).__name__ == "NAType":
+        return True
+    return isinstance(value, _NUMBER_TYPES) and value != value
+
+
+def _is_data_frame(table: Any) -> bool:
+    # Whoever holds one has imported pandas, which takes a while.
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(table, pandas.DataFrame)
+
+
+def _is_series(column: Any) -> bool:
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(column, pandas.Series)
+
+
+def _wrong_type(name: str, dtype: Any) -> InputError:
+    return InputError(
+        f"The {name} is of type {dtype}; give numbers, text or categories."
+    )
