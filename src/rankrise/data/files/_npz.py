@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -81,8 +82,7 @@ def read_npz(
     `indices` and `values`, with or without `mode_dims`, and no others besides, are
     coordinates counted from 0; a `mode_dims` given here goes before a stored one.
     """
-    with _open(path) as archive:
-        members = _Members(archive)
+    with open_arrays(path) as members:
         names = set(members.headers)
         if variable is None and _COORDINATES <= names <= _COORDINATES | {_MODE_DIMS}:
             return *_read_coordinates(members, mode_dims), None
@@ -90,7 +90,14 @@ def read_npz(
         return *_read_dense(members, chosen, mode_dims), chosen
 
 
-class _Members:
+@contextmanager
+def open_arrays(path: Path) -> Iterator[Arrays]:
+    """The arrays of an archive, read only as they are asked for."""
+    with _open(path) as archive:
+        yield Arrays(archive)
+
+
+class Arrays:
     """The arrays of an archive, by name; only their headers are read at first."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
@@ -116,11 +123,18 @@ class _Members:
     def info(self, name: str) -> zipfile.ZipInfo:
         return self.archive.getinfo(name + _SUFFIX)
 
-    def read(self, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
-        """Read arrays, once what they take together is known to be no zip bomb."""
+    def read(
+        self, names: Iterable[str], *, text: bool = False
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Read arrays, once what they take together is known to be no zip bomb.
+
+        They are of real numbers, or of text where that is allowed.
+        """
         names = list(names)
         for name in names:
-            check_real(self.headers[name].dtype)
+            dtype = self.headers[name].dtype
+            if not (text and dtype.kind == "U"):
+                check_real(dtype)
         unpacked = sum(self.headers[name].data_bytes for name in names)
         check_memory(unpacked, "Unpacking " + " and ".join(map(shown, names)))
         arrays = {}
@@ -144,7 +158,7 @@ def _open_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipExtFile:
 
 
 def _read_dense(
-    members: _Members, name: str, mode_dims: ModeDims | None
+    members: Arrays, name: str, mode_dims: ModeDims | None
 ) -> tuple[Observations, DenseNpzLayout]:
     header = members.headers[name]
     check_tensor(header.shape, header.dtype, mode_dims)
@@ -158,7 +172,7 @@ def _read_dense(
 
 
 def _read_coordinates(
-    members: _Members, mode_dims: ModeDims | None
+    members: Arrays, mode_dims: ModeDims | None
 ) -> tuple[Observations, CoordinateNpzLayout]:
     arrays = members.read(members.headers)
     if mode_dims is None and _MODE_DIMS in arrays:

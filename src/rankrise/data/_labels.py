@@ -1,0 +1,164 @@
+"""What is to be predicted of every sample: one of some classes, or numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rankrise._errors import InputError
+from rankrise.data._columns import Column, column_names, read_columns
+from rankrise.data._split import Rows, TargetKind
+
+# More whole numbers than this are hardly names of classes.
+_MOST_NUMBERED_CLASSES = 100
+_UNNAMED = "target"
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Classes, or numbers to predict.
+
+    Attributes
+    ----------
+    values
+        Of classes one label a sample; of numbers one row a sample and one column a
+        target, in float64.
+    names
+        Of the columns of numbers; empty for classes.
+    """
+
+    kind: TargetKind
+    values: npt.NDArray[Any]
+    names: tuple[str, ...] = ()
+
+    def take(self, rows: Rows) -> Labels:
+        """Those of some samples."""
+        return replace(self, values=self.values[rows])
+
+    def refuse_constant(self) -> None:
+        """Refuse samples for training that say nothing of what is to be predicted."""
+        first = self.values[0]
+        if self.kind == "classes" and (self.values == first).all():
+            raise InputError(
+                f"All samples for training have the label {first}; give samples of two "
+                "classes or more."
+            )
+        if self.kind == "values":
+            for name, column in zip(self.names, self.values.T, strict=True):
+                if np.ptp(column) == 0:
+                    raise InputError(
+                        f"All samples for training have {column[0]:g} as {name}, so "
+                        "there is nothing to learn; give a target that varies."
+                    )
+
+
+def read_labels(y: Any, kind: TargetKind | None = None) -> Labels:
+    """Tell classes from numbers: floating point is numbers, all else is classes.
+
+    Parameters
+    ----------
+    y
+        A label a sample, or several columns of numbers: an array, a list, a mapping of
+        names to columns, or a pandas Series or DataFrame.
+    kind
+        Which of the two, where it is not to be told by the data type.
+
+    Raises
+    ------
+    InputError
+        Where a sample has none, all have the same, numbers are not finite, or whole
+        numbers are too many to be names of classes.
+    """
+    given = _named(y)
+    columns = list(read_columns(given))
+    for column in columns:
+        _refuse_missing(column)
+    if kind is None:
+        floating = any(
+            column.numeric and _is_floating(each)
+            for column, each in zip(columns, given.values(), strict=True)
+        )
+        kind = "values" if floating or len(given) > 1 else "classes"
+        if kind == "classes":
+            _refuse_many_numbers(columns[0])
+    if kind == "values":
+        return Labels(kind, _numbers(columns), tuple(given))
+    if len(columns) > 1:
+        raise InputError(
+            f"There are {len(columns)} columns of classes to predict; give one, or "
+            "take them for values."
+        )
+    return Labels(kind, _classes(columns[0], next(iter(given.values()))))
+
+
+def _named(y: Any) -> dict[str, Any]:
+    """Columns by name; those without one are given one."""
+    names = column_names(y)
+    if isinstance(y, Mapping):
+        return dict(y)
+    if names is not None:
+        return {name: y.iloc[:, place] for place, name in enumerate(names)}
+    if type(y).__name__ == "Series":
+        return {str(y.name or _UNNAMED): y}
+    array = np.asarray(y)
+    if array.ndim == 2 and array.shape[1] > 1:
+        return {f"{_UNNAMED} {k}": column for k, column in enumerate(array.T)}
+    if array.ndim not in (1, 2) or not array.size:
+        raise InputError(
+            f"The targets have shape {array.shape}; give one a sample, or one row a "
+            "sample of several."
+        )
+    return {_UNNAMED: array.reshape(-1)}
+
+
+def _is_floating(column: Any) -> bool:
+    array = np.asarray(column)
+    if array.dtype.kind == "O":
+        return any(isinstance(each, (float, np.floating)) for each in array)
+    return array.dtype.kind == "f"
+
+
+def _numbers(columns: list[Column]) -> npt.NDArray[np.float64]:
+    for column in columns:
+        if not column.numeric:
+            raise InputError(
+                f"The {column.name} holds text or categories; give numbers to predict, "
+                "or take it for classes."
+            )
+        if not np.isfinite(column.values).all():
+            row = int(np.argmax(~np.isfinite(column.values)))
+            raise InputError(
+                f"Sample {row} has an infinite number in {column.name}; leave it out."
+            )
+    return np.stack([column.values for column in columns], axis=1)
+
+
+def _classes(column: Column, given: Any) -> npt.NDArray[Any]:
+    array = np.asarray(given)
+    if not column.numeric:
+        return np.array([str(value) for value in column.values])
+    if array.dtype.kind in "biu":
+        return array
+    whole = (column.values == np.floor(column.values)).all()
+    return column.values.astype(np.int64) if whole else column.values
+
+
+def _refuse_missing(column: Column) -> None:
+    if column.missing.any():
+        row = int(np.argmax(column.missing))
+        raise InputError(
+            f"Sample {row} has nothing to predict in {column.name}; leave it out."
+        )
+
+
+def _refuse_many_numbers(column: Column) -> None:
+    count = len(np.unique(column.values)) if column.numeric else 0
+    if count > _MOST_NUMBERED_CLASSES:
+        raise InputError(
+            f"The {column.name} to predict holds {count} different whole numbers; say "
+            "whether these are classes or values (`target_kind`)."
+        )
