@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import os
 import struct
 import zlib
@@ -17,7 +18,8 @@ import numpy.typing as npt
 from rankrise._atomic import atomic_path
 from rankrise._errors import InputError
 
-_IMAGES, _LABELS = 2051, 2049
+# What the first four bytes say of an IDX file of bytes, by its number of modes.
+_KINDS = {1: 2049, 3: 2051}
 # Far above any of these sets: what is larger is not one of them.
 _LARGEST_BYTES = 2**28
 _DEBIAN = Path("/usr/share/datasets")
@@ -45,7 +47,13 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class _Origin:
-    """SHA-256 of the uncompressed files, and where they are to be had."""
+    """SHA-256 of the uncompressed files, and where they are to be had.
+
+    Attributes
+    ----------
+    digests
+        Images then labels, for training and then for testing.
+    """
 
     digests: Mapping[str, str]
     mirrors: Sequence[str]
@@ -119,13 +127,11 @@ def load_image_set(name: str, *, mirrors: Sequence[str] | None = None) -> ImageS
         folder = _cache(name)
         _download(name, folder, origin, origin.mirrors if mirrors is None else mirrors)
     parts = {part: _content(folder, part, origin) for part in origin.digests}
+    train_images, train_labels, test_images, test_labels = (
+        _array(content, part) for part, content in parts.items()
+    )
     return ImageSet(
-        name,
-        _images(parts["train-images-idx3-ubyte"]),
-        _labels(parts["train-labels-idx1-ubyte"]),
-        _images(parts["t10k-images-idx3-ubyte"]),
-        _labels(parts["t10k-labels-idx1-ubyte"]),
-        str(folder),
+        name, train_images, train_labels, test_images, test_labels, str(folder)
     )
 
 
@@ -220,13 +226,16 @@ def _fetch(address: str, target: Path, digest: str) -> None:
         raise _FetchError("its content is another")
 
 
-def _images(content: bytes) -> npt.NDArray[np.uint8]:
-    kind, count, height, width = struct.unpack(">4i", content[:16])
-    assert kind == _IMAGES
-    return np.frombuffer(content, np.uint8, offset=16).reshape(count, height * width)
-
-
-def _labels(content: bytes) -> npt.NDArray[np.uint8]:
-    kind, count = struct.unpack(">2i", content[:8])
-    assert kind == _LABELS
-    return np.frombuffer(content, np.uint8, count, offset=8)
+def _array(content: bytes, part: str) -> npt.NDArray[np.uint8]:
+    """What an IDX file holds: images as rows, or labels."""
+    modes = 3 if "idx3" in part else 1
+    start = 4 * (1 + modes)
+    if len(content) >= start:
+        kind, count, *sides = struct.unpack(f">{1 + modes}i", content[:start])
+        if kind == _KINDS[modes] and len(content) == start + count * math.prod(sides):
+            pixels = np.frombuffer(content, np.uint8, offset=start)
+            return pixels.reshape(count, *(math.prod(sides),) * (modes > 1))
+    raise InputError(
+        f"{part} does not hold what its name says ({len(content)} bytes that begin "
+        f"with {content[:4].hex()}); an IDX file of bytes is needed."
+    )
