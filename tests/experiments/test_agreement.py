@@ -8,6 +8,9 @@ import pytest
 from rankrise._errors import InputError
 from rankrise.experiments import AgreementConfig, run_agreement, summarize_agreement
 
+# Descent at four learning rates, flow and limit: minutes of compiling.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def agreement():

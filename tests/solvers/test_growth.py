@@ -23,6 +23,9 @@ from rankrise.solvers import _pull_field
 from rankrise.solvers._escape import EscapeSearch, critical_direction
 from rankrise.solvers._pull_field import DensePullField, pull_field, stacked, unstacked
 
+# Every field compiles its own search; the limit's tests go through it quickly.
+pytestmark = pytest.mark.slow
+
 ACCURACY = 1e-10
 
 

@@ -10,6 +10,7 @@ from rankrise._errors import InputError
 from rankrise._memory import free_memory
 from rankrise.data import CategoricalData
 from rankrise.ensembles._ensemble import Member, rounded
+from rankrise.ensembles._levenberg_marquardt import LevenbergMarquardt
 from rankrise.ensembles._training import Training
 
 # Of arrays alive at once, as measured: tables beside the optimizer's state (the start
@@ -57,13 +58,17 @@ def needed_memory(
     dtype = jnp.zeros(0).dtype
     columns = rounded(sum(member.components for member in members))
     table = jax.ShapeDtypeStruct((train.values, train.features, columns), dtype)
-    state = jax.eval_shape(training.transformation.init, table)
+    state = jax.eval_shape(training.method.init, table)
     tasks = 1 + max(member.task for member in members)
     samples = train.samples + (0 if test is None else test.samples)
     batch = min(training.batch_size, train.samples)
     block = 0 if test is None else min(test.samples, _BLOCK_NUMBERS // train.features)
+    kept = 0
+    if isinstance(training.method, LevenbergMarquardt):
+        kept = _KEPT_TABLES * _count(table) + 2 * train.samples * columns
     numbers = (
-        _TABLES * _count(table)
+        kept
+        + _TABLES * _count(table)
         + _STATES * sum(map(_count, jax.tree.leaves(state)))
         + _ACTIVATIONS * max(batch, block) * columns
         + max(batch, block) * train.features
@@ -71,6 +76,10 @@ def needed_memory(
         + training.epochs * len(members)
     )
     return numbers * dtype.itemsize + samples * train.features
+
+
+# Gradient, diagonal, shares, residual, direction and what they are made from.
+_KEPT_TABLES = 8
 
 
 def _count(array: jax.ShapeDtypeStruct) -> int:
