@@ -495,7 +495,7 @@ def printed(code):
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-@pytest.mark.parametrize("line", ["--help", "dynamics --help", "complete -h", ""])
+@pytest.mark.parametrize("line", ["--help", "dynamics --help", "complexity -h", ""])
 def test_help_needs_no_numerical_library(line):
     code = f"""
 import sys

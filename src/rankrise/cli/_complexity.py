@@ -1,5 +1,7 @@
 """`rankrise complexity DATASET`."""
 
+import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,6 +9,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
+from rankrise._errors import InputError
 from rankrise.cli._folder import RunFolder
 from rankrise.cli._options import OutputOptions
 from rankrise.cli._session import (
@@ -19,11 +22,17 @@ from rankrise.cli._status import DONE
 from rankrise.experiments import ComplexityConfig
 
 if TYPE_CHECKING:
+    from rankrise.complexity import RankCurve, SmallestRank, Split
+    from rankrise.data import LabelledSet
     from rankrise.experiments import ComplexityResult
 
 
+# Targets that are named.
+_LISTED = 12
+
+
 def complexity(
-    dataset: str,
+    dataset: str | None = None,
     /,
     *,
     settings: Annotated[ComplexityConfig | None, Parameter(name="*")] = None,
@@ -39,53 +48,168 @@ def complexity(
     ----------
     dataset
         digits (built in), mnist or fashion-mnist (from $RANKRISE_DATA, the cache or a
-        download).
+        download), or a .csv, .npz or .parquet table. Left out when a run is resumed.
     """
     output = output or OutputOptions()
     folder = RunFolder(output, "complexity")
     settings = folder.settings(settings or ComplexityConfig())
-    if output.resume:
-        folder.check_unchanged("dataset", dataset, folder.source()["dataset"])
+    source = _source(folder, output, dataset)
     if folder.is_finished():
         return DONE
-    checkpoint = make_checkpoint(folder, output)
     use_compile_cache()
     from rankrise.experiments import run_complexity, summarize_complexity
     from rankrise.reports import complexity_figure, save_figure
 
+    data = _load(folder, source, settings)
+    checkpoint = make_checkpoint(folder, output)
+
     def begin() -> None:
-        folder.begin(settings, {"dataset": dataset})
+        folder.begin(settings, source)
 
     with running_epochs(begin, output.quiet) as progress:
         outcome = run_complexity(
-            dataset, settings, checkpoint=checkpoint, progress=progress
+            source["dataset"],
+            settings,
+            data=data,
+            checkpoint=checkpoint,
+            progress=progress,
         )
     summary = summarize_complexity(outcome)
-    figure = complexity_figure(outcome.curve, dataset)
-    save_figure(figure, folder.path / "complexity", ("png", "pdf"))
+    figure = complexity_figure(outcome.curve, outcome.dataset)
+    picture, _ = save_figure(figure, folder.path / "complexity", ("png", "pdf"))
     folder.finish(summary)
     if not output.quiet:
-        _print(summary, outcome, folder.path)
-    return status_of(summary, folder)
+        _print(outcome)
+        print(f"picture: {picture}")
+    return _status(outcome, summary, folder)
 
 
-def _print(summary: dict[str, Any], outcome: "ComplexityResult", folder: Path) -> None:
-    curve = outcome.curve
-    table = Table(box=None, pad_edge=False)
-    table.add_column("rank", justify="right")
-    for control in curve.controls:
-        table.add_column(f"{control}: train", justify="right")
-        table.add_column("test", justify="right")
-    for rank in curve.ranks:
-        cells = []
-        for control in curve.controls:
-            for split in ("train", "test"):
-                errors = curve.errors(control, rank, split).mean(axis=1)
-                cells.append(f"{errors.mean():.4f} ± {errors.std():.4f}")
-        table.add_row(str(rank), *cells)
-    Console().print(table)
+def _source(
+    folder: RunFolder, output: OutputOptions, dataset: str | None
+) -> dict[str, Any]:
+    # A table is found again from wherever the run is resumed.
+    if dataset is not None and Path(dataset).is_file():
+        folder.check_not_replaced(Path(dataset))
+        dataset = str(Path(dataset).absolute())
+    if output.resume:
+        stored = folder.source()
+        if dataset not in (None, stored["dataset"]):
+            raise InputError(
+                f"The run in {folder.path} is of {stored['dataset']}, not {dataset}; "
+                "resume it without naming a data set."
+            )
+        return stored
+    if dataset is None:
+        raise InputError(
+            "complexity needs a data set: rankrise complexity DATASET, one of digits, "
+            "mnist and fashion-mnist or a .csv, .npz or .parquet table."
+        )
+    return {"dataset": dataset}
+
+
+def _load(
+    folder: RunFolder, source: dict[str, Any], settings: ComplexityConfig
+) -> "LabelledSet":
+    from rankrise.experiments import load_samples
+
+    data = load_samples(source["dataset"], settings)
+    if source.get("sha256", data.content_sha256) != data.content_sha256:
+        raise InputError(
+            f"{source['dataset']} has changed since the run began; start again."
+        )
+    source["sha256"] = data.content_sha256
+    return data
+
+
+def _print(outcome: "ComplexityResult") -> None:
+    from rankrise.complexity import SPLITS
+
+    data, curve = outcome.data, outcome.curve
     print(
-        f"{summary['seconds_run']:.1f} s running, {summary['seconds_compile']:.1f} s "
-        "compiling"
+        f"{outcome.dataset}: {data.train.samples} samples for training, "
+        f"{data.test.samples} for testing"
     )
-    print(f"picture: {folder / 'complexity.png'}")
+    print(f"{data.train.features} features of up to {data.train.values} values")
+    what = "classes told from all others" if curve.kind == "classes" else "values"
+    more = ", ..." if len(curve.targets) > _LISTED else ""
+    print(f"{what}: {', '.join(curve.targets[:_LISTED])}{more}")
+    console = Console(highlight=False)
+    for split in SPLITS:
+        constant = _short(float(curve.constant_errors[split].mean()))
+        print(f"\n{split} error{_over(curve)}; a constant's is {constant}")
+        console.print(_errors(curve, split))
+    for error in outcome.config.error:
+        print(f"\nsmallest rank with an error of at most {error:g}")
+        console.print(
+            _smallest([s for s in outcome.smallest_ranks if s.error == error], curve)
+        )
+    print(
+        f"\n{curve.seconds_run:.1f} s running, {curve.seconds_compile:.1f} s compiling"
+    )
+
+
+def _over(curve: "RankCurve") -> str:
+    """What a mean and its spread are over."""
+    what = "classes" if curve.kind == "classes" else "values"
+    if len(curve.targets) > 1:
+        return f" (mean over {what} ± standard deviation)"
+    several = len({fit.seed for fit in curve.fits}) > 1
+    return " (mean over seeds ± standard deviation)" if several else ""
+
+
+def _errors(curve: "RankCurve", split: "Split") -> Table:
+    """One row a rank, one column a control."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("rank")
+    columns = []
+    for control in curve.controls:
+        table.add_column(control, justify="right", no_wrap=True)
+        means, spreads = curve.mean(control, split), curve.spread(control, split)
+        columns.append(
+            [
+                _short(mean) + ("" if math.isnan(spread) else f" ± {_short(spread)}")
+                for mean, spread in zip(means, spreads, strict=True)
+            ]
+        )
+    for rank, *cells in zip(curve.ranks, *columns, strict=True):
+        table.add_row(str(rank), *cells)
+    return table
+
+
+def _smallest(smallest: "list[SmallestRank]", curve: "RankCurve") -> Table:
+    """One row a split, one column a control."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for control in curve.controls:
+        table.add_column(control, justify="right", no_wrap=True)
+    for split in dict.fromkeys(each.split for each in smallest):
+        cells = [_rank(s, curve.ranks[-1]) for s in smallest if s.split == split]
+        table.add_row(split, *cells)
+    return table
+
+
+def _rank(smallest: "SmallestRank", last: int) -> str:
+    ranks = smallest.by_seed
+    reached = sum(rank <= last for rank in ranks)
+    if reached < len(ranks):
+        return f"over {last}" + (f" ({reached} of {len(ranks)})" if reached else "")
+    if len(ranks) == 1:
+        return f"{ranks[0]:.0f}"
+    return f"{smallest.mean:.1f} ± {smallest.spread:.1f}"
+
+
+def _short(number: float) -> str:
+    return f"{number:.4f}" if number < 100 else f"{number:.3g}"
+
+
+def _status(
+    outcome: "ComplexityResult", summary: dict[str, Any], folder: RunFolder
+) -> int:
+    diverged = sum(fit.result == "diverged" for fit in outcome.curve.fits)
+    if diverged:
+        print(
+            f"rankrise: {diverged} of {len(outcome.curve.fits)} models diverged; lower "
+            "--learning-rate.",
+            file=sys.stderr,
+        )
+    return status_of(summary, folder) if outcome.result == "interrupted" else DONE

@@ -64,6 +64,10 @@ class RunFolder:
         """Where the state of an unfinished run lies."""
         return self.path / CHECKPOINT
 
+    def has_state(self) -> bool:
+        """Whether there is a state to go on from, if of a part alone."""
+        return any(self.path.glob("checkpoint*.npz"))
+
     def is_finished(self) -> bool:
         """Whether the run to be resumed has nothing left to do; says so."""
         summary = self.path / SUMMARY

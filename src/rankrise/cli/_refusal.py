@@ -16,6 +16,11 @@ from rankrise.experiments._options import option
 _OPTIONS = {
     "`variable`": "--variable",
     "`mode_dims`": "--mode-dims",
+    "`target`": "--target",
+    "`target_kind`": "--target-kind",
+    "`features`": "--features",
+    "`drop`": "--drop",
+    "`categories`": "--categories",
     "`rank_k_measurements`": "--task sensing-rank-k",
 }
 _FITTING = {

@@ -125,7 +125,7 @@ def status_of(summary: dict[str, Any], folder: RunFolder) -> int:
     """Say on stderr what a person must know of the outcome; the exit status."""
     if summary["result"] == "interrupted":
         # The limit keeps no state but what it has written: it is begun anew.
-        kept = "the state is kept" if folder.checkpoint.exists() else "results are kept"
+        kept = "the state is kept" if folder.has_state() else "results are kept"
         print(
             f"rankrise: interrupted; {kept}, go on with --out {folder.path} --resume.",
             file=sys.stderr,

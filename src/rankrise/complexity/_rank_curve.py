@@ -5,6 +5,8 @@ set, to the same with random inputs and to the same with random labels. Where a 
 suffices for the data and not for its random twins, the data are simple in this sense.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +21,9 @@ from rankrise.complexity._controls import (
     random_inputs,
     random_labels,
 )
-from rankrise.data import CategoricalData
+from rankrise.complexity._curve import RankCurve, RankFit, Split
+from rankrise.complexity._tasks import Tasks, make_tasks
+from rankrise.data import LabelledSet, TargetKind, labelled_table
 from rankrise.ensembles import (
     EnsembleFit,
     FitProgress,
@@ -28,104 +32,21 @@ from rankrise.ensembles import (
     Training,
     fit_ensemble,
 )
+from rankrise.ensembles._memory import check_memory
 from rankrise.solvers import Checkpoint
 
-Labels = npt.NDArray[Any]
-
-# Of the positive class in the paper; the others have 0, and errors are divided by the
-# square, so that they count labels 1 and 0.
-_POSITIVE = 2.0
-
-
-@dataclass(frozen=True)
-class RankFit:
-    """One model: errors are mean squares over those of labels 1 and 0.
-
-    Attributes
-    ----------
-    target
-        The class told from all others, or the regression target's name.
-    train_error
-        Mean over the batches of the last epoch, each before its update.
-    test_error
-        Each sample's counted as 1 at most.
-    """
-
-    control: Control
-    rank: int
-    target: str
-    seed: int
-    train_error: float
-    test_error: float
-    epochs: int
-    result: str
-
-
-@dataclass(frozen=True, eq=False)
-class RankCurve:
-    """Errors by rank.
-
-    Attributes
-    ----------
-    fits
-        One for every control, rank, target and seed.
-    train_losses
-        Control by control, one row an epoch and one column a fit of it.
-    """
-
-    fits: tuple[RankFit, ...]
-    train_losses: dict[Control, npt.NDArray[np.floating]]
-    seconds_compile: float
-    seconds_run: float
-
-    @property
-    def ranks(self) -> tuple[int, ...]:
-        """Ranks that were fitted, in order."""
-        return tuple(sorted({fit.rank for fit in self.fits}))
-
-    @property
-    def controls(self) -> tuple[Control, ...]:
-        """Real data and controls that were fitted."""
-        there = {fit.control for fit in self.fits}
-        return tuple(control for control in CONTROLS if control in there)
-
-    def errors(self, control: Control, rank: int, split: str) -> npt.NDArray[Any]:
-        """Errors of all targets (rows) and seeds (columns); split is train or test."""
-        found = {
-            (fit.target, fit.seed): getattr(fit, f"{split}_error")
-            for fit in self.fits
-            if (fit.control, fit.rank) == (control, rank)
-        }
-        targets = list(dict.fromkeys(target for target, _ in found))
-        seeds = sorted({seed for _, seed in found})
-        return np.array([[found[target, seed] for seed in seeds] for target in targets])
-
-    def smallest_rank(
-        self, error: float, control: Control = "real", split: str = "train"
-    ) -> tuple[float, float]:
-        """The smallest rank with a mean error over targets of at most `error`.
-
-        Returns its mean and standard deviation over seeds; infinite and NaN where a
-        seed reaches it at no rank.
-        """
-        means = np.array(
-            [self.errors(control, rank, split).mean(axis=0) for rank in self.ranks]
-        )
-        reached = means <= error
-        first = np.where(
-            reached.any(axis=0), np.array(self.ranks)[reached.argmax(axis=0)], np.inf
-        )
-        if np.isinf(first).any():
-            return float("inf"), float("nan")
-        return float(first.mean()), float(first.std())
+_LEVELS = 16
 
 
 def rank_curve(
-    data: CategoricalData,
-    labels: Labels,
+    X: Any,
+    y: Any,
     ranks: Sequence[int],
     *,
-    test: tuple[CategoricalData, Labels],
+    test: tuple[Any, Any] | None = None,
+    test_share: float = 0.2,
+    levels: int = _LEVELS,
+    targets: TargetKind | None = None,
     controls: Sequence[Control] = CONTROLS,
     classes: Sequence[Any] | None = None,
     seeds: Sequence[int] = (0,),
@@ -135,109 +56,159 @@ def rank_curve(
     settings: dict[str, Any] | None = None,
     max_seconds: float | None = None,
 ) -> RankCurve:
-    """Fit predictors of every rank, one class against all others, to a data set.
+    """Fit predictors of every rank to a data set and to its random twins.
 
     Parameters
     ----------
-    data, labels
-        Samples for training; one label each.
+    X
+        One row a sample and one column a feature: an array, a pandas DataFrame, a
+        mapping of names to columns, or `CategoricalData`. Numbers of a column with at
+        most `levels` different ones, text and categories are values of their own, and
+        so is what is missing; other numbers are put into `levels` intervals of about
+        equally many samples. Columns that never vary are left out with a warning.
+    y
+        Classes, one label a sample, each told from all others by models of its own; or
+        values to predict, one column or more.
     test
-        Other samples and labels; controls are made of them in the same way.
+        Other samples and labels; by default a share `test_share` of these, chosen at
+        random by `training.seed`. Controls are made of them in the same way.
+    targets
+        Whether `y` is classes or values; by default floating point is values, and
+        whole numbers, text, booleans and categories are classes.
+    controls
+        Some of real (the data as they are), inputs (uniform over each feature's
+        values) and labels (in random order).
     classes
         Labels that are told from all others; all by default.
     seeds
         Of the starts and of what is random in the controls.
+    training
+        Its cap of a test sample's loss is set to the square of the range of what is to
+        be predicted.
     checkpoint
         Each control has a file of its own, with the control's name before the suffix.
+    max_seconds
+        Wall-clock limit of each control.
+
+    Raises
+    ------
+    InputError
+        Where the data, ranks, seeds or controls cannot be used, or the models do not
+        fit in memory.
     """
+    training = training or Training()
+    data = labelled_table(
+        X,
+        y,
+        test=test,
+        test_share=test_share,
+        seed=training.seed,
+        levels=levels,
+        target_kind=targets,
+    )
+    return rank_curve_of(
+        data,
+        ranks,
+        controls=controls,
+        classes=classes,
+        seeds=seeds,
+        training=training,
+        progress=progress,
+        checkpoint=checkpoint,
+        settings=settings,
+        max_seconds=max_seconds,
+    )
+
+
+def rank_curve_of(
+    data: LabelledSet,
+    ranks: Sequence[int],
+    *,
+    controls: Sequence[Control] = CONTROLS,
+    classes: Sequence[Any] | None = None,
+    seeds: Sequence[int] = (0,),
+    training: Training | None = None,
+    progress: Callable[[Control, FitProgress], None] | None = None,
+    checkpoint: Checkpoint | None = None,
+    settings: dict[str, Any] | None = None,
+    max_seconds: float | None = None,
+) -> RankCurve:
+    """The same of samples that have been read and split; see `rank_curve`."""
     _check(ranks, seeds, controls)
-    training = replace(training or Training(), largest_loss=_POSITIVE**2)
-    chosen = np.unique(labels) if classes is None else np.array(list(classes))
-    study = _Study(data, labels, test, chosen, tuple(ranks), tuple(seeds))
-    fits: list[RankFit] = []
-    losses: dict[Control, Any] = {}
-    seconds = [0.0, 0.0]
+    tasks = make_tasks(data, classes)
+    training = replace(training or Training(), largest_loss=tasks.largest_loss)
+    study = _Study(data, tasks, tuple(ranks), tuple(seeds))
+    check_memory(data.train, data.test, study.most_members, training)
+    record = _Record(study)
     for control in dict.fromkeys(controls):
-        parts = []
-        for number, (train, other, members) in enumerate(study.ensembles(control)):
+        spent = 0.0
+        for ensemble in study.ensembles(control):
             fit = fit_ensemble(
-                train,
-                members,
+                ensemble.train,
+                ensemble.members,
                 training,
-                test=other,
+                test=ensemble.test,
                 progress=None if progress is None else _bound(progress, control),
-                checkpoint=_own(checkpoint, f"{control}-{number}"),
+                checkpoint=_own(checkpoint, f"{control}-{ensemble.number}"),
                 settings=settings,
-                max_seconds=max_seconds,
+                max_seconds=None if max_seconds is None else max_seconds - spent,
             )
-            fits += study.rank_fits(control, fit)
-            parts.append(fit.train_losses)
-            seconds[0] += fit.seconds_compile
-            seconds[1] += fit.seconds_run
+            spent += fit.seconds_run + fit.seconds_compile
+            record.add(control, fit)
             if "interrupted" in fit.results:
-                losses[control] = parts
-                return RankCurve(tuple(fits), _joined(losses), *seconds)
-        losses[control] = parts
-    return RankCurve(tuple(fits), _joined(losses), *seconds)
+                return record.curve()
+    return record.curve()
 
 
+@dataclass(frozen=True, eq=False)
+class _Ensemble:
+    """Models that share samples, with these."""
+
+    number: int
+    train: Samples
+    test: Samples
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class _Study:
     """The samples, and which models are fitted to them."""
 
-    def __init__(
-        self,
-        data: CategoricalData,
-        labels: Labels,
-        test: tuple[CategoricalData, Labels],
-        classes: Labels,
-        ranks: tuple[int, ...],
-        seeds: tuple[int, ...],
-    ) -> None:
-        self._data, self._labels, self._test = data, labels, test
-        self._classes, self._ranks, self._seeds = classes, ranks, seeds
+    data: LabelledSet
+    tasks: Tasks
+    ranks: tuple[int, ...]
+    seeds: tuple[int, ...]
 
-    def ensembles(
-        self, control: Control
-    ) -> Iterator[tuple[Samples, Samples, tuple[Member, ...]]]:
-        """Models that share samples, with these."""
-        data, test = self._data, self._test[0]
+    @property
+    def most_members(self) -> tuple[Member, ...]:
+        """The models that are trained at once, where they are most."""
+        return self._members(self.seeds, tasks_a_seed=len(self.tasks.names))
+
+    def ensembles(self, control: Control) -> Iterator[_Ensemble]:
+        """What is fitted to the data or to one of their twins."""
+        train, test = self.data.train, self.data.test
         if control == "inputs":
-            for seed in self._seeds:
-                yield (
-                    Samples(random_inputs(data, seed=2 * seed), self._targets(0)),
-                    Samples(random_inputs(test, seed=2 * seed + 1), self._targets(1)),
+            for number, seed in enumerate(self.seeds):
+                yield _Ensemble(
+                    number,
+                    Samples(random_inputs(train, seed=2 * seed), self.tasks.train),
+                    Samples(random_inputs(test, seed=2 * seed + 1), self.tasks.test),
                     self._members((seed,), tasks_a_seed=0),
                 )
         elif control == "labels":
-            yield (
-                Samples(data, self._permuted_targets(0)),
-                Samples(test, self._permuted_targets(1)),
-                self._members(self._seeds, tasks_a_seed=len(self._classes)),
+            yield _Ensemble(
+                0,
+                Samples(train, self._permuted(self.tasks.train, 0)),
+                Samples(test, self._permuted(self.tasks.test, 1)),
+                self.most_members,
             )
         else:
-            yield (
-                Samples(data, self._targets(0)),
-                Samples(test, self._targets(1)),
-                self._members(self._seeds, tasks_a_seed=0),
+            yield _Ensemble(
+                0,
+                Samples(train, self.tasks.train),
+                Samples(test, self.tasks.test),
+                self._members(self.seeds, tasks_a_seed=0),
             )
-
-    def rank_fits(self, control: Control, fit: EnsembleFit) -> list[RankFit]:
-        """What was found, in the paper's units."""
-        unit = _POSITIVE**2
-        last = [max(epochs, 1) - 1 for epochs in fit.epochs]
-        return [
-            RankFit(
-                control,
-                member.components,
-                str(self._classes[member.task % len(self._classes)]),
-                member.seed,
-                float(fit.train_losses[last[k], k]) / unit,
-                _last_finite(fit.test_losses[:, k]) / unit,
-                fit.epochs[k],
-                fit.results[k],
-            )
-            for k, member in enumerate(fit.members)
-        ]
 
     def _members(
         self, seeds: tuple[int, ...], *, tasks_a_seed: int
@@ -245,24 +216,61 @@ class _Study:
         return tuple(
             Member(rank, task + tasks_a_seed * place, seed)
             for place, seed in enumerate(seeds)
-            for rank in self._ranks
-            for task in range(len(self._classes))
+            for rank in self.ranks
+            for task in range(len(self.tasks.names))
         )
 
-    def _targets(self, split: int) -> npt.NDArray[np.floating]:
-        return self._one_against_all(self._test[1] if split else self._labels)
-
-    def _permuted_targets(self, split: int) -> npt.NDArray[np.floating]:
-        labels = self._test[1] if split else self._labels
+    def _permuted(
+        self, targets: npt.NDArray[np.floating], split: int
+    ) -> npt.NDArray[np.floating]:
+        """All targets in an order of its own for every seed, side by side."""
         return np.hstack(
-            [
-                self._one_against_all(random_labels(labels, seed=2 * seed + split))
-                for seed in self._seeds
-            ]
+            [random_labels(targets, seed=2 * seed + split) for seed in self.seeds]
         )
 
-    def _one_against_all(self, labels: Labels) -> npt.NDArray[np.floating]:
-        return _POSITIVE * (labels[:, None] == self._classes)
+
+class _Record:
+    """What has been fitted so far."""
+
+    def __init__(self, study: _Study) -> None:
+        self._tasks = study.tasks
+        self._kind = study.data.kind
+        self._fits: list[RankFit] = []
+        self._losses: dict[Control, list[npt.NDArray[np.floating]]] = {}
+        self._seconds_compile = self._seconds_run = 0.0
+
+    def add(self, control: Control, fit: EnsembleFit) -> None:
+        """Take note of an ensemble, in the units of errors."""
+        tasks = self._tasks
+        self._fits += [
+            RankFit(
+                control,
+                member.components,
+                tasks.names[member.task % len(tasks.names)],
+                member.seed,
+                float(fit.train_losses[max(fit.epochs[k], 1) - 1, k]) / tasks.unit,
+                _last_finite(fit.test_losses[:, k]) / tasks.unit,
+                fit.epochs[k],
+                fit.results[k],
+            )
+            for k, member in enumerate(fit.members)
+        ]
+        self._losses.setdefault(control, []).append(fit.train_losses)
+        self._seconds_compile += fit.seconds_compile
+        self._seconds_run += fit.seconds_run
+
+    def curve(self) -> RankCurve:
+        """All of it."""
+        train, test = self._tasks.constant_errors
+        constant_errors: dict[Split, Any] = {"train": train, "test": test}
+        return RankCurve(
+            tuple(self._fits),
+            self._kind,
+            constant_errors,
+            {control: _beside(parts) for control, parts in self._losses.items()},
+            self._seconds_compile,
+            self._seconds_run,
+        )
 
 
 def _last_finite(losses: npt.NDArray[np.floating]) -> float:
@@ -283,18 +291,15 @@ def _own(checkpoint: Checkpoint | None, name: str) -> Checkpoint | None:
     return replace(checkpoint, path=path.with_name(f"{path.stem}-{name}{path.suffix}"))
 
 
-def _joined(losses: dict[Control, Any]) -> dict[Control, Any]:
+def _beside(parts: list[npt.NDArray[np.floating]]) -> npt.NDArray[np.floating]:
     """Ensembles of a control side by side; shorter ones end in NaN."""
-    joined = {}
-    for control, parts in losses.items():
-        most = max(len(part) for part in parts)
-        joined[control] = np.hstack(
-            [
-                np.pad(p, ((0, most - len(p)), (0, 0)), constant_values=np.nan)
-                for p in parts
-            ]
-        )
-    return joined
+    most = max(len(part) for part in parts)
+    return np.hstack(
+        [
+            np.pad(part, ((0, most - len(part)), (0, 0)), constant_values=np.nan)
+            for part in parts
+        ]
+    )
 
 
 def _check(

@@ -5,6 +5,7 @@ from ._completion import CompletionResult as CompletionResult
 from ._completion import run_completion as run_completion
 from ._completion_config import CompletionConfig as CompletionConfig
 from ._complexity import ComplexityResult as ComplexityResult
+from ._complexity import load_samples as load_samples
 from ._complexity import run_complexity as run_complexity
 from ._complexity_config import ComplexityConfig as ComplexityConfig
 from ._dynamics import DynamicsResult as DynamicsResult

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from rankrise._errors import InputError
-from rankrise.complexity import Control, RankCurve, rank_curve
-from rankrise.data import LabelledSet, load_labelled_set
+from rankrise.complexity import (
+    SPLITS,
+    Control,
+    RankCurve,
+    SmallestRank,
+    rank_curve_of,
+)
+from rankrise.data import LabelledSet, TableColumns, load_labelled_set
 from rankrise.ensembles import FitProgress, LevenbergMarquardt, Training
 from rankrise.experiments._choices import optax_optimizer
 from rankrise.experiments._complexity_config import (
@@ -22,18 +26,59 @@ from rankrise.solvers import Checkpoint
 
 @dataclass(frozen=True, eq=False)
 class ComplexityResult:
-    """Errors by rank of one data set."""
+    """Errors by rank of one data set.
+
+    Attributes
+    ----------
+    dataset
+        Its name, or that of its file.
+    """
 
     config: ComplexityConfig
     dataset: str
-    source: str
+    data: LabelledSet
     curve: RankCurve
+
+    @property
+    def result(self) -> str:
+        """How the worst of all models ended; done if none was cut off."""
+        there = {fit.result for fit in self.curve.fits}
+        worst = ("interrupted", "diverged", "time limit")
+        return next((result for result in worst if result in there), "done")
+
+    @property
+    def smallest_ranks(self) -> list[SmallestRank]:
+        """For every error that is asked for, split and control."""
+        return [
+            self.curve.smallest_rank(error, control, split)
+            for error in self.config.error
+            for split in SPLITS
+            for control in self.curve.controls
+        ]
+
+
+def load_samples(dataset: str | Path, config: ComplexityConfig) -> LabelledSet:
+    """The samples that `run_complexity` would fit to."""
+    return load_labelled_set(
+        dataset,
+        columns=TableColumns(
+            target=config.target,
+            features=config.features,
+            drop=config.drop,
+            categories=config.categories,
+        ),
+        target_kind=config.target_kind,
+        levels=config.levels,
+        test_share=config.test_share,
+        seed=config.seed,
+    )
 
 
 def run_complexity(
-    dataset: str,
+    dataset: str | Path,
     config: ComplexityConfig | None = None,
     *,
+    data: LabelledSet | None = None,
     checkpoint: Checkpoint | None = None,
     progress: Callable[[Control, FitProgress], None] | None = None,
 ) -> ComplexityResult:
@@ -42,16 +87,12 @@ def run_complexity(
     Parameters
     ----------
     dataset
-        digits, mnist or fashion-mnist.
+        digits, mnist or fashion-mnist, or a `.csv`, `.npz` or `.parquet` table.
+    data
+        Its samples, if they have been loaded.
     """
     config = config or ComplexityConfig()
-    samples = load_labelled_set(
-        dataset,
-        levels=config.levels,
-        test_share=config.test_share,
-        seed=config.seed,
-    )
-    classes = _classes(samples, config.classes)
+    data = data or load_samples(dataset, config)
     training = Training(
         optimizer=_optimizer(config),
         epochs=config.epochs,
@@ -61,37 +102,29 @@ def run_complexity(
         flat_epochs=config.flat_epochs,
         seed=config.seed,
     )
+    settings = {
+        "dataset": str(dataset),
+        "sha256": data.content_sha256,
+        **config.model_dump(mode="json"),
+    }
     with precision(config.precision):
-        curve = rank_curve(
-            samples.train,
-            samples.train_labels,
+        curve = rank_curve_of(
+            data,
             config.rank_list,
-            test=(samples.test, samples.test_labels),
-            controls=("real", *config.controls),
-            classes=classes,
+            controls=config.control_list,
+            classes=config.classes,
             seeds=config.seeds,
             training=training,
             progress=progress,
             checkpoint=checkpoint,
-            settings={"dataset": dataset, **config.model_dump(mode="json")},
+            settings=settings,
             max_seconds=config.max_seconds,
         )
-    return ComplexityResult(config, dataset, samples.source, curve)
+    name = str(dataset) if data.content_sha256 is None else Path(dataset).name
+    return ComplexityResult(config, name, data, curve)
 
 
 def _optimizer(config: ComplexityConfig) -> Any:
     if config.optimizer == SECOND_ORDER:
         return LevenbergMarquardt()
     return optax_optimizer(config.optimizer)(config.learning_rate or LEARNING_RATE)
-
-
-def _classes(samples: LabelledSet, wanted: tuple[str, ...] | None) -> list[object]:
-    there = {str(label): label for label in np.unique(samples.train_labels)}
-    if wanted is None:
-        return list(there.values())
-    for name in wanted:
-        if name not in there:
-            raise InputError(
-                f"There is no class {name}; the data have {', '.join(there)}."
-            )
-    return [there[name] for name in dict.fromkeys(wanted)]

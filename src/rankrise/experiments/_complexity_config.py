@@ -27,14 +27,30 @@ class ComplexityConfig(Settings):
 
     ranks: tuple[str, ...] = ("1-15",)
     """Ranks to fit: numbers and ranges such as 1-8."""
-    controls: tuple[Literal["inputs", "labels"], ...] = ("inputs", "labels")
+    controls: tuple[Literal["inputs", "labels", "none"], ...] = ("inputs", "labels")
     """Random twins of the data: inputs uniform over each feature's values, or labels
-    permuted."""
+    permuted; none asks for the data alone."""
     classes: tuple[str, ...] | None = None
     """Labels that are told from all others, each by models of its own; all by
     default."""
-    levels: int = 2
-    """How many values a pixel is rounded to."""
+    error: tuple[float, ...] = ()
+    """Errors whose smallest rank is asked for: the first with a mean over classes at
+    or below."""
+    levels: int | None = None
+    """How many values a pixel is rounded to, 2 by default; or the most intervals a
+    table's column of numbers is put into, 16 by default."""
+    target: tuple[str, ...] = ()
+    """Of a table: the column to predict, or several of values; of an .npz the array, y
+    by default."""
+    target_kind: Literal["classes", "values"] | None = None
+    """Of a table: whether classes are told apart or values predicted; by default
+    numbers with a decimal point are values and all else is classes."""
+    features: str | None = None
+    """Of an .npz: the array with one row a sample, X by default."""
+    drop: tuple[str, ...] = ()
+    """Of a table: columns to leave out."""
+    categories: tuple[str, ...] = ()
+    """Of a table: columns of numbers that are but names, such as postal codes."""
     seeds: tuple[int, ...] = (0,)
     """Of the starts and of what is random in the controls."""
     epochs: int = 10_000
@@ -82,9 +98,15 @@ class ComplexityConfig(Settings):
         )
         require_not_negative(seed=self.seed)
         require(
-            2 <= self.levels <= 256,
+            self.levels is None or 2 <= self.levels <= 256,
             f"--levels is {self.levels}; it must lie between 2 and 256.",
         )
+        require(
+            "none" not in self.controls or len(self.controls) == 1,
+            f"--controls is {typed(self.controls)}; give none alone, or leave it out.",
+        )
+        for error in self.error:
+            require_positive(error=error)
         require(
             0 < self.test_share < 1,
             f"--test-share is {self.test_share}; it must lie between 0 and 1.",
@@ -100,6 +122,12 @@ class ComplexityConfig(Settings):
             "--classes is empty; give at least one label or leave it out.",
         )
         _ = self.rank_list
+
+    @property
+    def control_list(self) -> tuple[Literal["real", "inputs", "labels"], ...]:
+        """The data themselves, then their random twins."""
+        twins = dict.fromkeys(self.controls)
+        return ("real", *(twin for twin in twins if twin != "none"))
 
     @property
     def rank_list(self) -> tuple[int, ...]:

@@ -81,19 +81,40 @@ def summarize_agreement(result: AgreementResult) -> dict[str, Any]:
 
 def summarize_complexity(result: ComplexityResult) -> dict[str, Any]:
     """The summary of `rankrise complexity`: one row a model."""
-    curve = result.curve
-    results = {fit.result for fit in curve.fits}
-    cut_off = next((r for r in ("interrupted", "time limit") if r in results), None)
+    curve, data = result.curve, result.data
     return strict(
         {
             "settings": result.config.model_dump(mode="json"),
             **environment(),
             "seed": result.config.seed,
             "dataset": result.dataset,
-            "source": result.source,
-            "result": cut_off or "done",
+            "source": data.source,
+            "sha256": data.content_sha256,
+            "samples": {"train": data.train.samples, "test": data.test.samples},
+            "features": data.train.features,
+            "values": data.train.values,
+            "targets": data.kind,
+            "result": result.result,
             "seconds_compile": round(curve.seconds_compile, 3),
             "seconds_run": round(curve.seconds_run, 3),
+            "constant_errors": {
+                split: dict(zip(curve.targets, errors.tolist(), strict=True))
+                for split, errors in curve.constant_errors.items()
+            },
+            "smallest_ranks": [
+                {
+                    "error": smallest.error,
+                    "control": smallest.control,
+                    "split": smallest.split,
+                    "mean": smallest.mean,
+                    "spread": smallest.spread,
+                    "by_seed": [
+                        int(rank) if math.isfinite(rank) else None
+                        for rank in smallest.by_seed
+                    ],
+                }
+                for smallest in result.smallest_ranks
+            ],
             "rows": [
                 {
                     "dataset": result.dataset,
@@ -104,7 +125,7 @@ def summarize_complexity(result: ComplexityResult) -> dict[str, Any]:
                     "train_error": fit.train_error,
                     "test_error": fit.test_error,
                     "epochs": fit.epochs,
-                    "converged": fit.result == "converged",
+                    "converged": fit.converged,
                     "result": fit.result,
                 }
                 for fit in curve.fits

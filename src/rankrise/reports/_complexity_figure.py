@@ -1,10 +1,10 @@
 """Train and test error by CP rank, real data beside random twins."""
 
-import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from rankrise.complexity import Control, RankCurve
+from rankrise.complexity import SPLITS, Control, RankCurve
+from rankrise.data import TargetKind
 from rankrise.reports._style import figure_style
 
 _LABELS: dict[Control, str] = {
@@ -17,33 +17,42 @@ _COLOURS: dict[Control, str] = {
     "inputs": "tab:orange",
     "labels": "tab:red",
 }
+_UNITS: dict[TargetKind, str] = {
+    "classes": "mean squared",
+    "values": "share of the variance",
+}
+_TITLES: dict[TargetKind, str] = {
+    "classes": "one class against all others",
+    "values": "values predicted",
+}
 
 
 def complexity_figure(curve: RankCurve, dataset: str) -> Figure:
-    """Mean over classes and seeds; bars are the standard deviation over classes."""
+    """Mean errors by rank; bars are their standard deviation over classes or values.
+
+    A dotted line is the error of predicting the mean of what is to be predicted.
+    """
     with figure_style():
         figure = Figure(figsize=(8, 3.4), layout="constrained")
         panels = figure.subplots(1, 2, sharex=True)
-        for panel, split in zip(panels, ("train", "test"), strict=True):
+        for panel, split in zip(panels, SPLITS, strict=True):
             for control in curve.controls:
-                _draw(panel, curve, control, split)
+                panel.errorbar(
+                    curve.ranks,
+                    curve.mean(control, split),
+                    yerr=curve.spread(control, split),
+                    fmt="o-",
+                    markersize=3,
+                    capsize=2,
+                    color=_COLOURS[control],
+                    label=_LABELS[control],
+                )
+            constant = float(curve.constant_errors[split].mean())
+            panel.axhline(constant, color="grey", ls=":", lw=1, label="constant")
             panel.set_xlabel("CP rank (components)")
-            panel.set_ylabel(f"{split} error (mean squared)")
+            panel.set_ylabel(f"{split} error ({_UNITS[curve.kind]})")
             panel.set_ylim(bottom=0)
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panels[0].legend()
-        figure.suptitle(f"{dataset}: one class against all others", fontsize=10)
+        figure.suptitle(f"{dataset}: {_TITLES[curve.kind]}", fontsize=10)
     return figure
-
-
-def _draw(panel: Axes, curve: RankCurve, control: Control, split: str) -> None:
-    errors = [curve.errors(control, rank, split).mean(axis=1) for rank in curve.ranks]
-    panel.errorbar(
-        curve.ranks,
-        [np.mean(each) for each in errors],
-        yerr=[np.std(each) for each in errors],
-        fmt="o-",
-        markersize=3,
-        capsize=2,
-        color=_COLOURS[control],
-        label=_LABELS[control],
-    )

@@ -1,0 +1,171 @@
+"""Errors by rank, and the smallest rank that reaches one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from rankrise._errors import InputError
+from rankrise.complexity._controls import CONTROLS, Control
+from rankrise.data import TargetKind
+
+Split = Literal["train", "test"]
+SPLITS: tuple[Split, ...] = ("train", "test")
+Errors = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class RankFit:
+    """One model and its errors.
+
+    Of classes, errors are mean squares over those of labels 1 (the class) and 0 (all
+    others); of values, mean squares as a share of the variance in training.
+
+    Attributes
+    ----------
+    target
+        The class told from all others, or the name of the values predicted.
+    train_error
+        Mean over the batches of the last epoch, each before its update.
+    test_error
+        A sample counts at most the square of the range of what is predicted: 1 for
+        a class.
+    result
+        `converged`, `epoch limit`, `time limit`, `diverged` or `interrupted`.
+    """
+
+    control: Control
+    rank: int
+    target: str
+    seed: int
+    train_error: float
+    test_error: float
+    epochs: int
+    result: str
+
+    @property
+    def converged(self) -> bool:
+        """Whether training ended as the error had become flat."""
+        return self.result == "converged"
+
+
+@dataclass(frozen=True)
+class SmallestRank:
+    """The smallest rank that reaches an error, seed by seed.
+
+    Attributes
+    ----------
+    error
+        That the mean over targets is to be at or below.
+    by_seed
+        Infinite where no rank that was fitted reaches it.
+    """
+
+    error: float
+    control: Control
+    split: Split
+    by_seed: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Over seeds; infinite if one does not reach the error."""
+        return float(np.mean(self.by_seed))
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation over seeds; NaN for one seed, or if one does not."""
+        if len(self.by_seed) < 2 or not np.isfinite(self.mean):
+            return float("nan")
+        return float(np.std(self.by_seed, ddof=1))
+
+
+@dataclass(frozen=True, eq=False)
+class RankCurve:
+    """Errors by rank.
+
+    Attributes
+    ----------
+    fits
+        One for every control, rank, target and seed.
+    kind
+        Whether classes are told apart or values predicted.
+    constant_errors
+        For training and for testing, the error of predicting the mean of the training
+        targets whatever the sample, target by target: with one class in ten about
+        0.09.
+    train_losses
+        Control by control, one row an epoch and one column a fit of it.
+    """
+
+    fits: tuple[RankFit, ...]
+    kind: TargetKind
+    constant_errors: dict[Split, Errors]
+    train_losses: dict[Control, npt.NDArray[np.floating]]
+    seconds_compile: float
+    seconds_run: float
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """Ranks that were fitted, in order."""
+        return tuple(sorted({fit.rank for fit in self.fits}))
+
+    @property
+    def controls(self) -> tuple[Control, ...]:
+        """Real data and controls that were fitted."""
+        there = {fit.control for fit in self.fits}
+        return tuple(control for control in CONTROLS if control in there)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Classes or values, in the order of errors."""
+        return tuple(dict.fromkeys(fit.target for fit in self.fits))
+
+    def errors(
+        self, control: Control, rank: int, split: Split = "train"
+    ) -> npt.NDArray[np.float64]:
+        """Errors of all targets (rows) and seeds (columns)."""
+        found = {
+            (fit.target, fit.seed): getattr(fit, f"{split}_error")
+            for fit in self.fits
+            if (fit.control, fit.rank) == (control, rank)
+        }
+        if not found:
+            raise InputError(
+                f"There are no errors of {control} at rank {rank}; there are those of "
+                f"{', '.join(self.controls)} at {', '.join(map(str, self.ranks))}."
+            )
+        seeds = sorted({seed for _, seed in found})
+        return np.array(
+            [[found[target, seed] for seed in seeds] for target in self.targets]
+        )
+
+    def mean(self, control: Control, split: Split = "train") -> Errors:
+        """For every rank the mean over targets and seeds."""
+        return np.array([self.errors(control, r, split).mean() for r in self.ranks])
+
+    def spread(self, control: Control, split: Split = "train") -> Errors:
+        """For every rank the standard deviation over targets, or over seeds of one.
+
+        NaN where there is one of both.
+        """
+        return np.array(
+            [_spread(self.errors(control, rank, split)) for rank in self.ranks]
+        )
+
+    def smallest_rank(
+        self, error: float, control: Control = "real", split: Split = "train"
+    ) -> SmallestRank:
+        """The smallest rank with a mean error over targets of at most `error`."""
+        ranks = np.array(self.ranks, np.float64)
+        means = [self.errors(control, r, split).mean(axis=0) for r in self.ranks]
+        reached = np.array(means) <= error
+        first = np.where(reached.any(axis=0), ranks[reached.argmax(axis=0)], np.inf)
+        return SmallestRank(error, control, split, tuple(first.tolist()))
+
+
+def _spread(errors: Errors) -> float:
+    several = errors.mean(axis=1) if len(errors) > 1 else errors[0]
+    return float(np.std(several)) if len(several) > 1 else float("nan")

@@ -1,0 +1,109 @@
+"""What models learn: each class against all others, or columns of values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rankrise._errors import InputError
+from rankrise.data import LabelledSet
+
+FloatArray = npt.NDArray[np.floating]
+
+# Of the class in the paper; all others have 0, and errors are divided by the square,
+# so that they count labels 1 and 0.
+_POSITIVE = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Tasks:
+    """Targets, one row a sample and one column a task.
+
+    Attributes
+    ----------
+    unit
+        What losses are divided by to be errors.
+    largest_loss
+        Of a test sample: the square of the range of training targets. A prediction
+        farther off is as wrong, and one of a huge product would hide all others.
+    """
+
+    names: tuple[str, ...]
+    train: FloatArray
+    test: FloatArray
+    unit: float
+    largest_loss: float
+
+    @property
+    def constant_errors(self) -> tuple[FloatArray, FloatArray]:
+        """Errors of predicting the training mean, in training and in testing."""
+        mean = self.train.mean(axis=0)
+        train, test = (
+            np.mean((part - mean) ** 2, axis=0) / self.unit
+            for part in (self.train, self.test)
+        )
+        return train, test
+
+
+def make_tasks(data: LabelledSet, classes: Sequence[Any] | None) -> Tasks:
+    """The tasks of a data set; of some classes, if they are named.
+
+    Raises
+    ------
+    InputError
+        Where a class is named that is not there, or classes for values.
+    """
+    if data.kind == "classes":
+        return _one_against_all(data, classes)
+    if classes is not None:
+        raise InputError(
+            f"There are no classes to choose among: {', '.join(data.target_names)} "
+            "holds values; leave them out, or take it for classes."
+        )
+    return _standardized(data)
+
+
+def _one_against_all(data: LabelledSet, wanted: Sequence[Any] | None) -> Tasks:
+    there = np.unique(data.train_labels)
+    if len(there) < 2:
+        raise InputError(
+            f"All samples for training have the label {there[0]}; give samples of two "
+            "classes or more."
+        )
+    by_name = {str(label): label for label in there}
+    names = tuple(by_name) if wanted is None else tuple(map(str, wanted))
+    if not names or len(set(names)) != len(names):
+        raise InputError(
+            f"The classes are {', '.join(names) or 'none'}; give some, each once."
+        )
+    for name in names:
+        if name not in by_name:
+            raise InputError(
+                f"There is no class {name}; the data have {', '.join(by_name)}."
+            )
+    chosen = np.array([by_name[name] for name in names])
+    train, test = (
+        _POSITIVE * (labels[:, None] == chosen)
+        for labels in (data.train_labels, data.test_labels)
+    )
+    return Tasks(names, train, test, _POSITIVE**2, _POSITIVE**2)
+
+
+def _standardized(data: LabelledSet) -> Tasks:
+    """Values at zero mean and unit variance, which makes losses shares of it."""
+    values = data.train_labels
+    mean, deviation = values.mean(axis=0), values.std(axis=0)
+    if not (deviation > 0).all():
+        name = data.target_names[int(np.argmin(deviation))]
+        raise InputError(
+            f"All samples for training have the same {name}, so there is nothing to "
+            "learn; give a target that varies."
+        )
+    train, test = ((part - mean) / deviation for part in (values, data.test_labels))
+    return Tasks(
+        data.target_names, train, test, 1.0, float(np.ptp(train, axis=0).max() ** 2)
+    )

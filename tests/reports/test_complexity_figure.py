@@ -1,0 +1,51 @@
+"""The figure shows the means and spreads of a curve, and the error of a constant."""
+
+import numpy as np
+import pytest
+
+from rankrise.complexity import CONTROLS, RankCurve, RankFit
+from rankrise.reports import complexity_figure
+
+
+def a_curve(controls=CONTROLS, kind="classes", seeds=(0, 1)) -> RankCurve:
+    fits = [
+        RankFit(control, rank, target, seed, 1 / rank + shift, 2 / rank, 9, "converged")
+        for control in controls
+        for rank in (1, 2, 3)
+        for target, shift in (("a", 0.0), ("b", 0.2))
+        for seed in seeds
+    ]
+    constant = {"train": np.array([0.1, 0.2]), "test": np.array([0.3, 0.4])}
+    return RankCurve(tuple(fits), kind, constant, {}, 0.0, 0.0)
+
+
+def test_each_split_has_a_panel_with_a_curve_a_control():
+    figure = complexity_figure(a_curve(), "x")
+    assert len(figure.axes) == 2
+    for panel in figure.axes:
+        names = [each.get_label() for each in panel.containers]
+        assert names == ["real", "random inputs", "random labels"]
+
+
+def test_points_are_means_and_bars_are_spreads():
+    line, _, (bars,) = complexity_figure(a_curve(), "x").axes[0].containers[0]
+    assert list(line.get_xdata()) == [1, 2, 3]
+    np.testing.assert_allclose(list(line.get_ydata()), [1.1, 0.6, 0.1 + 1 / 3])
+    heights = [np.ptp(bar[:, 1]) for bar in bars.get_segments()]
+    np.testing.assert_allclose(heights, [0.2, 0.2, 0.2])
+
+
+@pytest.mark.parametrize(("panel", "height"), [(0, 0.15), (1, 0.35)])
+def test_a_dotted_line_is_the_error_of_a_constant(panel, height):
+    axes = complexity_figure(a_curve(), "x").axes[panel]
+    (line,) = [each for each in axes.lines if each.get_label() == "constant"]
+    np.testing.assert_allclose(list(line.get_ydata()), height)
+
+
+def test_a_curve_of_one_target_and_seed_has_no_bars(tmp_path):
+    fits = tuple(f for f in a_curve(("real",)).fits if (f.target, f.seed) == ("a", 0))
+    constant = {"train": np.array([0.1]), "test": np.array([0.3])}
+    curve = RankCurve(fits, "values", constant, {}, 0.0, 0.0)
+    figure = complexity_figure(curve, "x")
+    figure.savefig(tmp_path / "x.png")
+    assert "share of the variance" in figure.axes[0].get_ylabel()
