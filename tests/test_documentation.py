@@ -12,7 +12,12 @@ ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # In reading order: later pages use what earlier ones made.
 QUICK = ("README.md", "docs/limit.md", "docs/results.md")
-SLOW = ("docs/complete.md", "docs/dynamics.md", "docs/verify.md")
+SLOW = (
+    "docs/complete.md",
+    "docs/dynamics.md",
+    "docs/verify.md",
+    "docs/complexity.md",
+)
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
