@@ -42,6 +42,7 @@ PUBLIC_NAMES: list[str] = [
     "ImageSet",
     "InputError",
     "LabelledSet",
+    "LevenbergMarquardt",
     "Limit",
     "LogisticLoss",
     "Member",

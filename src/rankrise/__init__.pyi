@@ -28,6 +28,7 @@ from .data import read_tensor as read_tensor
 from .data import sample_indices as sample_indices
 from .data import write_completed as write_completed
 from .ensembles import EnsembleFit as EnsembleFit
+from .ensembles import LevenbergMarquardt as LevenbergMarquardt
 from .ensembles import Member as Member
 from .ensembles import Samples as Samples
 from .ensembles import Training as Training

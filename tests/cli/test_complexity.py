@@ -12,7 +12,10 @@ from rankrise.cli._folder import RunFolder
 from rankrise.cli._main import run
 
 RNG = np.random.default_rng(0)
-QUICK = ["--ranks", "1-2", "--epochs", "12", "--learning-rate", "0.01"]
+QUICK = [
+    *("--ranks", "1-2", "--optimizer", "adam"),
+    *("--epochs", "12", "--learning-rate", "0.01"),
+]
 ROW = {
     "dataset", "control", "rank", "class", "seed", "train_error", "test_error",
     "epochs", "converged", "result",
@@ -176,7 +179,9 @@ def test_a_study_that_is_cut_off_or_diverges_says_so_in_valid_json(
     # After one epoch nothing has been measured on the samples for testing.
     assert summary(tmp_path / "cut")["rows"][0]["test_error"] is None
     assert capsys.readouterr().err == ""
-    wild = [*tokens[:-1], "1e9", "--optimizer", "sgd", "--out", tmp_path / "wild"]
+    too_fast = ["--optimizer", "sgd", "--learning-rate", "1e9", "--epochs", "12"]
+    wild = [*tokens[: -len(QUICK)], "--ranks", "1-2", *too_fast]
+    wild = [*wild, "--out", tmp_path / "wild"]
     assert complexity(*wild) == 0
     assert summary(tmp_path / "wild")["result"] == "diverged"
     said = r"rankrise: \d of 4 models diverged; lower --learning-rate\.\n"

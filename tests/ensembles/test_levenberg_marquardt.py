@@ -89,3 +89,15 @@ def test_a_model_that_overflows_leaves_the_others_alone():
     alone = fit_ensemble(huge, (Member(2, 1),), training)
     assert both.results == ("diverged", "epoch limit")
     np.testing.assert_allclose(both.train_losses[:, 1], alone.train_losses[:, 0])
+
+
+def test_models_of_any_rank_start_about_as_large_as_what_they_learn():
+    targets = 3 * TARGETS[:, :1].astype(float)
+    for components in (1, 7):
+        mean = TRAINING.start_mean(targets, components, modes=200)
+        size = np.sqrt(np.mean(targets**2))
+        assert components * mean**200 == pytest.approx(size)
+
+
+def test_the_start_of_the_paper_is_around_one():
+    assert Training().start_mean(TARGETS, 7, modes=200) == 1

@@ -27,6 +27,7 @@ from rankrise.data import LabelledSet, TargetKind, labelled_table
 from rankrise.ensembles import (
     EnsembleFit,
     FitProgress,
+    LevenbergMarquardt,
     Member,
     Samples,
     Training,
@@ -36,6 +37,7 @@ from rankrise.ensembles._memory import check_memory
 from rankrise.solvers import Checkpoint
 
 _LEVELS = 16
+_STEPS = 40
 
 
 def rank_curve(
@@ -83,8 +85,9 @@ def rank_curve(
     seeds
         Of the starts and of what is random in the controls.
     training
-        Its cap of a test sample's loss is set to the square of the range of what is to
-        be predicted.
+        By default 40 steps of `LevenbergMarquardt`; `Training()` has the settings of
+        the paper, 10,000 epochs of Adam. Its cap of a test sample's loss is set to the
+        square of the range of what is to be predicted.
     checkpoint
         Each control has a file of its own, with the control's name before the suffix.
     max_seconds
@@ -96,7 +99,7 @@ def rank_curve(
         Where the data, ranks, seeds or controls cannot be used, or the models do not
         fit in memory.
     """
-    training = training or Training()
+    training = training or _default_training()
     data = labelled_table(
         X,
         y,
@@ -136,7 +139,7 @@ def rank_curve_of(
     """The same of samples that have been read and split; see `rank_curve`."""
     _check(ranks, seeds, controls)
     tasks = make_tasks(data, classes)
-    training = replace(training or Training(), largest_loss=tasks.largest_loss)
+    training = replace(training or _default_training(), largest_loss=tasks.largest_loss)
     study = _Study(data, tasks, tuple(ranks), tuple(seeds))
     check_memory(data.train, data.test, study.most_members, training)
     record = _Record(study)
@@ -158,6 +161,10 @@ def rank_curve_of(
             if "interrupted" in fit.results:
                 return record.curve()
     return record.curve()
+
+
+def _default_training() -> Training:
+    return Training(optimizer=LevenbergMarquardt(), epochs=_STEPS)
 
 
 @dataclass(frozen=True, eq=False)

@@ -143,7 +143,11 @@ class _Fit:
             start_table(
                 shape,
                 member,
-                init_mean=training.init_mean,
+                init_mean=training.start_mean(
+                    train.targets[:, member.task],
+                    member.components,
+                    train.data.features,
+                ),
                 init_std=training.init_std,
                 dtype=dtype,
             )

@@ -31,7 +31,10 @@ class Training:
         Samples a step, reshuffled every epoch; the last of an epoch may be smaller.
         Where steps are on all samples, how many are held in memory at a time.
     init_mean, init_std
-        Of the factors at the start.
+        Of the factors at the start. Without a mean it is 1, as in the paper; for
+        `LevenbergMarquardt` it is chosen for each model so that the sum of its
+        components is about as large as what it learns, which spares the plateau at
+        which all components are too large, and alike.
     flat_epochs, flat_share
         A model is done when its mean training loss over so many epochs is not lower
         than over as many before by this share. Models rest on a plateau first, so
@@ -48,7 +51,7 @@ class Training:
     loss_function: AbstractLoss = field(default_factory=SquaredLoss)
     epochs: int = 10_000
     batch_size: int = 5000
-    init_mean: float = 1.0
+    init_mean: float | None = None
     init_std: float = 1e-3
     flat_epochs: int | None = None
     flat_share: float = 1e-3
@@ -62,8 +65,9 @@ class Training:
             if number is not None and number < 1:
                 raise InputError(f"{name} is {number}; it must be at least 1.")
         for name in ("init_mean", "init_std", "flat_share"):
-            if not math.isfinite(getattr(self, name)):
-                raise InputError(f"{name} is {getattr(self, name)}; give a number.")
+            number = getattr(self, name)
+            if number is not None and not math.isfinite(number):
+                raise InputError(f"{name} is {number}; give a finite number.")
         if self.init_std < 0 or not self.largest_loss > 0:
             raise InputError(
                 f"init_std is {self.init_std} and largest_loss {self.largest_loss}; "
@@ -74,6 +78,17 @@ class Training:
     def method(self) -> optax.GradientTransformation | LevenbergMarquardt:
         """The optimizer that is used."""
         return optax.adam(5e-4) if self.optimizer is None else self.optimizer
+
+    def start_mean(self, targets: FloatArray, components: int, modes: int) -> float:
+        """Mean of the factors a model with these targets starts from."""
+        if self.init_mean is not None:
+            return self.init_mean
+        largest = float(np.max(np.abs(targets), initial=0.0))
+        if largest == 0 or not isinstance(self.method, LevenbergMarquardt):
+            return 1.0
+        # Squares of the targets themselves may overflow.
+        size = largest * math.sqrt(float(np.mean((targets / largest) ** 2)))
+        return float((size / components) ** (1 / modes))
 
     def is_flat(self, losses: FloatArray) -> bool:
         """Whether a model with these mean losses, epoch by epoch, is done."""

@@ -95,7 +95,7 @@ def run_complexity(
     data = data or load_samples(dataset, config)
     training = Training(
         optimizer=_optimizer(config),
-        epochs=config.epochs,
+        epochs=config.most_epochs,
         batch_size=config.batch_size,
         init_mean=config.init_mean,
         init_std=config.init_std,

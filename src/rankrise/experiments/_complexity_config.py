@@ -16,13 +16,14 @@ from rankrise.experiments._options import (
 
 SECOND_ORDER = "levenberg-marquardt"
 LEARNING_RATE = 5e-4
+_STEPS, _EPOCHS = 40, 10_000
 _LARGEST_RANK = 1000
 
 
 class ComplexityConfig(Settings):
     """Predictors of rising CP rank, fitted to a data set and to random twins of it.
 
-    The defaults are the settings of Razin et al. (2021).
+    With `--optimizer adam` the other defaults are the settings of Razin et al. (2021).
     """
 
     ranks: tuple[str, ...] = ("1-15",)
@@ -53,17 +54,19 @@ class ComplexityConfig(Settings):
     """Of a table: columns of numbers that are but names, such as postal codes."""
     seeds: tuple[int, ...] = (0,)
     """Of the starts and of what is random in the controls."""
-    epochs: int = 10_000
-    """Passes through the samples, at most."""
+    epochs: int | None = None
+    """Passes through the samples, at most: 10,000 by default; of levenberg-marquardt
+    its steps, each of which costs up to some twenty passes: 40 by default."""
     batch_size: int = 5000
-    """Samples a step."""
-    optimizer: str = "adam"
-    """An optax optimizer that needs just a learning rate, or levenberg-marquardt: steps
-    on all samples, each of which counts as an epoch and costs some twenty."""
+    """Samples a step; of levenberg-marquardt, how many are held in memory at a time."""
+    optimizer: str = SECOND_ORDER
+    """levenberg-marquardt, which takes steps on all samples and is fastest, or an
+    optax optimizer that needs just a learning rate, such as adam."""
     learning_rate: float | None = None
     """Of the optimizer; 0.0005 by default."""
-    init_mean: float = 1.0
-    """Mean of the factors at the start."""
+    init_mean: float | None = None
+    """Mean of the factors at the start: 1 by default; for levenberg-marquardt such
+    that a model starts about as large as what it learns."""
     init_std: float = 1e-3
     """Standard deviation of the factors at the start."""
     flat_epochs: int | None = None
@@ -88,13 +91,13 @@ class ComplexityConfig(Settings):
         )
         require_moderate(init_std=self.init_std)
         require(
-            math.isfinite(self.init_mean),
+            self.init_mean is None or math.isfinite(self.init_mean),
             f"--init-mean is {self.init_mean}; give a finite number.",
         )
         require(
             self.learning_rate is None or self.optimizer != SECOND_ORDER,
             f"--learning-rate has no use for {SECOND_ORDER}, which chooses its steps; "
-            "leave it out.",
+            "leave it out, or name another --optimizer such as adam.",
         )
         require_not_negative(seed=self.seed)
         require(
@@ -122,6 +125,12 @@ class ComplexityConfig(Settings):
             "--classes is empty; give at least one label or leave it out.",
         )
         _ = self.rank_list
+
+    @property
+    def most_epochs(self) -> int:
+        """Epochs, or steps on all samples."""
+        default = _STEPS if self.optimizer == SECOND_ORDER else _EPOCHS
+        return default if self.epochs is None else self.epochs
 
     @property
     def control_list(self) -> tuple[Literal["real", "inputs", "labels"], ...]:
