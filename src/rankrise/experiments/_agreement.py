@@ -34,6 +34,7 @@ from rankrise.trajectories import (
     SaveAt,
     TrainLoss,
     Trajectory,
+    crossing,
 )
 
 _TOLERANCE_SHARE = 1e-4
@@ -353,20 +354,8 @@ def _escape_gaps(limit: Trajectory, flow: Trajectory, scaled: Values) -> Values:
     learned, joined = learned[np.argsort(joined)], np.sort(joined)
     predicted = limit.time[joined]
     measured = [
-        _crossing(scaled, norms[:, component], final[component] / 2)
+        crossing(scaled, norms[:, component], final[component] / 2)
         for component in learned
     ]
     gaps: Values = np.abs(measured - predicted) / predicted
     return gaps
-
-
-def _crossing(times: Values, norms: Values, level: float) -> float:
-    """When a norm first reaches a level, between two saves; infinite if it does not."""
-    above = norms >= level
-    if not above.any():
-        return math.inf
-    save = int(np.argmax(above))
-    if save == 0:
-        return float(times[0])
-    share = (level - norms[save - 1]) / (norms[save] - norms[save - 1])
-    return float(times[save - 1] + share * (times[save] - times[save - 1]))

@@ -20,6 +20,8 @@ from rankrise.trajectories._observables import (
     standard_observables as standard_observables,
 )
 from rankrise.trajectories._rises import RISEN_SHARE as RISEN_SHARE
+from rankrise.trajectories._rises import arrival as arrival
+from rankrise.trajectories._rises import crossing as crossing
 from rankrise.trajectories._rises import rises as rises
 from rankrise.trajectories._save_at import SaveAt as SaveAt
 from rankrise.trajectories._save_at import Schedule as Schedule
