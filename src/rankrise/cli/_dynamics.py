@@ -54,6 +54,14 @@ def dynamics(
 
 def _write(folder: RunFolder, outcome: "DynamicsResult") -> None:
     from rankrise.reports import dynamics_figure, save_figure
+
+    write_runs(folder, outcome)
+    figure = dynamics_figure(outcome.trajectory.runs(), clock=outcome.config.clock)
+    save_figure(figure, folder.path / "dynamics", ("png", "pdf"))
+
+
+def write_runs(folder: RunFolder, outcome: "DynamicsResult") -> None:
+    """What was measured along the runs, and where they ended."""
     from rankrise.trajectories import save_factors
 
     trajectory = outcome.trajectory
@@ -63,8 +71,6 @@ def _write(folder: RunFolder, outcome: "DynamicsResult") -> None:
         "start_seed": trajectory.dataset["start_seed"].to_numpy().tolist(),
     }
     save_factors(folder.path / "factors.npz", trajectory.models, labels)
-    figure = dynamics_figure(trajectory.runs(), clock=outcome.config.clock)
-    save_figure(figure, folder.path / "dynamics", ("png", "pdf"))
 
 
 def _print(summary: dict[str, Any], folder: RunFolder) -> None:

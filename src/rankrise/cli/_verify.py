@@ -1,10 +1,5 @@
 """`rankrise verify [CLAIM...]`."""
 
-import json
-import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,10 +7,15 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
-from rankrise._atomic import write_json
 from rankrise._errors import InputError
-from rankrise.cli._folder import CLAIMS, RunFolder
-from rankrise.cli._interrupts import raise_when_interrupted
+from rankrise.cli._claims import (
+    draw_claims,
+    keep_claim,
+    kept_claims,
+    running_claims,
+    use_kept_programs,
+)
+from rankrise.cli._folder import RunFolder
 from rankrise.cli._options import OutputOptions
 from rankrise.cli._session import status_of, use_compile_cache
 from rankrise.cli._status import DONE, VIOLATED
@@ -24,12 +24,9 @@ from rankrise.experiments._verification_config import CLAIM_NAMES
 
 if TYPE_CHECKING:
     from rankrise.data import TensorFile
-    from rankrise.theory import Claim
 
 # Narrower, rich would cut the numbers.
 _TABLE_WIDTH = 110
-
-Done = dict[str, tuple["Claim", float]]
 
 
 def verify(
@@ -66,25 +63,24 @@ def verify(
         return VIOLATED if folder.result() == "violated" else DONE
     tensor = _read(folder, source)
     use_compile_cache()
-    # With equinox's run-time checks, which call back into Python, nothing of diffrax
-    # could be kept. What they would find has been refused before.
-    os.environ.setdefault("EQX_ON_ERROR", "nan")
+    use_kept_programs()
     from rankrise.experiments import run_verification, summarize_verification
 
-    done = _done(folder.path) if output.resume else {}
+    done = kept_claims(folder.path) if output.resume else {}
     folder.begin(settings, source)
-    with _shown(output.quiet) as show:
+    with running_claims(output.quiet) as show:
         outcome = run_verification(
             settings,
             tuple(source["claims"]),
             observations=None if tensor is None else tensor.observations,
             done=done,
             starting=show,
-            finished=lambda claim, seconds: _keep(folder.path, done, claim, seconds),
+            finished=lambda claim, seconds: keep_claim(
+                folder.path, done, claim, seconds
+            ),
         )
-    raise_when_interrupted()
     summary = summarize_verification(outcome, source)
-    _draw(folder.path, outcome.claims)
+    draw_claims(folder.path, outcome.claims)
     folder.finish(summary)
     if not output.quiet:
         _print(summary, folder)
@@ -145,50 +141,6 @@ def _read(folder: RunFolder, source: dict[str, Any]) -> "TensorFile | None":
         )
     source["sha256"] = tensor.content_sha256
     return tensor
-
-
-def _keep(folder: Path, done: Done, claim: "Claim", seconds: float) -> None:
-    """Write a claim with those before it, so that a resumed run need not repeat it."""
-    from rankrise.experiments import verification_record
-
-    done[claim.theorem.name] = (claim, seconds)
-    write_json(folder / CLAIMS, verification_record(done))
-
-
-def _done(folder: Path) -> Done:
-    from rankrise.experiments import verification_from_record
-
-    path = folder / CLAIMS
-    if not path.exists():
-        return {}
-    try:
-        return verification_from_record(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(
-            f"{path} does not hold the claims of a run; start it anew with --force."
-        ) from error
-
-
-def _draw(folder: Path, claims: "tuple[Claim, ...]") -> None:
-    from rankrise.reports import claim_figure, save_figure
-
-    for claim in claims:
-        if claim.curves:
-            name = claim.theorem.name
-            save_figure(claim_figure(claim), folder / name, ("png", "pdf"))
-
-
-@contextmanager
-def _shown(quiet: bool) -> Iterator[Callable[[str, int, int], None] | None]:
-    """Which claim is being checked, on stderr, where somebody sees it."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    console = Console(stderr=True)
-    with console.status("compiling") as status:
-        yield lambda name, place, count: status.update(
-            f"{name} ({place + 1} of {count})"
-        )
 
 
 def _print(summary: dict[str, Any], folder: RunFolder) -> None:

@@ -1,0 +1,77 @@
+"""What commands that put claims to the test share."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from rankrise._atomic import write_json
+from rankrise._errors import InputError
+from rankrise.cli._folder import CLAIMS
+from rankrise.cli._interrupts import raise_when_interrupted
+
+if TYPE_CHECKING:
+    from rankrise.theory import Claim
+
+Done = dict[str, tuple["Claim", float]]
+
+
+def use_kept_programs() -> None:
+    """Let what diffrax compiles be kept between calls. Before equinox is imported.
+
+    With equinox's run-time checks, which call back into Python, nothing of it could
+    be. What they would find is refused before.
+    """
+    os.environ.setdefault("EQX_ON_ERROR", "nan")
+
+
+def keep_claim(folder: Path, done: Done, claim: "Claim", seconds: float) -> None:
+    """Write a claim with those before it, so that a resumed run need not repeat it."""
+    from rankrise.experiments import verification_record
+
+    done[claim.theorem.name] = (claim, seconds)
+    write_json(folder / CLAIMS, verification_record(done))
+
+
+def kept_claims(folder: Path) -> Done:
+    """Claims of the run to resume that were done."""
+    from rankrise.experiments import verification_from_record
+
+    path = folder / CLAIMS
+    if not path.exists():
+        return {}
+    try:
+        return verification_from_record(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"{path} does not hold the claims of a run; start it anew with --force."
+        ) from error
+
+
+def draw_claims(folder: Path, claims: "tuple[Claim, ...]") -> None:
+    """A figure for every claim that has one."""
+    from rankrise.reports import claim_figure, save_figure
+
+    for claim in claims:
+        if claim.curves:
+            name = claim.theorem.name
+            save_figure(claim_figure(claim), folder / name, ("png", "pdf"))
+
+
+@contextmanager
+def running_claims(quiet: bool) -> Iterator[Callable[[str, int, int], None] | None]:
+    """Which claim is being checked, on stderr, where somebody sees it."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+    else:
+        console = Console(stderr=True)
+        with console.status("compiling") as status:
+            yield lambda name, place, count: status.update(
+                f"{name} ({place + 1} of {count})"
+            )
+    raise_when_interrupted()
