@@ -35,14 +35,24 @@ from .ensembles import Training as Training
 from .ensembles import fit_ensemble as fit_ensemble
 from .experiments import AgreementConfig as AgreementConfig
 from .experiments import AgreementResult as AgreementResult
+from .experiments import Comparison as Comparison
 from .experiments import CompletionConfig as CompletionConfig
 from .experiments import CompletionResult as CompletionResult
 from .experiments import ComplexityConfig as ComplexityConfig
+from .experiments import (
+    ComplexityReproductionConfig as ComplexityReproductionConfig,
+)
 from .experiments import ComplexityResult as ComplexityResult
 from .experiments import DynamicsConfig as DynamicsConfig
+from .experiments import DynamicsReproductionConfig as DynamicsReproductionConfig
 from .experiments import DynamicsResult as DynamicsResult
+from .experiments import ReproductionResult as ReproductionResult
+from .experiments import TheoryReproductionConfig as TheoryReproductionConfig
 from .experiments import VerificationConfig as VerificationConfig
 from .experiments import VerificationResult as VerificationResult
+from .experiments import reproduce_complexity as reproduce_complexity
+from .experiments import reproduce_dynamics as reproduce_dynamics
+from .experiments import reproduce_theory as reproduce_theory
 from .experiments import run_agreement as run_agreement
 from .experiments import run_completion as run_completion
 from .experiments import run_complexity as run_complexity

@@ -34,6 +34,8 @@ _RESULTS = (
     "agreement.pdf",
     "complexity.png",
     "complexity.pdf",
+    "comparison.md",
+    "comparison.csv",
 )
 _COMPLETED = "completed"
 _COMPLETED_FORMS = (".npy", ".npz", ".csv", ".tns", ".mat", ".nc")
@@ -43,7 +45,7 @@ class RunFolder:
     """A run's folder. Nothing in it changes before `begin`."""
 
     def __init__(self, options: OutputOptions, command: str) -> None:
-        self.path = options.out or Path("runs") / command
+        self.path = options.out or Path("runs") / command.replace(" ", "-")
         self._command = command
         self._options = options
         if options.force and options.resume:

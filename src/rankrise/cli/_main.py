@@ -18,6 +18,7 @@ from rankrise.cli._complete import complete
 from rankrise.cli._complexity import complexity
 from rankrise.cli._dynamics import dynamics
 from rankrise.cli._refusal import sentence
+from rankrise.cli._reproduce import reproduce
 from rankrise.cli._status import BAD_INPUT, DONE, INTERRUPTED
 from rankrise.cli._verify import verify
 
@@ -44,6 +45,7 @@ app.command(complete)
 app.command(verify)
 app.command(agreement)
 app.command(complexity)
+app.command(reproduce)
 
 
 def run(tokens: list[str]) -> int:

@@ -1,6 +1,9 @@
 from ._agreement import AgreementResult as AgreementResult
 from ._agreement import run_agreement as run_agreement
 from ._agreement_config import AgreementConfig as AgreementConfig
+from ._comparison import Comparison as Comparison
+from ._comparison import Row as Row
+from ._comparison import Statement as Statement
 from ._completion import CompletionResult as CompletionResult
 from ._completion import run_completion as run_completion
 from ._completion_config import CompletionConfig as CompletionConfig
@@ -11,6 +14,24 @@ from ._complexity_config import ComplexityConfig as ComplexityConfig
 from ._dynamics import DynamicsResult as DynamicsResult
 from ._dynamics import run_dynamics as run_dynamics
 from ._dynamics_config import DynamicsConfig as DynamicsConfig
+from ._expected_time import ExpectedTime as ExpectedTime
+from ._expected_time import expected_complexity_time as expected_complexity_time
+from ._expected_time import expected_dynamics_time as expected_dynamics_time
+from ._expected_time import expected_theory_time as expected_theory_time
+from ._reproduction import ReproductionResult as ReproductionResult
+from ._reproduction import reproduce_complexity as reproduce_complexity
+from ._reproduction import reproduce_dynamics as reproduce_dynamics
+from ._reproduction import reproduce_theory as reproduce_theory
+from ._reproduction import summarize_reproduction as summarize_reproduction
+from ._reproduction_config import (
+    ComplexityReproductionConfig as ComplexityReproductionConfig,
+)
+from ._reproduction_config import (
+    DynamicsReproductionConfig as DynamicsReproductionConfig,
+)
+from ._reproduction_config import (
+    TheoryReproductionConfig as TheoryReproductionConfig,
+)
 from ._summary import summarize_agreement as summarize_agreement
 from ._summary import summarize_completion as summarize_completion
 from ._summary import summarize_complexity as summarize_complexity

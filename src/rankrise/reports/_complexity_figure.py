@@ -12,7 +12,7 @@ _LABELS: dict[Control, str] = {
     "inputs": "random inputs",
     "labels": "random labels",
 }
-_COLOURS: dict[Control, str] = {
+COLOURS: dict[Control, str] = {
     "real": "tab:blue",
     "inputs": "tab:orange",
     "labels": "tab:red",
@@ -44,7 +44,7 @@ def complexity_figure(curve: RankCurve, dataset: str) -> Figure:
                     fmt="o-",
                     markersize=3,
                     capsize=2,
-                    color=_COLOURS[control],
+                    color=COLOURS[control],
                     label=_LABELS[control],
                 )
             constant = float(curve.constant_errors[split].mean())

@@ -1,0 +1,74 @@
+"""How long a reproduction will take, measured on its own first steps."""
+
+from dataclasses import dataclass
+
+from rankrise.data import LabelledSet
+from rankrise.experiments._complexity import run_complexity
+from rankrise.experiments._dynamics import run_dynamics
+from rankrise.experiments._reproduction_config import (
+    ComplexityReproductionConfig,
+    DynamicsReproductionConfig,
+    TheoryReproductionConfig,
+)
+
+_STEPS, _EPOCHS = 200, 4
+_STEP_LIMIT = 40_000
+# Of each claim, in full and quick, as two cores took for them the first time. Most of
+# it is compiling, so that the second time takes less.
+_SECONDS = {
+    "conservation": (10.0, 10.0),
+    "growth": (3.0, 3.0),
+    "growth-bounds": (2.0, 2.0),
+    "escape": (17.0, 17.0),
+    "rank-one": (13.0, 8.0),
+    "corollary": (14.0, 8.0),
+    "matrix-growth": (21.0, 9.0),
+}
+
+
+@dataclass(frozen=True)
+class ExpectedTime:
+    """Seconds, and in words how they were found."""
+
+    seconds: float
+    basis: str
+
+
+def expected_dynamics_time(config: DynamicsReproductionConfig) -> ExpectedTime:
+    """At most; a run whose loss passes its tolerance ends sooner."""
+    experiment = config.experiment
+    pilot = run_dynamics(experiment.model_copy(update={"steps": _STEPS}))
+    trajectory = pilot.trajectory
+    if trajectory.result == "interrupted":
+        raise KeyboardInterrupt
+    steps = experiment.steps or _STEP_LIMIT
+    return ExpectedTime(
+        trajectory.seconds_run * steps / _STEPS,
+        f"at most {steps} iterations, by the pace of {_STEPS}",
+    )
+
+
+def expected_complexity_time(
+    config: ComplexityReproductionConfig, data: LabelledSet
+) -> ExpectedTime:
+    """By the pace of some epochs on the data; their twins take as long."""
+    experiment = config.experiment
+    # Compiled for the same models, so that nothing of that is lost.
+    few = {"epochs": _EPOCHS, "controls": ("none",), "flat_epochs": None}
+    pilot = run_complexity(config.dataset, experiment.model_copy(update=few), data=data)
+    if pilot.result == "interrupted":
+        raise KeyboardInterrupt
+    epochs = len(experiment.control_list) * experiment.epochs
+    return ExpectedTime(
+        pilot.curve.seconds_run * epochs / _EPOCHS,
+        f"{epochs} epochs, by the pace of {_EPOCHS}",
+    )
+
+
+def expected_theory_time(
+    config: TheoryReproductionConfig, done: tuple[str, ...] = ()
+) -> ExpectedTime:
+    """Of the claims that are not done yet, as they took on another machine."""
+    left = [each[config.quick] for name, each in _SECONDS.items() if name not in done]
+    basis = f"{len(left)} claims, as long as two cores took once"
+    return ExpectedTime(sum(left, start=0.0), basis)

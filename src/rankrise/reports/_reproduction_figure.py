@@ -1,0 +1,105 @@
+"""The paper's figures with our curves, and what was read off the paper's as marks."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rankrise.complexity import SPLITS, RankCurve, Split
+from rankrise.experiments._readings import (
+    ComplexityReadings,
+    DynamicsReading,
+    complexity_readings,
+    dynamics_readings,
+)
+from rankrise.reports._complexity_figure import COLOURS, complexity_figure
+from rankrise.reports._dynamics_figure import dynamics_figure
+from rankrise.reports._style import figure_style
+from rankrise.trajectories import Trajectory
+
+_MARK: dict[str, Any] = {
+    "linestyle": "none",
+    "markersize": 5,
+    "markerfacecolor": "white",
+    "zorder": 3,
+}
+_THIN: dict[str, Any] = {
+    "linewidth": 0.6,
+    "markersize": 4,
+    "markerfacecolor": "white",
+}
+_ROOM = 1.08
+
+
+def dynamics_reproduction_figure(runs: Sequence[Trajectory]) -> Figure:
+    """Component norms and errors by iteration; hollow circles are the paper's.
+
+    In the panels of norms they are at half the height of a component, at the bottom
+    where the height was not read; in that of errors at the plateaus.
+    """
+    figure = dynamics_figure(runs)
+    scales = sorted({float(run.init_scale) for run in runs}, reverse=True)
+    known = dynamics_readings()
+    *panels, errors = figure.axes
+    with figure_style():
+        for place, scale in enumerate(scales):
+            if scale in known:
+                _mark_components(panels[place], known[scale])
+                _mark_plateaus(errors, known[scale], f"C{place}")
+        errors.plot([], [], "o", color="0.4", label="paper", **_MARK)
+        errors.legend()
+    return figure
+
+
+def _mark_components(panel: Axes, reading: DynamicsReading) -> None:
+    heights = np.zeros(len(reading.half_heights))
+    arrived = np.array(reading.arrival_norms)
+    heights[: len(arrived)] = arrived / 2
+    panel.plot(reading.half_heights, heights, "o", color="0.2", clip_on=False, **_MARK)
+    _make_room(panel, reading.half_heights)
+
+
+def _mark_plateaus(panel: Axes, reading: DynamicsReading, color: str) -> None:
+    middles = [(a + b) / 2 for a, b in pairwise(reading.half_heights)]
+    errors = reading.plateau_errors[: len(middles)]
+    panel.plot(middles, errors, "o", color=color, **_MARK)
+    _make_room(panel, reading.half_heights)
+
+
+def _make_room(panel: Axes, places: Sequence[float]) -> None:
+    end = panel.get_xlim()[1]
+    panel.set_xlim(0, max(end, _ROOM * max(places, default=0.0)))
+
+
+def complexity_reproduction_figure(curve: RankCurve, dataset: str) -> Figure:
+    """Errors by rank; hollow circles on thin lines are the paper's."""
+    figure = complexity_figure(curve, dataset)
+    readings = complexity_readings(dataset)
+    with figure_style():
+        for panel, split in zip(figure.axes, SPLITS, strict=True):
+            _mark_errors(panel, readings, curve, split)
+        if readings:
+            figure.axes[0].plot([], [], "o-", color="0.4", label="paper", **_THIN)
+            figure.axes[0].legend()
+    return figure
+
+
+def _mark_errors(
+    panel: Axes, readings: ComplexityReadings, curve: RankCurve, split: Split
+) -> None:
+    for control in curve.controls:
+        points = sorted(
+            (rank, reading.mean)
+            for (of, rank, at), reading in readings.items()
+            if (of, at) == (control, split)
+        )
+        if points:
+            panel.plot(
+                *zip(*points, strict=True),
+                "o-",
+                color=COLOURS[control],
+                **_THIN,
+            )

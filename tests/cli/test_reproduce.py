@@ -1,0 +1,282 @@
+"""`rankrise reproduce`, from the command to the files, at settings of seconds."""
+
+import csv
+import json
+import os
+import signal
+
+import pytest
+
+from rankrise.cli._folder import RunFolder
+from rankrise.cli._main import run
+from rankrise.cli._reproduce import in_words
+from rankrise.data import load_labelled_set
+from rankrise.experiments import _reproduction_config as presets
+from rankrise.experiments import verification_record
+from rankrise.experiments._verification_config import CLAIM_NAMES
+from rankrise.theory import Claim, Theorem
+
+SMALL_DYNAMICS = {
+    "components": 4,
+    "mode_dims": (3, 4, 2),
+    "observations": 16,
+    "target_rank": 2,
+    "steps": 60,
+    "save_every": 5,
+}
+SMALL_COMPLEXITY = {"ranks": ("1-2",), "epochs": 12, "learning_rate": 0.01}
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    """The presets on a small tensor, and on digits instead of MNIST."""
+    monkeypatch.setattr(presets, "_DYNAMICS", SMALL_DYNAMICS)
+    monkeypatch.setitem(presets._QUICK_DYNAMICS, "steps", 40)
+    monkeypatch.setattr(presets, "_COMPLEXITY", SMALL_COMPLEXITY)
+    quick = {"ranks": ("1",), "epochs": 6}
+    monkeypatch.setattr(presets, "_QUICK_COMPLEXITY", quick)
+
+
+def reproduce(*tokens, folder):
+    return run(["reproduce", *map(str, tokens), "--out", str(folder)])
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def summary(folder):
+    return json.loads((folder / "summary.json").read_text())
+
+
+def interrupt_the_run(patch):
+    """As soon as it has begun."""
+    begin = RunFolder.begin
+
+    def interrupted(*arguments):
+        begin(*arguments)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    patch.setattr(RunFolder, "begin", interrupted)
+
+
+# Dynamics
+
+
+@pytest.fixture(scope="module")
+def risen(tmp_path_factory, program_environment):
+    """A quick run of dynamics."""
+    folder = tmp_path_factory.mktemp("runs") / "risen"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(presets, "_DYNAMICS", SMALL_DYNAMICS)
+        patch.setitem(presets._QUICK_DYNAMICS, "steps", 40)
+        assert reproduce("dynamics", "--quick", "--quiet", folder=folder) == 0
+    return folder
+
+
+def test_dynamics_leave_a_comparison_beside_what_every_run_leaves(risen):
+    assert set(contents(risen)) == {
+        "settings.json", "summary.json", "comparison.md", "comparison.csv",
+        "trajectory.nc", "factors.npz", "dynamics.png", "dynamics.pdf",
+    }  # fmt: skip
+
+
+def test_the_summary_has_settings_rows_and_what_was_left_out(risen):
+    found = summary(risen)
+    assert found["settings"] == {"quick": True, "seed": 0}
+    assert found["left_out"] == ["init scale 0.005", "iterations after 40"]
+    assert found["experiment"]["settings"]["mode_dims"] == [3, 4, 2]
+    assert "jax" in found["versions"]
+    ends = [row for row in found["rows"] if row["quantity"] == "error at the end"]
+    assert [row["paper"] for row in ends] == [0.08, 0.03]
+    assert [row["group"] for row in ends] == ["init scale 0.05", "init scale 0.01"]
+    for row in ends:
+        assert row["difference"] == row["ours"] - row["paper"]
+
+
+def test_the_table_has_a_line_for_every_row(risen):
+    with (risen / "comparison.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == len(summary(risen)["rows"])
+    page = (risen / "comparison.md").read_text()
+    assert "- init scale 0.005" in page
+
+
+def test_what_is_left_out_and_the_time_are_said_before_it_starts(
+    tmp_path, monkeypatch, capsys
+):
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunFolder, "begin", stop)
+    assert reproduce("dynamics", "--quick", folder=tmp_path / "run") == 130
+    out = capsys.readouterr().out
+    assert out.startswith("left out: init scale 0.005\nleft out: iterations after 40\n")
+    assert "expected time: 1 s (at most 40 iterations, by the pace of 200)" in out
+    assert not (tmp_path / "run").exists()
+
+
+def test_interrupted_dynamics_are_resumed_to_the_same_rows(
+    risen, tmp_path, monkeypatch, capsys
+):
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        interrupt_the_run(patch)
+        assert reproduce("dynamics", "--quick", "--quiet", folder=folder) == 130
+    assert "interrupted; the state is kept" in capsys.readouterr().err
+    assert summary(folder)["result"] == "interrupted"
+    # The folder knows that the run is a quick one.
+    assert reproduce("dynamics", "--resume", folder=folder) == 0
+    assert "for the whole of it, of which some is done" in capsys.readouterr().out
+    assert summary(folder)["rows"] == summary(risen)["rows"]
+    assert set(contents(folder)) == set(contents(risen))
+
+
+def test_a_finished_run_says_so(risen, capsys):
+    before = contents(risen)
+    assert reproduce("dynamics", "--resume", folder=risen) == 0
+    assert "is finished (stopped)" in capsys.readouterr().out
+    assert contents(risen) == before
+
+
+# Complexity
+
+
+def digits(monkeypatch):
+    samples = load_labelled_set("digits")
+    monkeypatch.setattr(
+        "rankrise.experiments._complexity.load_labelled_set",
+        lambda dataset, **how: samples,
+    )
+
+
+def test_complexity_is_compared_rank_by_rank_and_resumed(tmp_path, monkeypatch, capsys):
+    digits(monkeypatch)
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        interrupt_the_run(patch)
+        assert reproduce("complexity", "--quick", "--quiet", folder=folder) == 130
+    assert (folder / "checkpoint-real-0.npz").exists()
+    capsys.readouterr()
+    assert reproduce("complexity", "--resume", folder=folder) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("left out: ranks 2\nleft out: epochs after 6 of 12")
+    assert "(18 epochs, by the pace of 4)" in out
+    rows = summary(folder)["rows"]
+    assert len(rows) == 3 * 2
+    assert (rows[0]["group"], rows[0]["paper"]) == ("data, train error", 0.0228)
+    assert set(contents(folder)) == {
+        "settings.json", "summary.json", "comparison.md", "comparison.csv",
+        "complexity.png", "complexity.pdf",
+    }  # fmt: skip
+
+
+def test_images_that_cannot_be_found_are_refused(tmp_path, monkeypatch, assert_refused):
+    from rankrise import InputError
+
+    def missing(dataset, **how):
+        raise InputError(f"{dataset} is nowhere; set RANKRISE_DATA.")
+
+    place = "rankrise.experiments._complexity.load_labelled_set"
+    monkeypatch.setattr(place, missing)
+    tokens = ["reproduce", "complexity", "--out", tmp_path / "new"]
+    assert_refused(tokens, "mnist is nowhere")
+    assert not (tmp_path / "new").exists()
+
+
+# Theory
+
+
+def claims(verdict):
+    """All claims, as an earlier run found them."""
+    return {
+        name: (
+            Claim(
+                theorem=Theorem(name, name, "a theorem", "it holds"),
+                verdict=verdict,
+                explanation="",
+                tolerance=1e-8,
+                predicted=1.0,
+                measured=1.5,
+                error=0.0,
+            ),
+            2.0,
+        )
+        for name in CLAIM_NAMES
+    }
+
+
+@pytest.mark.parametrize(("verdict", "status"), [("holds", 0), ("violated", 1)])
+def test_theory_keeps_the_claims_that_were_done(verdict, status, tmp_path, capsys):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    begun = {
+        "command": "reproduce theory",
+        "settings": {"quick": False, "seed": 2},
+        "source": {},
+    }
+    (folder / "settings.json").write_text(json.dumps(begun))
+    record = verification_record(claims(verdict))
+    (folder / "claims.json").write_text(json.dumps(record))
+    assert reproduce("theory", "--resume", folder=folder) == status
+    assert "(0 claims, as long as two cores took once)" in capsys.readouterr().out
+    found = summary(folder)
+    assert [row["group"] for row in found["rows"]] == list(CLAIM_NAMES)
+    assert {row["difference"] for row in found["rows"]} == {0.5}
+    assert reproduce("theory", "--resume", "--quiet", folder=folder) == status
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("quick", [True, False])
+def test_all_claims_hold(quick, tmp_path):
+    tokens = ["theory", *["--quick"] * quick, "--quiet"]
+    assert reproduce(*tokens, folder=tmp_path / "run") == 0
+    assert {each["ours"] for each in summary(tmp_path / "run")["statements"]} == {True}
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("complete", "no command complete; choose dynamics, complexity or theory"),
+        ("dynamics --seed -1", "--seed is -1; it cannot be negative"),
+        ("dynamics --seed x", "--seed is x; give a whole number"),
+        ("dynamics --dataset mnist", "There is no option --dataset"),
+        ("complexity --dataset digits", "choose mnist or fashion-mnist"),
+        ("theory --force --resume", "give one of them"),
+        ("theory --resume", "There is no run to resume"),
+    ],
+)
+def test_a_reproduction_that_makes_no_sense_is_refused(
+    line, words, assert_refused, tmp_path
+):
+    tokens = ["reproduce", *line.split(), "--out", tmp_path / "new"]
+    assert_refused(tokens, words)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_full_run_is_not_resumed_as_a_quick_one(risen, assert_refused):
+    tokens = ["reproduce", "dynamics", "--no-quick", "--resume", "--out", risen]
+    assert_refused(tokens, "has --quick True, not False")
+
+
+def test_a_run_of_another_experiment_is_not_resumed(risen, assert_refused):
+    tokens = ["reproduce", "theory", "--resume", "--out", risen]
+    assert_refused(tokens, "is of `rankrise reproduce dynamics`")
+
+
+def test_by_default_each_has_a_folder_of_its_own(assert_refused):
+    assert_refused(
+        ["reproduce", "theory", "--resume"],
+        "no run to resume in runs/reproduce-theory",
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.1, "1 s"), (42.4, "42 s"), (540.0, "9 minutes"), (108_000.0, "30.0 hours")],
+)
+def test_a_time_is_said_as_people_say_it(seconds, words):
+    assert in_words(seconds) == words

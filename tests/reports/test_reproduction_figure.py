@@ -1,0 +1,75 @@
+"""Our curves in the paper's form, with what was read off the paper's as marks."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rankrise import Outcome, Trajectory
+from rankrise.complexity import CONTROLS, RankCurve, RankFit
+from rankrise.factorizations import DenseTensor
+from rankrise.reports import (
+    complexity_reproduction_figure,
+    dynamics_reproduction_figure,
+    save_figure,
+)
+from rankrise.trajectories import ComponentNorms, ReconstructionError, build_dataset
+
+STEPS = np.arange(0, 1000, 100, dtype=np.int32)
+
+
+def a_run(init_scale):
+    history = {
+        "step": STEPS,
+        "time": STEPS / 10,
+        "component_norms": 1 / (1 + np.exp(-(STEPS[:, None] - [200.0, 500.0]) / 30)),
+        "reconstruction_error": np.linspace(1, 0, len(STEPS)),
+    }
+    dataset = build_dataset(
+        [history],
+        [ComponentNorms(), ReconstructionError(DenseTensor(jnp.ones((1, 2))))],
+        kept_components=10,
+        single=True,
+        run_labels={"init_scale": [init_scale], "start_seed": [0]},
+        settings={},
+    )
+    return Trajectory(dataset, (), (Outcome("stopped", "", 900, 900),))
+
+
+def a_curve():
+    fits = tuple(
+        RankFit(control, rank, target, 0, 0.05, 0.06, 10, "epoch limit")
+        for control in CONTROLS
+        for rank in (1, 2)
+        for target in "ab"
+    )
+    constant = {"train": np.full(2, 0.09), "test": np.full(2, 0.09)}
+    return RankCurve(fits, "classes", constant, {}, 0.0, 0.0)
+
+
+def marks(panel):
+    """Points drawn as hollow circles, and where they are."""
+    hollow = [
+        line for line in panel.get_lines() if line.get_markerfacecolor() == "white"
+    ]
+    return [line for line in hollow if len(line.get_xdata())]
+
+
+def test_the_paper_s_iterations_are_marked_where_they_were_read():
+    figure = dynamics_reproduction_figure([a_run(0.01)])
+    (mark,) = marks(figure.axes[0])
+    assert list(mark.get_xdata()) == [1130, 1690, 2270, 3590, 5750]
+    assert figure.axes[0].get_xlim()[1] > 5750
+
+
+def test_an_init_scale_the_paper_does_not_show_has_no_marks(tmp_path):
+    figure = dynamics_reproduction_figure([a_run(0.7)])
+    assert marks(figure.axes[0]) == []
+    written = save_figure(figure, tmp_path / "x", ("png", "pdf"))
+    assert all(path.stat().st_size > 5000 for path in written)
+
+
+@pytest.mark.parametrize(("dataset", "count"), [("mnist", 3), ("fashion-mnist", 0)])
+def test_all_ranks_of_the_paper_are_beside_ours(dataset, count):
+    figure = complexity_reproduction_figure(a_curve(), dataset)
+    for panel in figure.axes:
+        assert [len(mark.get_xdata()) for mark in marks(panel)] == [15] * count
