@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 
 import pytest
@@ -161,7 +162,8 @@ def test_complexity_is_compared_rank_by_rank_and_resumed(tmp_path, monkeypatch, 
     assert reproduce("complexity", "--resume", folder=folder) == 0
     out = capsys.readouterr().out
     assert out.startswith("left out: ranks 2\nleft out: epochs after 6 of 12")
-    assert "(18 epochs, by the pace of 4)" in out
+    # How many are tried depends on the machine.
+    assert re.search(r"\(18 epochs, by the pace of \d\)", out)
     rows = summary(folder)["rows"]
     assert len(rows) == 3 * 2
     assert (rows[0]["group"], rows[0]["paper"]) == ("data, train error", 0.0228)

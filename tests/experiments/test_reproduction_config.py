@@ -53,9 +53,9 @@ def test_quick_complexity_says_which_ranks_and_epochs_it_lacks():
     config = ComplexityReproductionConfig(quick=True)
     ranks, epochs = config.left_out
     assert ranks == "ranks 3 to 15"
-    assert epochs.startswith("epochs after 1200 of 10000")
+    assert epochs.startswith("epochs after 1000 of 10000")
     assert config.experiment.rank_list == (1, 2)
-    assert config.experiment.epochs == 1200
+    assert config.experiment.epochs == 1000
 
 
 def test_quick_theory_says_which_init_scales_and_depth_it_lacks():

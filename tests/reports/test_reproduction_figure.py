@@ -73,3 +73,5 @@ def test_all_ranks_of_the_paper_are_beside_ours(dataset, count):
     figure = complexity_reproduction_figure(a_curve(), dataset)
     for panel in figure.axes:
         assert [len(mark.get_xdata()) for mark in marks(panel)] == [15] * count
+        highest = max((max(mark.get_ydata()) for mark in marks(panel)), default=0)
+        assert panel.get_ylim()[1] > highest

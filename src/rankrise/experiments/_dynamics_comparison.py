@@ -262,7 +262,7 @@ def _across(
             words="the smallest init scale ends nearest to the target",
             ours=min(errors[:-1]) > errors[-1],
             paper=min(theirs[:-1]) > theirs[-1] if len(theirs) == len(scales) else None,
-            evidence=" ".join(f"{each:.2g}" for each in errors),
+            evidence=" ".join(f"{each:.3g}" for each in errors),
         ),
     ]
 

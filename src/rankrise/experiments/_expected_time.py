@@ -11,7 +11,9 @@ from rankrise.experiments._reproduction_config import (
     TheoryReproductionConfig,
 )
 
-_STEPS, _EPOCHS = 200, 4
+_STEPS = 200
+# Epochs of many models take seconds each, of few models a fraction of one.
+_EPOCHS, _SECONDS_TRIED = 40, 15.0
 _STEP_LIMIT = 40_000
 # Of each claim, in full and quick, as two cores took for them the first time. Most of
 # it is compiling, so that the second time takes less.
@@ -53,15 +55,20 @@ def expected_complexity_time(
 ) -> ExpectedTime:
     """By the pace of some epochs on the data; their twins take as long."""
     experiment = config.experiment
-    # Compiled for the same models, so that nothing of that is lost.
-    few = {"epochs": _EPOCHS, "controls": ("none",), "flat_epochs": None}
+    # The whole uses the programs compiled for these.
+    few = {
+        "epochs": min(_EPOCHS, experiment.epochs),
+        "controls": ("none",),
+        "max_seconds": _SECONDS_TRIED,
+    }
     pilot = run_complexity(config.dataset, experiment.model_copy(update=few), data=data)
     if pilot.result == "interrupted":
         raise KeyboardInterrupt
+    tried = max(fit.epochs for fit in pilot.curve.fits)
     epochs = len(experiment.control_list) * experiment.epochs
     return ExpectedTime(
-        pilot.curve.seconds_run * epochs / _EPOCHS,
-        f"{epochs} epochs, by the pace of {_EPOCHS}",
+        pilot.curve.seconds_run * epochs / tried,
+        f"{epochs} epochs, by the pace of {tried}",
     )
 
 

@@ -16,7 +16,7 @@ _QUICK_DYNAMICS: dict[str, Any] = {"init_scales": (0.05, 0.01), "steps": 8000}
 _COMPLEXITY: dict[str, Any] = {}
 _QUICK_COMPLEXITY: dict[str, Any] = {
     "ranks": ("1-2",),
-    "epochs": 1200,
+    "epochs": 1000,
 }
 _THEORY: dict[str, Any] = {}
 _QUICK_THEORY: dict[str, Any] = {"alphas": (0.05, 0.025, 0.0125), "depths": (2, 3)}

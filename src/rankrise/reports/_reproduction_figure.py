@@ -103,3 +103,6 @@ def _mark_errors(
                 color=COLOURS[control],
                 **_THIN,
             )
+    # Our figure's limits were set before the paper's points were there.
+    panel.autoscale(axis="y")
+    panel.set_ylim(bottom=0)
