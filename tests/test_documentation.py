@@ -17,6 +17,7 @@ SLOW = (
     "docs/dynamics.md",
     "docs/verify.md",
     "docs/complexity.md",
+    "docs/reproduce.md",
 )
 
 
