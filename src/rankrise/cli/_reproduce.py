@@ -86,8 +86,8 @@ def complexity(
 ) -> int:
     """Errors by CP rank, of images and of their random twins.
 
-    In full this takes days on two cores. Writes comparison.md and .csv, summary.json,
-    complexity.png and complexity.pdf.
+    In full this takes a day or more on two cores. Writes comparison.md and .csv,
+    summary.json, complexity.png and complexity.pdf.
     """
     output = output or OutputOptions()
     folder = RunFolder(output, "reproduce complexity")
