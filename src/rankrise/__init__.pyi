@@ -62,6 +62,7 @@ from .factorizations import AbstractFactorization as AbstractFactorization
 from .factorizations import CPFactorization as CPFactorization
 from .factorizations import DeepMatrixFactorization as DeepMatrixFactorization
 from .factorizations import DenseTensor as DenseTensor
+from .factorizations import ProductPoolingNetwork as ProductPoolingNetwork
 from .factorizations import balanced as balanced
 from .factorizations import default_components as default_components
 from .factorizations import end_gradient as end_gradient

@@ -22,3 +22,6 @@ from rankrise.factorizations._initialization import near_zero_matrix as near_zer
 from rankrise.factorizations._logarithmic import log_products as log_products
 from rankrise.factorizations._logarithmic import plane_products as plane_products
 from rankrise.factorizations._logarithmic import plane_sums as plane_sums
+from rankrise.factorizations._network import (
+    ProductPoolingNetwork as ProductPoolingNetwork,
+)

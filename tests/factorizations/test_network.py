@@ -1,0 +1,75 @@
+"""The product pooling network is the CP factorization."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rankrise import CPFactorization, InputError, ProductPoolingNetwork
+
+MODE_DIMS = (3, 1, 4, 2)
+GRID = np.stack(np.meshgrid(*map(np.arange, MODE_DIMS), indexing="ij"), -1)
+INDICES = jnp.asarray(GRID.reshape(-1, len(MODE_DIMS)))
+
+
+def factorization(dtype, mode_dims=MODE_DIMS, components=5):
+    rng = np.random.default_rng(0)
+    return CPFactorization(
+        tuple(jnp.asarray(rng.normal(size=(d, components)), dtype) for d in mode_dims)
+    )
+
+
+@pytest.fixture(scope="module")
+def network():
+    return ProductPoolingNetwork.from_factorization(factorization(jnp.float32))
+
+
+def test_outputs_are_the_entries(network):
+    expected = factorization(jnp.float32).entries(INDICES)
+    np.testing.assert_allclose(network(INDICES), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_gradients_are_those_of_the_entries(network):
+    weights = jnp.asarray(np.random.default_rng(1).normal(size=24), jnp.float32)
+
+    def by_entries(model):
+        return jnp.sum(weights * model.entries(INDICES))
+
+    def by_network(model):
+        return jnp.sum(weights * model(INDICES))
+
+    expected = eqx.filter_grad(by_entries)(factorization(jnp.float32))
+    found = eqx.filter_jit(eqx.filter_grad(by_network))(network).factorization
+    for one, other in zip(found.factor_matrices, expected.factor_matrices, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=2e-5)
+
+
+def test_the_factorization_comes_back_as_it_was(network):
+    for one, other in zip(
+        network.factorization.factor_matrices,
+        factorization(jnp.float32).factor_matrices,
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_outputs_are_the_same_sample_by_sample(network):
+    at_once = eqx.filter_jit(network)(INDICES)
+    np.testing.assert_allclose(jax.vmap(network)(INDICES), at_once, rtol=1e-5)
+
+
+def test_products_of_many_features_do_not_underflow():
+    half = CPFactorization(
+        tuple(jnp.full((2, 1), c, jnp.float32) for c in [1e-2, 1e2] * 200)
+    )
+    codes = jnp.zeros((1, 400), int)
+    network = ProductPoolingNetwork.from_factorization(
+        CPFactorization(half.factor_matrices[::2] + half.factor_matrices[1::2])
+    )
+    np.testing.assert_allclose(network(codes), 1, rtol=1e-3)
+
+
+def test_more_values_than_a_byte_names_are_refused():
+    with pytest.raises(InputError, match="257 values; it may have 256"):
+        ProductPoolingNetwork.from_factorization(factorization(float, (257, 2)))
