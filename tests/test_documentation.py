@@ -18,6 +18,8 @@ SLOW = (
     "docs/verify.md",
     "docs/complexity.md",
     "docs/reproduce.md",
+
+    "docs/estimators.md",
 )
 
 

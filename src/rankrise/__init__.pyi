@@ -33,6 +33,8 @@ from .ensembles import Member as Member
 from .ensembles import Samples as Samples
 from .ensembles import Training as Training
 from .ensembles import fit_ensemble as fit_ensemble
+from .estimators import TensorClassifier as TensorClassifier
+from .estimators import TensorRegressor as TensorRegressor
 from .experiments import AgreementConfig as AgreementConfig
 from .experiments import AgreementResult as AgreementResult
 from .experiments import Comparison as Comparison

@@ -1,0 +1,104 @@
+"""Regression by a sum of products."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import RegressorMixin
+
+from rankrise.estimators._base import FloatArray, TensorEstimator
+from rankrise.estimators._fitting import START, Task
+from rankrise.problems import SquaredLoss
+
+# Standard deviation of what the model learns, whose mean is `START`.
+_SPREAD = 0.1
+
+
+class TensorRegressor(RegressorMixin, TensorEstimator):  # type: ignore[misc]
+    r"""Regression by a tensor of low CP rank over the levels of the features.
+
+    A column of numbers is cut into levels of about equally many samples, a category is
+    a level, and a sample with levels $x$ is given
+
+    .. math:: a + b \sum_{r=1}^R \prod_n W_{nr}[x_n],
+
+    where $a$ and $b$ bring the target to mean 1 and standard deviation 0.1 (Razin et
+    al. 2021, Section 5, without $a$ and $b$).
+
+    Parameters
+    ----------
+    n_components
+        How many components, $R$: the CP rank it may have at most.
+    n_levels
+        The most levels of a column of numbers, from 2 to 256. Numbers beyond those
+        learned from fall into the end levels; text never seen is refused.
+    init_mean, init_std
+        Of the factors at the start; by default the mean is that with which the model
+        says the target's mean.
+    optimizer
+        ``"levenberg-marquardt"``: damped Gauss-Newton steps on all samples;
+        ``"adam"``, with learning rate 0.01; or a gradient transformation of optax.
+    max_iter
+        Epochs; by default 40 for Levenberg-Marquardt, else 400.
+    batch_size
+        Samples a step; by default 200. For Levenberg-Marquardt how many are held in
+        memory at once, by default 5000.
+    early_stopping, validation_fraction
+        Set this share aside and take the epoch at which its loss was lowest.
+    random_state
+        Of the start, the shuffling and the validation part.
+
+    Attributes
+    ----------
+    rank_
+        How many components have a norm above 1e-3 of the largest.
+    component_norms_
+        Falling: root mean square of each component over all combinations of levels.
+    factors_
+        For every feature: level, component.
+    intercept_, scale_
+        $a$ and $b$.
+    n_iter_
+        Epochs that led to the factors.
+    loss_curve_
+        Mean loss of each of them, in units of the scaled target.
+    levels_
+        How columns become levels.
+    n_features_in_, feature_names_in_
+        Of the samples learned from.
+    """
+
+    def fit(self, X: Any, y: Any) -> "TensorRegressor":
+        """Learn from samples.
+
+        Parameters
+        ----------
+        X
+            One row a sample: an array or a pandas DataFrame of numbers, text and
+            categories.
+        y
+            One number a sample.
+
+        Warns
+        -----
+        ConvergenceWarning
+            Where training diverged.
+        """
+        X, y = self._checked(X, y)
+        y = np.asarray(y, dtype=np.float64)
+        mean, deviation = float(np.mean(y)), float(np.std(y))
+        # A target that never varies has a deviation of rounding errors at most.
+        varies = deviation > 1e-12 * abs(mean)
+        scale = deviation / _SPREAD if varies else 1.0
+        targets = START + (y - mean) / scale
+        self._learn(X, Task(targets[:, None], SquaredLoss(), START))
+        self.scale_ = scale
+        self.intercept_ = mean - START * scale
+        self.factors_ = tuple(factor[0] for factor in self._products.factors)
+        self.component_norms_ = self._products.component_norms[0]
+        self.rank_ = int(self._products.ranks[0])
+        return self
+
+    def predict(self, X: Any) -> FloatArray:
+        """One number a sample."""
+        outputs = self._outputs(X)[:, 0]
+        return self.intercept_ + self.scale_ * outputs

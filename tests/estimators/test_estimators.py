@@ -1,0 +1,238 @@
+"""Regressor and classifier of low tensor rank."""
+
+import pickle
+
+import numpy as np
+import optax
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+from rankrise import InputError, TensorClassifier, TensorRegressor
+from rankrise.estimators import _fitting
+
+RNG = np.random.default_rng(0)
+X = RNG.integers(0, 3, (120, 4)).astype(float)
+FACTORS = RNG.uniform(0.5, 2, (4, 3))
+# Of rank one.
+Y = FACTORS[np.arange(4), X.astype(int)].prod(axis=1)
+# Equality of two features with three values: of rank three.
+EQUAL = np.where(X[:, 0] == X[:, 1], "same", "different")
+SETTINGS = {"n_components": 3, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def regressor():
+    return TensorRegressor(**SETTINGS).fit(X, Y)
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return TensorClassifier(**SETTINGS, loss="logistic", init_std=0.1).fit(X, EQUAL)
+
+
+def test_a_target_of_rank_one_is_fit_exactly():
+    # With the shift it is of rank two.
+    model = TensorRegressor(n_components=2, max_iter=80, random_state=0).fit(X, Y)
+    np.testing.assert_allclose(model.predict(X), Y, rtol=1e-9)
+
+
+def test_predictions_are_those_of_the_factors(regressor):
+    rows = [factor[X[:, n].astype(int)] for n, factor in enumerate(regressor.factors_)]
+    outputs = np.prod(rows, axis=0).sum(axis=1)
+    expected = regressor.intercept_ + regressor.scale_ * outputs
+    np.testing.assert_allclose(regressor.predict(X), expected, rtol=1e-9)
+
+
+def test_component_norms_fall_and_are_those_of_the_factors(regressor):
+    norms = np.prod([np.sqrt((w**2).mean(axis=0)) for w in regressor.factors_], axis=0)
+    np.testing.assert_allclose(regressor.component_norms_, norms, rtol=1e-9)
+    assert (np.diff(norms) <= 0).all()
+
+
+def test_rank_counts_components_above_a_share_of_the_largest(regressor):
+    norms = regressor.component_norms_
+    assert regressor.rank_ == np.sum(norms > 1e-3 * norms[0])
+
+
+def test_losses_of_levenberg_marquardt_never_rise(regressor):
+    assert len(regressor.loss_curve_) == regressor.n_iter_ == 40
+    assert (np.diff(regressor.loss_curve_) <= 0).all()
+
+
+# With one component and no spread, the start does not tell features apart.
+ALIKE = {"n_components": 1, "init_std": 0.0, "max_iter": 5}
+
+
+def test_the_order_of_features_does_not_matter():
+    order = [2, 0, 3, 1]
+    plain = TensorRegressor(**ALIKE).fit(X, Y).predict(X)
+    permuted = TensorRegressor(**ALIKE).fit(X[:, order], Y).predict(X[:, order])
+    np.testing.assert_allclose(permuted, plain, rtol=1e-6)
+
+
+def test_names_of_levels_do_not_matter():
+    names = np.array(["b", "c", "a"], dtype=object)[X.astype(int)]
+    plain = TensorRegressor(**ALIKE).fit(X, Y).predict(X)
+    renamed = TensorRegressor(**ALIKE).fit(names, Y).predict(names)
+    np.testing.assert_allclose(renamed, plain, rtol=1e-6)
+
+
+def test_units_of_the_target_do_not_matter():
+    plain = TensorRegressor(**ALIKE).fit(X, Y).predict(X)
+    scaled = TensorRegressor(**ALIKE).fit(X, 1e3 * Y - 1e4).predict(X)
+    np.testing.assert_allclose(scaled, 1e3 * plain - 1e4, rtol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "levenberg-marquardt"])
+def test_rows_that_pad_change_nothing(optimizer, monkeypatch):
+    settings = {**SETTINGS, "optimizer": optimizer, "batch_size": 300, "max_iter": 10}
+    padded = TensorRegressor(**settings).fit(X, Y)
+    monkeypatch.setattr(_fitting, "_SAMPLES", 0)
+    plain = TensorRegressor(**settings, n_levels=3).fit(X, Y)
+    monkeypatch.setattr(_fitting, "_SAMPLES", 256)
+    # Rounding grows from step to step of conjugate gradients.
+    np.testing.assert_allclose(padded.loss_curve_, plain.loss_curve_, rtol=1e-4)
+
+
+def test_classes_of_rank_three_are_learned(classifier):
+    assert classifier.score(X, EQUAL) == 1
+    assert classifier.classes_.tolist() == ["different", "same"]
+
+
+def test_probabilities_are_those_of_the_log_odds(classifier):
+    probabilities = classifier.predict_proba(X)
+    odds = np.exp(classifier.decision_function(X))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    np.testing.assert_allclose(probabilities[:, 1], odds / (1 + odds), rtol=1e-9)
+
+
+def test_there_are_no_probabilities_with_the_squared_loss():
+    assert not hasattr(TensorClassifier(), "predict_proba")
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])
+def test_nothing_is_said_before_a_fit(method):
+    with pytest.raises(NotFittedError):
+        getattr(TensorClassifier(loss="logistic"), method)(X)
+
+
+def test_several_classes_are_told_apart_with_probabilities():
+    y = X[:, 0] + (X[:, 1] == 2)
+    model = TensorClassifier(n_components=2, loss="logistic", random_state=0).fit(X, y)
+    probabilities = model.predict_proba(X)
+    assert model.score(X, y) == 1
+    assert model.decision_function(X).shape == probabilities.shape == (120, 4)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    assert model.rank_.shape == (4,)
+
+
+def test_a_fit_is_reproduced_by_a_clone_and_by_a_pickle(regressor):
+    again = clone(regressor).fit(X, Y)
+    np.testing.assert_array_equal(again.predict(X), regressor.predict(X))
+    unpickled = pickle.loads(pickle.dumps(regressor))
+    np.testing.assert_array_equal(unpickled.predict(X), regressor.predict(X))
+
+
+def test_columns_of_a_frame_keep_their_names_and_kinds():
+    frame = pd.DataFrame(
+        {"number": X[:, 0], "word": np.array(list("abc"))[X[:, 1].astype(int)]}
+    )
+    model = TensorRegressor(**SETTINGS).fit(frame, Y)
+    assert model.feature_names_in_.tolist() == ["number", "word"]
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(frame[["word", "number"]])
+    unseen = frame.assign(word="d")
+    with pytest.raises(InputError, match="'d' in column 'word'"):
+        model.predict(unseen)
+
+
+def test_numbers_beside_text_stay_numbers():
+    rows = [[float(a), "abc"[int(b)]] for a, b in X[:, :2]]
+    model = TensorRegressor(**SETTINGS).fit(rows, Y)
+    # Between two levels, and beyond all.
+    assert np.isfinite(model.predict([[0.7, "a"], [99, "b"]])).all()
+
+
+def test_numbers_beyond_those_seen_are_in_the_end_levels(regressor):
+    beyond = regressor.predict([[-9, 9, 1, 1]])
+    np.testing.assert_array_equal(beyond, regressor.predict([[0, 2, 1, 1]]))
+
+
+def test_a_grid_search_in_a_pipeline_finds_the_components_it_takes():
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), TensorRegressor(random_state=0, max_iter=15)),
+        {"tensorregressor__n_components": [1, 3]},
+        cv=2,
+    ).fit(X, X[:, 0] == X[:, 1])
+    assert search.best_params_ == {"tensorregressor__n_components": 3}
+
+
+def test_early_stopping_takes_the_epoch_of_the_lowest_validation_loss():
+    noise = np.random.default_rng(1).normal(size=120)
+    model = TensorRegressor(**SETTINGS, early_stopping=True).fit(X, noise)
+    assert model.n_iter_ < 40
+    assert len(model.loss_curve_) == model.n_iter_
+    exact = TensorRegressor(**SETTINGS, early_stopping=True).fit(X, Y)
+    assert exact.n_iter_ > 10
+
+
+def test_divergence_is_warned_of_and_leaves_no_nan():
+    model = TensorRegressor(
+        **SETTINGS, optimizer=optax.sgd(50.0), max_iter=30, batch_size=300
+    )
+    with pytest.warns(ConvergenceWarning, match="diverged"):
+        model.fit(X, Y)
+    assert model.n_iter_ < 30
+    assert np.isfinite(model.predict(X)).all()
+
+
+def test_a_constant_column_and_a_constant_target_are_learned():
+    constant = np.column_stack([X, np.full(120, 7.0)])
+    model = TensorRegressor(**SETTINGS).fit(constant, np.full(120, 3.0))
+    np.testing.assert_allclose(model.predict(constant), 3, rtol=1e-6)
+
+
+def test_one_sample_is_learned():
+    model = TensorRegressor(**SETTINGS).fit(X[:1], Y[:1])
+    np.testing.assert_allclose(model.predict(X[:1]), Y[:1], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs", "target", "words"),
+    [
+        (TensorClassifier(), X, np.ones(120), "one class, 1.0"),
+        (TensorRegressor(), np.where(X == 2, np.nan, X), Y, "NaN"),
+        (TensorRegressor(), pd.DataFrame(np.where(X == 2, np.nan, X)), Y, "NaN"),
+        (TensorRegressor(), pd.DataFrame({"a": []}), Y[:0], "at least one sample"),
+        (TensorRegressor(n_components=0), X, Y, "n_components is 0"),
+        (TensorRegressor().set_params(max_iter=0.5), X, Y, "max_iter is 0.5"),
+        (TensorRegressor(n_levels=1), X, Y, "number of levels is 1"),
+        (TensorRegressor(optimizer="lbfgs"), X, Y, "optimizer is 'lbfgs'"),
+        (TensorClassifier().set_params(loss="hinge"), X, EQUAL, "loss is 'hinge'"),
+        (
+            TensorRegressor(early_stopping=True, validation_fraction=1.0),
+            X,
+            Y,
+            "validation_fraction is 1.0",
+        ),
+    ],
+)
+def test_bad_input_is_refused(model, inputs, target, words):
+    with pytest.raises(ValueError, match=words):
+        model.fit(inputs, target)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "estimator",
+    [TensorRegressor(), TensorClassifier(), TensorClassifier(loss="logistic")],
+)
+def test_scikit_learn_finds_nothing_amiss(estimator):
+    check_estimator(estimator)
