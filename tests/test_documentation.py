@@ -18,7 +18,6 @@ SLOW = (
     "docs/verify.md",
     "docs/complexity.md",
     "docs/reproduce.md",
-
     "docs/estimators.md",
 )
 

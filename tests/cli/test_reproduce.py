@@ -25,7 +25,12 @@ SMALL_DYNAMICS = {
     "steps": 60,
     "save_every": 5,
 }
-SMALL_COMPLEXITY = {"ranks": ("1-2",), "epochs": 12, "learning_rate": 0.01}
+SMALL_COMPLEXITY = {
+    "ranks": ("1-2",),
+    "optimizer": "adam",
+    "epochs": 12,
+    "learning_rate": 0.01,
+}
 
 
 @pytest.fixture(autouse=True)

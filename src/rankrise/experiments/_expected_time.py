@@ -57,7 +57,7 @@ def expected_complexity_time(
     experiment = config.experiment
     # The whole uses the programs compiled for these.
     few = {
-        "epochs": min(_EPOCHS, experiment.epochs),
+        "epochs": min(_EPOCHS, experiment.most_epochs),
         "controls": ("none",),
         "max_seconds": _SECONDS_TRIED,
     }
@@ -65,7 +65,7 @@ def expected_complexity_time(
     if pilot.result == "interrupted":
         raise KeyboardInterrupt
     tried = max(fit.epochs for fit in pilot.curve.fits)
-    epochs = len(experiment.control_list) * experiment.epochs
+    epochs = len(experiment.control_list) * experiment.most_epochs
     return ExpectedTime(
         pilot.curve.seconds_run * epochs / tried,
         f"{epochs} epochs, by the pace of {tried}",
