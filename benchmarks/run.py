@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+import ensemble_epoch
 import gradient_step
 import time_to_solution
 from _dense_measurements import torch_version
@@ -16,7 +17,11 @@ from rankrise._atomic import write_json
 from rankrise._environment import environment
 
 # A module each: `run()` gives a dictionary for JSON, `tables(it)` what to print.
-BENCHMARKS = {"gradient_step": gradient_step, "time_to_solution": time_to_solution}
+BENCHMARKS = {
+    "gradient_step": gradient_step,
+    "ensemble_epoch": ensemble_epoch,
+    "time_to_solution": time_to_solution,
+}
 RESULTS = Path(__file__).with_name("results.json")
 
 

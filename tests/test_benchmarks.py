@@ -129,16 +129,59 @@ def solution(benchmarks):
     return json.loads(json.dumps(module.run(sizes)))
 
 
+@pytest.fixture(scope="module")
+def epoch(benchmarks):
+    module = benchmarks("ensemble_epoch")
+    sizes = module.Sizes(
+        samples=50, features=7, batch_size=20, ranks=(1, 3), repeats=1, seconds=0.0
+    )
+    return json.loads(json.dumps(module.run(sizes)))
+
+
+def test_an_epoch_is_compared_for_every_component(benchmarks, epoch):
+    module = benchmarks("ensemble_epoch")
+    assert epoch["sizes"]["components"] == 12
+    installed = [each for each in epoch["versions"] if each["installed"]]
+    checked = [each["errors"] for each in installed if each["errors"]]
+    # Float32 rounds by 6e-8; products of seven factors add up a few.
+    assert max(max(each.values()) for each in checked) < 1e-6
+    assert all(each["seconds_an_epoch_and_component"] > 0 for each in installed)
+    text = shown(module.tables(epoch))
+    assert all(each["name"] in text for each in epoch["versions"])
+
+
+def test_a_plain_batch_stands_for_all_batches_and_classes(benchmarks):
+    module, timing = benchmarks("ensemble_epoch"), benchmarks("_timing")
+    sizes = module.Sizes(samples=50, batch_size=20, ranks=(1, 3))
+    seconds = {module.OURS: 3.0, module.FLOOR: 1.5, module.PLAIN: 2.0}
+    times = {name: timing.Timing((each,), 1) for name, each in seconds.items()}
+    floor, plain = module._goals(times, sizes)
+    assert floor["value"] == 2.0
+    # Three batches an epoch, three classes: 18 s against 3 s.
+    assert plain["value"] == pytest.approx(6.0)
+
+
+def test_an_ensemble_that_computes_something_else_is_refused(benchmarks):
+    module = benchmarks("ensemble_epoch")
+    sizes = module.Sizes(samples=50, features=7, batch_size=20, ranks=(1, 3))
+    instance = module.Instance.random(sizes)
+    found = module.Ensemble(instance).losses_and_gradients()
+    halved = [(loss, gradient / 2) for loss, gradient in found]
+    with pytest.raises(RuntimeError, match=r"half computes something else.* 0\.5 in"):
+        module._checked("half", halved, instance)
+
+
 def test_results_file_has_what_the_numbers_depend_on(
-    benchmarks, step, result, solution, tmp_path, monkeypatch
+    benchmarks, step, result, epoch, solution, tmp_path, monkeypatch
 ):
+    monkeypatch.setattr(benchmarks("ensemble_epoch"), "run", lambda: epoch)
     monkeypatch.setattr(step, "run", lambda: result)
     module = benchmarks("time_to_solution")
     monkeypatch.setattr(module, "run", lambda: solution)
     out = tmp_path / "results.json"
     benchmarks("run").main(["--out", str(out)])
     written = json.loads(out.read_text())
-    assert set(written) == {"environment", "gradient_step", "time_to_solution"}
+    assert set(written) == {"environment", *benchmarks("run").BENCHMARKS}
     assert set(written["environment"]) == {"versions", "device", "cores"}
     assert {"jax", "numpy", "blas", "torch"} <= set(written["environment"]["versions"])
     found = written["gradient_step"]
