@@ -15,7 +15,7 @@ import functools as ft
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Bool, Float, UInt8
 
 Table = Float[Array, "values modes columns"]
 
@@ -62,31 +62,42 @@ def log_products(
 
 
 def _forward(codes: Array, table: Array) -> tuple[Array, tuple[Array, ...]]:
-    vanishing = jnp.abs(table) < smallest_logarithm(table.dtype)
-    logarithms = jnp.log(jnp.where(vanishing, 1, jnp.abs(table)))
-    sizes = _exponentials(codes, logarithms)
-    shape = sizes.shape
+    vanishing = _vanishing(table)
+    products = _ordinary_products(codes, table)
 
-    def signs() -> Array:
-        count = plane_products(codes, (table < 0).astype(table.dtype))
-        return 1 - 2 * jnp.mod(count, 2)
+    def with_vanishing(products: Array) -> Array:
+        count = _count(codes, vanishing, table.dtype)
+        factor = plane_products(codes, jnp.where(vanishing, table, 0))
+        factor = jnp.where(count == 0, 1, jnp.where(count == 1, factor, 0))
+        return products * factor
 
-    def ones() -> Array:
-        return jnp.ones(shape, table.dtype)
+    products = jax.lax.cond(
+        jnp.any(vanishing), with_vanishing, lambda products: products, products
+    )
+    return products, (codes, table, products)
 
-    def vanished() -> tuple[Array, Array]:
-        count = plane_products(codes, vanishing.astype(table.dtype))
-        sizes = plane_products(codes, jnp.where(vanishing, jnp.abs(table), 0))
-        # A count of small whole numbers is exact but for the rounding of differences.
-        count = jnp.round(count)
-        return jnp.where(count == 0, 1, jnp.where(count == 1, sizes, 0)), count
 
-    def none() -> tuple[Array, Array]:
-        return ones(), jnp.zeros(shape, table.dtype)
+def _vanishing(table: Table) -> Bool[Array, "values modes columns"]:
+    return jnp.abs(table) < smallest_logarithm(table.dtype)
 
-    sizes = sizes * jax.lax.cond(jnp.any(table < 0), signs, ones)
-    factor, count = jax.lax.cond(jnp.any(vanishing), vanished, none)
-    return sizes * factor, (codes, table, sizes, factor, count)
+
+def _count(codes: Array, marked: Array, dtype: np.dtype) -> Array:
+    """How many marked factors are in each product."""
+    # A count of small whole numbers is exact but for the rounding of differences.
+    return jnp.round(plane_products(codes, marked.astype(dtype)))
+
+
+def _ordinary_products(codes: Array, table: Table) -> Array:
+    """Products of the factors that do not vanish, with their signs."""
+    factors = jnp.where(_vanishing(table), 1, table)
+    negative = factors < 0
+    sizes = _exponentials(codes, jnp.log(jnp.abs(factors)))
+
+    def signed(sizes: Array) -> Array:
+        odd = jnp.mod(_count(codes, negative, table.dtype), 2) == 1
+        return jnp.where(odd, -sizes, sizes)
+
+    return jax.lax.cond(jnp.any(negative), signed, lambda sizes: sizes, sizes)
 
 
 def _exponentials(codes: Array, logarithms: Table) -> Array:
@@ -112,23 +123,20 @@ def _exponentials(codes: Array, logarithms: Table) -> Array:
 def _backward(
     kept: tuple[Array, ...], slopes: Float[Array, "samples columns"]
 ) -> tuple[None, Array]:
-    codes, table, sizes, factor, count = kept
-    tiny = smallest_logarithm(table.dtype)
-    vanishing = jnp.abs(table) < tiny
-    ordinary = plane_sums(codes, slopes * sizes * factor, table)
+    codes, table, products = kept
+    vanishing = _vanishing(table)
+    ordinary = plane_sums(codes, slopes * products, table)
     ordinary = ordinary / jnp.where(vanishing, 1, table)
 
-    def by_vanishing() -> Array:
-        alone = jnp.where(count == 1, slopes * sizes, 0)
-        by_sign = plane_sums(codes, alone, table)
-        # The size was multiplied by this factor's sign.
-        return jnp.where(table < 0, -by_sign, by_sign)
+    def with_vanishing(ordinary: Array) -> Array:
+        alone = _count(codes, vanishing, table.dtype) == 1
+        others = jnp.where(alone, _ordinary_products(codes, table), 0)
+        special = plane_sums(codes, slopes * others, table)
+        return jnp.where(vanishing, special, ordinary)
 
-    def nothing() -> Array:
-        return jnp.zeros_like(table)
-
-    special = jax.lax.cond(jnp.any(vanishing), by_vanishing, nothing)
-    return None, jnp.where(vanishing, special, ordinary)
+    return None, jax.lax.cond(
+        jnp.any(vanishing), with_vanishing, lambda ordinary: ordinary, ordinary
+    )
 
 
 log_products.defvjp(_forward, _backward)
