@@ -175,8 +175,10 @@ def train_epochs(
 
     def one_epoch(number: Array, carry: tuple[Any, ...]) -> tuple[Any, ...]:
         key = jax.random.fold_in(course.key, course.epoch + number)
-        order = jax.random.permutation(key, samples)
-        order = jnp.pad(order.astype(jnp.int32), (0, batches * batch_size - samples))
+        # One sort, a quarter of the time of jax.random.permutation, which sorts again
+        # because of ties; among 60,000 random numbers of 32 bits there is hardly one.
+        order = jnp.argsort(jax.random.bits(key, (samples,))).astype(jnp.int32)
+        order = jnp.pad(order, (0, batches * batch_size - samples))
         there = jnp.arange(batches * batch_size) < samples
 
         def one_batch(batch: Array, carry: tuple[Any, ...]) -> tuple[Any, ...]:
