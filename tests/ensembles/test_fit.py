@@ -1,11 +1,18 @@
 """Many models as columns of one table."""
 
+import jax
 import numpy as np
 import optax
 import pytest
 
 from rankrise.data import CategoricalData
-from rankrise.ensembles import Member, Samples, Training, fit_ensemble
+from rankrise.ensembles import (
+    LevenbergMarquardt,
+    Member,
+    Samples,
+    Training,
+    fit_ensemble,
+)
 from rankrise.ensembles._ensemble import rounded, start_table
 from rankrise.solvers import Checkpoint
 
@@ -100,3 +107,22 @@ def test_a_model_that_diverges_says_so():
 def test_sizes_that_are_compiled_for_are_at_most_a_quarter_too_large():
     for count in range(4, 2000):
         assert count <= rounded(count) <= 1.25 * count
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "epochs"), [(optax.adam(2e-5), 40), (LevenbergMarquardt(), 5)]
+)
+def test_ten_thousand_modes_train_in_single_precision(optimizer, epochs):
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 2, (300, 10_000), dtype=np.uint8)
+    # More than half of three features: what a product of all of them can tell.
+    targets = 2.0 * (codes[:, :3].sum(axis=1, keepdims=True) > 1)
+    train = Samples(CategoricalData.from_codes(codes, 2), targets)
+    training = Training(optimizer=optimizer, epochs=epochs, batch_size=100)
+    with jax.enable_x64(False):
+        found = fit_ensemble(train, (Member(1, 0), Member(5, 0)), training)
+    assert found.results == ("epoch limit", "epoch limit")
+    assert np.isfinite(found.train_losses).all()
+    assert all(np.isfinite(table).all() for table in found.tables)
+    assert (found.train_losses[-1] < found.train_losses[0]).all()
+    assert found.train_losses[-1, 0] < np.var(targets) / 2
