@@ -89,7 +89,9 @@ def test_units_of_the_target_do_not_matter():
     np.testing.assert_allclose(scaled, 1e3 * plain - 1e4, rtol=1e-6)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "levenberg-marquardt"])
+@pytest.mark.parametrize(
+    "optimizer", [pytest.param("adam", marks=pytest.mark.slow), "levenberg-marquardt"]
+)
 def test_rows_that_pad_change_nothing(optimizer, monkeypatch):
     settings = {**SETTINGS, "optimizer": optimizer, "batch_size": 300, "max_iter": 10}
     padded = TensorRegressor(**settings).fit(X, Y)

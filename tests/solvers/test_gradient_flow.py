@@ -84,7 +84,7 @@ def one_step(problem, model, size, row, stages):
     return jax.tree.map(jnp.add, model, moved)
 
 
-@pytest.mark.parametrize("stages", [2, 5, 30])
+@pytest.mark.parametrize("stages", [pytest.param(2, marks=pytest.mark.slow), 5, 30])
 def test_halving_the_step_quarters_the_error(stages, problem, starts):
     """On the nonlinear flow itself, with fixed steps of so many stages."""
     end, model = 2.0, starts[0]
@@ -124,11 +124,9 @@ def test_a_stiff_linear_flow_is_solved_in_few_gradients():
     assert trajectory.outcomes[0].gradient_evaluations < explicit / 2
 
 
-@pytest.mark.parametrize(
-    "method",
-    [pytest.param(diffrax.Dopri8(), marks=pytest.mark.slow), diffrax.Kvaerno5()],
-)
-@pytest.mark.parametrize("rtol", [1e-4, pytest.param(1e-6, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [diffrax.Dopri8(), diffrax.Kvaerno5()])
+@pytest.mark.parametrize("rtol", [1e-4, 1e-6])
 def test_component_norms_are_those_of_other_integrators(method, rtol, problem, starts):
     times = np.array([1.0, 5.0, 20.0, 30.0, 60.0])
     followed = solve(

@@ -443,6 +443,7 @@ def test_losses_without_a_hessian_are_refused(completion, start):
         solve_limit(kinked, start)
 
 
+@pytest.mark.slow
 def test_plateaus_in_single_precision_are_as_exact_as_it_allows(completion, start):
     def single(tree):
         return jax.tree.map(
