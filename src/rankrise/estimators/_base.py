@@ -28,14 +28,14 @@ class TensorEstimator(BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         *,
-        n_components: int = 8,
-        n_levels: int = 16,
+        n_components: int = 2,
+        n_levels: int = 8,
         init_mean: float | None = None,
         init_std: float = 1e-3,
         optimizer: Any = "levenberg-marquardt",
         max_iter: int | None = None,
         batch_size: int | None = None,
-        early_stopping: bool = False,
+        early_stopping: bool = True,
         validation_fraction: float = 0.1,
         random_state: Any = None,
     ) -> None:

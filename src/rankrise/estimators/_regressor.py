@@ -43,7 +43,8 @@ class TensorRegressor(RegressorMixin, TensorEstimator):  # type: ignore[misc]
         Samples a step; by default 200. For Levenberg-Marquardt how many are held in
         memory at once, by default 5000.
     early_stopping, validation_fraction
-        Set this share aside and take the epoch at which its loss was lowest.
+        Set this share aside and take the epoch at which its loss was lowest. Without
+        it, factors of as many components and levels soon fit the noise.
     random_state
         Of the start, the shuffling and the validation part.
 
