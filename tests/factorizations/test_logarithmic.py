@@ -44,6 +44,7 @@ CASES = {
     "as at the paper's start": (2, 784, 1e-3, None),
     "of either sign": (2, 50, 3.0, None),
     "far from one": (2, 784, 0.3, None),
+    "one value": (1, 20, 0.3, None),
     "five values": (5, 100, 0.5, None),
     "bytes": (256, 30, 0.5, None),
     "ten thousand modes": (2, 10_000, 0.01, None),
@@ -101,3 +102,12 @@ def test_products_beyond_the_range_of_single_precision_are_right():
     codes[0, 392:] = 1
     found = log_products(jnp.asarray(codes), jnp.asarray(table))
     np.testing.assert_allclose(found, 1.0, rtol=1e-4)
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_a_column_that_is_not_finite_does_not_change_the_others(broken):
+    codes, table, _ = case(2, 784, 0.3, np.float32)
+    table[0, 0, 0] = broken
+    found = log_products(jnp.asarray(codes), jnp.asarray(table))[:, 1:]
+    alone = log_products(jnp.asarray(codes), jnp.asarray(table[..., 1:]))
+    np.testing.assert_allclose(found, alone, rtol=1e-6)

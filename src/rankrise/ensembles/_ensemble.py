@@ -76,7 +76,7 @@ class Models(eqx.Module):
         """Sums over each model's own columns."""
         # In a matrix product, zero times infinity would spoil the other models.
         broken = ~jnp.all(jnp.isfinite(products), axis=0)
-        sums = jnp.where(broken, 0, products) @ self.membership
+        sums = _matmul(jnp.where(broken, 0, products), self.membership)
         spoiled = broken.astype(products.dtype) @ self.membership > 0
         return jnp.where(spoiled, jnp.nan, sums)
 
@@ -84,7 +84,12 @@ class Models(eqx.Module):
         self, each: Float[Array, "samples models"]
     ) -> Float[Array, "samples columns"]:
         """Every model's numbers for each of its columns; zero where not finite."""
-        return jnp.where(jnp.isfinite(each), each, 0) @ self.membership.T
+        return _matmul(jnp.where(jnp.isfinite(each), each, 0), self.membership.T)
+
+
+def _matmul(left: Array, right: Array) -> Array:
+    # Matrix units would round single precision to ten bits or fewer.
+    return jnp.matmul(left, right, precision=jax.lax.Precision.HIGHEST)
 
 
 def start_table(

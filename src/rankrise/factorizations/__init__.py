@@ -20,8 +20,8 @@ from rankrise.factorizations._initialization import (
 from rankrise.factorizations._initialization import near_zero as near_zero
 from rankrise.factorizations._initialization import near_zero_matrix as near_zero_matrix
 from rankrise.factorizations._logarithmic import log_products as log_products
-from rankrise.factorizations._logarithmic import plane_products as plane_products
-from rankrise.factorizations._logarithmic import plane_sums as plane_sums
 from rankrise.factorizations._network import (
     ProductPoolingNetwork as ProductPoolingNetwork,
 )
+from rankrise.factorizations._planes import plane_products as plane_products
+from rankrise.factorizations._planes import plane_sums as plane_sums

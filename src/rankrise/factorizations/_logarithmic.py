@@ -5,25 +5,15 @@ $\sum_n \log |W_n[x_n]|$, and a sum over modes of what depends on the value ther
 product of the data, one plane of zeros and ones a value, with a table of logarithms. No
 product of hundreds of numbers is ever formed, so none leaves the range of
 floating-point numbers on the way.
-
-Values are counted so that 0 is the most frequent one of its mode: what belongs to it is
-a difference, which rounds where few observations are left.
 """
-
-import functools as ft
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, UInt8
 
-Table = Float[Array, "values modes columns"]
+from rankrise.factorizations._planes import Table, plane_products, plane_sums
 
-# Planes written out one after another up to this many values; beyond, in a loop.
-_WRITTEN_OUT = 4
-# Where a factor of value 0 is smaller than this share of another of its mode, the
-# difference would round; then what belongs to it is summed for itself.
-_CANCELS = 1 / 16
 # Sums of logarithms up to this size are rounded as they come.
 _LARGE_SUM = 16.0
 
@@ -102,7 +92,9 @@ def _ordinary_products(codes: Array, table: Table) -> Array:
 
 def _exponentials(codes: Array, logarithms: Table) -> Array:
     """Exponentials of sums of logarithms, whose rounding would grow with their size."""
-    largest = jnp.sum(jnp.max(jnp.abs(logarithms), axis=0), axis=0).max()
+    sizes = jnp.sum(jnp.max(jnp.abs(logarithms), axis=0), axis=0)
+    # A column that is not finite has no say in how the others are rounded.
+    largest = jnp.max(jnp.where(jnp.isfinite(sizes), sizes, 0))
 
     def at_once() -> Array:
         return jnp.exp(plane_products(codes, logarithms))
@@ -140,59 +132,3 @@ def _backward(
 
 
 log_products.defvjp(_forward, _backward)
-
-
-def plane_products(
-    codes: UInt8[Array, "samples modes"], table: Table
-) -> Float[Array, "samples columns"]:
-    r"""$\sum_n T_n[x_{sn}]$ for every sample and column."""
-    base = jnp.sum(table[0], axis=0)
-    differences = table[1:] - table[0]
-    values = len(table)
-    if values <= _WRITTEN_OUT:
-        parts = [
-            _plane(codes, v, values, table.dtype) @ differences[v - 1]
-            for v in range(1, values)
-        ]
-        return ft.reduce(jnp.add, parts, jnp.broadcast_to(base, parts[0].shape))
-    total = jnp.broadcast_to(base, (len(codes), table.shape[-1]))
-
-    def add(value: Array, total: Array) -> Array:
-        plane = (codes == value.astype(codes.dtype)).astype(table.dtype)
-        return total + plane @ differences[value - 1]
-
-    return jax.lax.fori_loop(1, values, add, total)
-
-
-def plane_sums(
-    codes: UInt8[Array, "samples modes"],
-    slopes: Float[Array, "samples columns"],
-    table: Table,
-) -> Table:
-    r"""$\sum_{s: x_{sn} = v} q_s$ for every value, mode and column: the transpose."""
-    values = len(table)
-
-    def of_value(value: Array) -> Array:
-        plane = (codes == value.astype(codes.dtype)).astype(table.dtype)
-        return plane.T @ slopes
-
-    if values <= _WRITTEN_OUT:
-        others = jnp.stack(
-            [_plane(codes, v, values, table.dtype).T @ slopes for v in range(1, values)]
-        )
-    else:
-        others = jax.lax.map(of_value, jnp.arange(1, values))
-    sizes = jnp.abs(table)
-    cancels = jnp.any(sizes[0] < _CANCELS * jnp.max(sizes, axis=0))
-    zeroth = jax.lax.cond(
-        cancels,
-        lambda: of_value(jnp.zeros((), jnp.int32)),
-        lambda: jnp.sum(slopes, axis=0) - jnp.sum(others, axis=0),
-    )
-    return jnp.concatenate([zeroth[None], others])
-
-
-def _plane(codes: Array, value: int, values: int, dtype: np.dtype) -> Array:
-    """Where a code is a value, as zeros and ones."""
-    # With two values the codes are the plane.
-    return codes.astype(dtype) if values == 2 else (codes == value).astype(dtype)
