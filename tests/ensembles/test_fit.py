@@ -1,5 +1,7 @@
 """Many models as columns of one table."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import optax
@@ -21,6 +23,7 @@ VALUES = RNG.integers(0, 2, (60, 8))
 TARGETS = np.stack([VALUES[:, 0] * VALUES[:, 1], VALUES[:, 2]], axis=1).astype(float)
 DATA = CategoricalData.from_codes(VALUES, 2)
 TRAIN = Samples(DATA, TARGETS)
+CONSTANT = Samples(DATA, np.hstack([np.ones((60, 1)), TARGETS]))
 MEMBERS = (Member(1, 0), Member(2, 1), Member(3, 0, seed=1))
 TRAINING = Training(epochs=20, batch_size=25, optimizer=optax.adam(1e-2))
 
@@ -81,8 +84,6 @@ def test_a_run_cut_off_and_resumed_is_the_unbroken_one(fit, tmp_path):
 
 
 def test_models_that_are_done_are_dropped_and_the_others_go_on():
-    constant = np.ones((60, 1))
-    train = Samples(DATA, np.hstack([constant, TARGETS]))
     training = Training(
         epochs=120,
         batch_size=60,
@@ -92,11 +93,58 @@ def test_models_that_are_done_are_dropped_and_the_others_go_on():
         measure_every=5,
     )
     # One component of ones fits the constant from the start; the others move.
-    fit = fit_ensemble(train, (Member(1, 0), Member(1, 1)), training)
+    fit = fit_ensemble(CONSTANT, (Member(1, 0), Member(1, 1)), training)
     assert fit.results[0] == "converged"
     assert fit.epochs[0] < fit.epochs[1]
     assert np.isnan(fit.train_losses[-1, 0])
     assert np.isfinite(fit.train_losses[-1, 1])
+
+
+FLAT = Training(
+    epochs=40,
+    batch_size=60,
+    optimizer=optax.sgd(1e-2),
+    init_std=0.0,
+    flat_epochs=5,
+    measure_every=4,
+)
+
+
+def test_when_a_model_is_done_does_not_depend_on_the_clock(monkeypatch):
+    members = (Member(1, 0), Member(1, 1))
+    ends = []
+    for seconds in (0.0, 1e9):
+        monkeypatch.setattr("rankrise.ensembles._fit._CHUNK_SECONDS", seconds)
+        ends.append(fit_ensemble(CONSTANT, members, FLAT).epochs[0])
+    # Twice five epochs are compared, and that is asked every four.
+    assert ends == [12, 12]
+
+
+def test_a_model_that_is_done_has_no_losses_while_its_columns_stay():
+    # Too few of the columns to be dropped.
+    members = (Member(1, 0), Member(4, 1))
+    fit = fit_ensemble(CONSTANT, members, FLAT, test=CONSTANT)
+    assert fit.epochs == (12, 40)
+    assert np.isfinite(fit.train_losses[:12, 0]).all()
+    assert np.isnan(fit.train_losses[12:, 0]).all()
+    assert np.isfinite(fit.test_losses[:3, 0]).all()
+    assert np.isnan(fit.test_losses[3:, 0]).all()
+
+
+def test_progress_is_given_the_models_as_they_are():
+    members = (Member(2, 0), Member(3, 1))
+    training = Training(epochs=5, measure_every=1)
+    seen = {}
+
+    def look(progress):
+        seen[progress.epoch] = progress.tables(), progress.test_losses
+
+    fit_ensemble(TRAIN, members, training, test=TRAIN, progress=look)
+    shorter = fit_ensemble(TRAIN, members, replace(training, epochs=3), test=TRAIN)
+    tables, losses = seen[3]
+    for table, expected in zip(tables, shorter.tables, strict=True):
+        np.testing.assert_array_equal(table, expected)
+    np.testing.assert_array_equal(losses, shorter.test_losses[-1])
 
 
 def test_a_model_that_diverges_says_so():

@@ -29,10 +29,11 @@ class RankFit:
     target
         The class told from all others, or the name of the values predicted.
     train_error
-        Mean over the batches of the last epoch, each before its update.
+        Mean over the batches of the last epoch, each before its update; with
+        `LevenbergMarquardt` after the last step.
     test_error
-        A sample counts at most the square of the range of what is predicted: 1 for
-        a class.
+        As last measured. A sample counts at most the square of the range of what is
+        predicted: 1 for a class.
     result
         `converged`, `epoch limit`, `time limit`, `diverged` or `interrupted`.
     """

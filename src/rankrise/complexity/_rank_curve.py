@@ -256,7 +256,7 @@ class _Record:
                 tasks.names[member.task % len(tasks.names)],
                 member.seed,
                 float(fit.train_losses[max(fit.epochs[k], 1) - 1, k]) / tasks.unit,
-                _last_finite(fit.test_losses[:, k]) / tasks.unit,
+                _last_measured(fit, k) / tasks.unit,
                 fit.epochs[k],
                 fit.results[k],
             )
@@ -280,9 +280,12 @@ class _Record:
         )
 
 
-def _last_finite(losses: npt.NDArray[np.floating]) -> float:
-    finite = losses[np.isfinite(losses)]
-    return float(finite[-1]) if len(finite) else float("nan")
+def _last_measured(fit: EnsembleFit, k: int) -> float:
+    """A model's test loss when it was last measured, up to its end."""
+    if fit.results[k] == "diverged":
+        return float("nan")
+    losses = fit.test_losses[fit.test_epochs <= fit.epochs[k], k]
+    return float(losses[-1]) if len(losses) else float("nan")
 
 
 def _bound(

@@ -64,10 +64,11 @@ class EnsembleFit:
     tables
         For each model the factors: value, mode, component; values as they are coded.
     train_losses
-        One row an epoch: mean over its batches before each update, NaN after a model's
-        end.
+        One row an epoch: mean over its batches before each update, or with
+        `LevenbergMarquardt` the loss after the step; NaN after a model's end.
     test_epochs, test_losses
-        When test losses were measured, and one row for each time.
+        When test losses were measured, and one row for each time; NaN after a model's
+        end.
     epochs, results
         How many each model was trained for, and what ended it.
     """
@@ -85,12 +86,22 @@ class EnsembleFit:
 
 @dataclass(frozen=True)
 class FitProgress:
-    """How far an ensemble is; given to `progress` between chunks of epochs."""
+    """How far an ensemble is; given to `progress` between chunks of epochs.
+
+    Attributes
+    ----------
+    test_losses
+        Of every model, when they were last measured.
+    tables
+        Copies of the models as they are.
+    """
 
     epoch: int
     epochs: int
     running: int
     losses: tuple[float, ...]
+    test_losses: tuple[float, ...]
+    tables: Callable[[], tuple[FloatArray, ...]]
 
 
 def fit_ensemble(
@@ -108,6 +119,8 @@ def fit_ensemble(
 
     Parameters
     ----------
+    progress
+        Called between chunks of epochs, and whenever test losses were measured.
     settings
         Kept with a checkpoint, which is resumed only under the same.
 
@@ -250,15 +263,23 @@ class _Fit:
         self._table, self._state, losses = self._train_epochs(
             course, self._table, self._state
         )
-        found = np.asarray(losses)[:epochs, : len(self._active)]
+        places = self._running_places()
         rows = slice(self._epoch, self._epoch + epochs)
-        self._train_losses[rows, self._active] = found
+        self._train_losses[rows, self._active[places]] = np.asarray(losses)[
+            :epochs, places
+        ]
         self._epoch += epochs
         if self._epoch % every == 0 or self._epoch == training.epochs:
             self._measure()
         seconds = time.monotonic() - began - compiling
         self._seconds += seconds
-        return max(1, min(_MOST_EPOCHS, round(epochs * _CHUNK_SECONDS / seconds)))
+        # A coarse clock may see no time pass.
+        fitting = round(epochs * _CHUNK_SECONDS / max(seconds, 1e-4))
+        return max(1, min(_MOST_EPOCHS, fitting))
+
+    def _running_places(self) -> npt.NDArray[np.integer]:
+        """Where in the table models are that have not ended."""
+        return np.flatnonzero([self._results[k] is None for k in self._active])
 
     def _compile(self, course: Course) -> float:
         """Compile for this number of columns, if it is new; the seconds it took."""
@@ -287,30 +308,34 @@ class _Fit:
         if self._test is None:
             return
         losses = np.full(len(self._members), np.nan, self._table.dtype)
-        losses[self._active] = self._losses_of(self._test)[: len(self._active)]
+        places = self._running_places()
+        found = np.asarray(self._losses_of(self._test))
+        losses[self._active[places]] = found[places]
         self._test_losses.append(losses)
         self._test_epochs.append(self._epoch)
 
     def _end_models(self) -> None:
         """Take note of models that are done, with their tables."""
-        over = self._epoch == self._training.epochs
-        table: FloatArray | None = None
         for member, columns in self._columns():
-            if self._results[member] is not None:
-                continue
-            losses = self._train_losses[: self._epoch, member]
-            result: Result | None = None
-            if not np.isfinite(losses[-1]):
-                result = "diverged"
-            elif over:
-                result = "epoch limit"
-            elif self._training.is_flat(losses):
-                result = "converged"
-            if result is not None:
-                table = np.asarray(self._table) if table is None else table
-                self._tables[member] = table[..., columns].copy()
-                self._results[member] = result
-                self._ended[member] = self._epoch
+            if self._results[member] is None:
+                result, ended = self._verdict(self._train_losses[: self._epoch, member])
+                if result is not None:
+                    self._tables[member] = np.asarray(self._table)[..., columns].copy()
+                    self._train_losses[ended : self._epoch, member] = np.nan
+                    self._results[member], self._ended[member] = result, ended
+
+    def _verdict(self, losses: FloatArray) -> tuple[Result | None, int]:
+        """What ended a model with these losses, and after how many epochs."""
+        finite = np.isfinite(losses)
+        if not finite.all():
+            return "diverged", int(np.argmin(finite)) + 1
+        if len(losses) == self._training.epochs:
+            return "epoch limit", len(losses)
+        # Only where test losses are measured: where chunks end is up to the clock.
+        measured = len(losses) % self._training.measure_every == 0
+        if measured and self._training.is_flat(losses):
+            return "converged", len(losses)
+        return None, len(losses)
 
     def _drop_ended(self) -> None:
         """Leave out the columns of models that ended, if they are many."""
@@ -349,14 +374,22 @@ class _Fit:
             self._training.epochs,
             sum(result is None for result in self._results),
             tuple(float(loss) for loss in losses[np.isfinite(losses)]),
+            tuple(map(float, self._test_losses[-1])) if self._test_losses else (),
+            self._current_tables,
         )
+
+    def _current_tables(self) -> tuple[FloatArray, ...]:
+        tables, whole = list(self._tables), np.asarray(self._table)
+        for member, columns in self._columns():
+            if self._results[member] is None:
+                tables[member] = whole[..., columns].copy()
+        return tuple(tables)
 
     def _result(self, ended_by: Result | None) -> EnsembleFit:
         if ended_by is not None:
-            whole = np.asarray(self._table)
-            for member, columns in self._columns():
-                if self._results[member] is None:
-                    self._tables[member] = whole[..., columns].copy()
+            self._tables = list(self._current_tables())
+            for member, result in enumerate(self._results):
+                if result is None:
                     self._ended[member] = self._epoch
         return EnsembleFit(
             members=self._members,

@@ -40,7 +40,8 @@ class Training:
         than over as many before by this share. Models rest on a plateau first, so
         these are hundreds; None trains to the last epoch.
     measure_every
-        Epochs between two measurements of the test loss.
+        Epochs between two measurements of the test loss, at which it is also asked
+        whether a model is done.
     largest_loss
         Cap of a test sample's loss.
     seed
