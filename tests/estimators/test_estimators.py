@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from rankrise import InputError, TensorClassifier, TensorRegressor
+from rankrise.ensembles import fit_ensemble
 from rankrise.estimators import _fitting
 
 RNG = np.random.default_rng(0)
@@ -184,6 +185,23 @@ def test_early_stopping_takes_the_epoch_of_the_lowest_validation_loss():
     assert len(model.loss_curve_) == model.n_iter_
     exact = TensorRegressor(**SETTINGS | {"early_stopping": True}).fit(X, Y)
     assert exact.n_iter_ > 10
+
+
+def test_early_stopping_trains_once_and_leaves_the_models_of_its_epoch(monkeypatch):
+    runs = []
+
+    def counted(*args, **settings):
+        runs.append(fit_ensemble(*args, **settings))
+        return runs[-1]
+
+    monkeypatch.setattr(_fitting, "fit_ensemble", counted)
+    noise = np.random.default_rng(1).normal(size=120)
+    settings = SETTINGS | {"early_stopping": True}
+    model = TensorRegressor(**settings).fit(X, noise)
+    (run,) = runs
+    assert run.test_epochs[np.argmin(run.test_losses)] == model.n_iter_
+    shorter = TensorRegressor(**settings, max_iter=model.n_iter_).fit(X, noise)
+    np.testing.assert_array_equal(shorter.predict(X), model.predict(X))
 
 
 def test_divergence_is_warned_of_and_leaves_no_nan():

@@ -16,6 +16,7 @@ from rankrise._errors import InputError
 from rankrise.data import CategoricalData
 from rankrise.ensembles import (
     EnsembleFit,
+    FitProgress,
     LevenbergMarquardt,
     Member,
     Samples,
@@ -150,29 +151,49 @@ def fit_models(
     Warns
     -----
     ConvergenceWarning
-        Where a model diverged; then the epoch of the lowest training loss is taken.
+        Where a model diverged; then the epoch of the lowest loss is taken.
     """
     fit = _Fitting(data, task, settings, train, validation)
-    found = fit.run(settings.max_iter)
-    best = settings.max_iter
-    if any(result == "diverged" for result in found.results):
-        best = max(1, _lowest(found.train_losses.mean(axis=1)))
+    best = None if validation is None else _Best()
+    found = fit.run(settings.max_iter, best)
+    tables, epochs = found.tables, len(found.train_losses)
+    diverged = "diverged" in found.results
+    if best is not None:
+        tables, epochs = best.tables, best.epoch
+    elif diverged:
+        # Every epoch's shuffling has its own key, so this is the same course again.
+        epochs = max(1, _lowest(found.train_losses.mean(axis=1)))
+        tables = fit.run(epochs).tables
+    if epochs == 0 or not all(np.isfinite(table).all() for table in tables):
+        raise InputError(
+            "Training diverged in the first epoch; lower the learning rate."
+        )
+    if diverged:
         warnings.warn(
-            f"Training diverged; the factors are those after epoch {best}, where the "
+            f"Training diverged; the factors are those after epoch {epochs}, where the "
             "loss was lowest. Lower the learning rate.",
             ConvergenceWarning,
             stacklevel=3,
         )
-    elif validation is not None:
-        best = int(found.test_epochs[_lowest(found.test_losses.mean(axis=1))])
-    if best < settings.max_iter:
-        # Every epoch's shuffling has its own key, so this is the same course again.
-        found = fit.run(best)
-    if not all(np.isfinite(table).all() for table in found.tables):
-        raise InputError(
-            "Training diverged in the first epoch; lower the learning rate."
-        )
-    return Fitted(found.tables, best, found.train_losses.mean(axis=1))
+    return Fitted(tables, epochs, found.train_losses[:epochs].mean(axis=1))
+
+
+class _Best:
+    """Keeps the models of the epoch with the lowest validation loss.
+
+    It does not stop training: models rest on plateaus before they fall on.
+    """
+
+    def __init__(self) -> None:
+        self._loss = np.inf
+        self.epoch = 0
+        self.tables: tuple[FloatArray, ...] = ()
+
+    def __call__(self, progress: FitProgress) -> None:
+        loss = float(np.mean(progress.test_losses))
+        if loss < self._loss:
+            self._loss, self.epoch = loss, progress.epoch
+            self.tables = progress.tables()
 
 
 class _Fitting:
@@ -220,11 +241,13 @@ class _Fitting:
             self._training,
         )
 
-    def run(self, epochs: int) -> EnsembleFit:
-        """The models after so many epochs."""
+    def run(self, epochs: int, best: _Best | None = None) -> EnsembleFit:
+        """The models after so many epochs; `best` is told of each of them."""
         measured = 1 if self._test is not None else epochs
         training = replace(self._training, epochs=epochs, measure_every=measured)
-        return fit_ensemble(self._train, self._members, training, test=self._test)
+        return fit_ensemble(
+            self._train, self._members, training, test=self._test, progress=best
+        )
 
 
 def _with_values(data: CategoricalData) -> CategoricalData:
