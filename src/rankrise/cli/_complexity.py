@@ -40,9 +40,9 @@ def complexity(
 ) -> int:
     """Measure how low a CP rank suffices for a data set, beside random twins of it.
 
-    Fits predictors of CP rank 1, 2, 3, ... by minibatch gradient descent, each class
-    against all others (Razin, Maman and Cohen 2021, Section 5). Writes summary.json,
-    complexity.png and complexity.pdf.
+    Fits predictors of CP rank 1, 2, 3, ..., each class against all others (Razin,
+    Maman and Cohen 2021, Section 5). Writes summary.json, complexity.png and
+    complexity.pdf.
 
     Parameters
     ----------
