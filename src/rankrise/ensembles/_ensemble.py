@@ -174,7 +174,7 @@ def train_epochs(
         wanted = targets[rows][:, models.task]
         found = models.predictions(codes[rows], table)
         losses = course.loss_function(found, wanted)
-        means = weights @ losses
+        means = jnp.sum(weights[:, None] * losses, axis=0)
         # Models share nothing, so the gradient of a sum is each one's own.
         return jnp.sum(means), means
 
