@@ -53,6 +53,7 @@ PUBLIC_NAMES: list[str] = [
     "Observations",
     "OptaxDescent",
     "Outcome",
+    "PoissonLoss",
     "ProductPoolingNetwork",
     "Progress",
     "Pull",

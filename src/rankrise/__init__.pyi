@@ -79,6 +79,7 @@ from .problems import AbstractProblem as AbstractProblem
 from .problems import CompletionProblem as CompletionProblem
 from .problems import HuberLoss as HuberLoss
 from .problems import LogisticLoss as LogisticLoss
+from .problems import PoissonLoss as PoissonLoss
 from .problems import SensingProblem as SensingProblem
 from .problems import SmoothL1Loss as SmoothL1Loss
 from .problems import SquaredLoss as SquaredLoss

@@ -13,6 +13,7 @@ from rankrise.problems import (
     AbsoluteLoss,
     HuberLoss,
     LogisticLoss,
+    PoissonLoss,
     SmoothL1Loss,
     SquaredLoss,
 )
@@ -108,6 +109,20 @@ def test_logistic_loss_neither_overflows_nor_loses_a_confident_prediction(size):
     # Wrong ones cost their log-odds and pull with slope one; right ones next to none.
     np.testing.assert_allclose(losses, [size, 0, 0, size], rtol=1e-15, atol=2e-22)
     np.testing.assert_allclose(slopes, [1, 0, 0, -1], rtol=1e-15, atol=2e-22)
+
+
+def test_poisson_loss_is_minus_the_log_likelihood_but_for_a_constant():
+    points = np.array(list(itertools.product([-3.0, 0.0, 2.0], [0.0, 1.0, 7.0])))
+    losses, slopes = evaluated(PoissonLoss(), *points.T)
+    rates = np.exp(points[:, 0])
+    expected = rates - points[:, 1] * np.log(rates)
+    np.testing.assert_allclose(losses, expected, rtol=1e-14)
+    np.testing.assert_allclose(slopes, rates - points[:, 1], rtol=1e-14)
+
+
+def test_counts_below_zero_are_named():
+    with pytest.raises(InputError, match="Observation 1 has the value -1"):
+        PoissonLoss().check_values(np.array([0.0, -1.0]))
 
 
 @pytest.mark.parametrize("wrong", [2.0, -1.0, 0.5, math.nan])

@@ -21,9 +21,12 @@ class AbstractLoss(eqx.Module):
     ----------
     takes_labels
         Whether it is defined for the observed values 0 and 1 only.
+    takes_counts
+        Whether it is defined for observed values from 0 on only.
     """
 
     takes_labels: eqx.AbstractClassVar[bool]
+    takes_counts: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(
@@ -33,6 +36,12 @@ class AbstractLoss(eqx.Module):
 
     def check_values(self, values: Values) -> None:
         """Refuse observed values the loss is not defined for."""
+        if self.takes_counts and (values < 0).any():
+            row = int(np.argmax(values < 0))
+            raise InputError(
+                f"Observation {row} has the value {values[row]}, but "
+                f"{type(self).__name__} takes counts from 0; choose another loss."
+            )
         if not self.takes_labels:
             return
         wrong = (values != 0) & (values != 1)
@@ -115,6 +124,18 @@ class LogisticLoss(AbstractLoss):
         self, predictions: Float[Array, "*m"], values: Float[Array, "*m"]
     ) -> Float[Array, "*m"]:
         return jax.nn.softplus(predictions) - values * predictions
+
+
+class PoissonLoss(AbstractLoss):
+    r"""$e^p - y p$ for counts $y \ge 0$: predictions are logarithms of rates."""
+
+    takes_labels: ClassVar[bool] = False
+    takes_counts: ClassVar[bool] = True
+
+    def __call__(
+        self, predictions: Float[Array, "*m"], values: Float[Array, "*m"]
+    ) -> Float[Array, "*m"]:
+        return jnp.exp(predictions) - values * predictions
 
 
 def _huber(
