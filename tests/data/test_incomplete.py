@@ -339,6 +339,14 @@ def test_whole_numbers_are_indices_where_mode_dims_are_given():
     assert restored["a"].tolist() == [place // 2 for place in range(18)]
 
 
+@pytest.mark.parametrize(("dim", "dtype"), [(128, "int8"), (129, "int64")])
+def test_indices_keep_their_type_where_all_have_room_in_it(dim, dtype):
+    frame = pd.DataFrame({"a": np.array([7], np.int8), "b": ["x"], "v": [1.0]})
+    restored = incomplete_tensor(frame, mode_dims=(dim, 1)).restore(np.ones((dim, 1)))
+    assert restored["a"].dtype == dtype
+    assert restored["a"].tolist() == list(range(dim))
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [

@@ -147,8 +147,9 @@ def _labels(form: LongForm) -> tuple[npt.NDArray[Any] | None, ...]:
 
 def _sparse(source: Any) -> Observations | None:
     """The entries that a sparse array stores, None if it is none."""
-    if hasattr(source, "tocoo"):
-        source = source.tocoo()
+    for name in ("tocoo", "to_coo"):  # of scipy.sparse, of pydata/sparse
+        if hasattr(source, name):
+            source = getattr(source, name)()
     coords = getattr(source, "coords", None)
     # Those of an xarray.DataArray are a mapping.
     if not isinstance(coords, np.ndarray | tuple | list):
