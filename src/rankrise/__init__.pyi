@@ -8,6 +8,7 @@ from .complexity import random_labels as random_labels
 from .complexity import rank_curve as rank_curve
 from .data import CategoricalData as CategoricalData
 from .data import ImageSet as ImageSet
+from .data import IncompleteTensor as IncompleteTensor
 from .data import LabelledSet as LabelledSet
 from .data import Observations as Observations
 from .data import Standardization as Standardization
@@ -16,6 +17,7 @@ from .data import TensorFile as TensorFile
 from .data import cp_entries as cp_entries
 from .data import cp_frobenius_norm as cp_frobenius_norm
 from .data import gaussian_measurements as gaussian_measurements
+from .data import incomplete_tensor as incomplete_tensor
 from .data import labelled_table as labelled_table
 from .data import load_image_set as load_image_set
 from .data import load_labelled_set as load_labelled_set

@@ -3,6 +3,8 @@
 from rankrise.data._categories import CategoricalData as CategoricalData
 from rankrise.data._image_sets import ImageSet as ImageSet
 from rankrise.data._image_sets import load_image_set as load_image_set
+from rankrise.data._incomplete import IncompleteTensor as IncompleteTensor
+from rankrise.data._incomplete import incomplete_tensor as incomplete_tensor
 from rankrise.data._input_checks import checked_weights as checked_weights
 from rankrise.data._labelled_sets import load_labelled_set as load_labelled_set
 from rankrise.data._levels import Levels as Levels

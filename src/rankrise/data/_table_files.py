@@ -18,6 +18,7 @@ from rankrise.data._categories import MOST_VALUES
 from rankrise.data._memory import MAX_DENSE_BYTES
 from rankrise.data.files._declared import refuse_damaged, shown
 from rankrise.data.files._npz import open_arrays
+from rankrise.data.files._parquet import import_parquet, open_parquet, stored_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,21 +146,10 @@ def _read_csv(path: Path, columns: TableColumns) -> tuple[Any, Any]:
 
 
 def _read_parquet(path: Path, columns: TableColumns) -> tuple[Any, Any]:
-    try:
-        from pyarrow import parquet
-    except ImportError as error:
-        raise InputError(
-            "Parquet files need pyarrow, which is not installed; run pip install "
-            "'rankrise[parquet]', or save the table as .csv."
-        ) from error
-    with refuse_damaged("a .parquet table"):
-        declared = parquet.read_metadata(path)
-        groups = map(declared.row_group, range(declared.num_row_groups))
-        stored = sum(group.total_byte_size for group in groups)
-    # Repeated values are stored once.
-    _check_memory(max(stored, 8 * declared.num_rows * declared.num_columns))
-    with refuse_damaged("a .parquet table"):
-        frame = parquet.read_table(path).to_pandas()
+    import_parquet()
+    with refuse_damaged("a .parquet table"), open_parquet(path) as file:
+        _check_memory(stored_bytes(file))
+        frame = file.read().to_pandas()
     return _parts(frame, columns)
 
 

@@ -36,6 +36,8 @@ def store():
                 savemat(path, {"ratings": tensor})
             case ".nc":
                 xr.DataArray(tensor, name="ratings").to_netcdf(path, engine="h5netcdf")
+            case ".parquet":
+                store_parquet(path, tensor)
             case suffix:
                 first, delimiter = COORDINATE_FORMS[suffix.removeprefix(".")]
                 rows = [
@@ -48,6 +50,15 @@ def store():
         return path
 
     return stored
+
+
+def store_parquet(path, tensor):
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    observed = ~np.isnan(tensor)
+    modes = np.argwhere(observed).T
+    columns = {f"mode_{mode}": column for mode, column in enumerate(modes, start=1)}
+    parquet.write_table(pa.table(columns | {"ratings": tensor[observed]}), path)
 
 
 @pytest.fixture

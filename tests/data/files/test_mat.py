@@ -4,7 +4,6 @@ import struct
 import zlib
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import scipy.io.matlab
@@ -81,18 +80,6 @@ def test_a_sparse_matlab_matrix_is_refused(tmp_path):
     savemat(tmp_path / "x.mat", {"a": csc_array(np.eye(3))})
     with pytest.raises(InputError, match=r"sparse .*full\(x\)"):
         read_tensor(tmp_path / "x.mat")
-
-
-@pytest.mark.parametrize("user_block", [0, 512])
-def test_matlab_7_3_is_refused_with_what_to_do(user_block, tmp_path):
-    path = tmp_path / "x.mat"
-    with h5py.File(path, "w", userblock_size=user_block) as content:
-        content["x"] = np.ones((2, 2))
-    if user_block:
-        head = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM"
-        path.write_bytes(head + path.read_bytes()[len(head) :])
-    with pytest.raises(InputError, match=r"7\.3 .*save it with -v7"):
-        read_tensor(path)
 
 
 def test_matlab_4_is_refused_with_what_to_do(tmp_path):

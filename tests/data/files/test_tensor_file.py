@@ -14,7 +14,7 @@ from scipy.io import loadmat, savemat
 from rankrise._errors import InputError
 from rankrise.data.files import _declared, read_tensor, write_completed
 
-FORMS = ["npy", "npz", "csv", "tns", "mat", "nc"]
+FORMS = ["npy", "npz", "csv", "tns", "mat", "nc", "parquet"]
 BINARY_FORMS = ["npy", "npz", "mat", "nc"]
 
 
@@ -43,7 +43,7 @@ def test_the_completed_file_has_the_form_and_variable_of_the_input(
     after = read_tensor(written)
     assert written.name == f"completed.{form}"
     assert (after.form, after.variable) == (form, before.variable)
-    assert before.variable == ("ratings" if form in ("npz", "mat", "nc") else None)
+    assert before.variable == (None if form in ("npy", "csv", "tns") else "ratings")
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -186,7 +186,7 @@ def test_a_file_that_may_not_be_read_is_refused(
         read_tensor(path)
 
 
-@pytest.mark.parametrize("name", ["x.parquet", "x", "x.npy.gz", ".npy"])
+@pytest.mark.parametrize("name", ["x.feather", "x", "x.npy.gz", ".npy"])
 def test_an_unknown_extension_is_refused_with_those_that_fit(name, tmp_path):
     path = tmp_path / name
     path.touch()
@@ -204,7 +204,7 @@ def test_content_of_another_form_is_refused(form, content, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["csv", "tns"])
-@pytest.mark.parametrize("other", BINARY_FORMS)
+@pytest.mark.parametrize("other", [*BINARY_FORMS, "parquet"])
 def test_a_binary_file_is_no_text(form, other, tmp_path, tensor, store):
     path = store(tmp_path / f"x.{other}", tensor).rename(tmp_path / f"x.{form}")
     with pytest.raises(InputError, match=r"no UTF-8 text|no text"):

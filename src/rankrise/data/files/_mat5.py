@@ -21,7 +21,6 @@ import numpy.typing as npt
 from rankrise._errors import InputError
 from rankrise.data.files._declared import shown
 
-_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _FILE_HEADER_BYTES = 128
 # Flags, dimensions and name of a variable, with room for the longest that MATLAB has.
 _VARIABLE_HEADER_BYTES = 4096
@@ -89,11 +88,6 @@ class Mat5File:
                 self.byte_order = "<"
             case b"\x01\x00MI":
                 self.byte_order = ">"
-            case version if start.startswith(_HDF5_MAGIC) or version == b"\x00\x02IM":
-                raise InputError(
-                    "It is a MATLAB file of version 7.3 (HDF5), which is not read yet; "
-                    "save it with -v7."
-                )
             case _:
                 raise InputError("It is no MATLAB file of version 5; save it with -v7.")
 

@@ -17,8 +17,9 @@ from rankrise.data.files._mat import read_mat
 from rankrise.data.files._netcdf import read_netcdf
 from rankrise.data.files._npy import read_npy
 from rankrise.data.files._npz import read_npz
+from rankrise.data.files._parquet import read_parquet
 
-Form = Literal["npy", "npz", "csv", "tns", "mat", "nc"]
+Form = Literal["npy", "npz", "csv", "tns", "mat", "nc", "parquet"]
 _FORMS: tuple[Form, ...] = get_args(Form)
 
 
@@ -62,9 +63,11 @@ def read_tensor(
     path
         `.npy`, `.npz` (an array, an array and a `mask`, or `indices` and `values`),
         `.csv` (coordinates counted from 0, or labels), `.tns` (coordinates counted
-        from 1), `.mat` up to version 7, or `.nc` (netCDF-4).
+        from 1), `.parquet` (a column of labels for each mode, and one of values),
+        `.mat` up to version 7.3, or `.nc` (netCDF-4).
     variable
-        The array to read from an `.npz`, `.mat` or `.nc` file that holds several.
+        The array to read from an `.npz`, `.mat` or `.nc` file that holds several; the
+        column of values in a `.parquet`, by default the last.
     mode_dims
         The mode dimensions, if larger than the coordinates in the file show.
 
@@ -148,6 +151,8 @@ def _read(
             return read_mat(path, variable, mode_dims)
         case "nc":
             return read_netcdf(path, variable, mode_dims)
+        case "parquet":
+            return read_parquet(path, variable, mode_dims)
     if variable is not None:
         raise InputError(
             f"A .{form} file has no named variables; leave `variable` out."
