@@ -60,13 +60,13 @@ class Stage(NamedTuple):
     Attributes
     ----------
     factors
-        Columns beyond `count` are zero; the others' norms fall.
+        Columns beyond the `learned` ones are zero; the others' norms fall.
     correlations
         Between neighbouring rows, mode by mode.
     """
 
     factors: FactorMatrices
-    count: Int[Array, ""]
+    learned: Int[Array, ""]
     correlations: tuple[Float[Array, ""], ...]
     objective: Float[Array, ""]
     train_loss: Float[Array, ""]
@@ -165,7 +165,7 @@ def _entered(
     drawn = jnp.maximum(strength[best], 0) / jnp.where(curvature > 0, curvature, 1)
     size = (_ENTRY_SHARE * drawn) ** (1 / len(stage.factors))
     return tuple(
-        matrix.at[:, stage.count].set(size * vector, mode="drop")
+        matrix.at[:, stage.learned].set(size * vector, mode="drop")
         for matrix, vector in zip(stage.factors, chosen, strict=True)
     )
 

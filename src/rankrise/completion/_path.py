@@ -129,22 +129,22 @@ class _Walk:
 
     def at(self, penalty: float) -> None:
         """Come to rest at this penalty; components enter while they help."""
-        count = int(self._stage.count)
+        count = int(self._stage.learned)
         if count:
             self._take(penalty, enter=False, sweeps=2 * self._settings.sweeps)
         unhelpful = 0
         while unhelpful < self._settings.patient_entries:
-            count = int(self._stage.count)
+            count = int(self._stage.learned)
             if count >= self._settings.max_components:
                 return
             before = self.path.best
             self._take(penalty, enter=True, sweeps=self._settings.sweeps)
-            if int(self._stage.count) <= count:
+            if int(self._stage.learned) <= count:
                 return
             unhelpful = 0 if self.path.best > before else unhelpful + 1
 
     def _take(self, penalty: float, *, enter: bool, sweeps: int) -> None:
-        count = int(self._stage.count)
+        count = int(self._stage.learned)
         if enter and count == self._width:
             self._width = _wide_enough(count + 1, self._settings.max_components)
             self._stage = widened(self._stage, self._width)
@@ -174,7 +174,7 @@ class _Walk:
         stage, path = self._stage, self.path
         point = PathPoint(
             penalty,
-            int(stage.count),
+            int(stage.learned),
             float(stage.train_loss),
             float(stage.heldout_loss),
             tuple(map(float, stage.correlations)),
