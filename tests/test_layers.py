@@ -20,7 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"problems"}),
     frozenset({"trajectories"}),
     frozenset({"solvers"}),
-    frozenset({"ensembles"}),
+    frozenset({"ensembles", "completion"}),
     frozenset({"theory", "complexity", "estimators"}),
     frozenset({"experiments"}),
     frozenset({"reports"}),

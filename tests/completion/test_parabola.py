@@ -32,7 +32,9 @@ def test_parabola_touches_the_loss_and_lies_above_it(loss, value):
     weight, center = parabola(loss, HERE, values)
     slopes = jax.vmap(jax.grad(loss))(HERE, values)
     # Of a (q - t)^2 and a constant, the slope at p is 2 a (p - t).
-    np.testing.assert_allclose(2 * weight * (HERE - center), slopes, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(
+        2 * weight * (HERE - center), slopes, rtol=1e-6, atol=1e-12
+    )
     for q in np.linspace(-40, 40, 161):
         rise = weight * ((q - center) ** 2 - (HERE - center) ** 2)
         there = loss(jnp.full(len(HERE), q), values)

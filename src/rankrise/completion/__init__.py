@@ -1,0 +1,13 @@
+"""Practical completion: components enter along a path of falling penalties."""
+
+from rankrise.completion._completer import Completing as Completing
+from rankrise.completion._completer import CompletingProgress as CompletingProgress
+from rankrise.completion._completer import (
+    complete_observations as complete_observations,
+)
+from rankrise.completion._completion import Completion as Completion
+from rankrise.completion._completion import Member as Member
+from rankrise.completion._gaps import HeldOut as HeldOut
+from rankrise.completion._gaps import fiber_modes as fiber_modes
+from rankrise.completion._path import Path as Path
+from rankrise.completion._path import PathPoint as PathPoint

@@ -95,14 +95,22 @@ def follow_path(
     settings: PathSettings,
     *,
     seed: int,
-    progress: Callable[[PathPoint], None] | None = None,
+    go_on: Callable[[PathPoint], bool] | None = None,
 ) -> Path:
-    """Walk the path; it begins with nothing learned."""
-    walk = _Walk(data, mode_dims, settings, seed, progress)
+    """Walk the path; it begins with nothing learned.
+
+    Parameters
+    ----------
+    go_on
+        Told of every point; the path ends where it says no.
+    """
+    walk = _Walk(data, mode_dims, settings, seed, go_on)
     worse = 0
     for penalty in settings.penalties:
         before = walk.path.best
         walk.at(penalty)
+        if walk.ended:
+            break
         worse = 0 if walk.path.best > before else worse + 1
         if worse >= settings.patient_penalties and walk.path.best > 0:
             break
@@ -118,10 +126,11 @@ class _Walk:
         mode_dims: tuple[int, ...],
         settings: PathSettings,
         seed: int,
-        progress: Callable[[PathPoint], None] | None,
+        go_on: Callable[[PathPoint], bool] | None,
     ) -> None:
         self.path = Path()
-        self._data, self._settings, self._progress = data, settings, progress
+        self.ended = False
+        self._data, self._settings, self._go_on = data, settings, go_on
         self._rng = np.random.default_rng(seed)
         self._width = _wide_enough(1, settings.max_components)
         self._stage = nothing(data, mode_dims, self._width)
@@ -133,7 +142,7 @@ class _Walk:
         if count:
             self._take(penalty, enter=False, sweeps=2 * self._settings.sweeps)
         unhelpful = 0
-        while unhelpful < self._settings.patient_entries:
+        while unhelpful < self._settings.patient_entries and not self.ended:
             count = int(self._stage.learned)
             if count >= self._settings.max_components:
                 return
@@ -185,8 +194,8 @@ class _Walk:
             path.factors = tuple(
                 np.asarray(matrix)[:, : point.rank] for matrix in stage.factors
             )
-        if self._progress is not None:
-            self._progress(point)
+        if self._go_on is not None and not self._go_on(point):
+            self.ended = True
 
 
 def _wide_enough(count: int, most: int) -> int:

@@ -1,0 +1,305 @@
+"""Complete a tensor by several models, each of which is not shown a part of it."""
+
+import itertools
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from rankrise._errors import InputError
+from rankrise.completion._alternating import CompletionData
+from rankrise.completion._baseline import Baseline, fit_baseline
+from rankrise.completion._completion import Completion, Member, member_of
+from rankrise.completion._gaps import Folds, HeldOut, make_folds
+from rankrise.completion._layout import Layout, lay_out
+from rankrise.completion._noise import fit_noise
+from rankrise.completion._normal_equations import Targets
+from rankrise.completion._path import PathPoint, PathSettings, follow_path
+from rankrise.data import Observations
+from rankrise.problems import AbstractLoss, SquaredLoss
+from rankrise.solvers._interrupt import DeferredInterrupt
+
+logger = logging.getLogger("rankrise")
+
+# Fewer observed entries than this leave nothing to hold out and learn from.
+_FEWEST_OBSERVED = 10
+# Models by default: with many observations one tells little that another does not.
+_MODELS = ((20_000, 8), (200_000, 5), (2_000_000, 2))
+# A way that is worse on the held-out parts of this many models is given up.
+_TRIED = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completing:
+    """How a tensor is completed; the defaults ask for no rank.
+
+    Attributes
+    ----------
+    models
+        How many, each of which has another part held out; the completed entries are
+        their mean. By default up to eight, fewer for many observations.
+    heldout
+        Whether entries or whole fibers are held out: `auto` looks which of them the
+        gaps are.
+    heldout_share
+        Of the observations that each model is not shown; by default all are held out
+        once, or a tenth for a single model.
+    smooth
+        Whether neighbouring rows of a mode may be alike; by default what is better on
+        held-out entries.
+    main_effects
+        Take a number for every slice off first.
+    """
+
+    models: int | None = None
+    heldout: HeldOut = "auto"
+    heldout_share: float | None = None
+    loss: AbstractLoss = field(default_factory=SquaredLoss)
+    smooth: bool | None = None
+    non_negative: bool = False
+    center: bool = True
+    main_effects: bool = False
+    penalties: tuple[float, ...] = PathSettings().penalties
+    max_components: int = PathSettings().max_components
+    max_seconds: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("models", "max_components"):
+            number = getattr(self, name)
+            if number is not None and not (isinstance(number, int) and number >= 1):
+                raise InputError(
+                    f"{name} is {number}; give a whole number, at least 1."
+                )
+        share = self.heldout_share
+        if share is not None and not 0 < share < 1:
+            raise InputError(
+                f"The held-out share is {share}; it must lie between 0 and 1."
+            )
+        falling = all(a > b for a, b in itertools.pairwise(self.penalties))
+        if not self.penalties or not falling or not 0 < self.penalties[-1] < math.inf:
+            raise InputError(
+                f"The penalties are {self.penalties}; give positive numbers that fall."
+            )
+
+    def models_for(self, observed: int) -> int:
+        """How many models so many observations are completed by."""
+        if self.models is not None:
+            return self.models
+        return next((count for most, count in _MODELS if observed <= most), 1)
+
+
+class CompletingProgress(NamedTuple):
+    """How far it is; given to `progress` at every point of a path."""
+
+    model: int
+    models: int
+    point: PathPoint
+
+
+def complete_observations(
+    observations: Observations,
+    completing: Completing | None = None,
+    *,
+    progress: Callable[[CompletingProgress], None] | None = None,
+) -> Completion:
+    """Complete a tensor from its observed entries; no rank is asked for.
+
+    Each model walks a path of penalties from large to small on which components enter
+    one by one along the largest pull, and rests where its held-out loss is smallest.
+
+    Raises
+    ------
+    InputError
+        Where nothing can be learned: too few entries, all of them, a constant.
+    """
+    completing = completing or Completing()
+    _check_amount(observations)
+    completing.loss.check_values(observations.values)
+    with jax.enable_x64(True):
+        return _complete(observations, completing, progress)
+
+
+def _complete(
+    observations: Observations,
+    completing: Completing,
+    progress: Callable[[CompletingProgress], None] | None,
+) -> Completion:
+    run = _Run(observations, completing, progress)
+    began = time.monotonic()
+    limit = math.inf if completing.max_seconds is None else completing.max_seconds
+    with DeferredInterrupt() as interrupt:
+
+        def stop() -> str | None:
+            if interrupt.requested:
+                return "interrupted"
+            return "time limit" if time.monotonic() - began > limit else None
+
+        members, result = run.members(stop)
+    return _completion(observations, completing, run.folds, members, result)
+
+
+class _Run:
+    """Models one after another, on one layout of the observations."""
+
+    def __init__(
+        self,
+        observations: Observations,
+        completing: Completing,
+        progress: Callable[[CompletingProgress], None] | None,
+    ) -> None:
+        self._observations, self._completing = observations, completing
+        self._progress = progress
+        count = min(completing.models_for(len(observations)), len(observations) // 2)
+        self.folds: Folds = make_folds(
+            observations,
+            count,
+            share=completing.heldout_share,
+            heldout=completing.heldout,
+            seed=completing.seed,
+        )
+        self._layout: Layout = lay_out(observations.indices, observations.mode_dims)
+        self._indices = jnp.asarray(observations.indices)
+        self._finished = 0
+
+    def members(self, stop: Callable[[], str | None]) -> tuple[list[Member], str]:
+        """The models of the better way, as far as they went.
+
+        Parameters
+        ----------
+        stop
+            What ends it early, asked at every point of a path.
+        """
+        smooth = self._completing.smooth
+        ways = [False, True] if smooth is None else [smooth]
+        found: dict[bool, list[Member]] = {way: [] for way in ways}
+        for number in range(self.folds.count):
+            for way in ways:
+                member, ended = self._member(number, way, stop)
+                # What a path found before it was ended counts only if nothing else.
+                if ended is None or not found[ways[0]]:
+                    found[way].append(member)
+                if ended is not None:
+                    return _most(found), ended
+            if number + 1 == _TRIED:
+                ways = [min(ways, key=lambda way: _heldout_loss(found[way]))]
+        return _most(found), "finished"
+
+    def _member(
+        self, number: int, smooth: bool, stop: Callable[[], str | None]
+    ) -> tuple[Member, str | None]:
+        observations, completing = self._observations, self._completing
+        shown = self.folds.part != number
+        baseline = fit_baseline(
+            observations.indices[shown],
+            observations.values[shown],
+            observations.mode_dims,
+            completing.loss,
+            center=completing.center and not completing.non_negative,
+            main_effects=completing.main_effects,
+        )
+        ended: str | None = None
+
+        def go_on(point: PathPoint) -> bool:
+            nonlocal ended
+            if self._progress is not None:
+                at = CompletingProgress(number + 1, self.folds.count, point)
+                self._progress(at)
+            ended = stop()
+            return ended is None
+
+        path = follow_path(
+            self._data(shown, baseline),
+            observations.mode_dims,
+            PathSettings(
+                penalties=completing.penalties,
+                max_components=completing.max_components,
+                smooth=smooth,
+            ),
+            seed=completing.seed + number,
+            go_on=go_on,
+        )
+        return member_of(path, baseline, number, smooth), ended
+
+    def _data(self, shown: npt.NDArray[np.bool_], baseline: Baseline) -> CompletionData:
+        observations, loss = self._observations, self._completing.loss
+        values, offset = observations.values, 0.0
+        if baseline.scale == 1.0 and not isinstance(loss, SquaredLoss):
+            offset = baseline.offset
+        else:
+            values = (values - baseline.at(observations.indices)) / baseline.scale
+        weights = observations.weights
+        weights = np.ones(len(values)) if weights is None else weights
+        weights = weights / np.mean(weights)
+        return CompletionData(
+            indices=self._indices,
+            layout=self._layout,
+            targets=Targets(
+                jnp.asarray(values),
+                jnp.asarray(weights * shown),
+                jnp.asarray(offset),
+            ),
+            heldout=jnp.asarray(weights * ~shown),
+            loss=loss,
+            non_negative=self._completing.non_negative,
+        )
+
+
+def _heldout_loss(members: Sequence[Member]) -> float:
+    """Mean held-out loss, in units of the data."""
+    return float(
+        np.mean(
+            [
+                member.baseline.scale**2 * member.path.best_point.heldout_loss
+                for member in members
+            ]
+        )
+    )
+
+
+def _most(found: dict[bool, list[Member]]) -> list[Member]:
+    """The models of the way that has most, and of those with equally many the best."""
+    most = max(map(len, found.values()))
+    return min(
+        (each for each in found.values() if len(each) == most), key=_heldout_loss
+    )
+
+
+def _completion(
+    observations: Observations,
+    completing: Completing,
+    folds: Folds,
+    members: Sequence[Member],
+    result: str,
+) -> Completion:
+    predictions = np.full(len(observations), np.nan)
+    for member in members:
+        hidden = folds.part == member.number
+        predictions[hidden] = member.predictions(
+            observations.indices[hidden], completing.loss
+        )
+    known = ~np.isnan(predictions)
+    noise = fit_noise(
+        observations.indices[known],
+        (observations.values - predictions)[known],
+        observations.mode_dims,
+    )
+    return Completion(
+        observations, completing, folds, tuple(members), noise, predictions, result
+    )
+
+
+def _check_amount(observations: Observations) -> None:
+    observed, entries = len(observations), observations.entry_count
+    if observed < _FEWEST_OBSERVED:
+        raise InputError(
+            f"Only {observed} of {entries} entries are observed; at least "
+            f"{_FEWEST_OBSERVED} are needed to learn from some and check on others."
+        )

@@ -1,0 +1,220 @@
+"""A completed tensor: several models, their mean, and how far it may be off."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import expit
+
+from rankrise._errors import InputError
+from rankrise._typing import Indices, Values
+from rankrise.completion._baseline import Baseline
+from rankrise.completion._gaps import Folds
+from rankrise.completion._matching import match_scores
+from rankrise.completion._noise import Noise
+from rankrise.completion._path import Path
+from rankrise.data import Observations, cp_component_norms, cp_entries
+from rankrise.problems import AbstractLoss, LogisticLoss, PoissonLoss
+
+if TYPE_CHECKING:
+    from rankrise.completion._completer import Completing
+
+# Components above this share of the largest count for the rank.
+_RISEN_SHARE = 0.01
+# Entries that are worked on at once.
+_BLOCK = 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One model, which was not shown one part of the observations.
+
+    Attributes
+    ----------
+    number
+        Which part.
+    factor_matrices
+        In units of the data: column r of every matrix makes component r, falling norms.
+    path
+        How it was found, in standardized units.
+    smooth
+        Whether neighbouring rows could be alike.
+    """
+
+    number: int
+    factor_matrices: tuple[Values, ...]
+    baseline: Baseline
+    path: Path
+    smooth: bool
+
+    @property
+    def rank(self) -> int:
+        """Components whose norm is above a hundredth of the largest."""
+        norms = cp_component_norms(self.factor_matrices)
+        return int(np.sum(norms > _RISEN_SHARE * norms[0])) if len(norms) else 0
+
+    def predictions(self, indices: Indices, loss: AbstractLoss) -> Values:
+        """Entries as this model says: probabilities of labels, rates of counts."""
+        total = self.baseline.at(indices)
+        if self.factor_matrices[0].shape[1]:
+            total = total + cp_entries(self.factor_matrices, indices)
+        if isinstance(loss, LogisticLoss):
+            return np.asarray(expit(total))
+        return np.exp(total) if isinstance(loss, PoissonLoss) else total
+
+
+def member_of(path: Path, baseline: Baseline, number: int, smooth: bool) -> Member:
+    """The best point of a path, in units of the data."""
+    share = baseline.scale ** (1 / len(path.factors))
+    factors = tuple(share * matrix for matrix in path.factors)
+    return Member(number, factors, baseline, path, smooth)
+
+
+@dataclass(frozen=True, eq=False)
+class Completion:
+    """A completed tensor.
+
+    Attributes
+    ----------
+    members
+        The models whose mean the completed entries are.
+    folds
+        Which observations each of them was not shown.
+    noise
+        Of single models on entries they were not shown.
+    result
+        `finished`, `interrupted` or `time limit`; then fewer models were made.
+    """
+
+    observations: Observations
+    completing: Completing
+    folds: Folds
+    members: tuple[Member, ...]
+    noise: Noise
+    heldout_predictions: Values
+    result: str
+
+    @cached_property
+    def reference(self) -> Member:
+        """The model with the smallest held-out loss, whose components are reported."""
+        return min(self.members, key=lambda m: m.path.best_point.heldout_loss)
+
+    @property
+    def rank(self) -> int:
+        """Of the reference: components above a hundredth of the largest."""
+        return self.reference.rank
+
+    @property
+    def component_norms(self) -> Values:
+        """Of the reference, in units of the data, largest first."""
+        return cp_component_norms(self.reference.factor_matrices)
+
+    @cached_property
+    def reproducibility(self) -> Values:
+        """Mean factor match score of the reference's components over other models.
+
+        One is found again by all, zero by none; NaN where there is no other model.
+        """
+        others = [member for member in self.members if member is not self.reference]
+        own = self.reference.factor_matrices
+        if not others:
+            return np.full(own[0].shape[1], np.nan)
+        scores = [match_scores(own, other.factor_matrices) for other in others]
+        return np.asarray(np.mean(scores, axis=0))
+
+    @cached_property
+    def unobserved_slices(self) -> list[tuple[int, int]]:
+        """Mode and index, both from 0, of every slice without an observed entry."""
+        return self.observations.unobserved_slices()
+
+    def entries(self, indices: Indices) -> Values:
+        """The mean of the models; where a slice was never observed, their guess."""
+        return self._moments(indices)[0]
+
+    def std(self, indices: Indices) -> Values:
+        """Standard deviation of the errors of completed entries.
+
+        From the spread of the models and from their residuals on entries that were
+        held out, whose variance is taken as a product of one factor a slice.
+        """
+        spread = self._moments(indices)[1]
+        return np.sqrt(self.noise.variances(indices) + spread)
+
+    def interval(self, indices: Indices, level: float = 0.9) -> tuple[Values, Values]:
+        """Bounds between which a share `level` of entries like these should lie.
+
+        As many standard deviations to either side as that share of held-out residuals
+        lies within.
+        """
+        if not 0 < level < 1:
+            raise InputError(f"The level is {level}; it must lie between 0 and 1.")
+        mean, spread = self._moments(indices)
+        width = self.noise.multiple(level) * np.sqrt(
+            self.noise.variances(indices) + spread
+        )
+        return mean - width, mean + width
+
+    def completed(self, *, keep_observed: bool = True) -> Values:
+        """The whole tensor; NaN in slices without any observation.
+
+        Parameters
+        ----------
+        keep_observed
+            Observed entries as they came, rather than as the models say.
+        """
+        tensor = self._whole(lambda indices: self.entries(indices))
+        if keep_observed:
+            tensor[tuple(self.observations.indices.T)] = self.observations.values
+        return tensor
+
+    def completed_std(self) -> Values:
+        """`std` of every entry; zero where it is observed, NaN as in `completed`."""
+        tensor = self._whole(lambda indices: self.std(indices))
+        tensor[tuple(self.observations.indices.T)] = 0
+        return tensor
+
+    def errors(self) -> dict[str, float]:
+        """Errors of single models on entries they were not shown.
+
+        `heldout_error` is a root mean square in units of the data;
+        `heldout_relative_error` is over the root mean square of the values, and
+        `heldout_centered_error` over their deviation from their mean: a guess of the
+        mean has 1. The mean of several models is nearer than that.
+        """
+        values = self.observations.values
+        known = ~np.isnan(self.heldout_predictions)
+        residuals = (self.heldout_predictions - values)[known]
+        error = math.sqrt(np.mean(residuals**2))
+        size = math.sqrt(np.mean(values[known] ** 2))
+        spread = float(np.std(values[known]))
+        return {
+            "heldout_error": error,
+            "heldout_relative_error": error / size if size else math.nan,
+            "heldout_centered_error": error / spread if spread else math.nan,
+        }
+
+    def _moments(self, indices: Indices) -> tuple[Values, Values]:
+        """Mean of the models, and the variance of one of them."""
+        loss = self.completing.loss
+        mean, squares = np.zeros(len(indices)), np.zeros(len(indices))
+        for count, member in enumerate(self.members, start=1):
+            change = member.predictions(indices, loss) - mean
+            mean += change / count
+            squares += change**2 * (count - 1) / count
+        return mean, squares / max(1, len(self.members) - 1)
+
+    def _whole(self, at: Callable[[Indices], Values]) -> Values:
+        dims = self.observations.mode_dims
+        flat = np.empty(math.prod(dims))
+        for begin in range(0, len(flat), _BLOCK):
+            block = np.arange(begin, min(begin + _BLOCK, len(flat)))
+            flat[block] = at(np.stack(np.unravel_index(block, dims), axis=1))
+        tensor = flat.reshape(dims)
+        for mode, index in self.unobserved_slices:
+            tensor[(slice(None),) * mode + (index,)] = np.nan
+        return tensor

@@ -1,0 +1,131 @@
+"""What gaps look like, and which observed entries are held out.
+
+Entries that are held out must be as hard to guess as the gaps are: where whole fibers
+are missing, neighbours of an entry along the fiber are missing too.
+"""
+
+import itertools
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from rankrise._errors import InputError
+from rankrise.data import Observations
+
+HeldOut = Literal["auto", "random", "fiber"]
+
+# Of the missing entries in fibers without any observation, and of the observed ones in
+# fibers without a gap. Gaps at random cannot have both this large.
+_LARGE_SHARE = 0.8
+# Sets of modes along which fibers are looked at have at most so many.
+_MOST_MODES = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Folds:
+    """Observed entries in parts, each of which one model is not shown.
+
+    Attributes
+    ----------
+    part
+        Of every observation.
+    count
+        How many parts are held out, each by one model. A part number from there on is
+        never held out.
+    modes
+        Along which whole fibers are held out; empty where entries are.
+    """
+
+    part: npt.NDArray[np.integer]
+    count: int
+    modes: tuple[int, ...]
+
+
+def fiber_modes(observations: Observations) -> tuple[int, ...]:
+    """Modes along which fibers are observed whole or not at all; empty where none."""
+    order = observations.order
+    for size in range(min(_MOST_MODES, order - 1), 0, -1):
+        for modes in itertools.combinations(range(order), size):
+            if _are_fibers(observations, modes):
+                return modes
+    return ()
+
+
+def _are_fibers(observations: Observations, modes: tuple[int, ...]) -> bool:
+    length = int(np.prod([observations.mode_dims[mode] for mode in modes]))
+    if length == 1:
+        return False
+    missing = observations.entry_count - len(observations)
+    # Slices without any observation say nothing of the fibers in the others.
+    seen = [
+        len(np.unique(observations.indices[:, mode]))
+        for mode in range(observations.order)
+        if mode not in modes
+    ]
+    fibers = int(np.prod(seen))
+    counts = np.bincount(_groups(observations, modes))
+    outside = observations.entry_count - fibers * length
+    empty = (fibers - len(counts)) * length
+    full = int(np.sum(counts[counts == length]))
+    return (
+        len(counts) < fibers
+        and empty >= _LARGE_SHARE * (missing - outside)
+        and full >= _LARGE_SHARE * len(observations)
+    )
+
+
+def _groups(
+    observations: Observations, modes: tuple[int, ...]
+) -> npt.NDArray[np.integer]:
+    """Number of the fiber along these modes that each observation lies in."""
+    others = [mode for mode in range(observations.order) if mode not in modes]
+    flat = np.zeros(len(observations), np.int64)
+    for mode in others:
+        flat = flat * observations.mode_dims[mode] + observations.indices[:, mode]
+    return np.unique(flat, return_inverse=True)[1]
+
+
+def make_folds(
+    observations: Observations,
+    count: int,
+    *,
+    share: float | None,
+    heldout: HeldOut,
+    seed: int,
+) -> Folds:
+    """Divide observed entries, or whole fibers of them, at random.
+
+    Parameters
+    ----------
+    share
+        Of the observations in each part; by default all of them are held out once, or
+        a tenth where there is one part.
+    """
+    modes = () if heldout == "random" else fiber_modes(observations)
+    if heldout == "fiber" and not modes:
+        raise InputError(
+            "No mode has fibers that are observed whole or not at all, so no whole "
+            "fibers can be held out; hold out entries at random."
+        )
+    group = _groups(observations, modes) if modes else np.arange(len(observations))
+    groups = int(group.max()) + 1
+    if groups < 2 * count:
+        if heldout == "fiber":
+            raise InputError(
+                f"There are only {groups} observed fibers along mode "
+                f"{', '.join(str(mode + 1) for mode in modes)}; hold out entries at "
+                "random."
+            )
+        modes, group, groups = (), np.arange(len(observations)), len(observations)
+    if share is None:
+        share = 1 / count if count > 1 else 0.1
+    size = min(max(1, round(share * groups)), groups // (count + (count == 1)))
+    order = np.random.default_rng(seed).permutation(groups)
+    part_of_group = np.full(groups, count, np.int32)
+    if count > 1 and share * count >= 1:
+        part_of_group[order] = np.arange(groups) % count
+    else:
+        part_of_group[order[: size * count]] = np.arange(size * count) % count
+    return Folds(part_of_group[group], count, modes)
