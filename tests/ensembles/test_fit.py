@@ -15,6 +15,7 @@ from rankrise.ensembles import (
     Training,
     fit_ensemble,
 )
+from rankrise.ensembles import _fit
 from rankrise.ensembles._ensemble import rounded, start_table
 from rankrise.solvers import Checkpoint
 
@@ -150,6 +151,31 @@ def test_progress_is_given_the_models_as_they_are():
 def test_a_model_that_diverges_says_so():
     training = Training(epochs=60, batch_size=60, optimizer=optax.sgd(1e3))
     assert fit_ensemble(TRAIN, (Member(3, 0),), training).results == ("diverged",)
+
+
+def test_a_model_that_overflows_leaves_the_others_alone():
+    huge = Samples(DATA, np.hstack([TARGETS, 1e200 * TARGETS[:, :1]]))
+    training = Training(epochs=5, batch_size=60, optimizer=optax.sgd(1e-3))
+    both = fit_ensemble(huge, (Member(2, 2), Member(2, 1)), training)
+    alone = fit_ensemble(huge, (Member(2, 1),), training)
+    assert both.results == ("diverged", "epoch limit")
+    np.testing.assert_allclose(both.train_losses[:, 1], alone.train_losses[:, 0])
+
+
+def test_components_whose_sum_overflows_leave_the_other_models_alone(monkeypatch):
+    """Every product is finite, and the prediction and its slope are not."""
+    start = _fit.start_table
+
+    def huge(shape, member, **options):
+        options["init_mean"] = 1.0 if member.task else 1.5e308 ** (1 / shape[1])
+        return start(shape, member, **options)
+
+    monkeypatch.setattr(_fit, "start_table", huge)
+    training = replace(TRAINING, epochs=3, init_std=0.0)
+    both = fit_ensemble(TRAIN, (Member(2, 0), Member(2, 1)), training)
+    alone = fit_ensemble(TRAIN, (Member(2, 1),), training)
+    assert both.results == ("diverged", "epoch limit")
+    np.testing.assert_allclose(both.train_losses[:, 1], alone.train_losses[:, 0])
 
 
 def test_sizes_that_are_compiled_for_are_at_most_a_quarter_too_large():

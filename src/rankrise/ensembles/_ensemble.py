@@ -170,13 +170,22 @@ def train_epochs(
     batches = -(-samples // batch_size)
     dtype = targets.dtype
 
-    def loss(table: Array, rows: Array, weights: Array) -> tuple[Array, Array]:
+    def derivatives(table: Array, rows: Array, weights: Array) -> tuple[Array, Array]:
+        """Each model's loss on some samples, and the table's gradient of all."""
         wanted = targets[rows][:, models.task]
-        found = models.predictions(codes[rows], table)
-        losses = course.loss_function(found, wanted)
-        means = jnp.sum(weights[:, None] * losses, axis=0)
-        # Models share nothing, so the gradient of a sum is each one's own.
-        return jnp.sum(means), means
+        products, to_table = jax.vjp(
+            lambda table: log_products(codes[rows], table), table
+        )
+        losses, to_predictions = jax.vjp(
+            lambda found: course.loss_function(found, wanted), models.sums(products)
+        )
+        shares = jnp.broadcast_to(weights[:, None], losses.shape)
+        # Models share nothing, so the gradient of a sum is each one's own. It must not
+        # go backward through the sums: a slope that is not finite times the zeros of
+        # membership would be NaN in every column.
+        (slopes,) = to_predictions(shares)
+        (gradient,) = to_table(models.spread(slopes))
+        return jnp.sum(shares * losses, axis=0), gradient
 
     def one_epoch(number: Array, carry: tuple[Any, ...]) -> tuple[Any, ...]:
         key = jax.random.fold_in(course.key, course.epoch + number)
@@ -193,9 +202,7 @@ def train_epochs(
             weights = jax.lax.dynamic_slice_in_dim(there, begin, batch_size)
             weights = weights.astype(dtype)
             share = jnp.sum(weights)
-            (_, means), gradient = jax.value_and_grad(loss, has_aux=True)(
-                table, rows, weights / share
-            )
+            means, gradient = derivatives(table, rows, weights / share)
             with jax.numpy_dtype_promotion("standard"):
                 updates, state = course.optimizer.update(gradient, state, table)
             return table + updates, state, total + means * share / samples
