@@ -13,9 +13,9 @@ from rankrise.ensembles import (
     Member,
     Samples,
     Training,
+    _fit,
     fit_ensemble,
 )
-from rankrise.ensembles import _fit
 from rankrise.ensembles._ensemble import rounded, start_table
 from rankrise.solvers import Checkpoint
 

@@ -218,6 +218,11 @@ def train_epochs(
     return jax.lax.fori_loop(0, course.epochs, one_epoch, (table, state, history))
 
 
+def measured_at_once(samples: int, modes: int, columns: int) -> int:
+    """How many samples are in a block when losses are measured."""
+    return max(1, min(samples, _BLOCK_NUMBERS // max(modes, columns, 1)))
+
+
 @eqx.filter_jit
 def mean_losses(
     data: tuple[UInt8[Array, "samples modes"], Float[Array, "samples tasks"]],
@@ -229,7 +234,7 @@ def mean_losses(
     """Mean loss of every model, each sample's counted as `largest` at most."""
     codes, targets = data
     samples, modes = codes.shape
-    block = max(1, min(samples, _BLOCK_NUMBERS // max(modes, 1)))
+    block = measured_at_once(samples, modes, table.shape[-1])
     blocks = -(-samples // block)
 
     def add(number: Array, total: Array) -> Array:
