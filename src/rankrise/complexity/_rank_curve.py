@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rankrise._defaults import SECOND_ORDER_STEPS
 from rankrise._errors import InputError
 from rankrise.complexity._controls import (
     CONTROLS,
@@ -24,6 +25,7 @@ from rankrise.complexity._controls import (
 from rankrise.complexity._curve import RankCurve, RankFit, Split
 from rankrise.complexity._tasks import Tasks, make_tasks
 from rankrise.data import LabelledSet, TargetKind, labelled_table
+from rankrise.data._tables import DEFAULT_LEVELS
 from rankrise.ensembles import (
     EnsembleFit,
     FitProgress,
@@ -36,9 +38,6 @@ from rankrise.ensembles import (
 from rankrise.ensembles._memory import check_memory
 from rankrise.solvers import Checkpoint
 
-_LEVELS = 16
-_STEPS = 40
-
 
 def rank_curve(
     X: Any,
@@ -47,7 +46,7 @@ def rank_curve(
     *,
     test: tuple[Any, Any] | None = None,
     test_share: float = 0.2,
-    levels: int = _LEVELS,
+    levels: int = DEFAULT_LEVELS,
     targets: TargetKind | None = None,
     controls: Sequence[Control] = CONTROLS,
     classes: Sequence[Any] | None = None,
@@ -164,7 +163,7 @@ def rank_curve_of(
 
 
 def _default_training() -> Training:
-    return Training(optimizer=LevenbergMarquardt(), epochs=_STEPS)
+    return Training(optimizer=LevenbergMarquardt(), epochs=SECOND_ORDER_STEPS)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import optax
 
+from rankrise._defaults import BATCH_SIZE, EPOCHS, INIT_STD, LEARNING_RATE
 from rankrise._errors import InputError
 from rankrise.ensembles._levenberg_marquardt import LevenbergMarquardt
 from rankrise.problems import AbstractLoss, SquaredLoss
@@ -50,10 +51,10 @@ class Training:
 
     optimizer: optax.GradientTransformation | LevenbergMarquardt | None = None
     loss_function: AbstractLoss = field(default_factory=SquaredLoss)
-    epochs: int = 10_000
-    batch_size: int = 5000
+    epochs: int = EPOCHS
+    batch_size: int = BATCH_SIZE
     init_mean: float | None = None
-    init_std: float = 1e-3
+    init_std: float = INIT_STD
     flat_epochs: int | None = None
     flat_share: float = 1e-3
     measure_every: int = 10
@@ -78,7 +79,7 @@ class Training:
     @property
     def method(self) -> optax.GradientTransformation | LevenbergMarquardt:
         """The optimizer that is used."""
-        return optax.adam(5e-4) if self.optimizer is None else self.optimizer
+        return _default_optimizer() if self.optimizer is None else self.optimizer
 
     def start_mean(self, targets: FloatArray, components: int, modes: int) -> float:
         """Mean of the factors a model with these targets starts from."""
@@ -98,3 +99,7 @@ class Training:
         late = np.mean(losses[-self.flat_epochs :])
         early = np.mean(losses[-2 * self.flat_epochs : -self.flat_epochs])
         return bool(late >= (1 - self.flat_share) * early)
+
+
+def _default_optimizer() -> optax.GradientTransformation:
+    return optax.adam(LEARNING_RATE)

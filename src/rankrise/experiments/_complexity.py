@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rankrise._defaults import LEARNING_RATE
 from rankrise.complexity import (
     SPLITS,
     Control,
@@ -16,7 +17,6 @@ from rankrise.data import LabelledSet, TableColumns, load_labelled_set
 from rankrise.ensembles import FitProgress, LevenbergMarquardt, Training
 from rankrise.experiments._choices import optax_optimizer
 from rankrise.experiments._complexity_config import (
-    LEARNING_RATE,
     SECOND_ORDER,
     ComplexityConfig,
 )
@@ -94,7 +94,7 @@ def run_complexity(
     config = config or ComplexityConfig()
     data = data or load_samples(dataset, config)
     training = Training(
-        optimizer=_optimizer(config),
+        optimizer=_optimizer(config.optimizer, config.learning_rate or LEARNING_RATE),
         epochs=config.most_epochs,
         batch_size=config.batch_size,
         init_mean=config.init_mean,
@@ -124,7 +124,7 @@ def run_complexity(
     return ComplexityResult(config, name, data, curve)
 
 
-def _optimizer(config: ComplexityConfig) -> Any:
-    if config.optimizer == SECOND_ORDER:
+def _optimizer(name: str, learning_rate: float) -> Any:
+    if name == SECOND_ORDER:
         return LevenbergMarquardt()
-    return optax_optimizer(config.optimizer)(config.learning_rate or LEARNING_RATE)
+    return optax_optimizer(name)(learning_rate)
