@@ -1,5 +1,6 @@
 """How the models of an ensemble are trained, and when each of them is done."""
 
+import functools as ft
 import math
 from dataclasses import dataclass, field
 
@@ -101,5 +102,7 @@ class Training:
         return bool(late >= (1 - self.flat_share) * early)
 
 
+@ft.cache
 def _default_optimizer() -> optax.GradientTransformation:
+    # One object, for each new one would be compiled for anew.
     return optax.adam(LEARNING_RATE)

@@ -1,5 +1,6 @@
 """The paper's second experiment: how low a CP rank suffices for a data set."""
 
+import functools as ft
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +125,9 @@ def run_complexity(
     return ComplexityResult(config, name, data, curve)
 
 
+@ft.cache
 def _optimizer(name: str, learning_rate: float) -> Any:
+    # One object, for each new one would be compiled for anew.
     if name == SECOND_ORDER:
         return LevenbergMarquardt()
     return optax_optimizer(name)(learning_rate)
