@@ -7,6 +7,7 @@ import numpy as np
 import optax
 import pytest
 
+from rankrise._errors import InputError
 from rankrise.data import CategoricalData
 from rankrise.ensembles import (
     LevenbergMarquardt,
@@ -176,6 +177,44 @@ def test_components_whose_sum_overflows_leave_the_other_models_alone(monkeypatch
     alone = fit_ensemble(TRAIN, (Member(2, 1),), training)
     assert both.results == ("diverged", "epoch limit")
     np.testing.assert_allclose(both.train_losses[:, 1], alone.train_losses[:, 0])
+
+
+# What is refused
+
+
+OTHERS = VALUES[:30]
+
+
+@pytest.mark.parametrize(
+    ("test", "words"),
+    [
+        (
+            Samples(CategoricalData.from_codes(OTHERS[:, :7], 2), TARGETS[:30]),
+            "for testing have 7 features and those for training 8",
+        ),
+        (
+            Samples(CategoricalData.from_codes(OTHERS, 3), TARGETS[:30]),
+            "for testing are coded otherwise than those for training; code them by",
+        ),
+        (
+            # As many values, but the most frequent ones are others.
+            Samples(CategoricalData.from_codes(1 - VALUES, 2), TARGETS),
+            "for testing are coded otherwise",
+        ),
+        (
+            Samples(DATA.encode(OTHERS), TARGETS[:30, :1]),
+            "have 1 columns for testing and 2 for training",
+        ),
+    ],
+)
+def test_samples_for_testing_that_mean_something_else_are_refused(test, words):
+    with pytest.raises(InputError, match=words):
+        fit_ensemble(TRAIN, MEMBERS, TRAINING, test=test)
+
+
+def test_a_task_that_is_not_there_is_refused():
+    with pytest.raises(InputError, match="task is 2, but the targets have 2 columns"):
+        fit_ensemble(TRAIN, (Member(1, 0), Member(1, 2)), TRAINING)
 
 
 def test_sizes_that_are_compiled_for_are_at_most_a_quarter_too_large():

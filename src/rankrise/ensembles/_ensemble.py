@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Array, Float, Int, UInt8
 
+from rankrise.ensembles._checks import check_whole
 from rankrise.factorizations import log_products
 from rankrise.problems import AbstractLoss
 
@@ -45,6 +46,11 @@ class Member:
     components: int
     task: int
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_whole("components", self.components, 1)
+        check_whole("task", self.task, 0)
+        check_whole("seed", self.seed, 0)
 
 
 Table = Float[Array, "values modes columns"]

@@ -124,6 +124,12 @@ def fit_ensemble(
     settings
         Kept with a checkpoint, which is resumed only under the same.
 
+    Raises
+    ------
+    InputError
+        Where a member's task is not there, or samples for testing are coded otherwise
+        than those for training.
+
     Notes
     -----
     A model's result does not depend on which others are trained beside it, but for
@@ -145,6 +151,9 @@ class _Fit:
         training: Training,
         test: Samples | None,
     ) -> None:
+        _check_tasks(train, members)
+        if test is not None:
+            _check_alike(train, test)
         self._members, self._training = members, training
         self._optimizer = training.method
         self._train = self._placed(train)
@@ -443,3 +452,35 @@ class _Fit:
         count = len(jax.tree.leaves(self._state))
         leaves = [jnp.asarray(arrays[f"state_{k}"]) for k in range(count)]
         self._state = jax.tree.unflatten(form, leaves)
+
+
+def _check_tasks(train: Samples, members: tuple[Member, ...]) -> None:
+    tasks = train.targets.shape[1]
+    last = max(member.task for member in members)
+    if last >= tasks:
+        raise InputError(
+            f"A member's task is {last}, but the targets have {tasks} columns; count "
+            "tasks from 0."
+        )
+
+
+def _check_alike(train: Samples, test: Samples) -> None:
+    """Whether codes and columns mean the same in training and in testing."""
+    ours, theirs = train.data, test.data
+    if ours.features != theirs.features:
+        raise InputError(
+            f"The samples for testing have {theirs.features} features and those for "
+            f"training {ours.features}; give the same ones."
+        )
+    if ours.cardinalities != theirs.cardinalities or not np.array_equal(
+        ours.order, theirs.order
+    ):
+        raise InputError(
+            "The samples for testing are coded otherwise than those for training; code "
+            "them by `encode` of the latter."
+        )
+    if train.targets.shape[1] != test.targets.shape[1]:
+        raise InputError(
+            f"The targets have {test.targets.shape[1]} columns for testing and "
+            f"{train.targets.shape[1]} for training; give the same ones."
+        )

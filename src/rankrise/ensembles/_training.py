@@ -10,6 +10,7 @@ import optax
 
 from rankrise._defaults import BATCH_SIZE, EPOCHS, INIT_STD, LEARNING_RATE
 from rankrise._errors import InputError
+from rankrise.ensembles._checks import check_whole
 from rankrise.ensembles._levenberg_marquardt import LevenbergMarquardt
 from rankrise.problems import AbstractLoss, SquaredLoss
 
@@ -65,8 +66,9 @@ class Training:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "measure_every", "flat_epochs"):
             number = getattr(self, name)
-            if number is not None and number < 1:
-                raise InputError(f"{name} is {number}; it must be at least 1.")
+            if number is not None:
+                check_whole(name, number, 1)
+        check_whole("seed", self.seed, 0)
         for name in ("init_mean", "init_std", "flat_share"):
             number = getattr(self, name)
             if number is not None and not math.isfinite(number):
