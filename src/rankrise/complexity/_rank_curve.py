@@ -220,10 +220,10 @@ class _Study:
         self, seeds: tuple[int, ...], *, tasks_a_seed: int
     ) -> tuple[Member, ...]:
         return tuple(
-            Member(rank, task + tasks_a_seed * place, seed)
-            for place, seed in enumerate(seeds)
+            Member(rank, task + tasks_a_seed * number, seed, stream=place)
+            for number, seed in enumerate(seeds)
             for rank in self.ranks
-            for task in range(len(self.tasks.names))
+            for task, place in enumerate(self.tasks.places)
         )
 
     def _permuted(

@@ -25,6 +25,8 @@ class Tasks:
 
     Attributes
     ----------
+    places
+        Of the names among all that the data have.
     unit
         What losses are divided by to be errors.
     largest_loss
@@ -33,6 +35,7 @@ class Tasks:
     """
 
     names: tuple[str, ...]
+    places: tuple[int, ...]
     train: FloatArray
     test: FloatArray
     unit: float
@@ -74,7 +77,7 @@ def _one_against_all(data: LabelledSet, wanted: Sequence[Any] | None) -> Tasks:
             f"All samples for training have the label {there[0]}; give samples of two "
             "classes or more."
         )
-    by_name = {str(label): label for label in there}
+    by_name = {str(label): place for place, label in enumerate(there)}
     names = tuple(by_name) if wanted is None else tuple(map(str, wanted))
     if not names or len(set(names)) != len(names):
         raise InputError(
@@ -85,12 +88,13 @@ def _one_against_all(data: LabelledSet, wanted: Sequence[Any] | None) -> Tasks:
             raise InputError(
                 f"There is no class {name}; the data have {', '.join(by_name)}."
             )
-    chosen = np.array([by_name[name] for name in names])
+    places = tuple(by_name[name] for name in names)
+    chosen = there[list(places)]
     train, test = (
         _POSITIVE * (labels[:, None] == chosen)
         for labels in (data.train_labels, data.test_labels)
     )
-    return Tasks(names, train, test, _POSITIVE**2, _POSITIVE**2)
+    return Tasks(names, places, train, test, _POSITIVE**2, _POSITIVE**2)
 
 
 def _standardized(data: LabelledSet) -> Tasks:
@@ -105,5 +109,10 @@ def _standardized(data: LabelledSet) -> Tasks:
         )
     train, test = ((part - mean) / deviation for part in (values, data.test_labels))
     return Tasks(
-        data.target_names, train, test, 1.0, float(np.ptp(train, axis=0).max() ** 2)
+        data.target_names,
+        tuple(range(len(data.target_names))),
+        train,
+        test,
+        1.0,
+        float(np.ptp(train, axis=0).max() ** 2),
     )

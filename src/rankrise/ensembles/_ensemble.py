@@ -41,16 +41,23 @@ class Member:
         Which column of the targets it learns.
     seed
         Of its start.
+    stream
+        Which of the starts of that seed and number of components; by default that of
+        the task's number. It tells apart models of one seed where tasks are some of
+        many, so that a start does not depend on which others are there.
     """
 
     components: int
     task: int
     seed: int = 0
+    stream: int | None = None
 
     def __post_init__(self) -> None:
         check_whole("components", self.components, 1)
         check_whole("task", self.task, 0)
         check_whole("seed", self.seed, 0)
+        if self.stream is not None:
+            check_whole("stream", self.stream, 0)
 
 
 Table = Float[Array, "values modes columns"]
@@ -107,7 +114,8 @@ def start_table(
     dtype: npt.DTypeLike,
 ) -> FloatArray:
     """Independent Gaussian factors, the same whichever ensemble the model is in."""
-    seeds = np.random.SeedSequence([member.seed, member.components, member.task])
+    stream = member.task if member.stream is None else member.stream
+    seeds = np.random.SeedSequence([member.seed, member.components, stream])
     normal = np.random.default_rng(seeds).standard_normal((*shape, member.components))
     return (init_mean + init_std * normal).astype(dtype)
 
