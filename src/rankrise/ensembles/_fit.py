@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise.data import CategoricalData
+from rankrise.ensembles._columns_apart import check_columns_apart
 from rankrise.ensembles._ensemble import (
     Course,
     Member,
@@ -127,7 +128,8 @@ def fit_ensemble(
     Raises
     ------
     InputError
-        Where a member's task is not there, or samples for testing are coded otherwise
+        Where a member's task is not there, an optimizer's updates of one model depend
+        on the others, or samples for testing are coded otherwise
         than those for training.
 
     Notes
@@ -187,11 +189,11 @@ class _Fit:
         self._active = np.arange(len(members))
         self._models, self._table = self._side_by_side()
         self._state = self._optimizer.init(self._table)
-        self._train_epochs = (
-            levenberg_marquardt_steps
-            if isinstance(self._optimizer, LevenbergMarquardt)
-            else train_epochs
-        )
+        if isinstance(self._optimizer, LevenbergMarquardt):
+            self._train_epochs = levenberg_marquardt_steps
+        else:
+            check_columns_apart(self._optimizer, self._table, self._state)
+            self._train_epochs = train_epochs
 
     def _placed(self, samples: Samples) -> tuple[jax.Array, jax.Array]:
         return jnp.asarray(samples.data.codes), jnp.asarray(samples.targets, float)
