@@ -1,5 +1,7 @@
 """Errors by rank, of data and of their random twins."""
 
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +15,7 @@ from rankrise.complexity._rank_curve import _Study
 from rankrise.complexity._tasks import make_tasks
 from rankrise.data import CategoricalData, LabelledSet, labelled_table
 from rankrise.ensembles import Training
+from rankrise.solvers import Checkpoint
 
 RNG = np.random.default_rng(0)
 VALUES = RNG.integers(0, 2, (400, 10))
@@ -129,6 +132,38 @@ def test_a_test_split_is_made_where_none_is_given():
     assert curve.constant_errors["train"].tolist() == [
         pytest.approx(share * (1 - share))
     ]
+
+
+def test_a_curve_is_not_resumed_with_other_ranks_labels_or_seeds(tmp_path):
+    options = {"classes": [1], "training": replace(TRAINING, epochs=2)}
+    kept = Checkpoint(tmp_path / "state.npz", resume=True)
+    first = curve_of(BOTH, checkpoint=kept, **options)
+    assert rows(curve_of(BOTH, checkpoint=kept, **options)) == rows(first)
+    with pytest.raises(InputError, match=r"state-real-0\.npz is .* with other members"):
+        curve_of(BOTH, checkpoint=kept, seeds=(1,), **options)
+    with pytest.raises(InputError, match="with other samples for training"):
+        curve_of(1 - BOTH, checkpoint=kept, **options)
+    with pytest.raises(InputError, match="with other members"):
+        rank_curve(
+            DATA,
+            BOTH[:300],
+            (1, 3),
+            test=(OTHERS, BOTH[300:]),
+            controls=("real",),
+            checkpoint=kept,
+            **options,
+        )
+
+
+def test_an_interrupt_as_a_control_ends_is_heeded():
+    def interrupt(control, progress):
+        if progress.running == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    curve = curve_of(BOTH, classes=[1], controls=("real", "labels"), progress=interrupt)
+    assert (curve.controls, curve.interrupted) == (("real",), True)
+    assert {fit.result for fit in curve.fits} == {"epoch limit"}
+    assert not curve_of(BOTH, classes=[1]).interrupted
 
 
 # What is learned

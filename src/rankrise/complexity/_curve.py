@@ -99,6 +99,8 @@ class RankCurve:
         0.09.
     train_losses
         Control by control, one row an epoch and one column a fit of it.
+    interrupted
+        Whether an interrupt ended it; controls that were to come are missing.
     """
 
     fits: tuple[RankFit, ...]
@@ -107,6 +109,7 @@ class RankCurve:
     train_losses: dict[Control, npt.NDArray[np.floating]]
     seconds_compile: float
     seconds_run: float
+    interrupted: bool = False
 
     @property
     def ranks(self) -> tuple[int, ...]:

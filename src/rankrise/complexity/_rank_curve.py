@@ -157,8 +157,8 @@ def rank_curve_of(
             )
             spent += fit.seconds_run + fit.seconds_compile
             record.add(control, fit)
-            if "interrupted" in fit.results:
-                return record.curve()
+            if fit.interrupted:
+                return record.curve(interrupted=True)
     return record.curve()
 
 
@@ -265,7 +265,7 @@ class _Record:
         self._seconds_compile += fit.seconds_compile
         self._seconds_run += fit.seconds_run
 
-    def curve(self) -> RankCurve:
+    def curve(self, *, interrupted: bool = False) -> RankCurve:
         """All of it."""
         train, test = self._tasks.constant_errors
         constant_errors: dict[Split, Any] = {"train": train, "test": test}
@@ -276,6 +276,7 @@ class _Record:
             {control: _beside(parts) for control, parts in self._losses.items()},
             self._seconds_compile,
             self._seconds_run,
+            interrupted,
         )
 
 

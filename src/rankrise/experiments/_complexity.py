@@ -44,6 +44,8 @@ class ComplexityResult:
     def result(self) -> str:
         """How the worst of all models ended; done if none was cut off."""
         there = {fit.result for fit in self.curve.fits}
+        if self.curve.interrupted:
+            return "interrupted"
         worst = ("interrupted", "diverged", "time limit")
         return next((result for result in worst if result in there), "done")
 
