@@ -210,6 +210,29 @@ def test_values_are_shares_of_the_training_variance():
     assert tasks.largest_loss == np.ptp(tasks.train, axis=0).max() ** 2
 
 
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_values_of_any_size_are_standardized(unit):
+    """Their squares are beyond the range of double precision."""
+    plain, sized = (
+        make_tasks(replace(VALUED, train_labels=a, test_labels=b), None)
+        for a, b in (
+            (VALUED.train_labels, VALUED.test_labels),
+            (unit * VALUED.train_labels, unit * VALUED.test_labels),
+        )
+    )
+    np.testing.assert_allclose(sized.train, plain.train, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(sized.test, plain.test, rtol=1e-12, atol=1e-12)
+
+
+def test_a_constant_that_is_rounded_is_still_one():
+    labels = np.full((300, 1), 0.1)
+    constant = replace(
+        VALUED, train_labels=labels, test_labels=labels[:100], target_names=("one",)
+    )
+    with pytest.raises(InputError, match="the same one, so there is nothing to learn"):
+        make_tasks(constant, None)
+
+
 @pytest.mark.parametrize("seeds", [(0,), (4, 2)])
 def test_random_labels_stay_in_their_split_with_an_order_for_every_seed(seeds):
     study = _Study(VALUED, make_tasks(VALUED, None), (1, 3), seeds)
@@ -259,8 +282,10 @@ def test_random_inputs_keep_the_classes_as_they_are():
     [
         ({"ranks": ()}, r"The ranks are \[\]; give some"),
         ({"ranks": (1, 1)}, r"The ranks are \[1, 1\]; give some, each once"),
-        ({"ranks": (0, 1)}, "A rank is 0; it must be at least 1"),
+        ({"ranks": (0, 1)}, "A rank is 0; give a whole number from 1"),
         ({"seeds": ()}, r"The seeds are \[\]"),
+        ({"seeds": (0, -1)}, "A seed is -1; give a whole number from 0"),
+        ({"test_share": float("nan")}, "share for testing is nan; give one between"),
         ({"controls": ()}, r"The controls are \[\]; choose some of real, inputs, lab"),
         ({"classes": ()}, "The classes are none"),
         ({"classes": (1, "1")}, "The classes are 1, 1; give some, each once"),

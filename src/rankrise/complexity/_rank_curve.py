@@ -7,6 +7,7 @@ suffices for the data and not for its random twins, the data are simple in this 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -35,6 +36,7 @@ from rankrise.ensembles import (
     Training,
     fit_ensemble,
 )
+from rankrise.ensembles._checks import check_whole
 from rankrise.ensembles._memory import check_memory
 from rankrise.solvers import Checkpoint
 
@@ -98,6 +100,8 @@ def rank_curve(
         Where the data, ranks, seeds or controls cannot be used, or the models do not
         fit in memory.
     """
+    if test is None and math.isnan(test_share):
+        raise InputError("The share for testing is nan; give one between 0 and 1.")
     training = training or _default_training()
     data = labelled_table(
         X,
@@ -318,8 +322,10 @@ def _check(
     for name, numbers in (("ranks", ranks), ("seeds", seeds)):
         if not len(numbers) or len(set(numbers)) != len(numbers):
             raise InputError(f"The {name} are {list(numbers)}; give some, each once.")
-    if min(ranks) < 1:
-        raise InputError(f"A rank is {min(ranks)}; it must be at least 1.")
+    for rank in ranks:
+        check_whole("A rank", rank, 1)
+    for seed in seeds:
+        check_whole("A seed", seed, 0)
     if not controls or not set(controls) <= set(CONTROLS):
         raise InputError(
             f"The controls are {list(controls)}; choose some of {', '.join(CONTROLS)}."

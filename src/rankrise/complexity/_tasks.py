@@ -99,15 +99,21 @@ def _one_against_all(data: LabelledSet, wanted: Sequence[Any] | None) -> Tasks:
 
 def _standardized(data: LabelledSet) -> Tasks:
     """Values at zero mean and unit variance, which makes losses shares of it."""
-    values = data.train_labels
+    # In units in which squares neither overflow nor vanish; a power of two, so that
+    # nothing is rounded.
+    _, exponent = np.frexp(np.abs(data.train_labels).max(axis=0))
+    values, others = (
+        np.ldexp(labels, -exponent) for labels in (data.train_labels, data.test_labels)
+    )
     mean, deviation = values.mean(axis=0), values.std(axis=0)
-    if not (deviation > 0).all():
+    # Rounding of the mean leaves this much of a constant.
+    if not (deviation > 1e-12).all():
         name = data.target_names[int(np.argmin(deviation))]
         raise InputError(
             f"All samples for training have the same {name}, so there is nothing to "
             "learn; give a target that varies."
         )
-    train, test = ((part - mean) / deviation for part in (values, data.test_labels))
+    train, test = ((part - mean) / deviation for part in (values, others))
     return Tasks(
         data.target_names,
         tuple(range(len(data.target_names))),
