@@ -46,9 +46,16 @@ def test_the_mean_is_over_targets_and_seeds_and_the_spread_over_targets():
 
 def test_the_spread_of_one_target_is_over_seeds():
     one = a_curve({key: row for key, row in ERRORS.items() if key[0] == "b"})
-    np.testing.assert_allclose(one.spread("real"), [0.1, 0.2, 0.0], atol=1e-15)
+    # Of two numbers, the unbiased one is their difference over the root of two.
+    expected = np.array([0.2, 0.4, 0.0]) / 2**0.5
+    np.testing.assert_allclose(one.spread("real"), expected, atol=1e-15)
     alone = a_curve({("a", 0): ERRORS["a", 0]})
     assert np.isnan(alone.spread("real")).all()
+
+
+def test_errors_that_overflowed_have_no_spread():
+    spread = a_curve({**ERRORS, ("a", 0): (0.5, math.inf, 0.1)}).spread("real")
+    assert np.isnan(spread).tolist() == [False, True, False]
 
 
 def test_the_smallest_rank_is_found_seed_by_seed():

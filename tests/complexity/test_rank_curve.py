@@ -1,5 +1,7 @@
 """Errors by rank, of data and of their random twins."""
 
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +15,7 @@ from rankrise.complexity._rank_curve import _Study
 from rankrise.complexity._tasks import make_tasks
 from rankrise.data import CategoricalData, LabelledSet, labelled_table
 from rankrise.ensembles import Training
+from rankrise.solvers import Checkpoint
 
 RNG = np.random.default_rng(0)
 VALUES = RNG.integers(0, 2, (400, 10))
@@ -76,10 +79,8 @@ def test_equality_of_two_features_needs_a_component_for_each_value():
 
 def test_permuting_classes_permutes_the_rows_of_errors():
     labels = VALUES[:, 0] + VALUES[:, 1] * VALUES[:, 2]
-    # A start is drawn for a place in the list, so here all are the same.
-    training = replace(TRAINING, init_std=0.0)
-    first = curve_of(labels, classes=[0, 1, 2], training=training)
-    second = curve_of(labels, classes=[2, 0, 1], training=training)
+    first = curve_of(labels, classes=[0, 1, 2])
+    second = curve_of(labels, classes=[2, 0, 1])
     assert (first.targets, second.targets) == (("0", "1", "2"), ("2", "0", "1"))
     for split in ("train", "test"):
         np.testing.assert_allclose(
@@ -100,13 +101,18 @@ def test_values_in_other_units_have_the_same_errors():
     assert first.errors("real", 2)[0, 0] < 4
 
 
-def test_a_seed_s_errors_do_not_depend_on_other_seeds():
-    options = {"classes": [1], "controls": ("inputs",)}
-    together = curve_of(BOTH, seeds=(0, 1), **options)
-    assert together.errors("inputs", 1).shape == (1, 2)
-    assert together.train_losses["inputs"].shape == (30, 4)
-    apart = [curve_of(BOTH, seeds=(seed,), **options) for seed in (0, 1)]
-    assert rows(together) == rows(apart[0]) + rows(apart[1])
+@pytest.mark.parametrize("control", ["real", "inputs", "labels"])
+def test_errors_do_not_depend_on_which_classes_and_seeds_are_beside(control):
+    labels = VALUES[:, 0] + VALUES[:, 1] * VALUES[:, 2]
+    together = curve_of(labels, seeds=(0, 1), controls=(control,))
+    assert together.errors(control, 1).shape == (3, 2)
+    assert together.train_losses[control].shape == (30, 12)
+    alone = curve_of(labels, classes=[2], seeds=(1,), controls=(control,))
+    expected = [row for row in rows(together) if (row[0], row[2]) == ("2", 1)]
+    for found, row in zip(rows(alone), expected, strict=True):
+        assert found[:3] == row[:3]
+        # Sums over more columns round otherwise.
+        np.testing.assert_allclose(found[3:], row[3:], rtol=1e-9)
 
 
 def test_a_test_split_is_made_where_none_is_given():
@@ -126,6 +132,38 @@ def test_a_test_split_is_made_where_none_is_given():
     assert curve.constant_errors["train"].tolist() == [
         pytest.approx(share * (1 - share))
     ]
+
+
+def test_a_curve_is_not_resumed_with_other_ranks_labels_or_seeds(tmp_path):
+    options = {"classes": [1], "training": replace(TRAINING, epochs=2)}
+    kept = Checkpoint(tmp_path / "state.npz", resume=True)
+    first = curve_of(BOTH, checkpoint=kept, **options)
+    assert rows(curve_of(BOTH, checkpoint=kept, **options)) == rows(first)
+    with pytest.raises(InputError, match=r"state-real-0\.npz is .* with other members"):
+        curve_of(BOTH, checkpoint=kept, seeds=(1,), **options)
+    with pytest.raises(InputError, match="with other samples for training"):
+        curve_of(1 - BOTH, checkpoint=kept, **options)
+    with pytest.raises(InputError, match="with other members"):
+        rank_curve(
+            DATA,
+            BOTH[:300],
+            (1, 3),
+            test=(OTHERS, BOTH[300:]),
+            controls=("real",),
+            checkpoint=kept,
+            **options,
+        )
+
+
+def test_an_interrupt_as_a_control_ends_is_heeded():
+    def interrupt(control, progress):
+        if progress.running == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    curve = curve_of(BOTH, classes=[1], controls=("real", "labels"), progress=interrupt)
+    assert (curve.controls, curve.interrupted) == (("real",), True)
+    assert {fit.result for fit in curve.fits} == {"epoch limit"}
+    assert not curve_of(BOTH, classes=[1]).interrupted
 
 
 # What is learned
@@ -170,6 +208,29 @@ def test_values_are_shares_of_the_training_variance():
     mean, deviation = WEIGHT[:300].mean(), WEIGHT[:300].std()
     np.testing.assert_allclose(tasks.test[:, 0], (WEIGHT[300:] - mean) / deviation)
     assert tasks.largest_loss == np.ptp(tasks.train, axis=0).max() ** 2
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_values_of_any_size_are_standardized(unit):
+    """Their squares are beyond the range of double precision."""
+    plain, sized = (
+        make_tasks(replace(VALUED, train_labels=a, test_labels=b), None)
+        for a, b in (
+            (VALUED.train_labels, VALUED.test_labels),
+            (unit * VALUED.train_labels, unit * VALUED.test_labels),
+        )
+    )
+    np.testing.assert_allclose(sized.train, plain.train, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(sized.test, plain.test, rtol=1e-12, atol=1e-12)
+
+
+def test_a_constant_that_is_rounded_is_still_one():
+    labels = np.full((300, 1), 0.1)
+    constant = replace(
+        VALUED, train_labels=labels, test_labels=labels[:100], target_names=("one",)
+    )
+    with pytest.raises(InputError, match="the same one, so there is nothing to learn"):
+        make_tasks(constant, None)
 
 
 @pytest.mark.parametrize("seeds", [(0,), (4, 2)])
@@ -221,8 +282,10 @@ def test_random_inputs_keep_the_classes_as_they_are():
     [
         ({"ranks": ()}, r"The ranks are \[\]; give some"),
         ({"ranks": (1, 1)}, r"The ranks are \[1, 1\]; give some, each once"),
-        ({"ranks": (0, 1)}, "A rank is 0; it must be at least 1"),
+        ({"ranks": (0, 1)}, "A rank is 0; give a whole number from 1"),
         ({"seeds": ()}, r"The seeds are \[\]"),
+        ({"seeds": (0, -1)}, "A seed is -1; give a whole number from 0"),
+        ({"test_share": float("nan")}, "share for testing is nan; give one between"),
         ({"controls": ()}, r"The controls are \[\]; choose some of real, inputs, lab"),
         ({"classes": ()}, "The classes are none"),
         ({"classes": (1, "1")}, "The classes are 1, 1; give some, each once"),

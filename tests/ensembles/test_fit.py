@@ -1,5 +1,7 @@
 """Many models as columns of one table."""
 
+import os
+import signal
 from dataclasses import replace
 
 import jax
@@ -7,15 +9,18 @@ import numpy as np
 import optax
 import pytest
 
+from rankrise._errors import InputError
 from rankrise.data import CategoricalData
 from rankrise.ensembles import (
     LevenbergMarquardt,
     Member,
     Samples,
     Training,
+    _fit,
     fit_ensemble,
 )
 from rankrise.ensembles._ensemble import rounded, start_table
+from rankrise.problems import HuberLoss
 from rankrise.solvers import Checkpoint
 
 RNG = np.random.default_rng(0)
@@ -75,12 +80,58 @@ def test_losses_are_means_over_the_samples(fit):
 
 def test_a_run_cut_off_and_resumed_is_the_unbroken_one(fit, tmp_path):
     kept = Checkpoint(tmp_path / "state.npz", seconds=0.0)
-    cut = fit_ensemble(TRAIN, MEMBERS, TRAINING, checkpoint=kept, max_seconds=0.0)
+    cut = fit_ensemble(
+        TRAIN, MEMBERS, TRAINING, test=TRAIN, checkpoint=kept, max_seconds=0.0
+    )
     assert set(cut.results) == {"time limit"}
     again = Checkpoint(tmp_path / "state.npz", seconds=0.0, resume=True)
     whole = fit_ensemble(TRAIN, MEMBERS, TRAINING, test=TRAIN, checkpoint=again)
     for ours, theirs in zip(whole.tables, fit.tables, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_run_cut_off_stays_as_it_is_under_the_same_limit(tmp_path):
+    kept = Checkpoint(tmp_path / "state.npz", resume=True)
+    cut, again = (
+        fit_ensemble(TRAIN, MEMBERS, TRAINING, checkpoint=kept, max_seconds=1e-9)
+        for _ in "ab"
+    )
+    assert set(cut.epochs) == {1}
+    assert (again.epochs, again.results) == (cut.epochs, cut.results)
+    assert again.seconds_run == cut.seconds_run
+    np.testing.assert_array_equal(again.train_losses, cut.train_losses)
+
+
+OTHER_FITS = {
+    "members": {"members": (Member(1, 0), Member(2, 1), Member(3, 0, seed=2))},
+    "samples for training": {"train": Samples(DATA, TARGETS[::-1])},
+    "samples for testing": {"test": TRAIN},
+    "epochs": {"training": replace(TRAINING, epochs=21)},
+    "init std": {"training": replace(TRAINING, init_std=0.1)},
+    "loss function": {"training": replace(TRAINING, loss_function=HuberLoss(0.5))},
+    "optimizer": {"training": replace(TRAINING, optimizer=optax.sgd(1e-2))},
+}
+
+
+@pytest.mark.parametrize("name", OTHER_FITS)
+def test_a_state_is_not_resumed_by_another_fit(name, tmp_path):
+    same = {"train": TRAIN, "members": MEMBERS, "training": TRAINING}
+    kept = Checkpoint(tmp_path / "state.npz", resume=True)
+    first = fit_ensemble(**same, checkpoint=kept, max_seconds=0.0)
+    with pytest.raises(InputError, match=f"of a fit with other {name.split()[0]}"):
+        fit_ensemble(**{**same, **OTHER_FITS[name]}, checkpoint=kept)
+    again = fit_ensemble(**same, checkpoint=kept, max_seconds=0.0)
+    np.testing.assert_array_equal(again.train_losses, first.train_losses)
+
+
+def test_an_interrupt_in_the_last_epochs_is_told():
+    def interrupt(progress):
+        if progress.running == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    fit = fit_ensemble(TRAIN, MEMBERS[:1], TRAINING, progress=interrupt)
+    assert (fit.results, fit.interrupted) == (("epoch limit",), True)
+    assert not fit_ensemble(TRAIN, MEMBERS[:1], TRAINING).interrupted
 
 
 def test_models_that_are_done_are_dropped_and_the_others_go_on():
@@ -149,7 +200,74 @@ def test_progress_is_given_the_models_as_they_are():
 
 def test_a_model_that_diverges_says_so():
     training = Training(epochs=60, batch_size=60, optimizer=optax.sgd(1e3))
-    assert fit_ensemble(TRAIN, (Member(3, 0),), training).results == ("diverged",)
+    fit = fit_ensemble(TRAIN, (Member(3, 0),), training, test=TRAIN)
+    assert fit.results == ("diverged",)
+    # It ended before the end of the epochs after which test losses were measured.
+    assert fit.epochs[0] % training.measure_every > 0
+    assert np.isnan(fit.test_losses[fit.test_epochs > fit.epochs[0]]).all()
+
+
+def test_a_model_that_overflows_leaves_the_others_alone():
+    huge = Samples(DATA, np.hstack([TARGETS, 1e200 * TARGETS[:, :1]]))
+    training = Training(epochs=5, batch_size=60, optimizer=optax.sgd(1e-3))
+    both = fit_ensemble(huge, (Member(2, 2), Member(2, 1)), training)
+    alone = fit_ensemble(huge, (Member(2, 1),), training)
+    assert both.results == ("diverged", "epoch limit")
+    np.testing.assert_allclose(both.train_losses[:, 1], alone.train_losses[:, 0])
+
+
+def test_components_whose_sum_overflows_leave_the_other_models_alone(monkeypatch):
+    """Every product is finite, and the prediction and its slope are not."""
+    start = _fit.start_table
+
+    def huge(shape, member, **options):
+        options["init_mean"] = 1.0 if member.task else 1.5e308 ** (1 / shape[1])
+        return start(shape, member, **options)
+
+    monkeypatch.setattr(_fit, "start_table", huge)
+    training = replace(TRAINING, epochs=3, init_std=0.0)
+    both = fit_ensemble(TRAIN, (Member(2, 0), Member(2, 1)), training)
+    alone = fit_ensemble(TRAIN, (Member(2, 1),), training)
+    assert both.results == ("diverged", "epoch limit")
+    np.testing.assert_allclose(both.train_losses[:, 1], alone.train_losses[:, 0])
+
+
+# What is refused
+
+
+OTHERS = VALUES[:30]
+
+
+@pytest.mark.parametrize(
+    ("test", "words"),
+    [
+        (
+            Samples(CategoricalData.from_codes(OTHERS[:, :7], 2), TARGETS[:30]),
+            "for testing have 7 features and those for training 8",
+        ),
+        (
+            Samples(CategoricalData.from_codes(OTHERS, 3), TARGETS[:30]),
+            "for testing are coded otherwise than those for training; code them by",
+        ),
+        (
+            # As many values, but the most frequent ones are others.
+            Samples(CategoricalData.from_codes(1 - VALUES, 2), TARGETS),
+            "for testing are coded otherwise",
+        ),
+        (
+            Samples(DATA.encode(OTHERS), TARGETS[:30, :1]),
+            "have 1 columns for testing and 2 for training",
+        ),
+    ],
+)
+def test_samples_for_testing_that_mean_something_else_are_refused(test, words):
+    with pytest.raises(InputError, match=words):
+        fit_ensemble(TRAIN, MEMBERS, TRAINING, test=test)
+
+
+def test_a_task_that_is_not_there_is_refused():
+    with pytest.raises(InputError, match="task is 2, but the targets have 2 columns"):
+        fit_ensemble(TRAIN, (Member(1, 0), Member(1, 2)), TRAINING)
 
 
 def test_sizes_that_are_compiled_for_are_at_most_a_quarter_too_large():

@@ -50,6 +50,18 @@ def test_what_takes_more_memory_is_known(more, less):
     assert needed(**more) > needed(**less)
 
 
+def test_many_samples_for_testing_are_measured_in_blocks():
+    """Ranks 1 to 15 of ten classes: 1200 columns, and far fewer features."""
+    members = [Member(rank, task) for task in range(10) for rank in range(1, 16)]
+    train, test = (
+        CategoricalData.from_codes(np.zeros((samples, 10), int), 2)
+        for samples in (1000, 200_000)
+    )
+    needed = needed_memory(train, test, members, Training(batch_size=1000))
+    # All of the 200,000 at once would be 5.8 GiB even in single precision.
+    assert needed < 2**30
+
+
 def test_what_a_machine_and_its_container_say_is_read(tmp_path, monkeypatch):
     machine, container = tmp_path / "meminfo", tmp_path / "memory.max"
     monkeypatch.setattr(_memory, "_MEMINFO", machine)

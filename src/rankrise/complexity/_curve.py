@@ -77,7 +77,7 @@ class SmallestRank:
 
     @property
     def spread(self) -> float:
-        """Standard deviation over seeds; NaN for one seed, or if one does not."""
+        """Unbiased standard deviation over seeds; NaN for one, or if one does not."""
         if len(self.by_seed) < 2 or not np.isfinite(self.mean):
             return float("nan")
         return float(np.std(self.by_seed, ddof=1))
@@ -99,6 +99,8 @@ class RankCurve:
         0.09.
     train_losses
         Control by control, one row an epoch and one column a fit of it.
+    interrupted
+        Whether an interrupt ended it; controls that were to come are missing.
     """
 
     fits: tuple[RankFit, ...]
@@ -107,6 +109,7 @@ class RankCurve:
     train_losses: dict[Control, npt.NDArray[np.floating]]
     seconds_compile: float
     seconds_run: float
+    interrupted: bool = False
 
     @property
     def ranks(self) -> tuple[int, ...]:
@@ -150,7 +153,10 @@ class RankCurve:
     def spread(self, control: Control, split: Split = "train") -> Errors:
         """For every rank the standard deviation over targets, or over seeds of one.
 
-        NaN where there is one of both.
+        Over targets, which are all there are, it is that of the mean square, as the
+        bars of the paper; over seeds, a sample, it is the unbiased one, as in
+        `SmallestRank`. NaN where there is one of both, or one
+        that is not finite.
         """
         return np.array(
             [_spread(self.errors(control, rank, split)) for rank in self.ranks]
@@ -168,5 +174,8 @@ class RankCurve:
 
 
 def _spread(errors: Errors) -> float:
-    several = errors.mean(axis=1) if len(errors) > 1 else errors[0]
-    return float(np.std(several)) if len(several) > 1 else float("nan")
+    if errors.size == 1 or not np.isfinite(errors).all():
+        return float("nan")
+    if len(errors) > 1:
+        return float(np.std(errors.mean(axis=1)))
+    return float(np.std(errors[0], ddof=1))

@@ -7,6 +7,7 @@ suffices for the data and not for its random twins, the data are simple in this 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rankrise._defaults import SECOND_ORDER_STEPS
 from rankrise._errors import InputError
 from rankrise.complexity._controls import (
     CONTROLS,
@@ -24,6 +26,7 @@ from rankrise.complexity._controls import (
 from rankrise.complexity._curve import RankCurve, RankFit, Split
 from rankrise.complexity._tasks import Tasks, make_tasks
 from rankrise.data import LabelledSet, TargetKind, labelled_table
+from rankrise.data._tables import DEFAULT_LEVELS
 from rankrise.ensembles import (
     EnsembleFit,
     FitProgress,
@@ -33,11 +36,9 @@ from rankrise.ensembles import (
     Training,
     fit_ensemble,
 )
+from rankrise.ensembles._checks import check_whole
 from rankrise.ensembles._memory import check_memory
 from rankrise.solvers import Checkpoint
-
-_LEVELS = 16
-_STEPS = 40
 
 
 def rank_curve(
@@ -47,7 +48,7 @@ def rank_curve(
     *,
     test: tuple[Any, Any] | None = None,
     test_share: float = 0.2,
-    levels: int = _LEVELS,
+    levels: int = DEFAULT_LEVELS,
     targets: TargetKind | None = None,
     controls: Sequence[Control] = CONTROLS,
     classes: Sequence[Any] | None = None,
@@ -99,6 +100,8 @@ def rank_curve(
         Where the data, ranks, seeds or controls cannot be used, or the models do not
         fit in memory.
     """
+    if test is None and math.isnan(test_share):
+        raise InputError("The share for testing is nan; give one between 0 and 1.")
     training = training or _default_training()
     data = labelled_table(
         X,
@@ -158,13 +161,13 @@ def rank_curve_of(
             )
             spent += fit.seconds_run + fit.seconds_compile
             record.add(control, fit)
-            if "interrupted" in fit.results:
-                return record.curve()
+            if fit.interrupted:
+                return record.curve(interrupted=True)
     return record.curve()
 
 
 def _default_training() -> Training:
-    return Training(optimizer=LevenbergMarquardt(), epochs=_STEPS)
+    return Training(optimizer=LevenbergMarquardt(), epochs=SECOND_ORDER_STEPS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,10 +224,10 @@ class _Study:
         self, seeds: tuple[int, ...], *, tasks_a_seed: int
     ) -> tuple[Member, ...]:
         return tuple(
-            Member(rank, task + tasks_a_seed * place, seed)
-            for place, seed in enumerate(seeds)
+            Member(rank, task + tasks_a_seed * number, seed, stream=place)
+            for number, seed in enumerate(seeds)
             for rank in self.ranks
-            for task in range(len(self.tasks.names))
+            for task, place in enumerate(self.tasks.places)
         )
 
     def _permuted(
@@ -266,7 +269,7 @@ class _Record:
         self._seconds_compile += fit.seconds_compile
         self._seconds_run += fit.seconds_run
 
-    def curve(self) -> RankCurve:
+    def curve(self, *, interrupted: bool = False) -> RankCurve:
         """All of it."""
         train, test = self._tasks.constant_errors
         constant_errors: dict[Split, Any] = {"train": train, "test": test}
@@ -277,6 +280,7 @@ class _Record:
             {control: _beside(parts) for control, parts in self._losses.items()},
             self._seconds_compile,
             self._seconds_run,
+            interrupted,
         )
 
 
@@ -318,8 +322,10 @@ def _check(
     for name, numbers in (("ranks", ranks), ("seeds", seeds)):
         if not len(numbers) or len(set(numbers)) != len(numbers):
             raise InputError(f"The {name} are {list(numbers)}; give some, each once.")
-    if min(ranks) < 1:
-        raise InputError(f"A rank is {min(ranks)}; it must be at least 1.")
+    for rank in ranks:
+        check_whole("A rank", rank, 1)
+    for seed in seeds:
+        check_whole("A seed", seed, 0)
     if not controls or not set(controls) <= set(CONTROLS):
         raise InputError(
             f"The controls are {list(controls)}; choose some of {', '.join(CONTROLS)}."

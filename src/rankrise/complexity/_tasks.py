@@ -25,6 +25,8 @@ class Tasks:
 
     Attributes
     ----------
+    places
+        Of the names among all that the data have.
     unit
         What losses are divided by to be errors.
     largest_loss
@@ -33,6 +35,7 @@ class Tasks:
     """
 
     names: tuple[str, ...]
+    places: tuple[int, ...]
     train: FloatArray
     test: FloatArray
     unit: float
@@ -74,7 +77,7 @@ def _one_against_all(data: LabelledSet, wanted: Sequence[Any] | None) -> Tasks:
             f"All samples for training have the label {there[0]}; give samples of two "
             "classes or more."
         )
-    by_name = {str(label): label for label in there}
+    by_name = {str(label): place for place, label in enumerate(there)}
     names = tuple(by_name) if wanted is None else tuple(map(str, wanted))
     if not names or len(set(names)) != len(names):
         raise InputError(
@@ -85,25 +88,37 @@ def _one_against_all(data: LabelledSet, wanted: Sequence[Any] | None) -> Tasks:
             raise InputError(
                 f"There is no class {name}; the data have {', '.join(by_name)}."
             )
-    chosen = np.array([by_name[name] for name in names])
+    places = tuple(by_name[name] for name in names)
+    chosen = there[list(places)]
     train, test = (
         _POSITIVE * (labels[:, None] == chosen)
         for labels in (data.train_labels, data.test_labels)
     )
-    return Tasks(names, train, test, _POSITIVE**2, _POSITIVE**2)
+    return Tasks(names, places, train, test, _POSITIVE**2, _POSITIVE**2)
 
 
 def _standardized(data: LabelledSet) -> Tasks:
     """Values at zero mean and unit variance, which makes losses shares of it."""
-    values = data.train_labels
+    # In units in which squares neither overflow nor vanish; a power of two, so that
+    # nothing is rounded.
+    _, exponent = np.frexp(np.abs(data.train_labels).max(axis=0))
+    values, others = (
+        np.ldexp(labels, -exponent) for labels in (data.train_labels, data.test_labels)
+    )
     mean, deviation = values.mean(axis=0), values.std(axis=0)
-    if not (deviation > 0).all():
+    # Rounding of the mean leaves this much of a constant.
+    if not (deviation > 1e-12).all():
         name = data.target_names[int(np.argmin(deviation))]
         raise InputError(
             f"All samples for training have the same {name}, so there is nothing to "
             "learn; give a target that varies."
         )
-    train, test = ((part - mean) / deviation for part in (values, data.test_labels))
+    train, test = ((part - mean) / deviation for part in (values, others))
     return Tasks(
-        data.target_names, train, test, 1.0, float(np.ptp(train, axis=0).max() ** 2)
+        data.target_names,
+        tuple(range(len(data.target_names))),
+        train,
+        test,
+        1.0,
+        float(np.ptp(train, axis=0).max() ** 2),
     )

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Array, Float, Int, UInt8
 
+from rankrise.ensembles._checks import check_whole
 from rankrise.factorizations import log_products
 from rankrise.problems import AbstractLoss
 
@@ -40,11 +41,23 @@ class Member:
         Which column of the targets it learns.
     seed
         Of its start.
+    stream
+        Which of the starts of that seed and number of components; by default that of
+        the task's number. It tells apart models of one seed where tasks are some of
+        many, so that a start does not depend on which others are there.
     """
 
     components: int
     task: int
     seed: int = 0
+    stream: int | None = None
+
+    def __post_init__(self) -> None:
+        check_whole("components", self.components, 1)
+        check_whole("task", self.task, 0)
+        check_whole("seed", self.seed, 0)
+        if self.stream is not None:
+            check_whole("stream", self.stream, 0)
 
 
 Table = Float[Array, "values modes columns"]
@@ -101,7 +114,8 @@ def start_table(
     dtype: npt.DTypeLike,
 ) -> FloatArray:
     """Independent Gaussian factors, the same whichever ensemble the model is in."""
-    seeds = np.random.SeedSequence([member.seed, member.components, member.task])
+    stream = member.task if member.stream is None else member.stream
+    seeds = np.random.SeedSequence([member.seed, member.components, stream])
     normal = np.random.default_rng(seeds).standard_normal((*shape, member.components))
     return (init_mean + init_std * normal).astype(dtype)
 
@@ -170,13 +184,22 @@ def train_epochs(
     batches = -(-samples // batch_size)
     dtype = targets.dtype
 
-    def loss(table: Array, rows: Array, weights: Array) -> tuple[Array, Array]:
+    def derivatives(table: Array, rows: Array, weights: Array) -> tuple[Array, Array]:
+        """Each model's loss on some samples, and the table's gradient of all."""
         wanted = targets[rows][:, models.task]
-        found = models.predictions(codes[rows], table)
-        losses = course.loss_function(found, wanted)
-        means = jnp.sum(weights[:, None] * losses, axis=0)
-        # Models share nothing, so the gradient of a sum is each one's own.
-        return jnp.sum(means), means
+        products, to_table = jax.vjp(
+            lambda table: log_products(codes[rows], table), table
+        )
+        losses, to_predictions = jax.vjp(
+            lambda found: course.loss_function(found, wanted), models.sums(products)
+        )
+        shares = jnp.broadcast_to(weights[:, None], losses.shape)
+        # Models share nothing, so the gradient of a sum is each one's own. It must not
+        # go backward through the sums: a slope that is not finite times the zeros of
+        # membership would be NaN in every column.
+        (slopes,) = to_predictions(shares)
+        (gradient,) = to_table(models.spread(slopes))
+        return jnp.sum(shares * losses, axis=0), gradient
 
     def one_epoch(number: Array, carry: tuple[Any, ...]) -> tuple[Any, ...]:
         key = jax.random.fold_in(course.key, course.epoch + number)
@@ -193,9 +216,7 @@ def train_epochs(
             weights = jax.lax.dynamic_slice_in_dim(there, begin, batch_size)
             weights = weights.astype(dtype)
             share = jnp.sum(weights)
-            (_, means), gradient = jax.value_and_grad(loss, has_aux=True)(
-                table, rows, weights / share
-            )
+            means, gradient = derivatives(table, rows, weights / share)
             with jax.numpy_dtype_promotion("standard"):
                 updates, state = course.optimizer.update(gradient, state, table)
             return table + updates, state, total + means * share / samples
@@ -211,6 +232,11 @@ def train_epochs(
     return jax.lax.fori_loop(0, course.epochs, one_epoch, (table, state, history))
 
 
+def measured_at_once(samples: int, modes: int, columns: int) -> int:
+    """How many samples are in a block when losses are measured."""
+    return max(1, min(samples, _BLOCK_NUMBERS // max(modes, columns, 1)))
+
+
 @eqx.filter_jit
 def mean_losses(
     data: tuple[UInt8[Array, "samples modes"], Float[Array, "samples tasks"]],
@@ -222,7 +248,7 @@ def mean_losses(
     """Mean loss of every model, each sample's counted as `largest` at most."""
     codes, targets = data
     samples, modes = codes.shape
-    block = max(1, min(samples, _BLOCK_NUMBERS // max(modes, 1)))
+    block = measured_at_once(samples, modes, table.shape[-1])
     blocks = -(-samples // block)
 
     def add(number: Array, total: Array) -> Array:

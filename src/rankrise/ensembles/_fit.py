@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise.data import CategoricalData
+from rankrise.ensembles._columns_apart import check_columns_apart
 from rankrise.ensembles._ensemble import (
     Course,
     Member,
@@ -22,6 +23,7 @@ from rankrise.ensembles._ensemble import (
     start_table,
     train_epochs,
 )
+from rankrise.ensembles._fingerprint import check_same, fingerprint
 from rankrise.ensembles._levenberg_marquardt import (
     LevenbergMarquardt,
     levenberg_marquardt_steps,
@@ -71,6 +73,9 @@ class EnsembleFit:
         end.
     epochs, results
         How many each model was trained for, and what ended it.
+    interrupted
+        Whether an interrupt was asked for, which may also be while the last models
+        ended by themselves.
     """
 
     members: tuple[Member, ...]
@@ -82,6 +87,7 @@ class EnsembleFit:
     results: tuple[Result, ...]
     seconds_compile: float
     seconds_run: float
+    interrupted: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,19 @@ def fit_ensemble(
     progress
         Called between chunks of epochs, and whenever test losses were measured.
     settings
-        Kept with a checkpoint, which is resumed only under the same.
+        Kept with a checkpoint, which is resumed only under the same, and with the same
+        members, samples and training. What an optimizer of optax was made with cannot
+        be read from it: name it here.
+    max_seconds
+        Wall-clock limit, compiling included, that ends a fit after the epochs in which
+        it is passed.
+
+    Raises
+    ------
+    InputError
+        Where the checkpoint is of another fit, a member's task is not there, an
+        optimizer's updates of one model depend on the others, or samples for testing
+        are coded otherwise than those for training.
 
     Notes
     -----
@@ -145,8 +163,12 @@ class _Fit:
         training: Training,
         test: Samples | None,
     ) -> None:
+        _check_tasks(train, members)
+        if test is not None:
+            _check_alike(train, test)
         self._members, self._training = members, training
         self._optimizer = training.method
+        self._samples = train, test
         self._train = self._placed(train)
         self._test = None if test is None else self._placed(test)
         self._batch = min(training.batch_size, train.data.samples)
@@ -178,11 +200,11 @@ class _Fit:
         self._active = np.arange(len(members))
         self._models, self._table = self._side_by_side()
         self._state = self._optimizer.init(self._table)
-        self._train_epochs = (
-            levenberg_marquardt_steps
-            if isinstance(self._optimizer, LevenbergMarquardt)
-            else train_epochs
-        )
+        if isinstance(self._optimizer, LevenbergMarquardt):
+            self._train_epochs: Callable[..., Any] = levenberg_marquardt_steps
+        else:
+            check_columns_apart(self._optimizer, self._table, self._state)
+            self._train_epochs = train_epochs
 
     def _placed(self, samples: Samples) -> tuple[jax.Array, jax.Array]:
         return jnp.asarray(samples.data.codes), jnp.asarray(samples.targets, float)
@@ -201,32 +223,45 @@ class _Fit:
         max_seconds: float | None,
     ) -> EnsembleFit:
         """Train until every model ended."""
-        if checkpoint is not None and checkpoint.resume and checkpoint.path.exists():
-            self._restore(*read_checkpoint(checkpoint.path, settings))
+        facts: dict[str, Any] = {}
+        if checkpoint is not None:
+            facts = {
+                "settings": settings,
+                "fit": fingerprint(
+                    self._members, self._training, self._state, *self._samples
+                ),
+            }
+            if checkpoint.resume and checkpoint.path.exists():
+                arrays, found = read_checkpoint(checkpoint.path, settings)
+                check_same(checkpoint.path, found.get("fit", {}), facts["fit"])
+                self._restore(arrays, found)
         written = self._spent
-        ended_by: Result | None = None
+        # What was cut off stays as it is when it is resumed under the same limit.
+        ended_by = self._limit(max_seconds) if self._epoch else None
         with DeferredInterrupt() as interrupt:
             budget = 1
-            while self._running:
+            while self._running and ended_by is None:
                 budget = self._advance(budget)
                 self._end_models()
                 if progress is not None:
                     progress(self._progress())
+                ended_by = self._limit(max_seconds)
                 if interrupt.requested:
                     ended_by = "interrupted"
-                elif max_seconds is not None and self._spent >= max_seconds:
-                    ended_by = "time limit"
                 due = checkpoint and self._spent - written >= checkpoint.seconds
                 if checkpoint is not None and (due or ended_by):
-                    self._write(checkpoint, settings)
+                    self._write(checkpoint, facts)
                     written = self._spent
-                if ended_by:
-                    break
-                self._drop_ended()
+                if ended_by is None:
+                    self._drop_ended()
         if checkpoint is not None and ended_by is None:
             # A study of several ensembles, resumed, does not train this one again.
-            self._write(checkpoint, settings)
-        return self._result(ended_by)
+            self._write(checkpoint, facts)
+        return self._result(ended_by, interrupted=interrupt.requested)
+
+    def _limit(self, max_seconds: float | None) -> Result | None:
+        over = max_seconds is not None and self._spent >= max_seconds
+        return "time limit" if over else None
 
     @property
     def _spent(self) -> float:
@@ -322,7 +357,14 @@ class _Fit:
                 if result is not None:
                     self._tables[member] = np.asarray(self._table)[..., columns].copy()
                     self._train_losses[ended : self._epoch, member] = np.nan
+                    self._forget_test_losses(member, ended)
                     self._results[member], self._ended[member] = result, ended
+
+    def _forget_test_losses(self, member: int, ended: int) -> None:
+        """One that diverged had ended before they were measured."""
+        for epoch, losses in zip(self._test_epochs, self._test_losses, strict=True):
+            if epoch > ended:
+                losses[member] = np.nan
 
     def _verdict(self, losses: FloatArray) -> tuple[Result | None, int]:
         """What ended a model with these losses, and after how many epochs."""
@@ -385,7 +427,7 @@ class _Fit:
                 tables[member] = whole[..., columns].copy()
         return tuple(tables)
 
-    def _result(self, ended_by: Result | None) -> EnsembleFit:
+    def _result(self, ended_by: Result | None, *, interrupted: bool) -> EnsembleFit:
         if ended_by is not None:
             self._tables = list(self._current_tables())
             for member, result in enumerate(self._results):
@@ -404,9 +446,10 @@ class _Fit:
             ),
             seconds_compile=self._seconds_compile,
             seconds_run=self._seconds,
+            interrupted=interrupted,
         )
 
-    def _write(self, checkpoint: Checkpoint, settings: dict[str, Any]) -> None:
+    def _write(self, checkpoint: Checkpoint, facts: dict[str, Any]) -> None:
         leaves = jax.tree.leaves(self._state)
         arrays = {
             "table": np.asarray(self._table),
@@ -419,7 +462,7 @@ class _Fit:
             "test_epochs": np.array(self._test_epochs, np.int64),
         }
         facts = {
-            "settings": settings,
+            **facts,
             "epoch": self._epoch,
             "results": self._results,
             "seconds": self._seconds,
@@ -443,3 +486,35 @@ class _Fit:
         count = len(jax.tree.leaves(self._state))
         leaves = [jnp.asarray(arrays[f"state_{k}"]) for k in range(count)]
         self._state = jax.tree.unflatten(form, leaves)
+
+
+def _check_tasks(train: Samples, members: tuple[Member, ...]) -> None:
+    tasks = train.targets.shape[1]
+    last = max(member.task for member in members)
+    if last >= tasks:
+        raise InputError(
+            f"A member's task is {last}, but the targets have {tasks} columns; count "
+            "tasks from 0."
+        )
+
+
+def _check_alike(train: Samples, test: Samples) -> None:
+    """Whether codes and columns mean the same in training and in testing."""
+    ours, theirs = train.data, test.data
+    if ours.features != theirs.features:
+        raise InputError(
+            f"The samples for testing have {theirs.features} features and those for "
+            f"training {ours.features}; give the same ones."
+        )
+    if ours.cardinalities != theirs.cardinalities or not np.array_equal(
+        ours.order, theirs.order
+    ):
+        raise InputError(
+            "The samples for testing are coded otherwise than those for training; code "
+            "them by `encode` of the latter."
+        )
+    if train.targets.shape[1] != test.targets.shape[1]:
+        raise InputError(
+            f"The targets have {test.targets.shape[1]} columns for testing and "
+            f"{train.targets.shape[1]} for training; give the same ones."
+        )

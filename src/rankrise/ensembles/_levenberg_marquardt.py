@@ -7,6 +7,7 @@ are, and one with its transpose is another. In shares of the factors, steps do n
 depend on how a component's size is spread over its modes.
 """
 
+import math
 from typing import Any
 
 import equinox as eqx
@@ -14,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from rankrise._errors import InputError
+from rankrise.ensembles._checks import check_whole
 from rankrise.ensembles._ensemble import Course, Table
 from rankrise.factorizations import log_products, plane_products, plane_sums
 
@@ -52,6 +55,15 @@ class LevenbergMarquardt(eqx.Module):
     damping: float = 1.0
     inner_passes: int = 20
     inner_tolerance: float = 0.1
+
+    def __check_init__(self) -> None:
+        check_whole("inner_passes", self.inner_passes, 1)
+        if not 0 < self.damping < math.inf or not 0 <= self.inner_tolerance < 1:
+            raise InputError(
+                f"damping is {self.damping} and inner_tolerance "
+                f"{self.inner_tolerance}; the first must be positive and finite, and "
+                "the second from 0 to below 1."
+            )
 
     def init(self, table: Table) -> PerColumn:
         """The damping that every column's model begins with."""

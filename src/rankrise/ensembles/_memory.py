@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from rankrise._errors import InputError
 from rankrise._memory import free_memory
 from rankrise.data import CategoricalData
-from rankrise.ensembles._ensemble import Member, rounded
+from rankrise.ensembles._ensemble import Member, measured_at_once, rounded
 from rankrise.ensembles._levenberg_marquardt import LevenbergMarquardt
 from rankrise.ensembles._training import Training
 
@@ -17,8 +17,9 @@ from rankrise.ensembles._training import Training
 # on the host, the factors, their logarithms, differences and gradient, and copies made
 # to compile), and arrays of samples by columns in a batch.
 _TABLES, _STATES, _ACTIVATIONS = 8, 2, 6
-# Numbers in a block of rows when errors are measured.
-_BLOCK_NUMBERS = 2**24
+# Of `LevenbergMarquardt`: gradient, diagonal, shares, residual, direction and what they
+# are made from.
+_KEPT_TABLES = 8
 
 
 def check_memory(
@@ -62,7 +63,9 @@ def needed_memory(
     tasks = 1 + max(member.task for member in members)
     samples = train.samples + (0 if test is None else test.samples)
     batch = min(training.batch_size, train.samples)
-    block = 0 if test is None else min(test.samples, _BLOCK_NUMBERS // train.features)
+    block = 0
+    if test is not None:
+        block = measured_at_once(test.samples, test.features, columns)
     kept = 0
     if isinstance(training.method, LevenbergMarquardt):
         kept = _KEPT_TABLES * _count(table) + 2 * train.samples * columns
@@ -76,10 +79,6 @@ def needed_memory(
         + training.epochs * len(members)
     )
     return numbers * dtype.itemsize + samples * train.features
-
-
-# Gradient, diagonal, shares, residual, direction and what they are made from.
-_KEPT_TABLES = 8
 
 
 def _count(array: jax.ShapeDtypeStruct) -> int:

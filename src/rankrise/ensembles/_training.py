@@ -1,5 +1,6 @@
 """How the models of an ensemble are trained, and when each of them is done."""
 
+import functools as ft
 import math
 from dataclasses import dataclass, field
 
@@ -7,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import optax
 
+from rankrise._defaults import BATCH_SIZE, EPOCHS, INIT_STD, LEARNING_RATE
 from rankrise._errors import InputError
+from rankrise.ensembles._checks import check_whole
 from rankrise.ensembles._levenberg_marquardt import LevenbergMarquardt
 from rankrise.problems import AbstractLoss, SquaredLoss
 
@@ -50,10 +53,10 @@ class Training:
 
     optimizer: optax.GradientTransformation | LevenbergMarquardt | None = None
     loss_function: AbstractLoss = field(default_factory=SquaredLoss)
-    epochs: int = 10_000
-    batch_size: int = 5000
+    epochs: int = EPOCHS
+    batch_size: int = BATCH_SIZE
     init_mean: float | None = None
-    init_std: float = 1e-3
+    init_std: float = INIT_STD
     flat_epochs: int | None = None
     flat_share: float = 1e-3
     measure_every: int = 10
@@ -63,8 +66,9 @@ class Training:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "measure_every", "flat_epochs"):
             number = getattr(self, name)
-            if number is not None and number < 1:
-                raise InputError(f"{name} is {number}; it must be at least 1.")
+            if number is not None:
+                check_whole(name, number, 1)
+        check_whole("seed", self.seed, 0)
         for name in ("init_mean", "init_std", "flat_share"):
             number = getattr(self, name)
             if number is not None and not math.isfinite(number):
@@ -78,7 +82,7 @@ class Training:
     @property
     def method(self) -> optax.GradientTransformation | LevenbergMarquardt:
         """The optimizer that is used."""
-        return optax.adam(5e-4) if self.optimizer is None else self.optimizer
+        return _default_optimizer() if self.optimizer is None else self.optimizer
 
     def start_mean(self, targets: FloatArray, components: int, modes: int) -> float:
         """Mean of the factors a model with these targets starts from."""
@@ -98,3 +102,9 @@ class Training:
         late = np.mean(losses[-self.flat_epochs :])
         early = np.mean(losses[-2 * self.flat_epochs : -self.flat_epochs])
         return bool(late >= (1 - self.flat_share) * early)
+
+
+@ft.cache
+def _default_optimizer() -> optax.GradientTransformation:
+    # One object, for each new one would be compiled for anew.
+    return optax.adam(LEARNING_RATE)

@@ -1,10 +1,12 @@
 """The paper's second experiment: how low a CP rank suffices for a data set."""
 
+import functools as ft
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rankrise._defaults import LEARNING_RATE
 from rankrise.complexity import (
     SPLITS,
     Control,
@@ -16,7 +18,6 @@ from rankrise.data import LabelledSet, TableColumns, load_labelled_set
 from rankrise.ensembles import FitProgress, LevenbergMarquardt, Training
 from rankrise.experiments._choices import optax_optimizer
 from rankrise.experiments._complexity_config import (
-    LEARNING_RATE,
     SECOND_ORDER,
     ComplexityConfig,
 )
@@ -43,6 +44,8 @@ class ComplexityResult:
     def result(self) -> str:
         """How the worst of all models ended; done if none was cut off."""
         there = {fit.result for fit in self.curve.fits}
+        if self.curve.interrupted:
+            return "interrupted"
         worst = ("interrupted", "diverged", "time limit")
         return next((result for result in worst if result in there), "done")
 
@@ -94,7 +97,7 @@ def run_complexity(
     config = config or ComplexityConfig()
     data = data or load_samples(dataset, config)
     training = Training(
-        optimizer=_optimizer(config),
+        optimizer=_optimizer(config.optimizer, config.learning_rate or LEARNING_RATE),
         epochs=config.most_epochs,
         batch_size=config.batch_size,
         init_mean=config.init_mean,
@@ -124,7 +127,9 @@ def run_complexity(
     return ComplexityResult(config, name, data, curve)
 
 
-def _optimizer(config: ComplexityConfig) -> Any:
-    if config.optimizer == SECOND_ORDER:
+@ft.cache
+def _optimizer(name: str, learning_rate: float) -> Any:
+    # One object, for each new one would be compiled for anew.
+    if name == SECOND_ORDER:
         return LevenbergMarquardt()
-    return optax_optimizer(config.optimizer)(config.learning_rate or LEARNING_RATE)
+    return optax_optimizer(name)(learning_rate)

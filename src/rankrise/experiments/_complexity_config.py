@@ -4,6 +4,12 @@ import math
 import re
 from typing import Any, Literal
 
+from rankrise._defaults import (
+    BATCH_SIZE,
+    EPOCHS,
+    INIT_STD,
+    SECOND_ORDER_STEPS,
+)
 from rankrise.experiments._options import (
     Precision,
     Settings,
@@ -15,8 +21,6 @@ from rankrise.experiments._options import (
 )
 
 SECOND_ORDER = "levenberg-marquardt"
-LEARNING_RATE = 5e-4
-_STEPS, _EPOCHS = 40, 10_000
 _LARGEST_RANK = 1000
 
 
@@ -57,7 +61,7 @@ class ComplexityConfig(Settings):
     epochs: int | None = None
     """Passes through the samples, at most: 10,000 by default; of levenberg-marquardt
     its steps, each of which costs up to some twenty passes: 40 by default."""
-    batch_size: int = 5000
+    batch_size: int = BATCH_SIZE
     """Samples a step; of levenberg-marquardt, how many are held in memory at a time."""
     optimizer: str = SECOND_ORDER
     """levenberg-marquardt, which takes steps on all samples and is fastest, or an
@@ -67,7 +71,7 @@ class ComplexityConfig(Settings):
     init_mean: float | None = None
     """Mean of the factors at the start: 1 by default; for levenberg-marquardt such
     that a model starts about as large as what it learns."""
-    init_std: float = 1e-3
+    init_std: float = INIT_STD
     """Standard deviation of the factors at the start."""
     flat_epochs: int | None = None
     """A model is done when its mean loss over so many epochs is no lower than over as
@@ -129,7 +133,8 @@ class ComplexityConfig(Settings):
     @property
     def most_epochs(self) -> int:
         """Epochs, or steps on all samples."""
-        default = _STEPS if self.optimizer == SECOND_ORDER else _EPOCHS
+        second_order = self.optimizer == SECOND_ORDER
+        default = SECOND_ORDER_STEPS if second_order else EPOCHS
         return default if self.epochs is None else self.epochs
 
     @property

@@ -1,0 +1,80 @@
+"""What a state on disk belongs to, so that it is not taken for another's."""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rankrise._errors import InputError
+from rankrise.ensembles._ensemble import Member
+from rankrise.ensembles._levenberg_marquardt import LevenbergMarquardt
+from rankrise.ensembles._training import Training
+
+if TYPE_CHECKING:
+    from rankrise.ensembles._fit import Samples
+
+
+def fingerprint(
+    members: tuple[Member, ...],
+    training: Training,
+    state: Any,
+    train: "Samples",
+    test: "Samples | None",
+) -> dict[str, Any]:
+    """Facts by name, the same again after a way through JSON.
+
+    Of an optimizer of optax only the form of its state is known; what it was made with
+    lies hidden in functions.
+    """
+    method = training.method
+    second_order = isinstance(method, LevenbergMarquardt)
+    fields = {
+        field.name: _plain(getattr(training, field.name))
+        for field in dataclasses.fields(training)
+        if field.name not in ("optimizer", "loss_function")
+    }
+    return {
+        "members": [
+            [_plain(each) for each in dataclasses.astuple(member)] for member in members
+        ],
+        "samples for training": _digest(train),
+        "samples for testing": None if test is None else _digest(test),
+        "precision": str(jnp.zeros(0).dtype),
+        "optimizer": str(method) if second_order else str(jax.tree.structure(state)),
+        "loss_function": eqx.tree_pformat(training.loss_function, short_arrays=False),
+        **fields,
+    }
+
+
+def check_same(path: Path, written: Mapping[str, Any], wanted: dict[str, Any]) -> None:
+    """Refuse a state that was written for another fit.
+
+    Raises
+    ------
+    InputError
+        What is other.
+    """
+    for name, value in wanted.items():
+        if name not in written or written[name] != value:
+            raise InputError(
+                f"{path} is the state of a fit with other {name.replace('_', ' ')}; "
+                "resume with the same or start again."
+            )
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _digest(samples: "Samples") -> str:
+    data = samples.data
+    digest = hashlib.sha256(repr((data.cardinalities, data.codes.shape)).encode())
+    for array in (data.codes, data.order, samples.targets):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
