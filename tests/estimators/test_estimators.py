@@ -1,6 +1,8 @@
 """Regressor and classifier of low tensor rank."""
 
+import os
 import pickle
+import signal
 import subprocess
 import sys
 
@@ -212,6 +214,23 @@ def test_divergence_is_warned_of_and_leaves_no_nan():
         model.fit(X, Y)
     assert model.n_iter_ < 30
     assert np.isfinite(model.predict(X)).all()
+
+
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_an_interrupt_leaves_no_model_that_was_trained_in_part(
+    early_stopping, monkeypatch
+):
+    def interrupted(*args, progress, **settings):
+        return fit_ensemble(*args, progress=interrupt, **settings)
+
+    def interrupt(progress):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(_fitting, "fit_ensemble", interrupted)
+    model = TensorRegressor(**SETTINGS | {"early_stopping": early_stopping})
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y)
+    assert not hasattr(model, "n_iter_")
 
 
 def test_a_constant_column_and_a_constant_target_are_learned():

@@ -148,6 +148,11 @@ def fit_models(
     train, validation
         Rows to learn from, and others whose loss decides which epoch is taken.
 
+    Raises
+    ------
+    KeyboardInterrupt
+        Where training was interrupted (Ctrl-C, SIGTERM), between two epochs.
+
     Warns
     -----
     ConvergenceWarning
@@ -245,9 +250,13 @@ class _Fitting:
         """The models after so many epochs; `best` is told of each of them."""
         measured = 1 if self._test is not None else epochs
         training = replace(self._training, epochs=epochs, measure_every=measured)
-        return fit_ensemble(
+        found = fit_ensemble(
             self._train, self._members, training, test=self._test, progress=best
         )
+        if "interrupted" in found.results:
+            # Else a search over settings would go on with models trained in part.
+            raise KeyboardInterrupt
+        return found
 
 
 def _with_values(data: CategoricalData) -> CategoricalData:
