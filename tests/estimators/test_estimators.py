@@ -139,6 +139,16 @@ def test_several_classes_are_told_apart_with_probabilities():
     assert model.rank_.shape == (4,)
 
 
+def test_classes_that_are_all_most_unlikely_have_probabilities(monkeypatch):
+    model = TensorClassifier(loss="logistic", max_iter=1).fit(X, X[:, 0])
+    scores = np.array([[-1e3, -1e3, -1e3], [-999.0, -1e3, -2e3]])
+    monkeypatch.setattr(model, "decision_function", lambda X: scores)
+    odds = np.e / (1 + np.e)
+    np.testing.assert_allclose(
+        model.predict_proba(X[:2]), [[1 / 3] * 3, [odds, 1 - odds, 0]]
+    )
+
+
 def test_a_fit_is_reproduced_by_a_clone_and_by_a_pickle(regressor):
     again = clone(regressor).fit(X, Y)
     np.testing.assert_array_equal(again.predict(X), regressor.predict(X))
