@@ -220,10 +220,17 @@ def test_divergence_is_warned_of_and_leaves_no_nan():
     model = TensorRegressor(
         **SETTINGS, optimizer=optax.sgd(50.0), max_iter=30, batch_size=300
     )
-    with pytest.warns(ConvergenceWarning, match="diverged"):
+    with pytest.warns(ConvergenceWarning, match=r"diverged; .* learning rate, as in"):
         model.fit(X, Y)
     assert model.n_iter_ < 30
     assert np.isfinite(model.predict(X)).all()
+
+
+def test_an_optimizer_without_a_learning_rate_is_told_of_its_start():
+    model = TensorRegressor(**SETTINGS, init_mean=1e50, max_iter=2)
+    words = "diverged; .* from a smaller init_mean or init_std"
+    with pytest.warns(ConvergenceWarning, match=words):
+        model.fit(X, Y)
 
 
 @pytest.mark.parametrize("early_stopping", [True, False])

@@ -20,6 +20,7 @@ from rankrise.cli._session import (
 )
 from rankrise.cli._status import DONE
 from rankrise.experiments import ComplexityConfig
+from rankrise.experiments._complexity_config import SECOND_ORDER
 
 if TYPE_CHECKING:
     from rankrise.complexity import RankCurve, SmallestRank, Split
@@ -207,9 +208,10 @@ def _status(
 ) -> int:
     diverged = sum(fit.result == "diverged" for fit in outcome.curve.fits)
     if diverged:
+        second_order = outcome.config.optimizer == SECOND_ORDER
         print(
             f"rankrise: {diverged} of {len(outcome.curve.fits)} models diverged; lower "
-            "--learning-rate.",
+            f"{'--init-mean or --init-std' if second_order else '--learning-rate'}.",
             file=sys.stderr,
         )
     return status_of(summary, folder) if outcome.result == "interrupted" else DONE
