@@ -132,6 +132,9 @@ def status_of(summary: dict[str, Any], folder: RunFolder) -> int:
         )
         return INTERRUPTED
     if summary["result"] == "diverged":
-        reasons = [r["reason"] for r in summary["runs"] if r["result"] == "diverged"]
-        print(f"rankrise: a run diverged: {reasons[0]}.", file=sys.stderr)
+        runs = summary.get("runs", ())
+        reasons = [run["reason"] for run in runs if run["result"] == "diverged"]
+        # The models of a complexity study are no runs, and give no reasons.
+        said = f"a run diverged: {reasons[0]}" if reasons else "some models diverged"
+        print(f"rankrise: {said}.", file=sys.stderr)
     return DONE
