@@ -76,6 +76,25 @@ def test_what_others_alone_have_or_lack_is_one_value_more():
     assert values(samples.test).tolist() == [[1, 0], [3, 3], [2, 2]]
 
 
+@pytest.mark.parametrize("note", ["rare", 2.5], ids=["text", "number"])
+def test_a_column_may_have_values_in_samples_for_testing_alone(note):
+    train = {"note": [None] * 6, "size": [1.0, 2, 3] * 2}
+    other = {"note": [None, note], "size": [1.0, 2]}
+    samples = labelled_table(train, [0, 1] * 3, test=(other, [0, 1]))
+    # None, and beside it what was never seen.
+    assert samples.train.cardinalities == (2, 3)
+    assert not samples.train.codes[:, 0].any()
+    assert samples.test.codes[:, 0].tolist() == [0, 1]
+
+
+def test_a_note_is_read_as_text_wherever_the_split_puts_it():
+    for row in range(10):
+        note = np.where(np.arange(10) == row, "rare", None)
+        table = {"size": np.arange(10) % 3, "note": note}
+        samples = labelled_table(table, [0, 1] * 5)
+        assert samples.train.features == 2
+
+
 def test_coded_samples_are_taken_as_they_are():
     data = CategoricalData.from_codes(RNG.integers(0, 2, (SAMPLES, 3)), 4)
     samples = labelled_table(data, LABELS)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise.data._categories import MOST_VALUES, CategoricalData
-from rankrise.data._columns import column_names, read_columns
+from rankrise.data._columns import Columns
 from rankrise.data._labels import Labels, read_labels
 from rankrise.data._levels import CategoryLevels, Levels
 from rankrise.data._split import LabelledSet, Rows, TargetKind, split_rows
@@ -126,6 +126,10 @@ def _encoded(train: Any, others: Any, levels: int) -> tuple[CategoricalData, ...
             "Samples for training and for testing differ in kind; give both as tables "
             "or both as CategoricalData."
         )
+    train, others = Columns.of(train), Columns.of(others)
+    # What only the others have says whether a column is of numbers or of text.
+    train = train.with_kinds_of(others)
+    others = others.with_kinds_of(train)
     found = Levels.fit(train, levels=levels, missing="value")
     found = _widened(found, others)
     encoded = [found.encode(each) for each in (train, others)]
@@ -135,12 +139,11 @@ def _encoded(train: Any, others: Any, levels: int) -> tuple[CategoricalData, ...
     return tuple(_kept(each, np.flatnonzero(varies)) for each in encoded)
 
 
-def _widened(levels: Levels, others: Any) -> Levels:
+def _widened(levels: Levels, others: Columns) -> Levels:
     """One value more where other samples alone lack something, or have it new."""
     columns = []
-    names = column_names(others)
-    given = list(read_columns(others))
-    if len(given) != len(levels.columns) or names != levels.names:
+    given = others.columns
+    if len(given) != len(levels.columns) or others.names != levels.names:
         return levels  # Refused by name when they are encoded.
     for column, known in zip(given, levels.columns, strict=True):
         known = replace(known, missing=known.missing or bool(column.missing.any()))
