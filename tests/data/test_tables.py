@@ -19,6 +19,8 @@ FRAME = pd.DataFrame(
     }
 )
 LABELS = RNG.integers(0, 2, SAMPLES)
+CODED = CategoricalData.from_codes([[0], [0], [1]] * 16 + [[0], [1]], 2)
+OTHERWISE_CODED = CategoricalData.from_codes([[1], [1], [0]] * 16 + [[0], [1]], 2)
 
 
 def values(data: CategoricalData) -> np.ndarray:
@@ -76,6 +78,13 @@ def test_what_others_alone_have_or_lack_is_one_value_more():
     assert values(samples.test).tolist() == [[1, 0], [3, 3], [2, 2]]
 
 
+def test_targets_without_names_are_those_of_a_frame():
+    targets = FRAME[["size", "count"]]
+    samples = labelled_table(FRAME, targets, test=(FRAME, targets.to_numpy()))
+    np.testing.assert_array_equal(samples.test_labels, targets)
+    assert samples.target_names == ("size", "count")
+
+
 @pytest.mark.parametrize("note", ["rare", 2.5], ids=["text", "number"])
 def test_a_column_may_have_values_in_samples_for_testing_alone(note):
     train = {"note": [None] * 6, "size": [1.0, 2, 3] * 2}
@@ -131,6 +140,19 @@ def test_columns_that_never_vary_are_left_out_with_a_warning(caplog):
         (
             FRAME, LABELS * 1.0, {"test": (FRAME, np.ones((SAMPLES, 2)))},
             "1 targets for training and 2 for testing",
+        ),
+        (
+            FRAME, LABELS, {"test": (FRAME, LABELS.astype(str))},
+            "label of those for training: these are 0, 1, and .* testing '0', '1'",
+        ),
+        (
+            FRAME, FRAME[["size", "count"]],
+            {"test": (FRAME, FRAME[["count", "size"]])},
+            "training are size, count, and those for testing count, size; give",
+        ),
+        (
+            CODED, LABELS, {"test": (OTHERWISE_CODED, LABELS)},
+            "other features or values; code both in the same way",
         ),
         (np.ones(5), LABELS[:5], {}, "shape"),
     ],

@@ -59,7 +59,8 @@ def labelled_table(
     ------
     InputError
         Where samples and labels differ in number, no feature varies, a column has more
-        than 256 categories, or there is nothing to predict.
+        than 256 categories, there is nothing to predict, or samples for testing have
+        other features or targets, or none of the classes.
     """
     labels = read_labels(y, target_kind)
     _check_counts(X, labels)
@@ -70,11 +71,7 @@ def labelled_table(
     else:
         (train, others), other_labels = (X, test[0]), read_labels(test[1], labels.kind)
         _check_counts(others, other_labels)
-        if len(other_labels.names) != len(labels.names):
-            raise InputError(
-                f"There are {len(labels.names)} targets for training and "
-                f"{len(other_labels.names)} for testing; give the same ones."
-            )
+        labels.refuse_unlike(other_labels)
     labels.refuse_constant()
     train, others = _encoded(train, others, levels)
     return LabelledSet(
@@ -115,7 +112,8 @@ def _taken(X: Any, rows: Rows) -> Any:
 def _encoded(train: Any, others: Any, levels: int) -> tuple[CategoricalData, ...]:
     coded = [isinstance(each, CategoricalData) for each in (train, others)]
     if all(coded):
-        if train.cardinalities != others.cardinalities:
+        alike = train.cardinalities == others.cardinalities
+        if not (alike and np.array_equal(train.order, others.order)):
             raise InputError(
                 "Samples for training and for testing have other features or values; "
                 "code both in the same way (`encode`)."
