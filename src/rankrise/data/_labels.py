@@ -126,13 +126,21 @@ def read_labels(y: Any, kind: TargetKind | None = None) -> Labels:
 def _named(y: Any) -> dict[str, Any]:
     """Columns by name; those without one are given one."""
     names = column_names(y)
-    if isinstance(y, Mapping):
-        return dict(y)
     if names is not None:
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(
+                    f"Several targets have the name {name!r}; give each its own."
+                )
+        if isinstance(y, Mapping):
+            return dict(zip(names, y.values(), strict=True))
         return {name: y.iloc[:, place] for place, name in enumerate(names)}
     if type(y).__name__ == "Series":
         return {str(y.name or _UNNAMED): y}
     array = np.asarray(y)
+    if array.dtype.kind == "U" and not isinstance(y, np.ndarray):
+        # NumPy makes what is missing in a list text, and numbers beside text as well.
+        array = np.asarray(y, dtype=object)
     if array.ndim == 2 and array.shape[1] > 1:
         return {f"{_UNNAMED} {k}": column for k, column in enumerate(array.T)}
     if array.ndim not in (1, 2) or not array.size:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -131,7 +132,8 @@ def _read_csv(path: Path, columns: TableColumns) -> tuple[Any, Any]:
     with refuse_damaged("a .csv table"), warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         with path.open(encoding="utf-8-sig") as stream:
-            first = stream.readline()
+            # Names in quotation marks may hold other delimiters.
+            first = re.sub(r'"[^"]*"?', "", stream.readline())
         frame = pd.read_csv(
             path,
             sep=max(_DELIMITERS, key=first.count),
@@ -184,6 +186,11 @@ def _read_npz(path: Path, columns: TableColumns) -> tuple[Any, Any]:
     samples, targets = (arrays[name] for name in names)
     if samples.ndim == 0:
         raise InputError(f"The array {shown(names[0])} is one number; give samples.")
+    if not samples.size:
+        raise InputError(
+            f"The array {shown(names[0])} has shape {samples.shape}; give at least one "
+            "sample (row) and one feature."
+        )
     return samples.reshape(len(samples), -1), targets
 
 

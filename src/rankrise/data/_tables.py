@@ -89,7 +89,7 @@ def _check_counts(X: Any, labels: Labels) -> None:
     if isinstance(X, CategoricalData):
         samples = X.samples
     else:
-        samples = len(next(iter(X.values()))) if isinstance(X, Mapping) else len(X)
+        samples = len(next(iter(X.values()), ())) if isinstance(X, Mapping) else len(X)
     if samples != len(labels.values):
         raise InputError(
             f"There are {samples} samples and {len(labels.values)} of what is to be "
