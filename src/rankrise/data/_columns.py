@@ -80,7 +80,7 @@ def column_names(table: Any) -> tuple[str, ...] | None:
         return table.names
     if isinstance(table, Mapping):
         return tuple(map(str, table))
-    return tuple(map(str, table.columns)) if _is_data_frame(table) else None
+    return tuple(map(str, table.columns)) if is_data_frame(table) else None
 
 
 def read_columns(table: Any) -> Iterator[Column]:
@@ -93,7 +93,7 @@ def read_columns(table: Any) -> Iterator[Column]:
         yield from table.columns
         return
     names = column_names(table)
-    if _is_data_frame(table):
+    if is_data_frame(table):
         columns = [table.iloc[:, place] for place in range(table.shape[1])]
     elif isinstance(table, Mapping):
         columns = list(table.values())
@@ -187,7 +187,8 @@ def _is_missing(value: Any) -> bool:
     return isinstance(value, _NUMBER_TYPES) and value != value
 
 
-def _is_data_frame(table: Any) -> bool:
+def is_data_frame(table: Any) -> bool:
+    """Whether a table is a pandas DataFrame; without importing pandas."""
     # Whoever holds one has imported pandas, which takes a while.
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(table, pandas.DataFrame)
