@@ -13,6 +13,7 @@ from rankrise._errors import InputError
 from rankrise.cli._folder import RunFolder
 from rankrise.cli._options import OutputOptions
 from rankrise.cli._session import (
+    load_unchanged,
     make_checkpoint,
     running_epochs,
     status_of,
@@ -24,7 +25,6 @@ from rankrise.experiments._complexity_config import SECOND_ORDER
 
 if TYPE_CHECKING:
     from rankrise.complexity import RankCurve, SmallestRank, Split
-    from rankrise.data import LabelledSet
     from rankrise.experiments import ComplexityResult
 
 
@@ -61,7 +61,7 @@ def complexity(
     from rankrise.experiments import run_complexity, summarize_complexity
     from rankrise.reports import complexity_figure, save_figure
 
-    data = _load(folder, source, settings)
+    data = load_unchanged(source, settings)
     checkpoint = make_checkpoint(folder, output)
 
     def begin() -> None:
@@ -106,20 +106,6 @@ def _source(
             "mnist and fashion-mnist or a .csv, .npz or .parquet table."
         )
     return {"dataset": dataset}
-
-
-def _load(
-    folder: RunFolder, source: dict[str, Any], settings: ComplexityConfig
-) -> "LabelledSet":
-    from rankrise.experiments import load_samples
-
-    data = load_samples(source["dataset"], settings)
-    if source.get("sha256", data.content_sha256) != data.content_sha256:
-        raise InputError(
-            f"{source['dataset']} has changed since the run began; start again."
-        )
-    source["sha256"] = data.content_sha256
-    return data
 
 
 def _print(outcome: "ComplexityResult") -> None:
