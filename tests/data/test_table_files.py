@@ -83,6 +83,21 @@ def test_a_name_in_quotation_marks_may_hold_other_delimiters(csv):
     np.testing.assert_array_equal(table.features["size, in cm"], [1, 2])
 
 
+WORDS = ("NA", "N/A", "NaN", "NULL", "None", "<NA>", "n/a", "nan", "null", "#N/A", "?")
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_words_for_what_is_missing_are_those_of_the_documentation(word, csv):
+    table = read_table_file(csv(f"a,kind\n{word},x\nb,y\n"), KIND)
+    assert table.features["a"].isna().tolist() == [True, False]
+
+
+def test_a_class_of_an_npz_may_be_called_none(npz):
+    path = npz(X=np.arange(8) % 3, y=np.array(["None", "NA"] * 4))
+    samples = load_labelled_set(path, test_share=0.25)
+    assert set(samples.train_labels) == {"None", "NA"}
+
+
 def test_columns_are_left_out_and_taken_for_categories(tmp_path):
     FRAME.to_csv(tmp_path / "x.csv", index=False)
     columns = TableColumns(target=("kind",), drop=("size",), categories=("code",))
