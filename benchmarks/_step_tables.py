@@ -48,6 +48,13 @@ def breakdown_table(result: dict[str, Any]) -> Table:
     return table
 
 
+def goal(
+    name: str, value: float, goal: float, further: float, met: bool
+) -> dict[str, Any]:
+    """A ratio, what it should be, and what it should be in the end."""
+    return {"name": name, "value": value, "goal": goal, "further": further, "met": met}
+
+
 def goal_table(result: dict[str, Any]) -> Table:
     """Ratios, and what they should be."""
     table = Table(title="Goals", title_justify="left")

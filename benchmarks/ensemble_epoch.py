@@ -21,7 +21,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from _dense_measurements import torch_version
-from _step_tables import goal_table
+from _step_tables import goal, goal_table
 from _timing import Case, Timing, clocked, interleaved, ratio
 from rankrise.ensembles import Member
 from rankrise.ensembles._ensemble import Course, side_by_side, start_table, train_epochs
@@ -279,18 +279,12 @@ def _per_component(name: str, times: dict[str, Timing], sizes: Sizes) -> float |
 
 def _goals(times: dict[str, Timing], sizes: Sizes) -> list[dict[str, Any]]:
     above = ratio(times[OURS], times[FLOOR])
-    goals = [_goal("an epoch / its matrix products", above, 5, 3, above <= 5)]
+    goals = [goal("an epoch / its matrix products", above, 5, 3, above <= 5)]
     if PLAIN in times:
         ahead = ratio(times[PLAIN], times[OURS]) * sizes.batches * sizes.classes
         name = "plain PyTorch / rankrise, an epoch and component"
-        goals.append(_goal(name, ahead, 250, 400, ahead >= 250))
+        goals.append(goal(name, ahead, 250, 400, ahead >= 250))
     return goals
-
-
-def _goal(
-    name: str, value: float, goal: float, further: float, met: bool
-) -> dict[str, Any]:
-    return {"name": name, "value": value, "goal": goal, "further": further, "met": met}
 
 
 def tables(result: dict[str, Any]) -> list[RenderableType]:

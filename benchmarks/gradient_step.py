@@ -33,7 +33,7 @@ from _dense_measurements import (
     torch_version,
 )
 from _instance import FactorMatrices, Instance, Sizes, errors, reference
-from _step_tables import breakdown_table, goal_table, version_table
+from _step_tables import breakdown_table, goal, goal_table, version_table
 from _timing import Case, Timing, clocked, interleaved, ratio
 from rankrise.problems import AbstractProblem
 
@@ -223,16 +223,10 @@ def _goals(
         step = times[version.name]
         ahead, above = ratio(times[DENSE], step), ratio(step, times[lowest])
         goals += [
-            _goal(f"{DENSE} / {version.name}", ahead, 80, 100, ahead >= 80),
-            _goal(f"{version.name} / {lowest}", above, 5, 3, above <= 5),
+            goal(f"{DENSE} / {version.name}", ahead, 80, 100, ahead >= 80),
+            goal(f"{version.name} / {lowest}", above, 5, 3, above <= 5),
         ]
     return goals
-
-
-def _goal(
-    name: str, value: float, goal: float, further: float, met: bool
-) -> dict[str, Any]:
-    return {"name": name, "value": value, "goal": goal, "further": further, "met": met}
 
 
 def tables(result: dict[str, Any]) -> list[RenderableType]:

@@ -178,6 +178,18 @@ def test_complexity_is_compared_rank_by_rank_and_resumed(tmp_path, monkeypatch, 
     }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:invalid value encountered in subtract")
+def test_complexity_whose_models_diverge_is_compared(tmp_path, monkeypatch, capsys):
+    digits(monkeypatch)
+    wild = {"optimizer": "sgd", "learning_rate": 1e9}
+    monkeypatch.setattr(presets, "_COMPLEXITY", SMALL_COMPLEXITY | wild)
+    assert reproduce("complexity", "--quick", folder=tmp_path / "run") == 0
+    said = capsys.readouterr()
+    assert said.err == "rankrise: some models diverged.\n"
+    assert "table: " in said.out
+    assert summary(tmp_path / "run")["result"] == "diverged"
+
+
 def test_images_that_cannot_be_found_are_refused(tmp_path, monkeypatch, assert_refused):
     from rankrise import InputError
 

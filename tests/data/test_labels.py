@@ -63,6 +63,12 @@ def test_the_kind_can_be_said():
     [
         ([1.0, np.nan], None, "Sample 1 has nothing to predict in column 'target'"),
         (["a", None], None, "Sample 1 has nothing to predict"),
+        (["a", np.nan], None, "Sample 1 has nothing to predict"),
+        (["a", 1], None, "values of type int, str; give numbers or text"),
+        (
+            pd.DataFrame([[1.0, 2], [3, 4]], columns=["a", "a"]), None,
+            "Several targets have the name 'a'",
+        ),
         (pd.Series([1, None], dtype="Int64"), None, "Sample 1 has nothing to predict"),
         ([1.0, np.inf], None, "Sample 1 has an infinite number"),
         (["a", "b"], "values", "holds text or categories; give numbers"),
@@ -71,7 +77,7 @@ def test_the_kind_can_be_said():
         (np.ones((3, 2, 2)), None, r"shape \(3, 2, 2\)"),
         ([], None, r"shape \(0,\)"),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_be_predicted_is_refused(y, kind, words):
     with pytest.raises(InputError, match=words):
         read_labels(y, kind)

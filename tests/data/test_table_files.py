@@ -76,6 +76,28 @@ def test_a_csv_may_have_any_usual_delimiter(mark, csv):
     np.testing.assert_array_equal(table.features["b"], [2, np.nan])
 
 
+def test_a_name_in_quotation_marks_may_hold_other_delimiters(csv):
+    path = csv('"size, in cm";"kind, or ""sort"", or, none"\n1;a\n2;b\n')
+    columns = TableColumns(target=('kind, or "sort", or, none',))
+    table = read_table_file(path, columns)
+    np.testing.assert_array_equal(table.features["size, in cm"], [1, 2])
+
+
+WORDS = ("NA", "N/A", "NaN", "NULL", "None", "<NA>", "n/a", "nan", "null", "#N/A", "?")
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_words_for_what_is_missing_are_those_of_the_documentation(word, csv):
+    table = read_table_file(csv(f"a,kind\n{word},x\nb,y\n"), KIND)
+    assert table.features["a"].isna().tolist() == [True, False]
+
+
+def test_a_class_of_an_npz_may_be_called_none(npz):
+    path = npz(X=np.arange(8) % 3, y=np.array(["None", "NA"] * 4))
+    samples = load_labelled_set(path, test_share=0.25)
+    assert set(samples.train_labels) == {"None", "NA"}
+
+
 def test_columns_are_left_out_and_taken_for_categories(tmp_path):
     FRAME.to_csv(tmp_path / "x.csv", index=False)
     columns = TableColumns(target=("kind",), drop=("size",), categories=("code",))
@@ -161,6 +183,10 @@ def test_a_csv_in_no_encoding_is_refused(tmp_path):
             r"columns of an \.npz have no names",
         ),
         ({"X": np.array(3), "y": np.ones(3)}, TableColumns(), "'X' is one number"),
+        (
+            {"X": np.ones((0, 5)), "y": np.ones(0)}, TableColumns(),
+            r"'X' has shape \(0, 5\); give at least one sample",
+        ),
         (
             {"X": np.array([{}], dtype=object), "y": np.ones(1)}, TableColumns(),
             "never unpickled",

@@ -19,6 +19,8 @@ FRAME = pd.DataFrame(
     }
 )
 LABELS = RNG.integers(0, 2, SAMPLES)
+CODED = CategoricalData.from_codes([[0], [0], [1]] * 16 + [[0], [1]], 2)
+OTHERWISE_CODED = CategoricalData.from_codes([[1], [1], [0]] * 16 + [[0], [1]], 2)
 
 
 def values(data: CategoricalData) -> np.ndarray:
@@ -76,6 +78,32 @@ def test_what_others_alone_have_or_lack_is_one_value_more():
     assert values(samples.test).tolist() == [[1, 0], [3, 3], [2, 2]]
 
 
+def test_targets_without_names_are_those_of_a_frame():
+    targets = FRAME[["size", "count"]]
+    samples = labelled_table(FRAME, targets, test=(FRAME, targets.to_numpy()))
+    np.testing.assert_array_equal(samples.test_labels, targets)
+    assert samples.target_names == ("size", "count")
+
+
+@pytest.mark.parametrize("note", ["rare", 2.5], ids=["text", "number"])
+def test_a_column_may_have_values_in_samples_for_testing_alone(note):
+    train = {"note": [None] * 6, "size": [1.0, 2, 3] * 2}
+    other = {"note": [None, note], "size": [1.0, 2]}
+    samples = labelled_table(train, [0, 1] * 3, test=(other, [0, 1]))
+    # None, and beside it what was never seen.
+    assert samples.train.cardinalities == (2, 3)
+    assert not samples.train.codes[:, 0].any()
+    assert samples.test.codes[:, 0].tolist() == [0, 1]
+
+
+def test_a_note_is_read_as_text_wherever_the_split_puts_it():
+    for row in range(10):
+        note = np.where(np.arange(10) == row, "rare", None)
+        table = {"size": np.arange(10) % 3, "note": note}
+        samples = labelled_table(table, [0, 1] * 5)
+        assert samples.train.features == 2
+
+
 def test_coded_samples_are_taken_as_they_are():
     data = CategoricalData.from_codes(RNG.integers(0, 2, (SAMPLES, 3)), 4)
     samples = labelled_table(data, LABELS)
@@ -113,7 +141,21 @@ def test_columns_that_never_vary_are_left_out_with_a_warning(caplog):
             FRAME, LABELS * 1.0, {"test": (FRAME, np.ones((SAMPLES, 2)))},
             "1 targets for training and 2 for testing",
         ),
+        (
+            FRAME, LABELS, {"test": (FRAME, LABELS.astype(str))},
+            "label of those for training: these are 0, 1, and .* testing '0', '1'",
+        ),
+        (
+            FRAME, FRAME[["size", "count"]],
+            {"test": (FRAME, FRAME[["count", "size"]])},
+            "training are size, count, and those for testing count, size; give",
+        ),
+        (
+            CODED, LABELS, {"test": (OTHERWISE_CODED, LABELS)},
+            "other features or values; code both in the same way",
+        ),
         (np.ones(5), LABELS[:5], {}, "shape"),
+        ({}, LABELS, {}, "There are 0 samples and 50 of what is to be"),
     ],
 )  # fmt: skip
 def test_a_table_that_cannot_be_used_is_refused(table, labels, options, words):

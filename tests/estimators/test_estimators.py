@@ -1,6 +1,8 @@
 """Regressor and classifier of low tensor rank."""
 
+import os
 import pickle
+import signal
 import subprocess
 import sys
 
@@ -137,6 +139,16 @@ def test_several_classes_are_told_apart_with_probabilities():
     assert model.rank_.shape == (4,)
 
 
+def test_classes_that_are_all_most_unlikely_have_probabilities(monkeypatch):
+    model = TensorClassifier(loss="logistic", max_iter=1).fit(X, X[:, 0])
+    scores = np.array([[-1e3, -1e3, -1e3], [-999.0, -1e3, -2e3]])
+    monkeypatch.setattr(model, "decision_function", lambda X: scores)
+    odds = np.e / (1 + np.e)
+    np.testing.assert_allclose(
+        model.predict_proba(X[:2]), [[1 / 3] * 3, [odds, 1 - odds, 0]]
+    )
+
+
 def test_a_fit_is_reproduced_by_a_clone_and_by_a_pickle(regressor):
     again = clone(regressor).fit(X, Y)
     np.testing.assert_array_equal(again.predict(X), regressor.predict(X))
@@ -208,10 +220,34 @@ def test_divergence_is_warned_of_and_leaves_no_nan():
     model = TensorRegressor(
         **SETTINGS, optimizer=optax.sgd(50.0), max_iter=30, batch_size=300
     )
-    with pytest.warns(ConvergenceWarning, match="diverged"):
+    with pytest.warns(ConvergenceWarning, match=r"diverged; .* learning rate, as in"):
         model.fit(X, Y)
     assert model.n_iter_ < 30
     assert np.isfinite(model.predict(X)).all()
+
+
+def test_an_optimizer_without_a_learning_rate_is_told_of_its_start():
+    model = TensorRegressor(**SETTINGS, init_mean=1e50, max_iter=2)
+    words = "diverged; .* from a smaller init_mean or init_std"
+    with pytest.warns(ConvergenceWarning, match=words):
+        model.fit(X, Y)
+
+
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_an_interrupt_leaves_no_model_that_was_trained_in_part(
+    early_stopping, monkeypatch
+):
+    def interrupted(*args, progress, **settings):
+        return fit_ensemble(*args, progress=interrupt, **settings)
+
+    def interrupt(progress):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(_fitting, "fit_ensemble", interrupted)
+    model = TensorRegressor(**SETTINGS | {"early_stopping": early_stopping})
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y)
+    assert not hasattr(model, "n_iter_")
 
 
 def test_a_constant_column_and_a_constant_target_are_learned():

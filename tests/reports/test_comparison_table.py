@@ -36,6 +36,8 @@ COMPARISON = Comparison(
         (0.0, "0"),
         (0.02285, "0.02285"),
         (1e-9, "1e-09"),
+        (math.inf, "inf"),
+        (-math.inf, "-inf"),
     ],
 )
 def test_a_number_has_a_few_digits_and_a_missing_one_none(number, words):

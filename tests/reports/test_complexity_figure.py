@@ -24,7 +24,7 @@ def test_each_split_has_a_panel_with_a_curve_a_control():
     assert len(figure.axes) == 2
     for panel in figure.axes:
         names = [each.get_label() for each in panel.containers]
-        assert names == ["real", "random inputs", "random labels"]
+        assert names == ["data", "random inputs", "random labels"]
 
 
 def test_points_are_means_and_bars_are_spreads():

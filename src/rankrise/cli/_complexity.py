@@ -13,6 +13,7 @@ from rankrise._errors import InputError
 from rankrise.cli._folder import RunFolder
 from rankrise.cli._options import OutputOptions
 from rankrise.cli._session import (
+    load_unchanged,
     make_checkpoint,
     running_epochs,
     status_of,
@@ -20,10 +21,10 @@ from rankrise.cli._session import (
 )
 from rankrise.cli._status import DONE
 from rankrise.experiments import ComplexityConfig
+from rankrise.experiments._complexity_config import SECOND_ORDER
 
 if TYPE_CHECKING:
     from rankrise.complexity import RankCurve, SmallestRank, Split
-    from rankrise.data import LabelledSet
     from rankrise.experiments import ComplexityResult
 
 
@@ -60,7 +61,7 @@ def complexity(
     from rankrise.experiments import run_complexity, summarize_complexity
     from rankrise.reports import complexity_figure, save_figure
 
-    data = _load(folder, source, settings)
+    data = load_unchanged(source, settings)
     checkpoint = make_checkpoint(folder, output)
 
     def begin() -> None:
@@ -105,20 +106,6 @@ def _source(
             "mnist and fashion-mnist or a .csv, .npz or .parquet table."
         )
     return {"dataset": dataset}
-
-
-def _load(
-    folder: RunFolder, source: dict[str, Any], settings: ComplexityConfig
-) -> "LabelledSet":
-    from rankrise.experiments import load_samples
-
-    data = load_samples(source["dataset"], settings)
-    if source.get("sha256", data.content_sha256) != data.content_sha256:
-        raise InputError(
-            f"{source['dataset']} has changed since the run began; start again."
-        )
-    source["sha256"] = data.content_sha256
-    return data
 
 
 def _print(outcome: "ComplexityResult") -> None:
@@ -207,9 +194,10 @@ def _status(
 ) -> int:
     diverged = sum(fit.result == "diverged" for fit in outcome.curve.fits)
     if diverged:
+        second_order = outcome.config.optimizer == SECOND_ORDER
         print(
             f"rankrise: {diverged} of {len(outcome.curve.fits)} models diverged; lower "
-            "--learning-rate.",
+            f"{'--init-mean or --init-std' if second_order else '--learning-rate'}.",
             file=sys.stderr,
         )
     return status_of(summary, folder) if outcome.result == "interrupted" else DONE

@@ -8,7 +8,6 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
-from rankrise._errors import InputError
 from rankrise.cli._claims import (
     draw_claims,
     keep_claim,
@@ -20,6 +19,7 @@ from rankrise.cli._dynamics import write_runs
 from rankrise.cli._folder import RunFolder
 from rankrise.cli._options import OutputOptions
 from rankrise.cli._session import (
+    load_unchanged,
     make_checkpoint,
     running,
     running_epochs,
@@ -34,7 +34,6 @@ from rankrise.experiments import (
 )
 
 if TYPE_CHECKING:
-    from rankrise.data import LabelledSet
     from rankrise.experiments import ExpectedTime, ReproductionResult
 
 _TABLE_WIDTH = 100
@@ -99,7 +98,7 @@ def complexity(
     from rankrise.experiments import expected_complexity_time, reproduce_complexity
     from rankrise.reports import complexity_reproduction_figure, save_figure
 
-    data = _images(settings, source)
+    data = load_unchanged(source, settings.experiment)
     checkpoint = make_checkpoint(folder, output)
     _announce(settings, output, lambda: expected_complexity_time(settings, data))
     with running_epochs(
@@ -147,20 +146,6 @@ def theory(
     draw_claims(folder.path, result.outcome.claims)
     status = _finish(folder, output, result, "Theory, measured beside predicted")
     return VIOLATED if status == DONE and result.outcome.violated else status
-
-
-def _images(
-    settings: ComplexityReproductionConfig, source: dict[str, Any]
-) -> "LabelledSet":
-    from rankrise.experiments import load_samples
-
-    data = load_samples(settings.dataset, settings.experiment)
-    if source.get("sha256", data.content_sha256) != data.content_sha256:
-        raise InputError(
-            f"{settings.dataset} has changed since the run began; start again."
-        )
-    source["sha256"] = data.content_sha256
-    return data
 
 
 def _announce(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from rankrise._errors import InputError
 from rankrise.cli._folder import RunFolder
 from rankrise.cli._interrupts import raise_when_interrupted
 from rankrise.cli._options import OutputOptions
@@ -17,7 +18,9 @@ from rankrise.cli._status import DONE, INTERRUPTED
 from rankrise.experiments._options import require
 
 if TYPE_CHECKING:
+    from rankrise.data import LabelledSet
     from rankrise.ensembles import FitProgress
+    from rankrise.experiments import ComplexityConfig
     from rankrise.solvers import Checkpoint, Progress
 
 
@@ -40,6 +43,24 @@ def make_checkpoint(folder: RunFolder, options: OutputOptions) -> "Checkpoint":
         f"--checkpoint-seconds is {seconds}; give a finite number from 0.",
     )
     return Checkpoint(folder.checkpoint, seconds, options.resume)
+
+
+def load_unchanged(
+    source: dict[str, Any], settings: "ComplexityConfig"
+) -> "LabelledSet":
+    """The samples of `source`, refused where they are not those a run began with.
+
+    Their hash is kept there for the next time.
+    """
+    from rankrise.experiments import load_samples
+
+    data = load_samples(source["dataset"], settings)
+    if source.get("sha256", data.content_sha256) != data.content_sha256:
+        raise InputError(
+            f"{source['dataset']} has changed since the run began; start again."
+        )
+    source["sha256"] = data.content_sha256
+    return data
 
 
 @contextmanager
@@ -132,6 +153,9 @@ def status_of(summary: dict[str, Any], folder: RunFolder) -> int:
         )
         return INTERRUPTED
     if summary["result"] == "diverged":
-        reasons = [r["reason"] for r in summary["runs"] if r["result"] == "diverged"]
-        print(f"rankrise: a run diverged: {reasons[0]}.", file=sys.stderr)
+        runs = summary.get("runs", ())
+        reasons = [run["reason"] for run in runs if run["result"] == "diverged"]
+        # The models of a complexity study are no runs, and give no reasons.
+        said = f"a run diverged: {reasons[0]}" if reasons else "some models diverged"
+        print(f"rankrise: {said}.", file=sys.stderr)
     return DONE

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import index
+from typing import Any, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +42,7 @@ class CategoricalData:
     def from_codes(
         cls,
         values: npt.ArrayLike,
-        cardinalities: tuple[int, ...] | int | None = None,
+        cardinalities: Sequence[SupportsIndex] | SupportsIndex | None = None,
     ) -> CategoricalData:
         """Take values counted from 0, samples by features.
 
@@ -59,10 +61,10 @@ class CategoricalData:
         features = table.shape[1]
         if cardinalities is None:
             counts = tuple(int(most) + 1 for most in table.max(axis=0, initial=0))
-        elif isinstance(cardinalities, int):
-            counts = (cardinalities,) * features
         else:
-            counts = tuple(cardinalities)
+            given: Any = cardinalities
+            given = given if np.ndim(given) else (given,) * features
+            counts = tuple(map(index, given))
         _check_cardinalities(counts, features)
         _check_seen(table, counts)
         codes = np.asfortranarray(table, dtype=np.uint8)
@@ -113,7 +115,12 @@ class CategoricalData:
 
 
 def _whole(values: npt.ArrayLike) -> npt.NDArray[Any]:
-    table = np.asarray(values)
+    try:
+        table = np.asarray(values)
+    except ValueError as error:
+        raise InputError(
+            "The samples have different numbers of features; give one value a feature."
+        ) from error
     if table.ndim != 2 or 0 in table.shape:
         raise InputError(
             f"The samples have shape {table.shape}; give a table of at least one "
@@ -122,7 +129,7 @@ def _whole(values: npt.ArrayLike) -> npt.NDArray[Any]:
     if table.dtype.kind == "b":
         return table.view(np.uint8)
     if table.dtype.kind == "f":
-        whole = np.floor(table) == table
+        whole = np.isfinite(table) & (np.floor(table) == table)
         if not whole.all():
             row, column = np.argwhere(~whole)[0]
             raise InputError(

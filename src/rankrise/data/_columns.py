@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,12 +40,47 @@ class Column:
         """Whether the values are numbers, which lie between one another."""
         return self.values.dtype.kind == "f"
 
+    def with_kind_of(self, other: Column) -> Column:
+        """The same; where nothing is there, which tells no kind, of the other's."""
+        if self.numeric == other.numeric or not self.missing.all():
+            return self
+        nothing = np.full(len(self.values), np.nan if other.numeric else None)
+        return replace(self, values=nothing)
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """A table that has been read.
+
+    Attributes
+    ----------
+    names
+        Of the columns; None for an array.
+    """
+
+    names: tuple[str, ...] | None
+    columns: tuple[Column, ...]
+
+    @classmethod
+    def of(cls, table: Any) -> Columns:
+        """Read a table as `read_columns` does."""
+        return cls(column_names(table), tuple(read_columns(table)))
+
+    def with_kinds_of(self, others: Columns) -> Columns:
+        """The same; columns where nothing is there have the kinds of the others'."""
+        if len(self.columns) != len(others.columns):
+            return self
+        pairs = zip(self.columns, others.columns, strict=True)
+        return replace(self, columns=tuple(a.with_kind_of(b) for a, b in pairs))
+
 
 def column_names(table: Any) -> tuple[str, ...] | None:
     """Names of the columns of a mapping or a pandas DataFrame; None for an array."""
+    if isinstance(table, Columns):
+        return table.names
     if isinstance(table, Mapping):
         return tuple(map(str, table))
-    return tuple(map(str, table.columns)) if _is_data_frame(table) else None
+    return tuple(map(str, table.columns)) if is_data_frame(table) else None
 
 
 def read_columns(table: Any) -> Iterator[Column]:
@@ -54,8 +89,11 @@ def read_columns(table: Any) -> Iterator[Column]:
     Numbers are told from text and pandas' categories column by column; missing are
     NaN, None and pandas' NA.
     """
+    if isinstance(table, Columns):
+        yield from table.columns
+        return
     names = column_names(table)
-    if _is_data_frame(table):
+    if is_data_frame(table):
         columns = [table.iloc[:, place] for place in range(table.shape[1])]
     elif isinstance(table, Mapping):
         columns = list(table.values())
@@ -149,7 +187,8 @@ def _is_missing(value: Any) -> bool:
     return isinstance(value, _NUMBER_TYPES) and value != value
 
 
-def _is_data_frame(table: Any) -> bool:
+def is_data_frame(table: Any) -> bool:
+    """Whether a table is a pandas DataFrame; without importing pandas."""
     # Whoever holds one has imported pandas, which takes a while.
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(table, pandas.DataFrame)

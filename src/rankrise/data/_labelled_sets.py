@@ -14,6 +14,7 @@ from rankrise.data._image_sets import IMAGE_SETS, load_image_set
 from rankrise.data._split import LabelledSet, TargetKind, split_rows
 from rankrise.data._table_files import FORMS, TableColumns, read_table_file
 from rankrise.data._tables import DEFAULT_LEVELS, labelled_table
+from rankrise.data.files._checked_file import named_refusals
 
 _LARGEST_DIGIT_PIXEL = 16
 _LARGEST_PIXEL = 255
@@ -72,7 +73,7 @@ def load_labelled_set(
             f"{' or '.join(IMAGE_SETS)}, or name a table ({', '.join(FORMS)})."
         )
     table = read_table_file(path, columns or TableColumns())
-    try:
+    with named_refusals(path):
         samples = labelled_table(
             table.features,
             table.targets,
@@ -81,8 +82,6 @@ def load_labelled_set(
             levels=levels or DEFAULT_LEVELS,
             target_kind=target_kind,
         )
-    except InputError as error:
-        raise InputError(f"{path.name}: {error}") from error
     return samples.of_file(path, table.content_sha256)
 
 

@@ -16,6 +16,7 @@ from rankrise.data._split import Rows, TargetKind
 # More whole numbers than this are hardly names of classes.
 _MOST_NUMBERED_CLASSES = 100
 _UNNAMED = "target"
+_LISTED = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,15 +30,40 @@ class Labels:
         target, in float64.
     names
         Of the columns of numbers; empty for classes.
+    named
+        Whether they had names of their own.
     """
 
     kind: TargetKind
     values: npt.NDArray[Any]
     names: tuple[str, ...] = ()
+    named: bool = False
 
     def take(self, rows: Rows) -> Labels:
         """Those of some samples."""
         return replace(self, values=self.values[rows])
+
+    def refuse_unlike(self, others: Labels) -> None:
+        """Refuse labels for testing of other targets, or of other classes alone."""
+        if len(others.names) != len(self.names):
+            raise InputError(
+                f"There are {len(self.names)} targets for training and "
+                f"{len(others.names)} for testing; give the same ones."
+            )
+        if self.named and others.named and others.names != self.names:
+            raise InputError(
+                f"The targets for training are {', '.join(self.names)}, and those for "
+                f"testing {', '.join(others.names)}; give the same ones in one order."
+            )
+        if self.kind == "classes":
+            # As Python's objects, since NumPy would make numbers text to compare.
+            known, found = (set(each.values.tolist()) for each in (self, others))
+            if not known & found:
+                raise InputError(
+                    f"No sample for testing has a label of those for training: these "
+                    f"are {_listed(known)}, and those for testing {_listed(found)}; "
+                    "give labels of the same classes and type."
+                )
 
     def refuse_constant(self) -> None:
         """Refuse samples for training that say nothing of what is to be predicted."""
@@ -86,7 +112,9 @@ def read_labels(y: Any, kind: TargetKind | None = None) -> Labels:
         if kind == "classes":
             _refuse_many_numbers(columns[0])
     if kind == "values":
-        return Labels(kind, _numbers(columns), tuple(given))
+        # Arrays and lists have no names, and a Series may have none.
+        named = column_names(y) is not None or getattr(y, "name", None) is not None
+        return Labels(kind, _numbers(columns), tuple(given), named)
     if len(columns) > 1:
         raise InputError(
             f"There are {len(columns)} columns of classes to predict; give one, or "
@@ -98,13 +126,21 @@ def read_labels(y: Any, kind: TargetKind | None = None) -> Labels:
 def _named(y: Any) -> dict[str, Any]:
     """Columns by name; those without one are given one."""
     names = column_names(y)
-    if isinstance(y, Mapping):
-        return dict(y)
     if names is not None:
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(
+                    f"Several targets have the name {name!r}; give each its own."
+                )
+        if isinstance(y, Mapping):
+            return dict(zip(names, y.values(), strict=True))
         return {name: y.iloc[:, place] for place, name in enumerate(names)}
     if type(y).__name__ == "Series":
         return {str(y.name or _UNNAMED): y}
     array = np.asarray(y)
+    if array.dtype.kind == "U" and not isinstance(y, np.ndarray):
+        # NumPy makes what is missing in a list text, and numbers beside text as well.
+        array = np.asarray(y, dtype=object)
     if array.ndim == 2 and array.shape[1] > 1:
         return {f"{_UNNAMED} {k}": column for k, column in enumerate(array.T)}
     if array.ndim not in (1, 2) or not array.size:
@@ -162,3 +198,8 @@ def _refuse_many_numbers(column: Column) -> None:
             f"The {column.name} to predict holds {count} different whole numbers; say "
             "whether these are classes or values (`target_kind`)."
         )
+
+
+def _listed(classes: set[Any]) -> str:
+    shown = sorted(map(repr, classes))
+    return ", ".join(shown[:_LISTED]) + (", ..." if len(shown) > _LISTED else "")

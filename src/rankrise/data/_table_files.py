@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +16,11 @@ import numpy.typing as npt
 from rankrise._errors import InputError
 from rankrise.data._categories import MOST_VALUES
 from rankrise.data._memory import MAX_DENSE_BYTES
+from rankrise.data.files._checked_file import (
+    check_usable,
+    content_sha256,
+    named_refusals,
+)
 from rankrise.data.files._declared import refuse_damaged, shown
 from rankrise.data.files._npz import open_arrays
 from rankrise.data.files._parquet import import_parquet, open_parquet, stored_bytes
@@ -86,19 +91,11 @@ def read_table_file(path: Path, columns: TableColumns) -> TableFile:
     InputError
         If the file cannot be used: one sentence that begins with its name.
     """
-    try:
+    with named_refusals(path):
         read = _reader(path)
-        _check_usable(path)
+        check_usable(path, "a table of samples")
         features, targets = read(path, columns)
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    except InputError as error:
-        raise InputError(f"{path.name}: {error}") from error
-    except OSError as error:
-        raise InputError(
-            f"{path.name}: It cannot be read ({error.strerror or error}); check the "
-            "file and its permissions."
-        ) from error
+        digest = content_sha256(path)
     return TableFile(features, targets, digest)
 
 
@@ -115,16 +112,6 @@ def _reader(path: Path) -> Reader:
     return reader
 
 
-def _check_usable(path: Path) -> None:
-    if not path.exists():
-        raise InputError(f"There is no such file in {path.parent.absolute()}.")
-    if not path.is_file():
-        what = "a directory" if path.is_dir() else "no regular file"
-        raise InputError(f"It is {what}; name a file that holds a table.")
-    if path.stat().st_size == 0:
-        raise InputError("It is empty; a table of samples is needed.")
-
-
 def _read_csv(path: Path, columns: TableColumns) -> tuple[Any, Any]:
     import pandas as pd
 
@@ -132,7 +119,8 @@ def _read_csv(path: Path, columns: TableColumns) -> tuple[Any, Any]:
     with refuse_damaged("a .csv table"), warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         with path.open(encoding="utf-8-sig") as stream:
-            first = stream.readline()
+            # Names in quotation marks may hold other delimiters.
+            first = re.sub(r'"[^"]*"?', "", stream.readline())
         frame = pd.read_csv(
             path,
             sep=max(_DELIMITERS, key=first.count),
@@ -174,6 +162,11 @@ def _read_npz(path: Path, columns: TableColumns) -> tuple[Any, Any]:
     samples, targets = (arrays[name] for name in names)
     if samples.ndim == 0:
         raise InputError(f"The array {shown(names[0])} is one number; give samples.")
+    if not samples.size:
+        raise InputError(
+            f"The array {shown(names[0])} has shape {samples.shape}; give at least one "
+            "sample (row) and one feature."
+        )
     return samples.reshape(len(samples), -1), targets
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise.data._categories import MOST_VALUES, CategoricalData
-from rankrise.data._columns import column_names, read_columns
+from rankrise.data._columns import Columns
 from rankrise.data._labels import Labels, read_labels
 from rankrise.data._levels import CategoryLevels, Levels
 from rankrise.data._split import LabelledSet, Rows, TargetKind, split_rows
@@ -59,7 +59,8 @@ def labelled_table(
     ------
     InputError
         Where samples and labels differ in number, no feature varies, a column has more
-        than 256 categories, or there is nothing to predict.
+        than 256 categories, there is nothing to predict, or samples for testing have
+        other features or targets, or none of the classes.
     """
     labels = read_labels(y, target_kind)
     _check_counts(X, labels)
@@ -70,11 +71,7 @@ def labelled_table(
     else:
         (train, others), other_labels = (X, test[0]), read_labels(test[1], labels.kind)
         _check_counts(others, other_labels)
-        if len(other_labels.names) != len(labels.names):
-            raise InputError(
-                f"There are {len(labels.names)} targets for training and "
-                f"{len(other_labels.names)} for testing; give the same ones."
-            )
+        labels.refuse_unlike(other_labels)
     labels.refuse_constant()
     train, others = _encoded(train, others, levels)
     return LabelledSet(
@@ -92,7 +89,7 @@ def _check_counts(X: Any, labels: Labels) -> None:
     if isinstance(X, CategoricalData):
         samples = X.samples
     else:
-        samples = len(next(iter(X.values()))) if isinstance(X, Mapping) else len(X)
+        samples = len(next(iter(X.values()), ())) if isinstance(X, Mapping) else len(X)
     if samples != len(labels.values):
         raise InputError(
             f"There are {samples} samples and {len(labels.values)} of what is to be "
@@ -115,7 +112,8 @@ def _taken(X: Any, rows: Rows) -> Any:
 def _encoded(train: Any, others: Any, levels: int) -> tuple[CategoricalData, ...]:
     coded = [isinstance(each, CategoricalData) for each in (train, others)]
     if all(coded):
-        if train.cardinalities != others.cardinalities:
+        alike = train.cardinalities == others.cardinalities
+        if not (alike and np.array_equal(train.order, others.order)):
             raise InputError(
                 "Samples for training and for testing have other features or values; "
                 "code both in the same way (`encode`)."
@@ -126,6 +124,10 @@ def _encoded(train: Any, others: Any, levels: int) -> tuple[CategoricalData, ...
             "Samples for training and for testing differ in kind; give both as tables "
             "or both as CategoricalData."
         )
+    train, others = Columns.of(train), Columns.of(others)
+    # What only the others have says whether a column is of numbers or of text.
+    train = train.with_kinds_of(others)
+    others = others.with_kinds_of(train)
     found = Levels.fit(train, levels=levels, missing="value")
     found = _widened(found, others)
     encoded = [found.encode(each) for each in (train, others)]
@@ -135,12 +137,11 @@ def _encoded(train: Any, others: Any, levels: int) -> tuple[CategoricalData, ...
     return tuple(_kept(each, np.flatnonzero(varies)) for each in encoded)
 
 
-def _widened(levels: Levels, others: Any) -> Levels:
+def _widened(levels: Levels, others: Columns) -> Levels:
     """One value more where other samples alone lack something, or have it new."""
     columns = []
-    names = column_names(others)
-    given = list(read_columns(others))
-    if len(given) != len(levels.columns) or names != levels.names:
+    given = others.columns
+    if len(given) != len(levels.columns) or others.names != levels.names:
         return levels  # Refused by name when they are encoded.
     for column, known in zip(given, levels.columns, strict=True):
         known = replace(known, missing=known.missing or bool(column.missing.any()))

@@ -1,6 +1,5 @@
 """What regressor and classifier share: tables in, levels, learned attributes."""
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from sklearn.utils.validation import (
 
 from rankrise._errors import InputError
 from rankrise.data import Levels
+from rankrise.data._columns import is_data_frame
 from rankrise.estimators._fitting import FitSettings, Task, fit_models
 from rankrise.estimators._product_sums import ProductSums
 
@@ -58,7 +58,7 @@ class TensorEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _checked(self, X: Any, y: Any) -> tuple[Any, npt.NDArray[Any]]:
         X = _with_text(X)
-        if _is_frame(X):
+        if is_data_frame(X):
             validate_data(self, X, y, skip_check_array=True)
             y = column_or_1d(y, warn=True)
             assert_all_finite(y, input_name="y")
@@ -111,7 +111,7 @@ class TensorEstimator(BaseEstimator):  # type: ignore[misc]
         """What the models say, one column a task."""
         check_is_fitted(self)
         X = _with_text(X)
-        if _is_frame(X):
+        if is_data_frame(X):
             validate_data(self, X, reset=False, skip_check_array=True)
             _refuse_empty(X)
         else:
@@ -119,11 +119,6 @@ class TensorEstimator(BaseEstimator):  # type: ignore[misc]
         data = self.levels_.encode(X)
         features = np.arange(data.features)
         return self._products.predictions(data.order[features, data.codes])
-
-
-def _is_frame(X: Any) -> bool:
-    pandas = sys.modules.get("pandas")
-    return pandas is not None and isinstance(X, pandas.DataFrame)
 
 
 def _with_text(X: Any) -> Any:

@@ -153,7 +153,9 @@ class TensorClassifier(ClassifierMixin, TensorEstimator):  # type: ignore[misc]
         Of more than two classes the models' probabilities are divided by their sum.
         """
         scores = self.decision_function(X)
-        probabilities = np.exp(-np.logaddexp(0, -scores))
+        logarithms = -np.logaddexp(0, -scores)
         if scores.ndim == 1:
-            return np.stack([np.exp(-np.logaddexp(0, scores)), probabilities], axis=1)
-        return probabilities / probabilities.sum(axis=1, keepdims=True)
+            return np.exp(np.stack([-np.logaddexp(0, scores), logarithms], axis=1))
+        # All may underflow, and would be 0 / 0.
+        sums = np.logaddexp.reduce(logarithms, axis=1, keepdims=True)
+        return np.exp(logarithms - sums)

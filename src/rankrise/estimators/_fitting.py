@@ -92,6 +92,14 @@ class FitSettings:
             **{name: _count(estimator, name, each) for name, each in defaults.items()},
         )
 
+    @property
+    def remedy(self) -> str:
+        """What to do where training diverged."""
+        if isinstance(self.optimizer, LevenbergMarquardt):
+            # It chooses its steps, so only a start can be too large for it.
+            return "start from a smaller init_mean or init_std"
+        return "lower the learning rate, as in optimizer=optax.adam(1e-3)"
+
 
 def _count(estimator: Any, name: str, default: int | None) -> int:
     number = getattr(estimator, name)
@@ -148,6 +156,11 @@ def fit_models(
     train, validation
         Rows to learn from, and others whose loss decides which epoch is taken.
 
+    Raises
+    ------
+    KeyboardInterrupt
+        Where training was interrupted (Ctrl-C, SIGTERM), between two epochs.
+
     Warns
     -----
     ConvergenceWarning
@@ -165,13 +178,11 @@ def fit_models(
         epochs = max(1, _lowest(found.train_losses.mean(axis=1)))
         tables = fit.run(epochs).tables
     if epochs == 0 or not all(np.isfinite(table).all() for table in tables):
-        raise InputError(
-            "Training diverged in the first epoch; lower the learning rate."
-        )
+        raise InputError(f"Training diverged in the first epoch; {settings.remedy}.")
     if diverged:
         warnings.warn(
             f"Training diverged; the factors are those after epoch {epochs}, where the "
-            "loss was lowest. Lower the learning rate.",
+            f"loss was lowest. To train on, {settings.remedy}.",
             ConvergenceWarning,
             stacklevel=3,
         )
@@ -245,9 +256,13 @@ class _Fitting:
         """The models after so many epochs; `best` is told of each of them."""
         measured = 1 if self._test is not None else epochs
         training = replace(self._training, epochs=epochs, measure_every=measured)
-        return fit_ensemble(
+        found = fit_ensemble(
             self._train, self._members, training, test=self._test, progress=best
         )
+        if "interrupted" in found.results:
+            # Else a search over settings would go on with models trained in part.
+            raise KeyboardInterrupt
+        return found
 
 
 def _with_values(data: CategoricalData) -> CategoricalData:

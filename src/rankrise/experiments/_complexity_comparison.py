@@ -1,14 +1,16 @@
 """Errors by rank of ours beside those of the paper's plot."""
 
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from rankrise.complexity import SPLITS, Control, Split
+from rankrise.complexity import CONTROLS, SPLITS, Control, Split
 from rankrise.experiments._comparison import Comparison, Row, Statement
 from rankrise.experiments._complexity import ComplexityResult
 from rankrise.experiments._readings import ComplexityReadings, complexity_readings
 
-_NAMES: dict[Control, str] = {
+CONTROL_NAMES: dict[Control, str] = {
     "real": "data",
     "inputs": "random inputs",
     "labels": "random labels",
@@ -39,7 +41,7 @@ def compare_complexity(result: ComplexityResult) -> Comparison:
                 reading = readings.get((control, rank, split))
                 rows.append(
                     Row(
-                        group=f"{_NAMES[control]}, {split} error",
+                        group=f"{CONTROL_NAMES[control]}, {split} error",
                         quantity=f"rank {rank}",
                         ours=mean(control, rank, split),
                         ours_spread=spread(control, rank, split),
@@ -47,79 +49,87 @@ def compare_complexity(result: ComplexityResult) -> Comparison:
                         paper_spread=math.nan if reading is None else reading.spread,
                     )
                 )
-    twins = [control for control in curve.controls if control != "real"]
     constant = float(curve.constant_errors["test"].mean())
+    ours = _Errors(mean, curve.controls, curve.ranks, constant)
     return Comparison(
         reference="paper",
         rows=tuple(rows),
-        statements=tuple(_statements(mean, readings, curve.ranks, twins, constant)),
+        statements=tuple(_statements(ours, _read(readings, ours))),
         notes=() if readings else (_UNREAD.format(dataset=result.dataset),),
     )
 
 
-def _statements(
-    ours: Mean,
-    readings: ComplexityReadings,
-    ranks: Sequence[int],
-    twins: Sequence[Control],
-    constant: float,
-) -> list[Statement]:
-    known = all(
-        (control, rank, split) in readings
-        for control in ("real", *twins)
-        for rank in ranks
-        for split in SPLITS
+@dataclass(frozen=True)
+class _Errors:
+    """Mean errors, ours or the paper's, as statements ask for them."""
+
+    mean: Mean
+    controls: Sequence[Control]
+    ranks: Sequence[int]
+    constant: float
+
+    def by_rank(self, control: Control, split: Split) -> list[float]:
+        return [self.mean(control, rank, split) for rank in self.ranks]
+
+
+def _read(readings: ComplexityReadings, ours: _Errors) -> _Errors | None:
+    """The paper's errors; None where not all that we have were read."""
+    wanted = itertools.product(ours.controls, ours.ranks, SPLITS)
+    if not all(each in readings for each in wanted):
+        return None
+    return replace(ours, mean=lambda *each: readings[each].mean, constant=_CONSTANT)
+
+
+def _below_twins(errors: _Errors, control: Control) -> bool:
+    twins = [each for each in errors.controls if each != control]
+    return all(
+        error < least
+        for twin in twins
+        for error, least in zip(
+            errors.by_rank(control, "train"),
+            errors.by_rank(twin, "train"),
+            strict=True,
+        )
     )
 
-    def paper(control: Control, rank: int, split: Split) -> float:
-        return readings[control, rank, split].mean
 
-    def stated(
-        group: str, words: str, check: Callable[[Mean, float], bool]
-    ) -> Statement:
-        return Statement(
-            group=group,
-            words=words,
-            ours=check(ours, constant),
-            paper=check(paper, _CONSTANT) if known else None,
-        )
+def _generalizes(errors: _Errors, control: Control) -> bool:
+    return all(error < errors.constant for error in errors.by_rank(control, "test"))
 
-    def below_twins(mean: Mean, constant: float) -> bool:
-        return all(
-            mean("real", rank, "train") < mean(twin, rank, "train")
-            for rank in ranks
-            for twin in twins
-        )
 
-    def generalizes(mean: Mean, constant: float) -> bool:
-        return all(mean("real", rank, "test") < constant for rank in ranks)
+def _does_not_generalize(errors: _Errors, control: Control) -> bool:
+    # A constant's error is of the training mean; a model can come a little below.
+    least = 0.99 * errors.constant
+    return all(error > least for error in errors.by_rank(control, "test"))
 
-    def does_not(twin: Control) -> Callable[[Mean, float], bool]:
-        # A constant's error is of the training mean; a model can come a little below.
-        return lambda mean, constant: all(
-            mean(twin, rank, "test") > 0.99 * constant for rank in ranks
-        )
 
-    def falls(control: Control) -> Callable[[Mean, float], bool]:
-        def check(mean: Mean, constant: float) -> bool:
-            errors = [mean(control, rank, "train") for rank in ranks]
-            return errors == sorted(errors, reverse=True)
+def _falls(errors: _Errors, control: Control) -> bool:
+    found = errors.by_rank(control, "train")
+    return found == sorted(found, reverse=True)
 
-        return check
 
-    return [
-        stated("data", "training error below both twins' at every rank", below_twins),
-        stated("data", "test error below a constant's at every rank", generalizes),
-        *(
-            stated(
-                _NAMES[twin],
-                "test error no lower than a constant's at any rank",
-                does_not(twin),
-            )
-            for twin in twins
-        ),
-        *(
-            stated(_NAMES[each], "training error falls with rank", falls(each))
-            for each in ("real", *twins)
-        ),
-    ]
+# Of which controls what is said, and when it is so.
+_STATEMENTS: tuple[
+    tuple[tuple[Control, ...], str, Callable[[_Errors, Control], bool]], ...
+] = (
+    (("real",), "training error below both twins' at every rank", _below_twins),
+    (("real",), "test error below a constant's at every rank", _generalizes),
+    (
+        ("inputs", "labels"),
+        "test error no lower than a constant's at any rank",
+        _does_not_generalize,
+    ),
+    (CONTROLS, "training error falls with rank", _falls),
+)
+
+
+def _statements(ours: _Errors, paper: _Errors | None) -> Iterator[Statement]:
+    for controls, words, holds in _STATEMENTS:
+        for control in controls:
+            if control in ours.controls:
+                yield Statement(
+                    group=CONTROL_NAMES[control],
+                    words=words,
+                    ours=holds(ours, control),
+                    paper=None if paper is None else holds(paper, control),
+                )

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from rankrise._environment import environment
+from rankrise.complexity import RankFit, SmallestRank
 from rankrise.data import cp_component_norms
 from rankrise.experiments._agreement import AgreementResult
 from rankrise.experiments._completion import CompletionResult
@@ -101,37 +102,36 @@ def summarize_complexity(result: ComplexityResult) -> dict[str, Any]:
                 split: dict(zip(curve.targets, errors.tolist(), strict=True))
                 for split, errors in curve.constant_errors.items()
             },
-            "smallest_ranks": [
-                {
-                    "error": smallest.error,
-                    "control": smallest.control,
-                    "split": smallest.split,
-                    "mean": smallest.mean,
-                    "spread": smallest.spread,
-                    "by_seed": [
-                        int(rank) if math.isfinite(rank) else None
-                        for rank in smallest.by_seed
-                    ],
-                }
-                for smallest in result.smallest_ranks
-            ],
-            "rows": [
-                {
-                    "dataset": result.dataset,
-                    "control": fit.control,
-                    "rank": fit.rank,
-                    "class": fit.target,
-                    "seed": fit.seed,
-                    "train_error": fit.train_error,
-                    "test_error": fit.test_error,
-                    "epochs": fit.epochs,
-                    "converged": fit.converged,
-                    "result": fit.result,
-                }
-                for fit in curve.fits
-            ],
+            "smallest_ranks": list(map(_smallest_rank, result.smallest_ranks)),
+            "rows": [{"dataset": result.dataset, **_fit(fit)} for fit in curve.fits],
         }
     )
+
+
+def _smallest_rank(smallest: SmallestRank) -> dict[str, Any]:
+    ranks = [int(rank) if math.isfinite(rank) else None for rank in smallest.by_seed]
+    return {
+        "error": smallest.error,
+        "control": smallest.control,
+        "split": smallest.split,
+        "mean": smallest.mean,
+        "spread": smallest.spread,
+        "by_seed": ranks,
+    }
+
+
+def _fit(fit: RankFit) -> dict[str, Any]:
+    return {
+        "control": fit.control,
+        "rank": fit.rank,
+        "class": fit.target,
+        "seed": fit.seed,
+        "train_error": fit.train_error,
+        "test_error": fit.test_error,
+        "epochs": fit.epochs,
+        "converged": fit.converged,
+        "result": fit.result,
+    }
 
 
 def _common(config: Any, trajectory: Trajectory) -> dict[str, Any]:

@@ -24,7 +24,8 @@ def format_number(number: float, spread: float = math.nan) -> str:
     """A few digits, with the deviation where there is one; empty for NaN."""
     if math.isnan(number):
         return ""
-    whole = number == round(number) or abs(number) >= 1000
+    # Infinity is the error of a model that diverged, and no integer.
+    whole = math.isfinite(number) and (number == round(number) or abs(number) >= 1000)
     words = f"{number:.0f}" if whole else f"{number:.4g}"
     return words if math.isnan(spread) else f"{words} ± {spread:.2g}"
 

@@ -5,13 +5,9 @@ from matplotlib.ticker import MaxNLocator
 
 from rankrise.complexity import SPLITS, Control, RankCurve
 from rankrise.data import TargetKind
+from rankrise.experiments._complexity_comparison import CONTROL_NAMES
 from rankrise.reports._style import figure_style
 
-_LABELS: dict[Control, str] = {
-    "real": "real",
-    "inputs": "random inputs",
-    "labels": "random labels",
-}
 COLOURS: dict[Control, str] = {
     "real": "tab:blue",
     "inputs": "tab:orange",
@@ -45,7 +41,7 @@ def complexity_figure(curve: RankCurve, dataset: str) -> Figure:
                     markersize=3,
                     capsize=2,
                     color=COLOURS[control],
-                    label=_LABELS[control],
+                    label=CONTROL_NAMES[control],
                 )
             constant = float(curve.constant_errors[split].mean())
             panel.axhline(constant, color="grey", ls=":", lw=1, label="constant")

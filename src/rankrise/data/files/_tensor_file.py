@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
@@ -11,6 +10,11 @@ from rankrise._atomic import atomic_path
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
 from rankrise.data._observations import Observations
+from rankrise.data.files._checked_file import (
+    check_usable,
+    content_sha256,
+    named_refusals,
+)
 from rankrise.data.files._coordinate_text import CSV, TNS, read_coordinates
 from rankrise.data.files._layout import Layout
 from rankrise.data.files._mat import read_mat
@@ -77,20 +81,12 @@ def read_tensor(
         If the file cannot be used: one sentence that begins with its name.
     """
     path = Path(path)
-    try:
+    with named_refusals(path):
         form = _form(path)
-        _check_usable(path)
+        check_usable(path, "a tensor with observed entries")
         observations, layout, name = _read(path, form, variable, mode_dims)
-        with path.open("rb") as stream:
-            content_sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    except InputError as error:
-        raise InputError(f"{path.name}: {error}") from error
-    except OSError as error:
-        raise InputError(
-            f"{path.name}: It cannot be read ({error.strerror or error}); check the "
-            "file and its permissions."
-        ) from error
-    return TensorFile(path, form, observations, name, content_sha256, layout)
+        digest = content_sha256(path)
+    return TensorFile(path, form, observations, name, digest, layout)
 
 
 def write_completed(file: TensorFile, completed: Values, directory: Path) -> Path:
@@ -129,16 +125,6 @@ def _form(path: Path) -> Form:
         f"The extension '{path.suffix}' is not known; use one of "
         f"{', '.join('.' + form for form in _FORMS)}."
     )
-
-
-def _check_usable(path: Path) -> None:
-    if not path.exists():
-        raise InputError(f"There is no such file in {path.parent.absolute()}.")
-    if not path.is_file():
-        what = "a directory" if path.is_dir() else "no regular file"
-        raise InputError(f"It is {what}; name a file that holds a tensor.")
-    if path.stat().st_size == 0:
-        raise InputError("It is empty; a tensor with observed entries is needed.")
 
 
 def _read(

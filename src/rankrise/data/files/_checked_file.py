@@ -1,0 +1,41 @@
+"""What every file that is read has in common: checks, a name in refusals, a hash."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rankrise._errors import InputError
+
+
+@contextmanager
+def named_refusals(path: Path) -> Iterator[None]:
+    """Let every refusal begin with the file's name, also what the system refuses."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path.name}: {error}") from error
+    except OSError as error:
+        raise InputError(
+            f"{path.name}: It cannot be read ({error.strerror or error}); check the "
+            "file and its permissions."
+        ) from error
+
+
+def check_usable(path: Path, content: str) -> None:
+    """Refuse what is no file or holds nothing; `content` says what it should hold."""
+    if not path.exists():
+        raise InputError(f"There is no such file in {path.parent.absolute()}.")
+    if not path.is_file():
+        what = "a directory" if path.is_dir() else "no regular file"
+        raise InputError(f"It is {what}; name a file that holds {content}.")
+    if path.stat().st_size == 0:
+        raise InputError(f"It is empty; {content} is needed.")
+
+
+def content_sha256(path: Path) -> str:
+    """Hash of the file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
