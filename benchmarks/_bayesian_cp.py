@@ -18,6 +18,10 @@ from _masked_contraction import contract, cp_tensor, pair_products, symmetric
 # How many components there are before any is dropped.
 COMPONENTS = (4, 8, 16, 24)
 STARTS = ("svd", "random")
+# Of the noise, where values have mean square one: as large as they are, which is what
+# the paper starts from, or a hundredth. Started from the first, components are turned
+# off before they have found anything, even of a tensor without noise.
+NOISE_PRECISIONS = (1.0, 100.0)
 _PRIOR = 1e-6  # shape and rate of both gamma priors, as in the paper
 _MOST_SWEEPS = 500
 _TOLERANCE = 1e-5  # of the noise precision, a sweep
@@ -26,7 +30,12 @@ _DROPPED = 1e-6
 
 
 def settings(training: Training) -> list[Setting]:
-    return [{"components": r, "start": s} for r, s in product(COMPONENTS, STARTS)]
+    return [
+        {"components": components, "start": start, "noise_precision": precision}
+        for components, start, precision in product(
+            COMPONENTS, STARTS, NOISE_PRECISIONS
+        )
+    ]
 
 
 @dataclass
@@ -42,7 +51,7 @@ class _Posterior:
     means: list[Floats]
     covariances: list[Floats]
     precisions: Floats
-    noise_precision: float = 1.0
+    noise_precision: float
     residual: float = field(default=np.inf)
 
     @property
@@ -67,7 +76,7 @@ class _Posterior:
 def fit(training: Training, setting: Setting, seconds: float) -> Fit:
     """Update one factor matrix after the other, then the precisions, until steady."""
     clock = Clock(seconds)
-    posterior = _start(training, setting["components"], setting["start"])
+    posterior = _start(training, setting)
     mask = training.mask.astype(float)
     stopped: Stopped = "iterations"
     for _ in range(_MOST_SWEEPS):
@@ -119,16 +128,19 @@ def _update_precisions(posterior: _Posterior, *, observations: int) -> None:
     )
 
 
-def _start(training: Training, components: int, start: str) -> _Posterior:
+def _start(training: Training, setting: Setting) -> _Posterior:
+    components = setting["components"]
     rng = np.random.default_rng(training.seed)
     dims = training.values.shape
     means = [rng.normal(size=(dim, components)) for dim in dims]
-    if start == "svd":
+    if setting["start"] == "svd":
         for mode, mean in enumerate(means):
             singular = _singular_vectors(training.values, mode)[:, :components]
             mean[:, : singular.shape[1]] = singular
     covariances = [np.tile(np.eye(components), (dim, 1, 1)) for dim in dims]
-    return _Posterior(means, covariances, np.ones(components))
+    return _Posterior(
+        means, covariances, np.ones(components), setting["noise_precision"]
+    )
 
 
 def _singular_vectors(values: Floats, mode: int) -> Floats:

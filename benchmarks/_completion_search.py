@@ -1,6 +1,7 @@
 """Fitting a peer with all its settings, and choosing among them."""
 
 import importlib.util
+import logging
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -96,9 +97,7 @@ def _measured(
 ) -> dict[str, Any]:
     began = time.perf_counter()
     with _recorded() as outcome:
-        # Of a peer that wants to say it has not converged, the record says so.
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
+        with _quiet():
             fit = peer.fit(training, setting, fit_seconds)
         outcome["seconds"] = time.perf_counter() - began
         outcome.update(errors(case, *_at(case, fit.tensor)), stopped=fit.stopped)
@@ -107,6 +106,18 @@ def _measured(
         "seconds": time.perf_counter() - began,
         **outcome,
     }
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without warnings and logs: what matters of them is in the record."""
+    logging.disable(logging.WARNING)  # pyttb logs how arrays lie, at each gradient
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """CP of masked tensors as TensorLy and pyttb have it."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,15 @@ from _completion_search import Clock, Fit, Peer, Setting, Stopped
 from _ridge_als import COMPONENTS
 
 _MOST_ITERATIONS = 1000
+_INITS = ("svd", "random")
 
 
-def settings(training: Training) -> list[Setting]:
+def _tensorly_settings(training: Training) -> list[Setting]:
+    # Its default start is by SVD, and is often far better than a random one.
+    return [{"components": r, "init": i} for r, i in product(COMPONENTS, _INITS)]
+
+
+def _pyttb_settings(training: Training) -> list[Setting]:
     return [{"components": components} for components in COMPONENTS]
 
 
@@ -37,7 +44,7 @@ def fit_tensorly(training: Training, setting: Setting, seconds: float) -> Fit:
         np.where(training.mask, training.values, mean),
         setting["components"],
         n_iter_max=_MOST_ITERATIONS,
-        init="random",
+        init=setting["init"],
         random_state=training.seed,
         mask=training.mask.astype(float),
         callback=cut_off,
@@ -87,5 +94,5 @@ def fit_pyttb(training: Training, setting: Setting, seconds: float) -> Fit:
     return Fit(model.full().data, "time" if cut else stopped)
 
 
-TENSORLY = Peer("TensorLy", fit_tensorly, settings, "tensorly", is_cp=True)
-PYTTB = Peer("pyttb", fit_pyttb, settings, "pyttb", is_cp=True)
+TENSORLY = Peer("TensorLy", fit_tensorly, _tensorly_settings, "tensorly", is_cp=True)
+PYTTB = Peer("pyttb", fit_pyttb, _pyttb_settings, "pyttb", is_cp=True)

@@ -100,9 +100,7 @@ def _fit_iterative(training: Training, setting: Setting, seconds: float) -> Fit:
     return _imputed(training, setting, imputer, seconds)
 
 
-def _imputed(
-    training: Training, setting: Setting, imputer: Any, seconds: float
-) -> Fit:
+def _imputed(training: Training, setting: Setting, imputer: Any, seconds: float) -> Fit:
     mode = setting["mode"]
     known = np.where(training.mask, training.values, np.nan)
     moved = np.moveaxis(known, mode, 0)
