@@ -65,7 +65,8 @@ class _Posterior:
     def drop_small(self) -> bool:
         """Drop components that are turned off; says whether there were any."""
         norms = np.prod([np.linalg.norm(mean, axis=0) for mean in self.means], axis=0)
-        kept = np.flatnonzero(norms > _DROPPED * norms.max())
+        # Where all are turned off to exactly zero, none is smaller than the largest.
+        kept = np.flatnonzero(norms >= _DROPPED * norms.max())
         dropped = len(kept) < self.components
         self.means = [mean[:, kept] for mean in self.means]
         self.covariances = [V[:, kept][:, :, kept] for V in self.covariances]

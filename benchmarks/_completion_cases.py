@@ -129,7 +129,7 @@ DATA_SETS = {
     "covid": DataSet(lambda: _tensorly("load_covid19_serology"), 2),
     # Concentration, emission, excitation, time: decays that were not followed.
     "kinetic": DataSet(lambda: _tensorly("load_kinetic"), 3),
-    "kinetic_coarse": DataSet(lambda: _tensorly("load_kinetic")[::2, :, :, ::2], 3),
+    "kinetic_coarse": DataSet(lambda: _tensorly("load_kinetic")[::2, :, :, ::4], 3),
     # Row, column, band: pixels that were not seen.
     "pines": DataSet(lambda: _tensorly("load_indian_pines"), 2),
     "pines_coarse": DataSet(lambda: _tensorly("load_indian_pines")[::3, ::3, ::4], 2),
@@ -236,14 +236,17 @@ def _cover(
 
     No method can say anything of a slice it has seen nothing of.
     """
-    rank_of_unit = np.empty(len(role_of_unit), dtype=int)
-    rank_of_unit[order] = np.arange(len(order))
+    place_in_order = np.empty(len(role_of_unit), dtype=int)
+    place_in_order[order] = np.arange(len(order))
     grid = units.reshape(shape)
-    for mode, dim in enumerate(shape):
-        for index in range(dim):
+    trained = (grid >= 0) & (role_of_unit[grid] == _TRAIN)
+    for mode in range(len(shape)):
+        others = tuple(k for k in range(len(shape)) if k != mode)
+        for index in np.flatnonzero(~trained.any(axis=others)):
             within = np.unique(np.take(grid, index, axis=mode))
             within = within[within >= 0]
+            # One that was moved for another slice may lie in this one, too.
             if len(within) and not np.any(role_of_unit[within] == _TRAIN):
                 # Those to test come first in the order; of them there are plenty.
-                first = within[np.argmin(rank_of_unit[within])]
+                first = within[np.argmin(place_in_order[within])]
                 role_of_unit[first] = _TRAIN
