@@ -1,6 +1,6 @@
 """Fitting a peer with all its settings, and choosing among them."""
 
-import importlib.util
+import importlib
 import logging
 import time
 import warnings
@@ -37,7 +37,7 @@ class Peer:
     settings
         All that are tried on a tensor; none where the method is hopeless.
     package
-        What is to be imported; None for what is written here.
+        The module that is to be imported; None for what is written here.
     is_cp
         Whether its best fit is one of those that ratios are taken to.
     """
@@ -64,8 +64,12 @@ def search(case: Case, peer: Peer, *, fit_seconds: float) -> dict[str, Any]:
 
     A fit that raises, or predicts what is not finite, is in the record as a failure.
     """
-    if peer.package and importlib.util.find_spec(peer.package) is None:
-        return {"failure": f"{peer.package} is not installed", "fits": []}
+    if peer.package:
+        # Before any fit, so that none is timed with it.
+        try:
+            importlib.import_module(peer.package)
+        except ImportError as error:
+            return {"failure": f"cannot be imported: {error}", "fits": []}
     training = case.training()
     settings = peer.settings(training)
     if not settings:

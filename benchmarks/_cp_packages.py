@@ -94,5 +94,7 @@ def fit_pyttb(training: Training, setting: Setting, seconds: float) -> Fit:
     return Fit(model.full().data, "time" if cut else stopped)
 
 
-TENSORLY = Peer("TensorLy", fit_tensorly, _tensorly_settings, "tensorly", is_cp=True)
+TENSORLY = Peer(
+    "TensorLy", fit_tensorly, _tensorly_settings, "tensorly.decomposition", is_cp=True
+)
 PYTTB = Peer("pyttb", fit_pyttb, _pyttb_settings, "pyttb", is_cp=True)

@@ -137,6 +137,6 @@ def _deadline(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-MEAN = Peer("mean", _fit_mean, _mean_settings, "sklearn")
-NEIGHBOUR = Peer("k-NN", _fit_neighbours, _neighbour_settings, "sklearn")
-ITERATIVE = Peer("iterative", _fit_iterative, _iterative_settings, "sklearn")
+MEAN = Peer("mean", _fit_mean, _mean_settings, "sklearn.impute")
+NEIGHBOUR = Peer("k-NN", _fit_neighbours, _neighbour_settings, "sklearn.impute")
+ITERATIVE = Peer("iterative", _fit_iterative, _iterative_settings, "sklearn.impute")
