@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from _completion_peers import PEERS
+from _completion_search import SECONDS
 
 Record = dict[str, Any]
 # Records of a case, split by split and peer by peer.
@@ -22,7 +23,11 @@ def tables(results: dict[str, Any]) -> list[RenderableType]:
         name for splits in cases.values() for each in splits.values() for name in each
     }
     peers = [name for name in (*PEERS, "rankrise") if name in found]
-    return [_error_table(cases, peers), _second_table(cases, peers), *_failures(cases)]
+    return [
+        _error_table(cases, peers),
+        *(_second_table(cases, peers, key) for key in SECONDS),
+        *_failures(cases),
+    ]
 
 
 def best_cp(split: dict[str, Record]) -> Record | None:
@@ -92,26 +97,27 @@ def _mean_cell(cases: dict[str, Splits], peer: str) -> str:
     return f"{_geometric_mean(picked):.3g} / {_geometric_mean(best):.3g}{missing}"
 
 
-def _second_table(cases: dict[str, Splits], peers: Sequence[str]) -> Table:
+def _second_table(cases: dict[str, Splits], peers: Sequence[str], key: str) -> Table:
+    unit = {"seconds": "Seconds", "cpu_seconds": "Seconds of processor time"}[key]
     table = Table(
-        title="Seconds: the picked fit / all fits of the selection "
+        title=f"{unit}: the picked fit / all fits of the selection "
         "(* where the picked fit was cut off)"
     )
     table.add_column("case")
     for peer in peers:
         table.add_column(peer, justify="right")
     for case, splits in cases.items():
-        table.add_row(case, *(_second_cell(splits, peer) for peer in peers))
+        table.add_row(case, *(_second_cell(splits, peer, key) for peer in peers))
     return table
 
 
-def _second_cell(splits: Splits, peer: str) -> str:
+def _second_cell(splits: Splits, peer: str, key: str) -> str:
     records = [split[peer] for split in splits.values() if peer in split]
     sound = [record for record in records if record["failure"] is None]
     if not sound:
         return "-"
-    one = statistics.median(record["picked"]["seconds"] for record in sound)
-    all_fits = statistics.median(record["seconds"] for record in sound)
+    one = statistics.median(record["picked"][key] for record in sound)
+    all_fits = statistics.median(record[key] for record in sound)
     cut = any(record["picked"]["stopped"] == "time" for record in sound)
     return f"{one:.2g}{'*' if cut else ''} / {_rounded(all_fits)}"
 

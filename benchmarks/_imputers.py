@@ -121,20 +121,20 @@ def _deadline(seconds: float) -> Iterator[None]:
     Where there is no such signal (Windows, other threads) it takes what it takes.
     """
     here = threading.current_thread() is threading.main_thread()
-    if not here or not hasattr(signal, "setitimer"):
+    if not here or not hasattr(signal, "SIGPROF"):
         yield
         return
 
     def over(signum: int, frame: Any) -> None:
         raise CutOffError(f"cut off after {seconds:g} s with nothing to show")
 
-    before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, over)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 MEAN = Peer("mean", _fit_mean, _mean_settings, "sklearn.impute")

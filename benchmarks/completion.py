@@ -11,7 +11,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,13 @@ from rich.console import Console
 import _completion_rankrise
 from _completion_cases import ALL, FAST, Case, load_case
 from _completion_peers import PEERS
-from _completion_search import errors, record_of, search
+from _completion_search import errors, record_of, recorded, search
 from _completion_table import tables
 from rankrise._atomic import write_json
 
 RESULTS = Path(__file__).with_name("completion.json")
 RANKRISE = _completion_rankrise.NAME
-_FIT_SECONDS = {"fast": 3.0, "all": 60.0}
+_FIT_SECONDS = {"fast": 2.0, "all": 60.0}
 _WIDTH = 150
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "tensorly", "pyttb", "scikit-image")
 
@@ -85,15 +84,10 @@ def _todo(
 def _record(case: Case, peer: str, fit_seconds: float) -> dict[str, Any]:
     if peer != RANKRISE:
         return search(case, PEERS[peer], fit_seconds=fit_seconds)
-    began = time.perf_counter()
-    try:
+    with recorded() as outcome:
         at_test, at_held_out, seconds = _completion_rankrise.rankrise_complete(case)
-        fit = {**errors(case, at_test, at_held_out), "failure": None}
-    except Exception as error:
-        # As of peers: others still have their turn, and the record says what it was.
-        seconds = time.perf_counter() - began
-        fit = {"failure": f"{type(error).__name__}: {error}"[:300]}
-    return record_of([{"setting": {}, "seconds": seconds, "stopped": None, **fit}])
+        outcome.update(errors(case, at_test, at_held_out), seconds=seconds)
+    return record_of([{"setting": {}, "stopped": None, **outcome}])
 
 
 def _said(peer: str, record: dict[str, Any]) -> str:
@@ -127,7 +121,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--peers", nargs="+", default=list(PEERS), choices=[*PEERS, RANKRISE]
     )
     parser.add_argument(
-        "--fit-seconds", type=float, help="for one fit; 3 for fast cases, otherwise 60"
+        "--fit-seconds",
+        type=float,
+        help="processor time for one fit; 2 for fast cases, otherwise 60",
     )
     parser.add_argument("--out", type=Path, default=RESULTS, help="results (JSON)")
     return parser.parse_args(arguments)
