@@ -15,7 +15,7 @@ from _completion_search import Clock, Fit, Peer, Setting, Stopped
 # The share of singular values, a mode, that cost nothing.
 THETAS = (0.05, 0.1, 0.2, 0.3, 0.5)
 # Over the norm of the observed values, so that it means the same for every tensor.
-RHOS = (0.03, 0.1, 0.3, 1.0, 3.0)
+RHOS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 _GROWTH = 1.05
 _MOST_STEPS = 300
 # Of the norm, a step; as in the paper.

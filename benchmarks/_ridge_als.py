@@ -13,7 +13,7 @@ from _completion_search import Clock, Fit, Peer, Setting, Stopped
 from _masked_contraction import contract, cp_tensor, pair_products, symmetric
 
 COMPONENTS = (1, 2, 3, 4, 6, 8, 12, 16, 24)
-PENALTIES = (0.01, 0.1, 1.0, 5.0)
+PENALTIES = (0.01, 0.1, 1.0, 5.0, 20.0)
 _MOST_SWEEPS = 500
 # Of the objective, a sweep; below it, errors on other entries no longer move.
 _TOLERANCE = 1e-6
