@@ -56,7 +56,7 @@ def _error_table(cases: dict[str, Splits], peers: Sequence[str]) -> Table:
         title="Test errors, times that of the best CP (of all fits, by test error): "
         "picked by held-out error / best of the peer's settings"
     )
-    table.add_column("case")
+    table.add_column("case", no_wrap=True)
     table.add_column("best CP", justify="right")
     for peer in peers:
         table.add_column(peer, justify="right")
@@ -103,7 +103,7 @@ def _second_table(cases: dict[str, Splits], peers: Sequence[str], key: str) -> T
         title=f"{unit}: the picked fit / all fits of the selection "
         "(* where the picked fit was cut off)"
     )
-    table.add_column("case")
+    table.add_column("case", no_wrap=True)
     for peer in peers:
         table.add_column(peer, justify="right")
     for case, splits in cases.items():

@@ -27,7 +27,7 @@ from rankrise._atomic import write_json
 RESULTS = Path(__file__).with_name("completion.json")
 RANKRISE = _completion_rankrise.NAME
 _FIT_SECONDS = {"fast": 2.0, "all": 60.0}
-_WIDTH = 150
+_WIDTH = 170
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "tensorly", "pyttb", "scikit-image")
 
 
