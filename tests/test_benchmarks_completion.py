@@ -1,0 +1,124 @@
+"""The comparison of completion methods: what is hidden, and that each method works."""
+
+import importlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def benchmarks():
+    """Gives the benchmarks' modules by name; they import one another as scripts do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(FOLDER)
+        yield importlib.import_module
+
+
+def low_rank(mode_dims, components=3):
+    rng = np.random.default_rng(0)
+    factors = [rng.normal(size=(dim, components)) for dim in mode_dims]
+    return np.einsum("ir,jr,kr->ijk", *factors)
+
+
+@pytest.fixture(scope="module")
+def synthetic(benchmarks):
+    cases = benchmarks("_completion_cases")
+    return cases.split_case("synthetic", low_rank((20, 18, 16)), missing=0.7)
+
+
+# The setting for three components that the search picks; what is under test is the
+# method, not the search.
+SETTINGS = {
+    "ridge ALS": {"components": 3, "penalty": 0.01},
+    "TensorLy": {"components": 3, "init": "svd"},
+    "pyttb": {"components": 3},
+    "Bayesian CP": {"components": 8, "start": "svd", "noise_precision": 100.0},
+    "LRTC-TNN": {"theta": 0.2, "rho": 1.0},
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_tensor_of_rank_three_is_recovered(benchmarks, synthetic, name):
+    peer = benchmarks("_completion_peers").PEERS[name]
+    if peer.package is not None:
+        pytest.importorskip(peer.package)
+    search = benchmarks("_completion_search")
+    only = search.Peer(peer.name, peer.fit, lambda training: [SETTINGS[name]])
+    record = search.search(synthetic, only, fit_seconds=60)
+    # A CP finds it but for where it stops and its ridge. Ranks of unfoldings are only
+    # guessed at by LRTC-TNN, so it need not be as near.
+    assert record["picked"]["test_error"] < (0.1 if name == "LRTC-TNN" else 0.01)
+
+
+@pytest.mark.parametrize("fiber_mode", [None, 1])
+def test_parts_are_disjoint_and_every_slice_is_trained_on(benchmarks, fiber_mode):
+    tensor = low_rank((40, 5, 3))
+    tensor[2, :, 1] = np.nan
+    split = benchmarks("_completion_cases").split_case
+    case = split("sparse", tensor, missing=0.9, fiber_mode=fiber_mode)
+    parts = np.concatenate([case.train, case.held_out, case.test])
+    # Each known entry once, and none that the data set lacks.
+    np.testing.assert_array_equal(
+        np.sort(parts), np.flatnonzero(np.isfinite(tensor.reshape(-1)))
+    )
+    mask = case.training().mask
+    assert all(mask.any(axis=axes).all() for axes in [(1, 2), (0, 2), (0, 1)])
+    again = split("sparse", tensor, missing=0.9, fiber_mode=fiber_mode)
+    np.testing.assert_array_equal(case.test, again.test)
+
+
+def test_fibers_are_hidden_whole(benchmarks):
+    split = benchmarks("_completion_cases").split_case
+    case = split("fibers", low_rank((6, 5, 4)), missing=0.5, fiber_mode=2)
+    hidden = np.zeros(case.mode_dims, dtype=bool)
+    hidden.reshape(-1)[case.test] = True
+    assert set(np.unique(hidden.sum(axis=2))) == {0, 4}
+
+
+def test_contraction_sums_over_observed_entries(benchmarks):
+    rng = np.random.default_rng(0)
+    tensor = rng.normal(size=(3, 4, 2, 5))
+    tables = [rng.normal(size=(dim, 6)) for dim in tensor.shape]
+    slow = np.einsum("abcd,aw,bw,dw->cw", tensor, tables[0], tables[1], tables[3])
+    fast = benchmarks("_masked_contraction").contract(tensor, tables, 2)
+    np.testing.assert_allclose(fast, slow, rtol=1e-10)  # rounding, in another order
+
+
+def test_a_run_goes_on_where_it_was_interrupted(benchmarks, tmp_path, monkeypatch):
+    module, cases = benchmarks("completion"), benchmarks("_completion_cases")
+    case = cases.split_case("small", low_rank((6, 5, 4)), missing=0.3)
+    monkeypatch.setattr(module, "load_case", lambda name, split: case)
+    asked = []
+    search = module.search
+
+    def noted(case, peer, *, fit_seconds):
+        asked.append(peer.name)
+        return search(case, peer, fit_seconds=fit_seconds)
+
+    def failing(case):
+        raise RuntimeError("diverged")
+
+    monkeypatch.setattr(module, "search", noted)
+    plug = benchmarks("_completion_rankrise")
+    monkeypatch.setattr(plug, "rankrise_complete", failing)
+    out = tmp_path / "results.json"
+    arguments = ["--cases", "small", "--out", str(out), "--fit-seconds", "5", "--peers"]
+    module.main([*arguments, "mean"])
+    module.main([*arguments, "mean", "LRTC-TNN", "rankrise"])
+    assert asked == ["mean", "LRTC-TNN"]
+    records = json.loads(out.read_text())["cases"]["small"]["0"]
+    assert records["mean"]["failure"] is None
+    # Whoever fails is in the record and in what is printed.
+    assert "diverged" in records["rankrise"]["failure"]
+    console = Console(record=True, width=150, file=io.StringIO())
+    tables = benchmarks("_completion_table").tables
+    console.print(*tables(json.loads(out.read_text())), sep="\n")
+    assert "rankrise failed" in console.export_text()
+    with pytest.raises(ValueError, match="fits of up to 5 s"):
+        module.main(["--cases", "small", "--out", str(out), "--fit-seconds", "6"])
