@@ -37,8 +37,8 @@ def complete(
 ) -> int:
     """Complete a partly observed tensor; there is no rank to choose.
 
-    Takes .npy, .npz, .mat (v5) and .nc arrays in which NaN means unobserved, and .csv
-    and .tns coordinates in which absent means unobserved. Some observed entries are
+    Takes .npy, .npz, .mat (v5, v7.3) and .nc arrays in which NaN means unobserved, and
+    .csv, .parquet and .tns coordinates in which absent means unobserved. Some observed entries are
     held out to choose where on the trajectory to stop. Writes the completed tensor in
     the input's form, summary.json, factors.npz, trajectory.nc and completion.png.
 
@@ -96,8 +96,8 @@ def _source(
         return _stored_source(folder, given)
     if file is None:
         raise InputError(
-            "complete needs a file: rankrise complete FILE, a .npy, .npz, .csv, .tns, "
-            ".mat or .nc tensor."
+            "complete needs a file: rankrise complete FILE, a .npy, .npz, .csv, "
+            ".parquet, .tns, .mat or .nc tensor."
         )
     require_mode_dims(mode_dims)
     folder.check_not_replaced(file)

@@ -17,7 +17,7 @@ from rankrise.completion._layout import ModeLayout, block_of, without
 from rankrise.completion._parabola import parabola
 from rankrise.problems import AbstractLoss, SquaredLoss
 
-FactorMatrices = tuple[Float[Array, "_ components"], ...]
+FactorMatrices = tuple[Float[Array, "_ _"], ...]
 
 
 class Equations(NamedTuple):

@@ -1,0 +1,55 @@
+"""What gaps look like, and which entries are held out."""
+
+import numpy as np
+import pytest
+
+from rankrise import InputError, Observations
+from rankrise.completion._gaps import fiber_modes, make_folds
+
+RNG = np.random.default_rng(0)
+DENSE = RNG.standard_normal((8, 9, 5))
+
+
+def with_gaps(hidden):
+    return Observations.from_array(np.where(hidden, np.nan, DENSE))
+
+
+FIBERS = with_gaps(np.broadcast_to(RNG.random((8, 9, 1)) < 0.4, DENSE.shape))
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.95])
+def test_gaps_at_random_are_no_fibers(share):
+    assert fiber_modes(with_gaps(RNG.random(DENSE.shape) < share)) == ()
+
+
+@pytest.mark.parametrize("mode", [0, 1, 2])
+def test_missing_fibers_are_told_by_their_mode(mode):
+    dims = [dim if n != mode else 1 for n, dim in enumerate(DENSE.shape)]
+    hidden = np.broadcast_to(RNG.random(dims) < 0.5, DENSE.shape)
+    assert fiber_modes(with_gaps(hidden)) == (mode,)
+
+
+def test_a_fiber_is_held_out_whole():
+    folds = make_folds(FIBERS, 4, share=None, heldout="auto", seed=0)
+    assert folds.modes == (2,)
+    for fiber in np.unique(FIBERS.indices[:, :2], axis=0):
+        inside = np.all(FIBERS.indices[:, :2] == fiber, axis=1)
+        assert len(set(folds.part[inside])) == 1
+
+
+def test_all_observations_are_held_out_once():
+    folds = make_folds(FIBERS, 5, share=None, heldout="random", seed=0)
+    counts = np.bincount(folds.part, minlength=5)
+    assert len(counts) == 5
+    assert np.ptp(counts) <= 1
+
+
+def test_fibers_are_asked_for_in_vain_where_there_are_none():
+    with pytest.raises(InputError, match="No mode has fibers"):
+        make_folds(
+            with_gaps(RNG.random(DENSE.shape) < 0.5),
+            4,
+            share=None,
+            heldout="fiber",
+            seed=0,
+        )
