@@ -180,7 +180,7 @@ BAD_FILES = {
     "huge shape in npy": ("x.npy", write_huge_npy, "GiB of memory"),
     "huge shape in npz": ("x.npz", write_huge_npz, "GiB of memory"),
     "several arrays": ("x.npz", write_two_arrays, r"several arrays.*\(--variable\)"),
-    "MATLAB 7.3": ("x.mat", write_hdf5, "save it with -v7"),
+    "MATLAB 7.3": ("x.mat", write_hdf5, "it has no MATLAB_class; save one"),
     "a directory": ("x.npy", lambda path: path.mkdir(), "It is a directory"),
     "no file": ("x.npy", lambda path: None, "There is no such file in"),
     "a file name of two lines": (

@@ -38,9 +38,10 @@ def complete(
     """Complete a partly observed tensor; there is no rank to choose.
 
     Takes .npy, .npz, .mat (v5, v7.3) and .nc arrays in which NaN means unobserved, and
-    .csv, .parquet and .tns coordinates in which absent means unobserved. Some observed entries are
-    held out to choose where on the trajectory to stop. Writes the completed tensor in
-    the input's form, summary.json, factors.npz, trajectory.nc and completion.png.
+    .csv, .parquet and .tns coordinates in which absent means unobserved. Some observed
+    entries are held out to choose where on the trajectory to stop. Writes the completed
+    tensor in the input's form, summary.json, factors.npz, trajectory.nc and
+    completion.png.
 
     Parameters
     ----------
