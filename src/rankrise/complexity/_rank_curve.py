@@ -7,7 +7,6 @@ suffices for the data and not for its random twins, the data are simple in this 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -100,8 +99,6 @@ def rank_curve(
         Where the data, ranks, seeds or controls cannot be used, or the models do not
         fit in memory.
     """
-    if test is None and math.isnan(test_share):
-        raise InputError("The share for testing is nan; give one between 0 and 1.")
     training = training or _default_training()
     data = labelled_table(
         X,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -57,9 +58,13 @@ def split_rows(samples: int, test_share: float, seed: int) -> tuple[Rows, Rows]:
     Raises
     ------
     InputError
-        Where one of the two would have no sample.
+        Where one of the two would have no sample, or the share is no number.
     """
     order = np.random.default_rng(seed).permutation(samples)
+    if not math.isfinite(test_share):
+        raise InputError(
+            f"The share for testing is {test_share}; give one between 0 and 1."
+        )
     kept = round(test_share * samples)
     if not 0 < kept < samples:
         raise InputError(
