@@ -2,6 +2,7 @@
 
 from rankrise.completion._completer import Completing as Completing
 from rankrise.completion._completer import CompletingProgress as CompletingProgress
+from rankrise.completion._completer import check_enough as check_enough
 from rankrise.completion._completer import (
     complete_observations as complete_observations,
 )

@@ -237,7 +237,7 @@ def _sorted_by_norm(factors: FactorMatrices) -> tuple[FactorMatrices, Array]:
     """Falling norms; what vanished is zero."""
     norms = CPFactorization(factors).component_norms()
     order = jnp.argsort(-norms)
-    alive = (norms[order] > _VANISHED * jnp.max(norms)) & (norms[order] > 0)
+    alive = norms[order] > _VANISHED * jnp.max(norms)
     kept = tuple(jnp.where(alive, matrix[:, order], 0) for matrix in factors)
     return kept, jnp.sum(alive, dtype=jnp.int32)
 

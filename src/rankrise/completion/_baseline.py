@@ -14,6 +14,8 @@ from rankrise._typing import Indices, ModeDims, Values
 from rankrise.data import Standardization
 from rankrise.problems import AbstractLoss, LogisticLoss, PoissonLoss
 
+# Losses whose predictions begin from the offset, in units of their own.
+LINKED = (LogisticLoss, PoissonLoss)
 _ROUNDS = 20
 # Main effects are shrunk as if so many observations of zero were in every slice.
 _SHRINKING = 1.0
@@ -51,7 +53,7 @@ def fit_baseline(
     main_effects: bool,
 ) -> Baseline:
     """The baseline of the entries trained on."""
-    if isinstance(loss, LogisticLoss | PoissonLoss):
+    if isinstance(loss, LINKED):
         return Baseline(_link(float(np.mean(values)), len(values), loss), 1.0)
     effects: tuple[Values, ...] = ()
     offset = float(np.mean(values)) if center else 0.0

@@ -1,7 +1,6 @@
 """Complete a tensor by several models, each of which is not shown a part of it."""
 
 import itertools
-import logging
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise.completion._alternating import CompletionData
-from rankrise.completion._baseline import Baseline, fit_baseline
+from rankrise.completion._baseline import LINKED, Baseline, fit_baseline
 from rankrise.completion._completion import Completion, Member, member_of
 from rankrise.completion._gaps import Folds, HeldOut, make_folds
 from rankrise.completion._layout import Layout, lay_out
@@ -25,8 +24,6 @@ from rankrise.completion._path import PathPoint, PathSettings, follow_path
 from rankrise.data import Observations
 from rankrise.problems import AbstractLoss, SquaredLoss
 from rankrise.solvers._interrupt import DeferredInterrupt
-
-logger = logging.getLogger("rankrise")
 
 # Fewer observed entries than this leave nothing to hold out and learn from.
 _FEWEST_OBSERVED = 10
@@ -118,10 +115,10 @@ def complete_observations(
     Raises
     ------
     InputError
-        Where nothing can be learned: too few entries, all of them, a constant.
+        Where nothing can be learned: too few entries, or a constant.
     """
     completing = completing or Completing()
-    _check_amount(observations)
+    check_enough(observations)
     completing.loss.check_values(observations.values)
     with jax.enable_x64(True):
         return _complete(observations, completing, progress)
@@ -167,7 +164,6 @@ class _Run:
         )
         self._layout: Layout = lay_out(observations.indices, observations.mode_dims)
         self._indices = jnp.asarray(observations.indices)
-        self._finished = 0
 
     def members(self, stop: Callable[[], str | None]) -> tuple[list[Member], str]:
         """The models of the better way, as far as they went.
@@ -231,7 +227,7 @@ class _Run:
     def _data(self, shown: npt.NDArray[np.bool_], baseline: Baseline) -> CompletionData:
         observations, loss = self._observations, self._completing.loss
         values, offset = observations.values, 0.0
-        if baseline.scale == 1.0 and not isinstance(loss, SquaredLoss):
+        if isinstance(loss, LINKED):
             offset = baseline.offset
         else:
             values = (values - baseline.at(observations.indices)) / baseline.scale
@@ -296,7 +292,8 @@ def _completion(
     )
 
 
-def _check_amount(observations: Observations) -> None:
+def check_enough(observations: Observations) -> None:
+    """Refuse too few observations to hold some out."""
     observed, entries = len(observations), observations.entry_count
     if observed < _FEWEST_OBSERVED:
         raise InputError(

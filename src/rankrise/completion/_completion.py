@@ -20,12 +20,11 @@ from rankrise.completion._noise import Noise
 from rankrise.completion._path import Path
 from rankrise.data import Observations, cp_component_norms, cp_entries
 from rankrise.problems import AbstractLoss, LogisticLoss, PoissonLoss
+from rankrise.trajectories import RISEN_SHARE
 
 if TYPE_CHECKING:
     from rankrise.completion._completer import Completing
 
-# Components above this share of the largest count for the rank.
-_RISEN_SHARE = 0.01
 # Entries that are worked on at once.
 _BLOCK = 2**20
 
@@ -56,7 +55,7 @@ class Member:
     def rank(self) -> int:
         """Components whose norm is above a hundredth of the largest."""
         norms = cp_component_norms(self.factor_matrices)
-        return int(np.sum(norms > _RISEN_SHARE * norms[0])) if len(norms) else 0
+        return int(np.sum(norms > RISEN_SHARE * norms[0])) if len(norms) else 0
 
     def predictions(self, indices: Indices, loss: AbstractLoss) -> Values:
         """Entries as this model says: probabilities of labels, rates of counts."""
@@ -142,8 +141,7 @@ class Completion:
         From the spread of the models and from their residuals on entries that were
         held out, whose variance is taken as a product of one factor a slice.
         """
-        spread = self._moments(indices)[1]
-        return np.sqrt(self.noise.variances(indices) + spread)
+        return self._mean_and_std(indices)[1]
 
     def interval(self, indices: Indices, level: float = 0.9) -> tuple[Values, Values]:
         """Bounds between which a share `level` of entries like these should lie.
@@ -153,10 +151,8 @@ class Completion:
         """
         if not 0 < level < 1:
             raise InputError(f"The level is {level}; it must lie between 0 and 1.")
-        mean, spread = self._moments(indices)
-        width = self.noise.multiple(level) * np.sqrt(
-            self.noise.variances(indices) + spread
-        )
+        mean, std = self._mean_and_std(indices)
+        width = self.noise.multiple(level) * std
         return mean - width, mean + width
 
     def completed(self, *, keep_observed: bool = True) -> Values:
@@ -197,6 +193,10 @@ class Completion:
             "heldout_relative_error": error / size if size else math.nan,
             "heldout_centered_error": error / spread if spread else math.nan,
         }
+
+    def _mean_and_std(self, indices: Indices) -> tuple[Values, Values]:
+        mean, spread = self._moments(indices)
+        return mean, np.sqrt(self.noise.variances(indices) + spread)
 
     def _moments(self, indices: Indices) -> tuple[Values, Values]:
         """Mean of the models, and the variance of one of them."""

@@ -4,6 +4,7 @@ The variance of a residual is taken to be a product of one factor a slice, times
 constant, so that rows that are noisier than others have wider intervals.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,10 +34,7 @@ class Noise:
 
     def variances(self, indices: Indices) -> Values:
         """Of the residuals at these indices."""
-        total = np.full(len(indices), self.variance)
-        for mode, factor in enumerate(self.factors):
-            total *= factor[indices[:, mode]]
-        return total
+        return _variances(self.variance, self.factors, indices)
 
     def multiple(self, level: float) -> float:
         """Standard deviations that this share of held-out residuals lies within."""
@@ -56,11 +54,17 @@ def fit_noise(indices: Indices, residuals: Values, mode_dims: ModeDims) -> Noise
             for mode, dim in enumerate(mode_dims):
                 rows = indices[:, mode]
                 own = factors[mode]
-                others = Noise(variance, tuple(factors), squares).variances(indices)
+                others = _variances(variance, factors, indices)
                 ratios = squares / np.maximum(others / own[rows], least)
                 sums = np.bincount(rows, ratios, dim) + _SHRINKING
                 factors[mode] = sums / (np.bincount(rows, minlength=dim) + _SHRINKING)
-    noise = Noise(variance, tuple(factors), squares)
-    deviations = np.sqrt(noise.variances(indices))
+    deviations = np.sqrt(_variances(variance, factors, indices))
     ratios = np.abs(residuals) / np.where(deviations > 0, deviations, 1)
     return Noise(variance, tuple(factors), np.sort(ratios))
+
+
+def _variances(variance: float, factors: Sequence[Values], indices: Indices) -> Values:
+    total = np.full(len(indices), variance)
+    for mode, factor in enumerate(factors):
+        total *= factor[indices[:, mode]]
+    return total

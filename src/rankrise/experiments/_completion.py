@@ -11,6 +11,7 @@ import numpy as np
 
 from rankrise._errors import InputError
 from rankrise._typing import Indices, Values
+from rankrise.completion import check_enough
 from rankrise.data import Observations, Standardization, cp_component_norms, cp_entries
 from rankrise.experiments._choices import make_loss, make_solver
 from rankrise.experiments._completion_config import CompletionConfig
@@ -30,8 +31,6 @@ from rankrise.trajectories import (
     standard_observables,
 )
 
-# Fewer observed entries than this leave nothing to hold out and learn from.
-_FEWEST_OBSERVED = 10
 # About the mean: a guess of the mean has an error of 1.
 _POOR_ERROR = 0.5
 
@@ -244,8 +243,4 @@ def _check_amount(observations: Observations) -> None:
             f"{_suspected_marker(observations)}; unobserved entries are NaN in an "
             "array, or absent from a list."
         )
-    if observed < _FEWEST_OBSERVED:
-        raise InputError(
-            f"Only {observed} of {entries} entries are observed; at least "
-            f"{_FEWEST_OBSERVED} are needed to learn from some and check on others."
-        )
+    check_enough(observations)
