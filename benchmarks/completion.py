@@ -85,8 +85,8 @@ def _record(case: Case, peer: str, fit_seconds: float) -> dict[str, Any]:
     if peer != RANKRISE:
         return search(case, PEERS[peer], fit_seconds=fit_seconds)
     with recorded() as outcome:
-        at_test, at_held_out, seconds = _completion_rankrise.rankrise_complete(case)
-        outcome.update(errors(case, at_test, at_held_out), seconds=seconds)
+        at_test, at_held_out, found = _completion_rankrise.rankrise_complete(case)
+        outcome.update(errors(case, at_test, at_held_out), **found)
     return record_of([{"setting": {}, "stopped": None, **outcome}])
 
 

@@ -1,5 +1,10 @@
 from ._errors import InputError as InputError
 from ._version import __version__ as __version__
+from .completion import Completing as Completing
+from .completion import CompletingProgress as CompletingProgress
+from .completion import Completion as Completion
+from .completion import PathPoint as PathPoint
+from .completion import complete_observations as complete_observations
 from .complexity import RankCurve as RankCurve
 from .complexity import RankFit as RankFit
 from .complexity import SmallestRank as SmallestRank
@@ -40,6 +45,7 @@ from .estimators import TensorRegressor as TensorRegressor
 from .experiments import AgreementConfig as AgreementConfig
 from .experiments import AgreementResult as AgreementResult
 from .experiments import Comparison as Comparison
+from .experiments import CompletedTensor as CompletedTensor
 from .experiments import CompletionConfig as CompletionConfig
 from .experiments import CompletionResult as CompletionResult
 from .experiments import ComplexityConfig as ComplexityConfig
@@ -54,6 +60,7 @@ from .experiments import ReproductionResult as ReproductionResult
 from .experiments import TheoryReproductionConfig as TheoryReproductionConfig
 from .experiments import VerificationConfig as VerificationConfig
 from .experiments import VerificationResult as VerificationResult
+from .experiments import complete as complete
 from .experiments import reproduce_complexity as reproduce_complexity
 from .experiments import reproduce_dynamics as reproduce_dynamics
 from .experiments import reproduce_theory as reproduce_theory

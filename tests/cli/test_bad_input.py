@@ -16,7 +16,7 @@ from rankrise.cli._main import run
 
 SMALL = ["--mode-dims", "3", "4", "--observations", "8", "--components", "3"]
 SMALL += ["--init-scales", "0.1"]
-QUICK = ["--steps", "6", "--components", "3"]
+QUICK = ["--method", "paper", "--steps", "6", "--components", "3"]
 
 OLD = {"summary.json": b"{}", "completed.npy": b"old", "notes.txt": b"mine"}
 
@@ -211,7 +211,7 @@ BAD_READINGS = {
         "x.csv", text(some("0,0,1")), "--mode-dims -3 5", "--mode-dims is -3 5; give",
     ),
     "a batch larger than the data": (
-        "x.npy", array(gappy((5, 9))), "--batch-size 99", "between 1 and their number",
+        "x.npy", array(gappy((5, 9))), "--method paper --batch-size 99", "between 1",
     ),
 }  # fmt: skip
 
@@ -249,7 +249,8 @@ BAD_COMMANDS = {
     "dynamcs": "no command dynamcs; choose dynamics, complete, verify",
     "--verison": "no command --verison",
     "complete": "complete needs a file",
-    "complete a.npy b.npy": "no use for 'b.npy'",
+    "complete a/x.npy b/x.npy": "Two of the files are named x, and their results",
+    "complete x.npy --steps 9": "--steps is for --method paper or flow, not altern",
     "dynamics x": "no use for 'x' here; see rankrise dynamics --help",
     "dynamics --frobnicate": "no option --frobnicate; see rankrise dynamics --help",
     "dynamics --step 3": "no option --step; the nearest is --steps",
@@ -321,7 +322,7 @@ def test_no_number_of_dynamics_may_be_without_a_value(option, number, assert_har
 @pytest.mark.parametrize(
     "option",
     [
-        "--heldout",
+        "--heldout-share",
         "--init-scales",
         "--loss-threshold",
         "--learning-rate",
@@ -456,7 +457,7 @@ def test_dynamics_is_not_resumed_with_other_settings(
         (["y.npy"], "is of .*x.npy, not .*y.npy; resume it without naming a file"),
         (["--variable", "y"], "has --variable unset, not y"),
         (["--mode-dims", "5", "8"], r"has --mode-dims unset, not \[5, 8\]"),
-        (["--heldout", "0.2"], r"has --heldout 0\.1, not 0\.2"),
+        (["--heldout-share", "0.2"], r"has --heldout-share unset, not 0\.2"),
     ],
 )
 def test_complete_is_not_resumed_with_other_input(

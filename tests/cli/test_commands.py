@@ -22,7 +22,16 @@ from rankrise.cli._main import run
 from rankrise.data import read_tensor
 from rankrise.trajectories import Trajectory, load_factors
 
-COMPLETE = ["--steps", "30", "--components", "6", "--save-every", "5"]
+COMPLETE = [
+    "--method",
+    "paper",
+    "--steps",
+    "30",
+    "--components",
+    "6",
+    "--save-every",
+    "5",
+]
 DYNAMICS = ["--mode-dims", "3", "4", "2", "--observations", "16", "--components", "4"]
 DYNAMICS += ["--steps", "30", "--save-every", "5", "--init-scales", "0.2", "0.1"]
 
@@ -95,7 +104,8 @@ def assert_equal_factors(folder, other):
 
 
 def test_complete_ends_well_and_writes_its_files(completed):
-    files = {"completed.npy", "completion.png", "completion.pdf", *COMMON_FILES}
+    files = {"completed.npy", "completed-std.npy", *COMMON_FILES}
+    files |= {"completion.png", "completion.pdf"}
     assert completed.status == 0
     # So few steps learn nothing, and that alone is said.
     assert re.fullmatch(r"rankrise: the held-out error .*\n", completed.err)
@@ -228,6 +238,7 @@ def test_results_go_to_runs_and_the_command_by_default(tmp_path):
 
 def test_a_config_file_is_merged_with_flags_and_flags_win(tensor_file, tmp_path):
     settings = [
+        'method = "paper"',
         "steps = 4",
         "init-scales = [0.1]",
         "loss_threshold = 2",
@@ -237,7 +248,7 @@ def test_a_config_file_is_merged_with_flags_and_flags_win(tensor_file, tmp_path)
     (tmp_path / "run.toml").write_text("\n".join(settings))
     run(["complete", str(tensor_file), "--config", "run.toml", "--steps", "6"])
     used = summary(tmp_path / "there")["settings"]
-    expected = {"steps": 6, "init_scales": [0.1], "loss_threshold": 2.0, "heldout": 0.1}
+    expected = {"steps": 6, "init_scales": [0.1], "loss_threshold": 2.0, "seed": 0}
     assert {name: used[name] for name in expected} == expected
 
 

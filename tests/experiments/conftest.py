@@ -50,7 +50,9 @@ def gappy(whole):
 
 @pytest.fixture(scope="session")
 def completion_config():
-    return CompletionConfig(components=8, steps=8000, precision="float64")
+    return CompletionConfig(
+        method="paper", components=8, steps=8000, precision="float64"
+    )
 
 
 @pytest.fixture(scope="session")

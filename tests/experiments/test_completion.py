@@ -9,8 +9,8 @@ from rankrise.experiments import CompletionConfig, run_completion
 
 
 @pytest.fixture(scope="module")
-def completed(completion, gappy):
-    return completion.completed(Observations.from_array(gappy))
+def completed(completion):
+    return completion.completed()
 
 
 def test_missing_entries_of_a_tensor_of_low_rank_are_recovered(completed, gappy, whole):
@@ -39,15 +39,19 @@ def test_missing_entries_are_what_the_factorization_says(completion, completed, 
 def test_another_unit_of_the_data_changes_nothing_but_the_unit(gappy):
     # Few steps, because standardized values differ by rounding, which steps amplify.
     config = CompletionConfig(
-        components=8, steps=600, init_scales=(0.01,), precision="float64"
+        method="paper",
+        components=8,
+        steps=600,
+        init_scales=(0.01,),
+        precision="float64",
     )
     observations = Observations.from_array(gappy)
     result = run_completion(observations, config)
     assert result.component_norms[0] > 1  # it has left the start
     in_other_unit = Observations.from_array(1.8 * gappy + 32.0)
     np.testing.assert_allclose(
-        run_completion(in_other_unit, config).completed(in_other_unit),
-        1.8 * result.completed(observations) + 32.0,
+        run_completion(in_other_unit, config).completed(),
+        1.8 * result.completed() + 32.0,
         atol=1e-6,
     )
 
@@ -58,33 +62,41 @@ def test_without_centering_there_is_no_offset(completion_config, completion, gap
     assert run_completion(Observations.from_array(gappy), config).offset == 0
 
 
+def parts(completion):
+    """Observations trained on, and held out."""
+    inner = completion.completion
+    shown = inner.folds.part != 0
+    return {
+        "train": inner.observations.take(np.flatnonzero(shown)),
+        "heldout": inner.observations.take(np.flatnonzero(~shown)),
+    }
+
+
 def test_the_factors_of_least_held_out_error_are_chosen(completion):
     trajectory = completion.run
     best = np.argmin(trajectory.heldout_error)
     assert trajectory.outcomes[0].best_step == trajectory.step[best]
     # In the units of the standardized values.
-    predictions = completion.entries(completion.heldout.indices) - completion.offset
-    values = completion.heldout.values - completion.offset
+    heldout = parts(completion)["heldout"]
+    predictions = completion.entries(heldout.indices) - completion.offset
+    values = heldout.values - completion.offset
     error = np.linalg.norm(predictions - values) / np.linalg.norm(values)
     assert trajectory.heldout_error[best] == pytest.approx(error, rel=1e-9)
 
 
-def test_train_and_held_out_entries_are_the_observed_ones(completion, gappy):
-    both = np.full(gappy.shape, np.nan)
-    for part in (completion.train, completion.heldout):
-        assert np.isnan(both[tuple(part.indices.T)]).all()
-        both[tuple(part.indices.T)] = part.values
-    np.testing.assert_array_equal(both, gappy)
-    assert len(completion.heldout) == round(0.1 * np.sum(~np.isnan(gappy)))
+def test_a_tenth_of_the_observed_entries_is_held_out(completion, gappy):
+    count = np.sum(~np.isnan(gappy))
+    assert len(parts(completion)["heldout"]) == round(0.1 * count)
 
 
 @pytest.mark.parametrize("name", ["train", "heldout"])
 def test_errors_are_relative_to_the_values_and_to_their_spread(name, completion):
-    part = getattr(completion, name)
+    part = parts(completion)[name]
     tensor = completion.offset + np.einsum("ir,jr,kr->ijk", *completion.factor_matrices)
     residual = np.linalg.norm(tensor[tuple(part.indices.T)] - part.values)
-    centered = part.values - completion.train.values.mean()
+    centered = part.values - completion.completion.observations.values.mean()
     expected = {
+        f"{name}_error": residual / np.sqrt(len(part)),
         f"{name}_relative_error": residual / np.linalg.norm(part.values),
         f"{name}_centered_error": residual / np.linalg.norm(centered),
     }
@@ -137,7 +149,7 @@ def constant():
 )
 def test_data_with_nothing_to_complete_or_to_learn_is_refused(array, words):
     with pytest.raises(InputError, match=words):
-        run_completion(Observations.from_array(array), CompletionConfig(components=2))
+        run_completion(Observations.from_array(array), CompletionConfig())
 
 
 def test_the_run_of_least_held_out_error_is_chosen(completion):
@@ -148,7 +160,7 @@ def test_the_run_of_least_held_out_error_is_chosen(completion):
     chosen = completion.trajectory.models[completion.chosen]
     # One of unit root mean square, one in the units of the data.
     ratio = completion.component_norms[0] / float(chosen.component_norms().max())
-    whole = completion.train.values
+    whole = parts(completion)["train"].values
     assert ratio == pytest.approx(np.std(whole), rel=1e-9)
 
 
@@ -156,15 +168,19 @@ def test_slices_without_an_observed_entry_are_named_and_warned_of(gappy, caplog)
     holed = gappy.copy()
     holed[3] = np.nan
     holed[:, 1] = np.nan
-    config = CompletionConfig(components=2, steps=20, init_scales=(0.1,))
+    config = CompletionConfig(
+        method="paper", components=2, steps=20, init_scales=(0.1,)
+    )
     with caplog.at_level("WARNING", logger="rankrise"):
         result = run_completion(Observations.from_array(holed), config)
-    assert result.unobserved_slices == [(0, 3), (1, 1)]
+    assert result.completion.unobserved_slices == [(0, 3), (1, 1)]
     assert "index 3 of mode 1 and 1 more" in caplog.text
 
 
 def test_a_poor_fit_is_warned_of(gappy, caplog):
-    config = CompletionConfig(components=2, steps=1, init_scales=(0.001,))
+    config = CompletionConfig(
+        method="paper", components=2, steps=1, init_scales=(0.001,)
+    )
     with caplog.at_level("WARNING", logger="rankrise"):
         result = run_completion(Observations.from_array(gappy), config)
     assert result.errors()["heldout_centered_error"] > 0.5

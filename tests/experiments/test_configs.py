@@ -1,5 +1,6 @@
 """Settings that mean nothing are refused in one sentence, before anything runs."""
 
+import functools as ft
 import math
 
 import pytest
@@ -7,7 +8,10 @@ from pydantic import ValidationError
 
 from rankrise.experiments import CompletionConfig, DynamicsConfig
 
-both = pytest.mark.parametrize("config", [CompletionConfig, DynamicsConfig])
+# Of the methods, the paper's has most settings in common with dynamics.
+both = pytest.mark.parametrize(
+    "config", [ft.partial(CompletionConfig, method="paper"), DynamicsConfig]
+)
 
 
 @both
@@ -26,7 +30,7 @@ def test_an_unknown_name_is_refused(config):
 @both
 def test_settings_come_back_from_json(config):
     settings = config(steps=77, precision="float64")
-    assert config.model_validate_json(settings.model_dump_json()) == settings
+    assert type(settings).model_validate_json(settings.model_dump_json()) == settings
 
 
 @both
@@ -75,8 +79,15 @@ def test_other_values_both_refuse(config, options, words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"heldout": 0.0}, r"--heldout is 0\.0; it is a share between 0 and 1"),
-        ({"heldout": 1.0}, r"--heldout is 1\.0; it is a share between 0 and 1"),
+        ({"heldout_share": 0.0}, r"--heldout-share is 0\.0; it is a share between"),
+        ({"heldout_share": 1.0}, r"--heldout-share is 1\.0; it is a share between"),
+        ({"interval": 1.5}, r"--interval is 1\.5; it is a share between 0 and 1"),
+        ({"heldout": "some"}, "(?s)heldout.*'auto', 'random' or 'fiber'"),
+        ({"steps": 9}, "--steps is for --method paper or flow, not alternating; leave"),
+        ({"method": "limit", "solver": "adam"}, "--solver is for --method paper, not"),
+        ({"method": "flow", "smooth": True}, "--smooth is for --method alternating"),
+        ({"method": "paper", "loss": "poisson"}, "--loss poisson is for --method alt"),
+        ({"method": "limit", "loss": "absolute"}, "--loss absolute has a kink"),
         ({"init_scales": (0.0,)}, r"--init-scales is 0\.0; it must"),
         ({"flat_steps": 0}, "--flat-steps is 0; it must be positive"),
     ],

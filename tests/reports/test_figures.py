@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from rankrise import (
     CompletionProblem,
@@ -11,6 +12,17 @@ from rankrise import (
     Outcome,
     Trajectory,
 )
+from rankrise.completion import (
+    Baseline,
+    Completing,
+    Completion,
+    Folds,
+    Member,
+    Noise,
+    Path,
+    PathPoint,
+)
+from rankrise.experiments import CompletionConfig, CompletionResult
 from rankrise.reports import completion_figure, dynamics_figure, save_figure
 from rankrise.trajectories import (
     ComponentNorms,
@@ -85,30 +97,67 @@ def test_dynamics_axis_ends_some_while_after_the_last_rise(dynamics_runs):
     assert 500 < panel.get_xlim()[1] < STEPS[-1]
 
 
-def test_completion_of_no_image_shows_norms_and_errors(completion_run):
-    array = np.full((2, 3, 4), np.nan)
-    array[0] = 1.0
-    array[1, 0, 0] = 2.0
+def completed_by(
+    array: np.ndarray, *, models: int = 2, run: Trajectory | None = None
+) -> CompletionResult:
+    """Each model says `array`, in two components of norms 3 and 1."""
     observations = Observations.from_array(array)
-    figure = completion_figure(completion_run, observations, np.ones((2, 3, 4)))
-    assert len(figure.axes) == 2
+    count = len(observations)
+    points = [PathPoint(1.0, rank, 1 / (rank + 1), 0.5, ()) for rank in range(3)]
+    factors = tuple(
+        np.array([3.0, 1.0]) ** (1 / array.ndim) * np.eye(dim, 2) for dim in array.shape
+    )
+    members = tuple(
+        Member(number, factors, Baseline(0.0, 1.0), Path(points, 2, factors), False)
+        for number in range(models)
+    )
+    completion = Completion(
+        observations,
+        Completing(),
+        Folds(np.arange(count) % models, models, ()),
+        members,
+        Noise(1.0, tuple(map(np.ones, array.shape)), np.ones(3)),
+        observations.values + 0.1,
+        "finished",
+    )
+    return CompletionResult(CompletionConfig(), completion, run)
 
 
-def test_completion_of_an_image_shows_it_before_and_after(completion_run):
+def titles(figure: Figure) -> list[str]:
+    return [axes.get_title() for axes in figure.axes if axes.get_title()]
+
+
+def test_a_completion_shows_how_it_was_chosen_and_its_factors_mode_by_mode():
+    array = np.full((2, 3, 4), np.nan)
+    array[0] = np.arange(12.0).reshape(3, 4)
+    figure = completion_figure(completed_by(array), np.ones((2, 3, 4)))
+    assert titles(figure) == [
+        *("error (standardized)", "component norm", "held-out entries"),
+        *("mode 1", "mode 2", "mode 3"),
+    ]
+    panel = {axes.get_title(): axes for axes in figure.axes}
+    bars = panel["component norm"].patches
+    np.testing.assert_allclose([bar.get_height() for bar in bars], [3, 1])
+    points = panel["held-out entries"].lines[0]
+    np.testing.assert_allclose(points.get_ydata() - points.get_xdata(), 0.1)
+    assert len(panel["mode 3"].lines) == 2
+
+
+def test_completion_of_an_image_shows_it_before_and_after():
     array = np.arange(24.0).reshape(2, 4, 3)
     completed = array.copy()
     array[0, 0] = np.nan
-    observations = Observations.from_array(array)
-    figure = completion_figure(completion_run, observations, completed)
-    before, after = figure.axes[2].images[0], figure.axes[3].images[0]
+    figure = completion_figure(completed_by(array), completed)
+    panel = {axes.get_title(): axes for axes in figure.axes}
+    before, after = panel["observed"].images[0], panel["completed"].images[0]
     np.testing.assert_array_equal(before.get_array()[0, 0], [1, 1, 1])  # a white gap
     np.testing.assert_array_equal(after.get_array()[1, 3], [0.9, 0.95, 1.0])
 
 
-def test_completion_marks_the_chosen_step(completion_run):
-    observations = Observations.from_array(np.array([[1.0, 2.0], [np.nan, 3.0]]))
-    panel = completion_figure(completion_run, observations, None).axes[1]
-    marked = [line for line in panel.lines if line.get_label() == "chosen"]
+def test_completion_by_descent_marks_the_chosen_step(completion_run):
+    array = np.array([[1.0, 2.0], [np.nan, 3.0]])
+    figure = completion_figure(completed_by(array, run=completion_run), None)
+    marked = [x for x in figure.axes[1].lines if x.get_label() == "chosen"]
     assert list(marked[0].get_xdata()) == [600, 600]
 
 

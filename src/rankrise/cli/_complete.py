@@ -1,20 +1,23 @@
-"""`rankrise complete FILE`."""
+"""`rankrise complete FILE ...`."""
 
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from rankrise._errors import InputError
-from rankrise.cli._folder import RunFolder
+from rankrise.cli._folder import COMPLETED, LOWER, SETTINGS, STD, UPPER, RunFolder
 from rankrise.cli._options import OutputOptions
 from rankrise.cli._session import (
     make_checkpoint,
-    running,
+    running_models,
     status_of,
     use_compile_cache,
 )
-from rankrise.cli._status import DONE
+from rankrise.cli._status import BAD_INPUT, DONE, INTERRUPTED
 from rankrise.experiments import CompletionConfig
 from rankrise.experiments._options import require_mode_dims
 
@@ -24,38 +27,86 @@ if TYPE_CHECKING:
 
 # All entries of a larger tensor would not fit beside the run; its factors do.
 _LARGEST_COMPLETED = 50_000_000
+_OUT = Path("runs/complete")
 
 
 def complete(
-    file: Path | None = None,
-    /,
-    *,
+    *files: Path,
     settings: Annotated[CompletionConfig | None, Parameter(name="*")] = None,
     variable: str | None = None,
     mode_dims: tuple[int, ...] | None = None,
     output: OutputOptions | None = None,
 ) -> int:
-    """Complete a partly observed tensor; there is no rank to choose.
+    """Complete partly observed tensors; there is no rank to choose.
 
     Takes .npy, .npz, .mat (v5, v7.3) and .nc arrays in which NaN means unobserved, and
-    .csv, .parquet and .tns coordinates in which absent means unobserved. Some observed
-    entries are held out to choose where on the trajectory to stop. Writes the completed
-    tensor in the input's form, summary.json, factors.npz, trajectory.nc and
-    completion.png.
+    .csv, .parquet and .tns coordinates in which absent means unobserved. Observed
+    entries are held out to choose what is learned and to say how far it may be off.
+    Writes the completed tensor and its standard deviations in the input's form,
+    summary.json, factors.npz and completion.png; for a gradient method trajectory.nc.
 
     Parameters
     ----------
-    file
-        The tensor. Left out when a run is resumed.
+    files
+        The tensor, or several, each with a folder of its own in that of the results.
+        Left out when a run of one is resumed.
     variable
-        Which array, where the file holds several.
+        Which array, where a file holds several.
     mode_dims
         Mode dimensions of a tensor given by coordinates; by default the largest index
         of each mode decides.
     """
     output = output or OutputOptions()
+    settings = settings or CompletionConfig()
+    if len(files) <= 1:
+        file = files[0] if files else None
+        return _complete(file, settings, variable, mode_dims, output)
+    return _complete_all(files, settings, variable, mode_dims, output)
+
+
+def _complete_all(
+    files: Sequence[Path],
+    settings: CompletionConfig,
+    variable: str | None,
+    mode_dims: tuple[int, ...] | None,
+    output: OutputOptions,
+) -> int:
+    """One after another; one that cannot be used does not stop the others."""
+    stems = [file.stem for file in files]
+    twice = next((stem for stem in stems if stems.count(stem) > 1), None)
+    if twice is not None:
+        raise InputError(
+            f"Two of the files are named {twice}, and their results would lie in one "
+            "folder; complete them by two commands with an --out for each."
+        )
+    status = DONE
+    for file in files:
+        out = (output.out or _OUT) / file.stem
+        # When several are resumed, the interrupted one has begun and the next has not.
+        resume = output.resume and (out / SETTINGS).exists()
+        if not output.quiet:
+            print(f"{file} -> {out}")
+        try:
+            own = replace(output, out=out, resume=resume)
+            ended = _complete(file, settings, variable, mode_dims, own)
+        except (InputError, OSError) as error:
+            print(f"rankrise: {file}: {error}", file=sys.stderr)
+            ended = BAD_INPUT
+        if ended == INTERRUPTED:
+            return ended
+        status = max(status, ended)
+    return status
+
+
+def _complete(
+    file: Path | None,
+    settings: CompletionConfig,
+    variable: str | None,
+    mode_dims: tuple[int, ...] | None,
+    output: OutputOptions,
+) -> int:
     folder = RunFolder(output, "complete")
-    settings = folder.settings(settings or CompletionConfig())
+    settings = folder.settings(settings)
     source = _source(folder, output, file, variable, mode_dims)
     if folder.is_finished():
         return DONE
@@ -65,16 +116,18 @@ def complete(
 
     checkpoint = make_checkpoint(folder, output)
     source["sha256"] = tensor.content_sha256
-    with running(lambda: folder.begin(settings, source), output.quiet) as progress:
-        outcome = run_completion(
+    with running_models(
+        lambda: folder.begin(settings, source), output.quiet
+    ) as progress:
+        result = run_completion(
             tensor.observations,
             settings,
             source=source,
             checkpoint=checkpoint,
             progress=progress,
         )
-    summary = summarize_completion(outcome, source)
-    written = _write(folder, outcome, tensor)
+    summary = summarize_completion(result, source)
+    written = _write(folder, result, tensor)
     folder.finish(summary)
     if not output.quiet:
         _print(summary, written)
@@ -135,24 +188,26 @@ def _read(source: dict[str, Any]) -> "TensorFile":
 
 
 def _write(
-    folder: RunFolder, outcome: "CompletionResult", tensor: "TensorFile"
+    folder: RunFolder, result: "CompletionResult", tensor: "TensorFile"
 ) -> dict[str, Path]:
     from rankrise.data import write_completed
     from rankrise.reports import completion_figure, save_figure
-    from rankrise.trajectories import save_factors
 
-    outcome.trajectory.save(folder.path / "trajectory.nc")
-    save_factors(
-        folder.path / "factors.npz",
-        [outcome.model],
-        {"offset": [outcome.offset]},
-    )
-    written: dict[str, Path] = {"factors": folder.path / "factors.npz"}
+    written: dict[str, Path] = {"factors": result.save_factors(folder.path)}
+    if result.trajectory is not None:
+        result.trajectory.save(folder.path / "trajectory.nc")
     completed = None
     if tensor.observations.entry_count <= _LARGEST_COMPLETED:
-        completed = outcome.completed(tensor.observations)
-        written["completed"] = write_completed(tensor, completed, folder.path)
-    figure = completion_figure(outcome.run, tensor.observations, completed)
+        whole, level = result.completion.whole(), result.config.interval
+        completed = whole.completed
+        tensors = {COMPLETED: whole.completed, STD: whole.std}
+        if level is not None:
+            width = result.completion.noise.multiple(level) * whole.std
+            tensors |= {LOWER: completed - width, UPPER: completed + width}
+        for name, values in tensors.items():
+            path = write_completed(tensor, values, folder.path, name=name)
+            written[name] = path
+    figure = completion_figure(result, completed)
     written["picture"], _ = save_figure(
         figure, folder.path / "completion", ("png", "pdf")
     )
@@ -163,9 +218,7 @@ def _print(summary: dict[str, Any], written: dict[str, Path]) -> None:
     dims = "x".join(map(str, summary["mode_dims"]))
     share = summary["observed_entries"] / summary["entries"]
     print(f"tensor: {dims}, {share:.1%} observed")
-    scale = summary["runs"][summary["chosen_run"]]["init_scale"]
-    step = summary["chosen_step"]
-    print(f"rank: {summary['rank']} (init scale {scale:g}, step {step})")
+    print(f"rank: {summary['rank']} ({_how(summary)})")
     for name, words in (("train", "train"), ("heldout", "held-out")):
         raw = summary[f"{name}_relative_error"]
         centered = summary[f"{name}_centered_error"]
@@ -173,3 +226,15 @@ def _print(summary: dict[str, Any], written: dict[str, Path]) -> None:
             print(f"{words} relative error: {raw:.4f} ({centered:.4f} about the mean)")
     for words, path in written.items():
         print(f"{words}: {path}")
+
+
+def _how(summary: dict[str, Any]) -> str:
+    modes = summary["heldout_modes"]
+    along = f"fibers along mode {' and '.join(map(str, modes))}" if modes else "entries"
+    if "models" in summary:
+        count = len(summary["models"])
+        models = f"{count} model{'s' if count > 1 else ''}"
+        return f"{models}, chosen on held-out {along}"
+    scale = summary["runs"][summary["chosen_run"]]["init_scale"]
+    began = f"init scale {scale:g}, " if scale else ""
+    return f"{began}step {summary['chosen_step']}, chosen on held-out {along}"

@@ -37,8 +37,14 @@ _RESULTS = (
     "comparison.md",
     "comparison.csv",
 )
-_COMPLETED = "completed"
-_COMPLETED_FORMS = (".npy", ".npz", ".csv", ".tns", ".mat", ".nc")
+# Of every entry, in the form of the input.
+COMPLETED, STD, LOWER, UPPER = (
+    "completed",
+    "completed-std",
+    "completed-lower",
+    "completed-upper",
+)
+_COMPLETED_FORMS = (".npy", ".npz", ".csv", ".parquet", ".tns", ".mat", ".nc")
 
 
 class RunFolder:
@@ -191,7 +197,8 @@ def _is_result(path: Path) -> bool:
     # An experiment of several parts has a checkpoint for each.
     if path.match("checkpoint-*.npz"):
         return True
-    is_completed = path.stem == _COMPLETED and path.suffix.lower() in _COMPLETED_FORMS
+    names = (COMPLETED, STD, LOWER, UPPER)
+    is_completed = path.stem in names and path.suffix.lower() in _COMPLETED_FORMS
     return is_completed or path.name in _RESULTS
 
 

@@ -18,6 +18,7 @@ from rankrise.cli._status import DONE, INTERRUPTED
 from rankrise.experiments._options import require
 
 if TYPE_CHECKING:
+    from rankrise.completion import CompletingProgress
     from rankrise.data import LabelledSet
     from rankrise.ensembles import FitProgress
     from rankrise.experiments import ComplexityConfig
@@ -98,6 +99,25 @@ def running_epochs(
         def tell(control: str, at: "FitProgress") -> None:
             mean = sum(at.losses) / len(at.losses) if at.losses else math.nan
             report(Progress(at.epoch, at.epochs, at.running, (mean,)))
+
+        yield tell
+
+
+@contextmanager
+def running_models(
+    begin: Callable[[], None], quiet: bool
+) -> "Iterator[Callable[[Progress | CompletingProgress], None]]":
+    """The same for a completion, which makes one model after another, or descends."""
+    from rankrise.completion import CompletingProgress
+    from rankrise.solvers import Progress
+
+    with running(begin, quiet) as report:
+
+        def tell(at: "Progress | CompletingProgress") -> None:
+            if isinstance(at, CompletingProgress):
+                loss = at.point.heldout_loss
+                at = Progress(at.model - 1, at.models, 1, (loss,))
+            report(at)
 
         yield tell
 

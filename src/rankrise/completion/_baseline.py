@@ -11,14 +11,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from rankrise._typing import Indices, ModeDims, Values
-from rankrise.data import Standardization
-from rankrise.problems import AbstractLoss, LogisticLoss, PoissonLoss
+from rankrise.problems import (
+    AbsoluteLoss,
+    AbstractLoss,
+    HuberLoss,
+    LogisticLoss,
+    PoissonLoss,
+    SmoothL1Loss,
+)
 
 # Losses whose predictions begin from the offset, in units of their own.
 LINKED = (LogisticLoss, PoissonLoss)
+# Losses that outliers do not move; nor may they move the offset and the scale.
+ROBUST = (AbsoluteLoss, HuberLoss, SmoothL1Loss)
+# Standard deviation of normal values over their median absolute deviation.
+_NORMAL = 1.4826
 _ROUNDS = 20
 # Main effects are shrunk as if so many observations of zero were in every slice.
 _SHRINKING = 1.0
+# Of the largest value.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +68,23 @@ def fit_baseline(
     if isinstance(loss, LINKED):
         return Baseline(_link(float(np.mean(values)), len(values), loss), 1.0)
     effects: tuple[Values, ...] = ()
-    offset = float(np.mean(values)) if center else 0.0
+    robust = isinstance(loss, ROBUST)
+    middle = np.median if robust else np.mean
+    offset = float(middle(values)) if center else 0.0
     rest = values - offset
     if main_effects:
         effects = _main_effects(indices, rest, mode_dims)
         rest = rest - Baseline(0.0, 1.0, effects).at(indices)
-    return Baseline(offset, Standardization.fit(rest, center=False).scale, effects)
+    scale = _robust_size(rest) if robust else math.sqrt(float(np.mean(rest**2)))
+    # Values shown to one model can be all the same but for rounding.
+    varies = scale > _ROUNDING * float(np.abs(values).max())
+    return Baseline(offset, scale if varies else 1.0, effects)
+
+
+def _robust_size(values: Values) -> float:
+    """What is the standard deviation of normal values, whatever outliers there are."""
+    size = float(np.median(np.abs(values))) * _NORMAL
+    return size if size > 0 else math.sqrt(float(np.mean(values**2)))
 
 
 def _link(mean: float, count: int, loss: AbstractLoss) -> float:

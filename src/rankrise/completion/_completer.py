@@ -17,12 +17,14 @@ from rankrise.completion._alternating import CompletionData
 from rankrise.completion._baseline import LINKED, Baseline, fit_baseline
 from rankrise.completion._completion import Completion, Member, member_of
 from rankrise.completion._gaps import Folds, HeldOut, make_folds
+from rankrise.completion._kept import Kept, fingerprint
 from rankrise.completion._layout import Layout, lay_out
 from rankrise.completion._noise import fit_noise
 from rankrise.completion._normal_equations import Targets
-from rankrise.completion._path import PathPoint, PathSettings, follow_path
-from rankrise.data import Observations
+from rankrise.completion._path import PathPoint, PathSettings, Walk, follow_path
+from rankrise.data import Observations, Standardization
 from rankrise.problems import AbstractLoss, SquaredLoss
+from rankrise.solvers import Checkpoint
 from rankrise.solvers._interrupt import DeferredInterrupt
 
 # Fewer observed entries than this leave nothing to hold out and learn from.
@@ -47,7 +49,7 @@ class Completing:
         gaps are.
     heldout_share
         Of the observations that each model is not shown; by default all are held out
-        once, or a tenth for a single model.
+        once, but at most a fifth by a model, and a tenth for a single model.
     smooth
         Whether neighbouring rows of a mode may be alike; by default what is better on
         held-out entries.
@@ -105,6 +107,7 @@ def complete_observations(
     observations: Observations,
     completing: Completing | None = None,
     *,
+    checkpoint: Checkpoint | None = None,
     progress: Callable[[CompletingProgress], None] | None = None,
 ) -> Completion:
     """Complete a tensor from its observed entries; no rank is asked for.
@@ -112,25 +115,39 @@ def complete_observations(
     Each model walks a path of penalties from large to small on which components enter
     one by one along the largest pull, and rests where its held-out loss is smallest.
 
+    Parameters
+    ----------
+    checkpoint
+        Where the state is kept: models that are made, and the path under way.
+    progress
+        Called at every point of a path.
+
     Raises
     ------
     InputError
-        Where nothing can be learned: too few entries, or a constant.
+        Where there are too few entries, a value is none of the loss, or the
+        checkpoint is of other observations or settings.
     """
     completing = completing or Completing()
     check_enough(observations)
     completing.loss.check_values(observations.values)
+    if not isinstance(completing.loss, LINKED):
+        # Refuses what never varies, or leaves the range of floating point squared.
+        Standardization.fit(observations.values, center=True)
+    # Which entries are held out must not depend on how they came in.
+    observations = observations.in_order()
     with jax.enable_x64(True):
-        return _complete(observations, completing, progress)
+        return _complete(observations, completing, checkpoint, progress)
 
 
 def _complete(
     observations: Observations,
     completing: Completing,
+    checkpoint: Checkpoint | None,
     progress: Callable[[CompletingProgress], None] | None,
 ) -> Completion:
-    run = _Run(observations, completing, progress)
     began = time.monotonic()
+    run = _Run(observations, completing, checkpoint, progress)
     limit = math.inf if completing.max_seconds is None else completing.max_seconds
     with DeferredInterrupt() as interrupt:
 
@@ -140,7 +157,8 @@ def _complete(
             return "time limit" if time.monotonic() - began > limit else None
 
         members, result = run.members(stop)
-    return _completion(observations, completing, run.folds, members, result)
+    seconds = time.monotonic() - began
+    return _completion(observations, completing, run.folds, members, result, seconds)
 
 
 class _Run:
@@ -150,10 +168,13 @@ class _Run:
         self,
         observations: Observations,
         completing: Completing,
+        checkpoint: Checkpoint | None,
         progress: Callable[[CompletingProgress], None] | None,
     ) -> None:
         self._observations, self._completing = observations, completing
         self._progress = progress
+        settings = {} if checkpoint is None else fingerprint(observations, completing)
+        self._kept = Kept(checkpoint, settings, observations.order)
         count = min(completing.models_for(len(observations)), len(observations) // 2)
         self.folds: Folds = make_folds(
             observations,
@@ -178,7 +199,9 @@ class _Run:
         found: dict[bool, list[Member]] = {way: [] for way in ways}
         for number in range(self.folds.count):
             for way in ways:
-                member, ended = self._member(number, way, stop)
+                member, ended = self._kept.members.get((number, way)), None
+                if member is None:
+                    member, ended = self._member(number, way, stop)
                 # What a path found before it was ended counts only if nothing else.
                 if ended is None or not found[ways[0]]:
                     found[way].append(member)
@@ -202,13 +225,17 @@ class _Run:
             main_effects=completing.main_effects,
         )
         ended: str | None = None
+        key, kept = (number, smooth), self._kept
 
-        def go_on(point: PathPoint) -> bool:
+        def go_on(walk: Walk) -> bool:
             nonlocal ended
             if self._progress is not None:
-                at = CompletingProgress(number + 1, self.folds.count, point)
-                self._progress(at)
+                point = walk.path.points[-1]
+                self._progress(CompletingProgress(number + 1, self.folds.count, point))
             ended = stop()
+            if ended or kept.is_due:
+                kept.walk = key, walk.state()
+                kept.write()
             return ended is None
 
         path = follow_path(
@@ -221,8 +248,12 @@ class _Run:
             ),
             seed=completing.seed + number,
             go_on=go_on,
+            state=kept.state_of(key),
         )
-        return member_of(path, baseline, number, smooth), ended
+        member = member_of(path, baseline, number, smooth)
+        if ended is None:
+            kept.members[key], kept.walk = member, None
+        return member, ended
 
     def _data(self, shown: npt.NDArray[np.bool_], baseline: Baseline) -> CompletionData:
         observations, loss = self._observations, self._completing.loss
@@ -274,6 +305,7 @@ def _completion(
     folds: Folds,
     members: Sequence[Member],
     result: str,
+    seconds: float,
 ) -> Completion:
     predictions = np.full(len(observations), np.nan)
     for member in members:
@@ -288,7 +320,14 @@ def _completion(
         observations.mode_dims,
     )
     return Completion(
-        observations, completing, folds, tuple(members), noise, predictions, result
+        observations,
+        completing,
+        folds,
+        tuple(members),
+        noise,
+        predictions,
+        result,
+        seconds,
     )
 
 

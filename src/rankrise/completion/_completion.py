@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.special import expit
@@ -74,6 +73,24 @@ def member_of(path: Path, baseline: Baseline, number: int, smooth: bool) -> Memb
     return Member(number, factors, baseline, path, smooth)
 
 
+class Whole(NamedTuple):
+    """Every entry of a completed tensor; NaN in slices without any observation.
+
+    Attributes
+    ----------
+    models
+        As the models say, observed entries too.
+    completed
+        With observed entries as they came.
+    std
+        Standard deviations; zero where observed.
+    """
+
+    models: Values
+    completed: Values
+    std: Values
+
+
 @dataclass(frozen=True, eq=False)
 class Completion:
     """A completed tensor.
@@ -88,6 +105,8 @@ class Completion:
         Of single models on entries they were not shown.
     result
         `finished`, `interrupted` or `time limit`; then fewer models were made.
+    seconds
+        It took, with compiling; of a resumed run since it was resumed.
     """
 
     observations: Observations
@@ -97,6 +116,7 @@ class Completion:
     noise: Noise
     heldout_predictions: Values
     result: str
+    seconds: float = math.nan
 
     @cached_property
     def reference(self) -> Member:
@@ -149,10 +169,8 @@ class Completion:
         As many standard deviations to either side as that share of held-out residuals
         lies within.
         """
-        if not 0 < level < 1:
-            raise InputError(f"The level is {level}; it must lie between 0 and 1.")
         mean, std = self._mean_and_std(indices)
-        width = self.noise.multiple(level) * std
+        width = self.noise.multiple(_checked(level)) * std
         return mean - width, mean + width
 
     def completed(self, *, keep_observed: bool = True) -> Values:
@@ -163,36 +181,68 @@ class Completion:
         keep_observed
             Observed entries as they came, rather than as the models say.
         """
-        tensor = self._whole(lambda indices: self.entries(indices))
+        tensor = self.whole().models
         if keep_observed:
             tensor[tuple(self.observations.indices.T)] = self.observations.values
         return tensor
 
     def completed_std(self) -> Values:
         """`std` of every entry; zero where it is observed, NaN as in `completed`."""
-        tensor = self._whole(lambda indices: self.std(indices))
-        tensor[tuple(self.observations.indices.T)] = 0
-        return tensor
+        return self.whole().std
+
+    def bounds(self, level: float = 0.9) -> tuple[Values, Values]:
+        """`interval` of every entry; both are the value where it is observed."""
+        whole = self.whole()
+        width = self.noise.multiple(_checked(level)) * whole.std
+        # Where it is observed the width is zero.
+        return whole.completed - width, whole.completed + width
+
+    def whole(self) -> Whole:
+        """All entries with their standard deviations, evaluated once."""
+        observed = tuple(self.observations.indices.T)
+        models, std = self._everywhere()
+        completed = models.copy()
+        completed[observed] = self.observations.values
+        std[observed] = 0
+        return Whole(models, completed, std)
 
     def errors(self) -> dict[str, float]:
-        """Errors of single models on entries they were not shown.
+        """Errors of single models on entries they were not shown, and were shown.
 
-        `heldout_error` is a root mean square in units of the data;
-        `heldout_relative_error` is over the root mean square of the values, and
-        `heldout_centered_error` over their deviation from their mean: a guess of the
-        mean has 1. The mean of several models is nearer than that.
+        Those on entries that were shown are of the reference alone.
+
+        `heldout_error` and `train_error` are root mean squares in units of the data;
+        `..._relative_error` is over the root mean square of the values, and
+        `..._centered_error` over their deviation from the mean of all observed: a
+        guess of the mean has 1. The mean of several models is nearer than they are.
         """
-        values = self.observations.values
+        errors = {}
+        for name, part in (("train", self._shown), ("heldout", self._hidden)):
+            residuals, values = part
+            deviations = values - np.mean(self.observations.values)
+            error, size, spread = (
+                math.sqrt(np.mean(each**2)) for each in (residuals, values, deviations)
+            )
+            errors[f"{name}_error"] = error
+            errors[f"{name}_relative_error"] = error / size if size else math.nan
+            errors[f"{name}_centered_error"] = error / spread if spread else math.nan
+        return errors
+
+    @property
+    def _hidden(self) -> tuple[Values, Values]:
+        """Residuals on held-out entries, each of the model that was not shown it."""
         known = ~np.isnan(self.heldout_predictions)
-        residuals = (self.heldout_predictions - values)[known]
-        error = math.sqrt(np.mean(residuals**2))
-        size = math.sqrt(np.mean(values[known] ** 2))
-        spread = float(np.std(values[known]))
-        return {
-            "heldout_error": error,
-            "heldout_relative_error": error / size if size else math.nan,
-            "heldout_centered_error": error / spread if spread else math.nan,
-        }
+        values = self.observations.values[known]
+        return values - self.heldout_predictions[known], values
+
+    @cached_property
+    def _shown(self) -> tuple[Values, Values]:
+        """Residuals of the reference on the entries that it was shown."""
+        shown = self.folds.part != self.reference.number
+        values = self.observations.values[shown]
+        indices = self.observations.indices[shown]
+        predictions = self.reference.predictions(indices, self.completing.loss)
+        return values - predictions, values
 
     def _mean_and_std(self, indices: Indices) -> tuple[Values, Values]:
         mean, spread = self._moments(indices)
@@ -208,13 +258,21 @@ class Completion:
             squares += change**2 * (count - 1) / count
         return mean, squares / max(1, len(self.members) - 1)
 
-    def _whole(self, at: Callable[[Indices], Values]) -> Values:
+    def _everywhere(self) -> tuple[Values, Values]:
         dims = self.observations.mode_dims
-        flat = np.empty(math.prod(dims))
-        for begin in range(0, len(flat), _BLOCK):
-            block = np.arange(begin, min(begin + _BLOCK, len(flat)))
-            flat[block] = at(np.stack(np.unravel_index(block, dims), axis=1))
-        tensor = flat.reshape(dims)
+        mean, std = np.empty(math.prod(dims)), np.empty(math.prod(dims))
+        for begin in range(0, len(mean), _BLOCK):
+            block = np.arange(begin, min(begin + _BLOCK, len(mean)))
+            indices = np.stack(np.unravel_index(block, dims), axis=1)
+            mean[block], std[block] = self._mean_and_std(indices)
+        tensors = mean.reshape(dims), std.reshape(dims)
         for mode, index in self.unobserved_slices:
-            tensor[(slice(None),) * mode + (index,)] = np.nan
-        return tensor
+            for tensor in tensors:
+                tensor[(slice(None),) * mode + (index,)] = np.nan
+        return tensors
+
+
+def _checked(level: float) -> float:
+    if not 0 < level < 1:
+        raise InputError(f"The level is {level}; it must lie between 0 and 1.")
+    return level

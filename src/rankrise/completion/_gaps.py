@@ -19,6 +19,8 @@ HeldOut = Literal["auto", "random", "fiber"]
 # Of the missing entries in fibers without any observation, and of the observed ones in
 # fibers without a gap. Gaps at random cannot have both this large.
 _LARGE_SHARE = 0.8
+# Of the observations, by default: a model learns from the others.
+_LARGEST_PART = 0.2
 # Sets of modes along which fibers are looked at have at most so many.
 _MOST_MODES = 3
 
@@ -100,8 +102,8 @@ def make_folds(
     Parameters
     ----------
     share
-        Of the observations in each part; by default all of them are held out once, or
-        a tenth where there is one part.
+        Of the observations in each part; by default all of them are held out once, but
+        at most a fifth in a part, and a tenth where there is one.
     """
     modes = () if heldout == "random" else fiber_modes(observations)
     if heldout == "fiber" and not modes:
@@ -120,7 +122,7 @@ def make_folds(
             )
         modes, group, groups = (), np.arange(len(observations)), len(observations)
     if share is None:
-        share = 1 / count if count > 1 else 0.1
+        share = min(1 / count, _LARGEST_PART) if count > 1 else 0.1
     size = min(max(1, round(share * groups)), groups // (count + (count == 1)))
     order = np.random.default_rng(seed).permutation(groups)
     part_of_group = np.full(groups, count, np.int32)

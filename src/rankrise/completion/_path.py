@@ -6,9 +6,9 @@ best.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from rankrise.completion._alternating import (
     CompletionData,
     Move,
+    Stage,
     advance,
     nothing,
     widened,
@@ -61,7 +62,11 @@ class PathSettings:
         path.
     """
 
-    penalties: tuple[float, ...] = (8.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.05)
+    # The smallest are for data without noise: a path ends where they do not help.
+    penalties: tuple[float, ...] = (
+        *(8.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.05),
+        *(1e-2, 1e-3, 1e-4, 1e-6),
+    )
     max_components: int = 64
     smooth: bool = True
     sweeps: int = 4
@@ -89,36 +94,46 @@ class Path:
         return self.points[self.best]
 
 
+class WalkState(NamedTuple):
+    """What a walk that was left off goes on from.
+
+    Attributes
+    ----------
+    facts
+        What JSON can say.
+    factors, best
+        Where the components are, and where they were at the best point.
+    """
+
+    facts: Mapping[str, Any]
+    factors: tuple[FloatArray, ...]
+    best: tuple[FloatArray, ...]
+
+
 def follow_path(
     data: CompletionData,
     mode_dims: tuple[int, ...],
     settings: PathSettings,
     *,
     seed: int,
-    go_on: Callable[[PathPoint], bool] | None = None,
+    go_on: Callable[["Walk"], bool] | None = None,
+    state: WalkState | None = None,
 ) -> Path:
-    """Walk the path; it begins with nothing learned.
+    """Walk the path; it begins with nothing learned, or where it was left off.
 
     Parameters
     ----------
     go_on
-        Told of every point; the path ends where it says no.
+        Asked at every point; the path ends where it says no.
     """
-    walk = _Walk(data, mode_dims, settings, seed, go_on)
-    worse = 0
-    for penalty in settings.penalties:
-        before = walk.path.best
-        walk.at(penalty)
-        if walk.ended:
-            break
-        worse = 0 if walk.path.best > before else worse + 1
-        if worse >= settings.patient_penalties and walk.path.best > 0:
-            break
+    walk = Walk(data, mode_dims, settings, seed, state)
+    while not walk.is_over and (go_on is None or go_on(walk)):
+        walk.move()
     return walk.path
 
 
-class _Walk:
-    """The host's side: which move comes next."""
+class Walk:
+    """The host's side of a path: which move comes next."""
 
     def __init__(
         self,
@@ -126,33 +141,85 @@ class _Walk:
         mode_dims: tuple[int, ...],
         settings: PathSettings,
         seed: int,
-        go_on: Callable[[PathPoint], bool] | None,
+        state: WalkState | None = None,
     ) -> None:
         self.path = Path()
-        self.ended = False
-        self._data, self._settings, self._go_on = data, settings, go_on
+        self.is_over = False
+        self._data, self._settings = data, settings
         self._rng = np.random.default_rng(seed)
+        # Which penalty, and whether its sweep without an entry is done.
+        self._number, self._swept = 0, False
+        # Entries and penalties since a new best point, that before this penalty.
+        self._unhelpful, self._worse, self._best_before = 0, 0, 0
         self._width = _wide_enough(1, settings.max_components)
         self._stage = nothing(data, mode_dims, self._width)
-        self._note(math.inf)
+        if state is None:
+            self._note(math.inf)
+        else:
+            self._restore(state)
 
-    def at(self, penalty: float) -> None:
-        """Come to rest at this penalty; components enter while they help."""
-        count = int(self._stage.learned)
-        if count:
-            self._take(penalty, enter=False, sweeps=2 * self._settings.sweeps)
-        unhelpful = 0
-        while unhelpful < self._settings.patient_entries and not self.ended:
-            count = int(self._stage.learned)
-            if count >= self._settings.max_components:
-                return
-            before = self.path.best
-            self._take(penalty, enter=True, sweeps=self._settings.sweeps)
-            if int(self._stage.learned) <= count:
-                return
-            unhelpful = 0 if self.path.best > before else unhelpful + 1
+    def state(self) -> WalkState:
+        """What `follow_path` goes on from."""
+        stage, path = self._stage, self.path
+        facts = {
+            "points": [list(point) for point in path.points],
+            "best": path.best,
+            "number": self._number,
+            "swept": self._swept,
+            "unhelpful": self._unhelpful,
+            "worse": self._worse,
+            "best_before": self._best_before,
+            "learned": int(stage.learned),
+            "correlations": list(map(float, stage.correlations)),
+            "losses": [float(each) for each in (stage.train_loss, stage.heldout_loss)],
+            "objective": float(stage.objective),
+            "draws": self._rng.bit_generator.state,
+        }
+        return WalkState(facts, tuple(map(np.asarray, stage.factors)), path.factors)
 
-    def _take(self, penalty: float, *, enter: bool, sweeps: int) -> None:
+    def _restore(self, state: WalkState) -> None:
+        facts, dtype = state.facts, self._data.targets.values.dtype
+        self.path = Path(points_of(facts["points"]), facts["best"], state.best)
+        self._number, self._swept = facts["number"], facts["swept"]
+        self._unhelpful, self._worse = facts["unhelpful"], facts["worse"]
+        self._best_before = facts["best_before"]
+        self._rng.bit_generator.state = facts["draws"]
+        self._width = state.factors[0].shape[1]
+        numbers = (facts["objective"], *facts["losses"])
+        self._stage = Stage(
+            tuple(jnp.asarray(matrix, dtype) for matrix in state.factors),
+            jnp.asarray(facts["learned"], jnp.int32),
+            tuple(jnp.asarray(each, dtype) for each in facts["correlations"]),
+            *(jnp.asarray(each, dtype) for each in numbers),
+        )
+
+    def move(self) -> None:
+        """Sweep at a new penalty, or let a component enter; then choose what is next.
+
+        Components enter at a penalty while they help.
+        """
+        count, before = int(self._stage.learned), self.path.best
+        if not self._swept:
+            self._swept, self._unhelpful, self._best_before = True, 0, before
+            if count:
+                self._take(enter=False, sweeps=2 * self._settings.sweeps)
+                return
+        if count < self._settings.max_components:
+            self._take(enter=True, sweeps=self._settings.sweeps)
+            self._unhelpful = 0 if self.path.best > before else self._unhelpful + 1
+            entered = int(self._stage.learned) > count
+            if entered and self._unhelpful < self._settings.patient_entries:
+                return
+        self._next_penalty()
+
+    def _next_penalty(self) -> None:
+        self._worse = 0 if self.path.best > self._best_before else self._worse + 1
+        tired = self._worse >= self._settings.patient_penalties and self.path.best > 0
+        self._number, self._swept = self._number + 1, False
+        self.is_over = tired or self._number == len(self._settings.penalties)
+
+    def _take(self, *, enter: bool, sweeps: int) -> None:
+        penalty = self._settings.penalties[self._number]
         count = int(self._stage.learned)
         if enter and count == self._width:
             self._width = _wide_enough(count + 1, self._settings.max_components)
@@ -194,8 +261,11 @@ class _Walk:
             path.factors = tuple(
                 np.asarray(matrix)[:, : point.rank] for matrix in stage.factors
             )
-        if self._go_on is not None and not self._go_on(point):
-            self.ended = True
+
+
+def points_of(rows: list[list[Any]]) -> list[PathPoint]:
+    """Points as JSON gives them back."""
+    return [PathPoint._make((*row[:-1], tuple(row[-1]))) for row in rows]
 
 
 def _wide_enough(count: int, most: int) -> int:

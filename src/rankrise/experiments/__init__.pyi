@@ -4,6 +4,8 @@ from ._agreement_config import AgreementConfig as AgreementConfig
 from ._comparison import Comparison as Comparison
 from ._comparison import Row as Row
 from ._comparison import Statement as Statement
+from ._complete import CompletedTensor as CompletedTensor
+from ._complete import complete as complete
 from ._completion import CompletionResult as CompletionResult
 from ._completion import run_completion as run_completion
 from ._completion_config import CompletionConfig as CompletionConfig

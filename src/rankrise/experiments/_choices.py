@@ -9,6 +9,7 @@ from rankrise.problems import (
     AbstractLoss,
     HuberLoss,
     LogisticLoss,
+    PoissonLoss,
     SmoothL1Loss,
     SquaredLoss,
 )
@@ -35,6 +36,7 @@ def make_loss(name: str, threshold: float) -> AbstractLoss:
         "huber": HuberLoss(threshold),
         "smooth-l1": SmoothL1Loss(threshold),
         "logistic": LogisticLoss(),
+        "poisson": PoissonLoss(),
     }
     return losses[name]
 

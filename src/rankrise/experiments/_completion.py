@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path as FilePath
 from typing import Any
 
 import jax
@@ -11,115 +12,124 @@ import numpy as np
 
 from rankrise._errors import InputError
 from rankrise._typing import Indices, Values
-from rankrise.completion import check_enough
-from rankrise.data import Observations, Standardization, cp_component_norms, cp_entries
-from rankrise.experiments._choices import make_loss, make_solver
+from rankrise.completion import (
+    Completing,
+    CompletingProgress,
+    Completion,
+    check_enough,
+    complete_observations,
+)
+from rankrise.data import Observations
+from rankrise.experiments._choices import make_loss
 from rankrise.experiments._completion_config import CompletionConfig
-from rankrise.experiments._precision import precision
-from rankrise.factorizations import (
-    CPFactorization,
-    default_components,
-    near_zero,
-)
-from rankrise.problems import CompletionProblem
-from rankrise.solvers import Checkpoint, Progress, Stop, solve
-from rankrise.trajectories import (
-    RISEN_SHARE,
-    HeldOutError,
-    SaveAt,
-    Trajectory,
-    standard_observables,
-)
+from rankrise.experiments._gradient_completion import complete_by_gradients
+from rankrise.factorizations import CPFactorization
+from rankrise.solvers import Checkpoint, Progress
+from rankrise.trajectories import Trajectory, save_factors
 
 # About the mean: a guess of the mean has an error of 1.
 _POOR_ERROR = 0.5
+# Times the median deviation from the median.
+_OUTLYING = 1000
 
 logger = logging.getLogger("rankrise")
 
 
 @dataclass(frozen=True, eq=False)
 class CompletionResult:
-    """A completed tensor.
+    """A completed tensor, and how it was found.
 
     Attributes
     ----------
-    factor_matrices
-        Of the factorization that was chosen, in the units of the data: column r of
-        every matrix makes component r.
-    offset
-        Added to the sum of components: the mean of the observed values, or zero.
+    completion
+        Entries, their standard deviations, components.
     trajectory
-        All runs, in standardized units.
+        All runs of a gradient method, in standardized units; None for `alternating`.
     chosen
         Which of them had the smallest held-out error.
-    train, heldout
-        The observed entries trained on, and those held out.
-    unobserved_slices
-        Mode and index, both from 0, of every slice without an observed entry: what
-        is completed there rests on nothing.
     """
 
     config: CompletionConfig
-    factor_matrices: tuple[Values, ...]
-    offset: float
-    trajectory: Trajectory
-    chosen: int
-    train: Observations
-    heldout: Observations
-    unobserved_slices: list[tuple[int, int]]
+    completion: Completion
+    trajectory: Trajectory | None = None
+    chosen: int = 0
 
     @property
     def run(self) -> Trajectory:
         """The chosen run, in standardized units."""
-        return self.trajectory.run(self.chosen)
+        if self.trajectory is None:
+            raise InputError(
+                f"The method {self.config.method} has no trajectory; its path is "
+                "`completion.reference.path`."
+            )
+        return self.trajectory.runs()[self.chosen]
 
-    def entries(self, indices: Indices) -> Values:
-        """What the factorization says the entries at these indices are."""
-        return self.offset + cp_entries(self.factor_matrices, indices)
+    @property
+    def result(self) -> str:
+        """How it ended: `finished`, `interrupted`, ..."""
+        if self.trajectory is None:
+            return self.completion.result
+        return self.trajectory.result
+
+    @property
+    def factor_matrices(self) -> tuple[Values, ...]:
+        """Of the reference model, in the units of the data: a column a component."""
+        return self.completion.reference.factor_matrices
+
+    @property
+    def offset(self) -> float:
+        """Added to the sum of components: the mean of the observed values, or zero."""
+        return self.completion.reference.baseline.offset
 
     @property
     def model(self) -> CPFactorization:
-        """The chosen factorization in the units of the data, without the offset."""
+        """The reference model in the units of the data, without the offset."""
         with jax.enable_x64(True):
             return CPFactorization(tuple(map(jnp.asarray, self.factor_matrices)))
 
-    def completed(self, observations: Observations) -> Values:
+    def entries(self, indices: Indices) -> Values:
+        """What the models say the entries at these indices are."""
+        return self.completion.entries(indices)
+
+    def completed(self) -> Values:
         """The whole tensor: observed entries as they came, the others completed."""
+        return self.completion.completed()
+
+    def save_factors(self, folder: FilePath) -> FilePath:
+        """Write `factors.npz`: all models, the reference first, with their offsets.
+
+        Main effects of mode n, if there are any, are in `effects_n`, a row a model.
+        """
+        reference = self.completion.reference
+        others = [each for each in self.completion.members if each is not reference]
+        members = [reference, *others]
+        labels: dict[str, Any] = {
+            "offset": [member.baseline.offset for member in members]
+        }
+        for number, effects in enumerate(
+            zip(*(member.baseline.effects for member in members), strict=True), start=1
+        ):
+            labels[f"effects_{number}"] = np.stack(effects)
         with jax.enable_x64(True):
-            tensor = self.offset + np.array(self.model.end_tensor())
-        tensor[tuple(observations.indices.T)] = observations.values
-        return tensor
+            models = [
+                CPFactorization(tuple(map(jnp.asarray, member.factor_matrices)))
+                for member in members
+            ]
+        return save_factors(folder / "factors.npz", models, labels)
 
     @property
     def component_norms(self) -> Values:
         """Norm of every component in the units of the data, largest first."""
-        return cp_component_norms(self.factor_matrices)
+        return self.completion.component_norms
 
     @property
     def rank(self) -> int:
         """Components whose norm is above a hundredth of the largest."""
-        norms = self.component_norms
-        return int(np.sum(norms > RISEN_SHARE * norms[0]))
+        return self.completion.rank
 
     def errors(self) -> dict[str, float]:
-        """Relative errors of train and held-out entries, raw and centered.
-
-        Raw: norm of the residuals over norm of the values. Centered: over the norm of
-        the values minus the mean of those trained on, the square root of one minus
-        the explained variance; a guess of the mean has 1.
-        """
-        mean = float(np.mean(self.train.values))
-        errors = {}
-        for name, part in (("train", self.train), ("heldout", self.heldout)):
-            residual = np.linalg.norm(self.entries(part.indices) - part.values)
-            spread = np.linalg.norm(part.values - mean)
-            # All held-out values can be zero; then there is no error relative to them.
-            with np.errstate(divide="ignore", invalid="ignore"):
-                relative = residual / np.linalg.norm(part.values)
-                centered = residual / spread
-            errors[f"{name}_relative_error"] = float(relative)
-            errors[f"{name}_centered_error"] = float(centered)
-        return errors
+        """Errors of single models on entries they were shown, and were not shown."""
+        return self.completion.errors()
 
 
 def run_completion(
@@ -128,7 +138,7 @@ def run_completion(
     *,
     source: Mapping[str, Any] | None = None,
     checkpoint: Checkpoint | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[Progress | CompletingProgress], None] | None = None,
 ) -> CompletionResult:
     """Complete a tensor from its observed entries; no rank is asked for.
 
@@ -139,89 +149,89 @@ def run_completion(
     """
     config = config or CompletionConfig()
     _check_amount(observations)
-    train, heldout = observations.split(config.heldout, seed=config.seed)
-    standard = Standardization.fit(train.values, center=config.center)
-    with precision(config.precision):
-        loss = make_loss(config.loss, config.loss_threshold)
-        problem = CompletionProblem.from_observations(standard.apply(train), loss)
-        check = CompletionProblem.from_observations(standard.apply(heldout), loss)
-        seeds = range(config.seed, config.seed + config.starts)
-        runs = [(scale, seed) for scale in config.init_scales for seed in seeds]
-        components = config.components or default_components(observations.mode_dims)
-        trajectory = solve(
-            problem,
-            [
-                near_zero(
-                    observations.mode_dims,
-                    components,
-                    init_scale=scale,
-                    key=jax.random.key(seed),
-                )
-                for scale, seed in runs
-            ],
-            make_solver(
-                config.solver, config.learning_rate, config.batch_size, config.seed
-            ),
-            max_steps=config.steps,
-            save_at=SaveAt.every(config.save_every),
-            observables=standard_observables(problem, heldout=check),
-            stop=Stop(flat_steps=config.flat_steps),
-            select=HeldOutError.name,
-            max_seconds=config.max_seconds,
-            kept_components=config.kept_components,
+    if config.method == "alternating":
+        completion = complete_observations(
+            observations,
+            completing_of(config),
             checkpoint=checkpoint,
             progress=progress,
-            run_labels={
-                "init_scale": [scale for scale, _ in runs],
-                "start_seed": [seed for _, seed in runs],
-            },
-            settings={**config.model_dump(mode="json"), **(source or {})},
         )
-    chosen = int(np.argmin([_smallest_error(run) for run in trajectory.runs()]))
-    share = standard.scale ** (1 / observations.order)
-    model: Any = trajectory.models[chosen]
-    result = CompletionResult(
-        config=config,
-        factor_matrices=tuple(
-            share * np.asarray(matrix, dtype=np.float64)
-            for matrix in model.factor_matrices
-        ),
-        offset=standard.offset,
-        trajectory=trajectory,
-        chosen=chosen,
-        train=train,
-        heldout=heldout,
-        unobserved_slices=observations.unobserved_slices(),
-    )
+        result = CompletionResult(config, completion)
+    else:
+        found = complete_by_gradients(
+            observations,
+            config,
+            completing_of(config),
+            source=source,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
+        result = CompletionResult(config, *found)
     _warn(result)
     return result
 
 
-def _smallest_error(run: Trajectory) -> float:
-    errors = run.heldout_error
-    # A diverged run may have measured NaN, which must not be chosen.
-    return float(np.min(np.where(np.isfinite(errors), errors, np.inf)))
+def completing_of(config: CompletionConfig) -> Completing:
+    """The same settings for practical completion."""
+    return Completing(
+        models=config.seeds,
+        heldout=config.heldout,
+        heldout_share=config.heldout_share,
+        loss=make_loss(config.loss, config.loss_threshold),
+        smooth=config.smooth,
+        non_negative=config.non_negative,
+        center=config.center,
+        main_effects=config.main_effects,
+        max_components=config.max_components,
+        max_seconds=config.max_seconds,
+        seed=config.seed,
+    )
 
 
 def _warn(result: CompletionResult) -> None:
     """Say what the errors cannot: where nothing was seen, and a poor fit."""
-    slices = result.unobserved_slices
+    slices = result.completion.unobserved_slices
     if slices:
         mode, index = slices[0]
         others = f" and {len(slices) - 1} more" if len(slices) > 1 else ""
         logger.warning(
             "no entry is observed at index %d of mode %d%s (indices count from 0); "
-            "entries there are guesses, near the offset.",
+            "entries there stay empty.",
             index,
             mode + 1,
             others,
         )
+    if result.config.loss == "squared":
+        _warn_of_outlier(result.completion.observations)
     error = result.errors()["heldout_centered_error"]
     if error > _POOR_ERROR:
+        advice = (
+            "the gaps may not be guessed from the rest"
+            if result.config.method == "alternating"
+            else "try more --seeds, other --init-scales, another --seed or --method "
+            "alternating"
+        )
         logger.warning(
-            "the held-out error about the mean is %.2f, so little was learned; try "
-            "more --starts, other --init-scales or another --seed.",
+            "the held-out error about the mean is %.2f, so little was learned; %s.",
             error,
+            advice,
+        )
+
+
+def _warn_of_outlier(observations: Observations) -> None:
+    """Say where one value outweighs all others, which a squared loss then follows."""
+    values = observations.values
+    deviations = np.abs(values - np.median(values))
+    largest = int(np.argmax(deviations))
+    typical = float(np.median(deviations))
+    if typical > 0 and deviations[largest] > _OUTLYING * typical:
+        place = tuple(observations.indices[largest].tolist())
+        logger.warning(
+            "the value %g at %s (indices count from 0) is %.0f times as far from the "
+            "median as is usual; if it is an error, remove it or take --loss huber.",
+            values[largest],
+            place,
+            deviations[largest] / typical,
         )
 
 

@@ -27,22 +27,64 @@ def summarize_dynamics(result: DynamicsResult) -> dict[str, Any]:
 
 def summarize_completion(result: CompletionResult, source: Any) -> dict[str, Any]:
     """The summary of `rankrise complete`; `source` says where the entries come from."""
-    summary = _common(result.config, result.trajectory)
-    observed = len(result.train) + len(result.heldout)
-    summary.update(
-        source=source,
-        mode_dims=list(result.train.mode_dims),
-        observed_entries=observed,
-        entries=result.train.entry_count,
-        rank=result.rank,
-        chosen_run=result.chosen,
-        chosen_step=result.run.outcomes[0].best_step,
-        unobserved_slices=[list(each) for each in result.unobserved_slices[:_LISTED]],
-        unobserved_slice_count=len(result.unobserved_slices),
+    completion = result.completion
+    observations = completion.observations
+    slices = completion.unobserved_slices
+    summary = {
+        **_outcome_of(result),
+        "source": source,
+        "mode_dims": list(observations.mode_dims),
+        "observed_entries": len(observations),
+        "entries": observations.entry_count,
+        "heldout_modes": [mode + 1 for mode in completion.folds.modes],
+        "rank": result.rank,
+        "unobserved_slices": [list(each) for each in slices[:_LISTED]],
+        "unobserved_slice_count": len(slices),
         **result.errors(),
-        component_norms=result.component_norms[:_LISTED].tolist(),
-    )
+        "component_norms": result.component_norms[:_LISTED].tolist(),
+        "reproducibility": completion.reproducibility[:_LISTED].tolist(),
+    }
+    level = result.config.interval
+    if level is not None:
+        multiple = completion.noise.multiple(level)
+        summary["interval"] = {"level": level, "standard_deviations": multiple}
     return strict(summary)
+
+
+def _outcome_of(result: CompletionResult) -> dict[str, Any]:
+    if result.trajectory is not None:
+        return {
+            **_common(result.config, result.trajectory),
+            "chosen_run": result.chosen,
+            "chosen_step": result.run.outcomes[0].best_step,
+        }
+    completion = result.completion
+    return {
+        "settings": result.config.model_dump(mode="json"),
+        **environment(),
+        "seed": result.config.seed,
+        "result": completion.result,
+        "seconds": round(completion.seconds, 3),
+        "models": [
+            {
+                "heldout_part": member.number,
+                "rank": member.rank,
+                "smooth": member.smooth,
+                "penalty": member.path.best_point.penalty,
+                "heldout_loss": member.path.best_point.heldout_loss,
+            }
+            for member in completion.members
+        ],
+        "path": [
+            {
+                "penalty": point.penalty,
+                "components": point.rank,
+                "train_loss": point.train_loss,
+                "heldout_loss": point.heldout_loss,
+            }
+            for point in completion.reference.path.points
+        ],
+    }
 
 
 def summarize_agreement(result: AgreementResult) -> dict[str, Any]:

@@ -1,40 +1,132 @@
-"""What `rankrise complete` shows: components rising, and where the run was stopped."""
+"""What `rankrise complete` shows: how it was chosen, what was learned, how well."""
+
+import math
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rankrise._typing import Values
-from rankrise.data import Observations
+from rankrise.completion import Completion, Path
+from rankrise.data import cp_component_norms
+from rankrise.experiments import CompletionResult
 from rankrise.reports._dynamics_figure import highest, plot_components
 from rankrise.reports._style import figure_style
 from rankrise.trajectories import Trajectory
 
 _CHANNELS = 3
+# Of components whose factors are drawn, and of modes they are drawn for.
+_DRAWN, _MODES = 5, 6
+# Of held-out entries that are drawn as points.
+_POINTS = 5000
+# Of components that have a bar each.
+_BARS = 20
+# Longer factors are drawn without a mark for every row.
+_MARKED = 30
 
 
-def completion_figure(
-    run: Trajectory, observations: Observations, completed: Values | None
-) -> Figure:
-    """Rising components and errors; for image-like tensors, before and after too.
+def completion_figure(result: CompletionResult, completed: Values | None) -> Figure:
+    """How the components were chosen, held-out entries, and factors mode by mode.
 
-    Image-like: order 3 with three values in the last mode.
+    For image-like tensors the picture before and after too: order 3 with three values
+    in the last mode.
     """
+    completion = result.completion
+    observations = completion.observations
     dims = observations.mode_dims
     is_image = completed is not None and len(dims) == 3 and dims[2] == _CHANNELS
-    panels = 4 if is_image else 2
+    above, below = 5 if is_image else 3, min(len(dims), _MODES)
     with figure_style():
-        figure = Figure(figsize=(3.4 * panels, 3.1), layout="constrained")
-        axes = figure.subplots(1, panels)
-        plot_components(axes[0], run)
-        axes[0].set(xlabel="iterations", title="component norms (standardized)")
-        axes[0].set_ylim(0, None)
-        _plot_errors(axes[1], run)
+        figure = Figure(figsize=(3.4 * max(above, below), 6.0), layout="constrained")
+        upper, lower = figure.subfigures(2, 1, squeeze=False)[:, 0]
+        panels = upper.subplots(1, above)
+        if result.trajectory is None:
+            _plot_path(panels[0], completion)
+            _plot_norms(panels[1], completion)
+        else:
+            _plot_rise(panels[0], result.run)
+            _plot_errors(panels[1], result.run)
+        _plot_heldout(panels[2], completion)
         if is_image and completed is not None:
             low, high = observations.values.min(), observations.values.max()
-            _show(axes[2], observations.dense(), "observed", low, high)
-            _show(axes[3], completed, "completed", low, high)
+            _show(panels[3], observations.dense(), "observed", low, high)
+            _show(panels[4], completed, "completed", low, high)
+        _plot_factors(list(np.ravel(lower.subplots(1, below))), result)
     return figure
+
+
+def _plot_path(panel: Axes, completion: Completion) -> None:
+    """The least held-out error with every number of components."""
+    reference = completion.reference
+    for member in completion.members:
+        if member is not reference:
+            ranks, errors = _by_rank(member.path, "heldout_loss")
+            panel.plot(ranks, errors, color="C1", alpha=0.25, linewidth=0.8)
+    for name, words in (("train_loss", "train"), ("heldout_loss", "held out")):
+        panel.plot(*_by_rank(reference.path, name), label=words, marker=".")
+    panel.axvline(
+        reference.path.best_point.rank, color="0.5", linewidth=0.8, linestyle="--"
+    )
+    panel.set(xlabel="components", title="error (standardized)")
+    panel.set_ylim(0, None)
+    panel.legend()
+
+
+def _by_rank(path: Path, name: str) -> tuple[list[int], list[float]]:
+    """Numbers of components, and the error where the held-out loss was least."""
+    best: dict[int, tuple[float, float]] = {}
+    for point in path.points:
+        found = point.heldout_loss, getattr(point, name)
+        best[point.rank] = min(best.get(point.rank, found), found)
+    ranks = sorted(best)
+    return ranks, [math.sqrt(max(0.0, best[rank][1])) for rank in ranks]
+
+
+def _plot_norms(panel: Axes, completion: Completion) -> None:
+    norms = completion.component_norms[:_BARS]
+    places = np.arange(1, len(norms) + 1)
+    scores = completion.reproducibility[: len(norms)]
+    panel.bar(places, norms, color="C0", alpha=0.35)
+    panel.set(xlabel="component", title="component norm")
+    if np.isfinite(scores).any():
+        again = panel.twinx()
+        again.plot(places, scores, "C3.", label="found again (right)")
+        again.set_ylim(0, 1.05)
+        again.legend(loc="upper right")
+
+
+def _plot_heldout(panel: Axes, completion: Completion) -> None:
+    predictions = completion.heldout_predictions
+    known = np.flatnonzero(~np.isnan(predictions))
+    if len(known) > _POINTS:
+        known = np.random.default_rng(0).choice(known, _POINTS, replace=False)
+    values = completion.observations.values[known]
+    panel.plot(values, predictions[known], ".", markersize=2, alpha=0.5)
+    ends = [values.min(), values.max()]
+    panel.plot(ends, ends, color="0.5", linewidth=0.8)
+    panel.set(xlabel="observed", ylabel="predicted", title="held-out entries")
+
+
+def _plot_factors(panels: list[Axes], result: CompletionResult) -> None:
+    """Columns of each factor matrix, each of norm one."""
+    matrices = result.factor_matrices
+    order = np.argsort(-cp_component_norms(matrices), kind="stable")[:_DRAWN]
+    for number, (panel, matrix) in enumerate(zip(panels, matrices, strict=False)):
+        columns = matrix[:, order]
+        sizes = np.linalg.norm(columns, axis=0)
+        mark = "." if len(matrix) <= _MARKED else None
+        for place, column in enumerate((columns / np.where(sizes > 0, sizes, 1)).T):
+            label = f"component {place + 1}" if number == 0 else None
+            panel.plot(column, marker=mark, linewidth=1, label=label)
+        panel.set(xlabel="index", title=f"mode {number + 1}")
+    if len(order):
+        panels[0].legend()
+
+
+def _plot_rise(panel: Axes, run: Trajectory) -> None:
+    plot_components(panel, run)
+    panel.set(xlabel="iterations", title="component norms (standardized)")
+    panel.set_ylim(0, None)
 
 
 def _plot_errors(panel: Axes, run: Trajectory) -> None:

@@ -13,9 +13,14 @@ from rankrise.problems import AbsoluteLoss, AbstractProblem
 from rankrise.solvers._interrupt import DeferredInterrupt
 from rankrise.solvers._limit_run import Limit as Limit
 from rankrise.solvers._limit_run import LimitRun
+from rankrise.solvers._loop import Stop
 from rankrise.solvers._runs import on_device
 from rankrise.solvers._session import Progress
-from rankrise.solvers._start_checks import check_labels, check_starts
+from rankrise.solvers._start_checks import (
+    check_labels,
+    check_selection,
+    check_starts,
+)
 from rankrise.trajectories import (
     AbstractObservable,
     Trajectory,
@@ -30,6 +35,7 @@ def solve_limit(
     limit: Limit | None = None,
     *,
     observables: Sequence[AbstractObservable] | None = None,
+    select: str | None = None,
     kept_components: int = 10,
     progress: Callable[[Progress], None] | None = None,
     run_labels: Mapping[str, Sequence[Any]] | None = None,
@@ -46,6 +52,9 @@ def solve_limit(
         When to stop, and how accurately.
     observables
         What is measured at every plateau; `standard_observables(problem)` by default.
+    select
+        The observable at whose least value the final factorization is taken, as for
+        `solve`; by default that of the last plateau.
     kept_components, progress, run_labels, settings
         As for `solve`; `progress` is called at every plateau.
 
@@ -79,11 +88,17 @@ def solve_limit(
         raise InputError(
             "A start is not finite, so it has no directions; draw another."
         )
+    measured = tuple(observables or standard_observables(problem))
+    limit = limit or Limit()
+    check_selection(select, Stop(), measured)
+    if limit.flat_plateaus is not None and select is None:
+        raise InputError("flat_plateaus needs `select`, the observable it waits on.")
     return limit_trajectory(
         problem,
         models,
-        limit or Limit(),
-        tuple(observables or standard_observables(problem)),
+        limit,
+        measured,
+        select=select,
         single=single,
         kept_components=kept_components,
         progress=progress,
@@ -98,6 +113,7 @@ def limit_trajectory(
     limit: Limit,
     observables: tuple[AbstractObservable, ...],
     *,
+    select: str | None,
     single: bool,
     kept_components: int,
     progress: Callable[[Progress], None] | None,
@@ -105,7 +121,7 @@ def limit_trajectory(
     settings: Mapping[str, Any],
 ) -> Trajectory:
     """The same for starts that are checked, one after another."""
-    runs = [LimitRun(problem, model, limit, observables) for model in models]
+    runs = [LimitRun(problem, model, limit, observables, select) for model in models]
     began = time.monotonic()
     with DeferredInterrupt() as interrupt:
         for number, run in enumerate(runs):
@@ -129,7 +145,7 @@ def limit_trajectory(
     _add_plateaus(dataset, runs, single)
     return Trajectory(
         dataset=dataset,
-        models=tuple(run.learned.whole(run.start) for run in runs),
+        models=tuple(run.best.whole(run.start) for run in runs),
         outcomes=tuple(run.outcome for run in runs if run.outcome is not None),
         seconds_compile=sum(run.seconds_compile for run in runs),
         seconds_run=sum(run.seconds for run in runs),

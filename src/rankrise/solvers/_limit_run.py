@@ -57,6 +57,9 @@ class Limit:
         default about the square root of the precision.
     least_improvement
         Stop when the loss fell by less than this share from one plateau to the next.
+    flat_plateaus
+        Stop when the selected observable (`solve_limit`'s `select`) had no new minimum
+        at so many plateaus.
     max_seconds
         Stop after so many seconds, over all starts and with compiling; what that cuts
         off depends on the machine.
@@ -74,17 +77,19 @@ class Limit:
     loss_tolerance: float | None = None
     pull_tolerance: float | None = None
     least_improvement: float | None = None
+    flat_plateaus: int | None = None
     max_seconds: float | None = None
     accuracy: float = 1e-6
     tie_tolerance: float = 1e-3
     entry_share: float = 1e-3
 
     def __post_init__(self) -> None:
-        most = self.max_components
-        if most is not None and not (isinstance(most, int) and most >= 1):
-            raise InputError(
-                f"max_components is {most!r}; give a whole number, at least 1."
-            )
+        for name in ("max_components", "flat_plateaus"):
+            most = getattr(self, name)
+            if most is not None and not (isinstance(most, int) and most >= 1):
+                raise InputError(
+                    f"{name} is {most!r}; give a whole number, at least 1."
+                )
         for name, value in asdict(self).items():
             if value is not None and not (value >= 0 and math.isfinite(value)):
                 raise InputError(
@@ -107,9 +112,12 @@ class LimitRun:
         start: AbstractFactorization,
         limit: Limit,
         observables: tuple[AbstractObservable, ...],
+        select: str | None = None,
     ) -> None:
         self.start = start
         self.learned, self._pool = _nothing_learned(start, limit)
+        # Where the selected observable was least, and at which plateau; else the last.
+        self.best, self._best_plateau, self._select = self.learned, 0, select
         self.outcome: Outcome | None = None
         self.seconds = 0.0
         self.seconds_compile = 0.0
@@ -238,6 +246,12 @@ class LimitRun:
                 "stopped",
                 f"loss fell by less than {least:g} of itself with {learned}",
             )
+        flat = limit.flat_plateaus
+        if flat is not None and self._joined - self._best_plateau >= flat:
+            return (
+                "stopped",
+                f"{self._select} had no new minimum at {flat} plateaus with {learned}",
+            )
         return None
 
     def cut_off(self, result: str, reason: str) -> None:
@@ -248,7 +262,10 @@ class LimitRun:
     def end(self, result: str, reason: str) -> None:
         """No further plateau."""
         evaluations = round(self._evaluations + self._pool.evaluations)
-        self.outcome = Outcome(result, reason, self._joined, evaluations)
+        best = None if self._select is None else self._best_plateau
+        self.outcome = Outcome(
+            result, reason, self._joined, evaluations, best_step=best
+        )
 
     def progress(self, running: int) -> Progress:
         """Where the run is."""
@@ -280,6 +297,10 @@ class LimitRun:
                 "rank": np.asarray(self.learned.count),
             }
         )
+        name = self._select
+        values = [record[name] for record in self._records] if name else []
+        if not values or values[-1] <= min(values):
+            self.best, self._best_plateau = self.learned, self._joined
 
 
 def _nothing_learned(

@@ -89,8 +89,10 @@ def read_tensor(
     return TensorFile(path, form, observations, name, digest, layout)
 
 
-def write_completed(file: TensorFile, completed: Values, directory: Path) -> Path:
-    """Write the completed tensor as `completed` with the extension of `file`.
+def write_completed(
+    file: TensorFile, completed: Values, directory: Path, *, name: str = "completed"
+) -> Path:
+    """Write the completed tensor under `name` with the extension of `file`.
 
     The file is in the form of the input: its data type if that is floating point, its
     names and coordinates, its delimiter, header, labels and first index. Coordinate
@@ -105,7 +107,7 @@ def write_completed(file: TensorFile, completed: Values, directory: Path) -> Pat
             f"The completed tensor has shape {completed.shape} but the mode dimensions "
             f"of {file.path.name} are {file.observations.mode_dims}; they must agree."
         )
-    target = directory / f"completed{file.path.suffix}"
+    target = directory / f"{name}{file.path.suffix}"
     if target.exists() and target.samefile(file.path):
         raise InputError(
             f"{target} is the input itself; write the completed tensor to another "
