@@ -89,7 +89,8 @@ def test_what_cannot_be_predicted_is_refused(y, kind, words):
 @pytest.mark.parametrize(
     ("y", "words"),
     [
-        (["a", "a"], "All samples for training have the label a; give samples of two"),
+        (["a", "a"], "All samples for training have a as target, so there is nothing"),
+        ([5, 5], "have 5 as target, .* give a target that varies"),
         ([[1.0, 7.5], [2.0, 7.5]], r"All samples for training have 7\.5 as target 1"),
     ],
 )

@@ -125,7 +125,7 @@ def test_columns_that_never_vary_are_left_out_with_a_warning(caplog):
     [
         (FRAME, LABELS[:9], {}, "There are 50 samples and 9 of what is to be"),
         (FRAME[["size"]] * 0, LABELS, {}, "No feature differs between samples"),
-        (FRAME, LABELS * 0, {}, "All samples for training have the label 0"),
+        (FRAME, LABELS * 0, {}, "All samples for training have 0 as target"),
         (
             FRAME.assign(size=[1.0] * 29 + [np.inf] + [2.0] * 20), LABELS, {},
             "Sample 29 has an infinite number",

@@ -73,19 +73,14 @@ class Labels:
 
     def refuse_constant(self) -> None:
         """Refuse samples for training that say nothing of what is to be predicted."""
-        first = self.values[0]
-        if self.kind == "classes" and (self.values == first).all():
-            raise InputError(
-                f"All samples for training have the label {first}; give samples of two "
-                "classes or more."
-            )
-        if self.kind == "values":
-            for name, column in zip(self.names, self.values.T, strict=True):
-                if np.ptp(column) == 0:
-                    raise InputError(
-                        f"All samples for training have {column[0]:g} as {name}, so "
-                        "there is nothing to learn; give a target that varies."
-                    )
+        # Whole numbers may be meant as classes or as values, so neither is spoken of.
+        columns = self.values.reshape(len(self.values), -1).T
+        for name, column in zip(self.names or (_UNNAMED,), columns, strict=True):
+            if (column == column[0]).all():
+                raise InputError(
+                    f"All samples for training have {column[0]} as {name}, so there is "
+                    "nothing to learn; give a target that varies."
+                )
 
 
 def read_labels(y: Any, kind: TargetKind | None = None) -> Labels:
