@@ -54,6 +54,15 @@ def test_predictions_are_those_of_the_factors(regressor):
     np.testing.assert_allclose(regressor.predict(X), expected, rtol=1e-9)
 
 
+def test_factors_are_indexed_by_the_levels_that_samples_are_coded_as():
+    table = np.column_stack([X[:, 0], np.array(["b", "c", "a"])[X[:, 1].astype(int)]])
+    model = TensorClassifier(n_components=2, max_iter=3).fit(table.tolist(), X[:, 2])
+    indices = model.levels_.encode(table[:9].astype(object)).indices
+    rows = [w[:, n] for w, n in zip(model.factors_, indices.T, strict=True)]
+    sums = np.prod(rows, axis=0).sum(axis=-1).T
+    np.testing.assert_allclose(sums, model.decision_function(table[:9]), rtol=1e-9)
+
+
 def test_component_norms_fall_and_are_those_of_the_factors(regressor):
     norms = np.prod([np.sqrt((w**2).mean(axis=0)) for w in regressor.factors_], axis=0)
     np.testing.assert_allclose(regressor.component_norms_, norms, rtol=1e-9)

@@ -116,9 +116,7 @@ class TensorEstimator(BaseEstimator):  # type: ignore[misc]
             _refuse_empty(X)
         else:
             X = validate_data(self, X, reset=False, dtype=None)
-        data = self.levels_.encode(X)
-        features = np.arange(data.features)
-        return self._products.predictions(data.order[features, data.codes])
+        return self._products.predictions(self.levels_.encode(X).indices)
 
 
 def _with_text(X: Any) -> Any:

@@ -53,7 +53,7 @@ class TensorClassifier(ClassifierMixin, TensorEstimator):  # type: ignore[misc]
     loss_curve_
         Mean loss over models of each of them.
     levels_
-        How columns become levels.
+        How columns become levels: `levels_.encode(X).indices` are those of `factors_`.
     n_features_in_, feature_names_in_
         Of the samples learned from.
     """

@@ -63,7 +63,7 @@ class TensorRegressor(RegressorMixin, TensorEstimator):  # type: ignore[misc]
     loss_curve_
         Mean loss of each of them, in units of the scaled target.
     levels_
-        How columns become levels.
+        How columns become levels: `levels_.encode(X).indices` are rows of `factors_`.
     n_features_in_, feature_names_in_
         Of the samples learned from.
     """
