@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import optax
 
+from rankrise._checks import check_whole
 from rankrise._defaults import BATCH_SIZE, EPOCHS, INIT_STD, LEARNING_RATE
 from rankrise._errors import InputError
-from rankrise.ensembles._checks import check_whole
 from rankrise.ensembles._levenberg_marquardt import LevenbergMarquardt
 from rankrise.problems import AbstractLoss, SquaredLoss
 

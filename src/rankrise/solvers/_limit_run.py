@@ -10,6 +10,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
+from rankrise._checks import check_whole
 from rankrise._errors import InputError
 from rankrise.factorizations import (
     AbstractFactorization,
@@ -80,11 +81,8 @@ class Limit:
     entry_share: float = 1e-3
 
     def __post_init__(self) -> None:
-        most = self.max_components
-        if most is not None and not (isinstance(most, int) and most >= 1):
-            raise InputError(
-                f"max_components is {most!r}; give a whole number, at least 1."
-            )
+        if self.max_components is not None:
+            check_whole("max_components", self.max_components, 1)
         for name, value in asdict(self).items():
             if value is not None and not (value >= 0 and math.isfinite(value)):
                 raise InputError(
