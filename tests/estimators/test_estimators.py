@@ -277,6 +277,8 @@ def test_one_sample_is_learned():
         (TensorRegressor(), np.where(X == 2, np.nan, X), Y, "NaN"),
         (TensorRegressor(), pd.DataFrame(np.where(X == 2, np.nan, X)), Y, "NaN"),
         (TensorRegressor(), pd.DataFrame({"a": []}), Y[:0], "at least one sample"),
+        (TensorRegressor(), X[:2], [1, [2, 3]], "target has rows of different lengths"),
+        (TensorRegressor(init_std=-1.0), X, Y, r"init_std is -1\.0; it must be at"),
         (TensorRegressor(n_components=0), X, Y, "n_components is 0"),
         (TensorRegressor().set_params(max_iter=0.5), X, Y, "max_iter is 0.5"),
         (TensorRegressor(n_levels=1), X, Y, "number of levels is 1"),
@@ -293,6 +295,32 @@ def test_one_sample_is_learned():
 def test_bad_input_is_refused(model, inputs, target, words):
     with pytest.raises(ValueError, match=words):
         model.fit(inputs, target)
+
+
+def test_more_components_than_memory_are_refused_with_what_an_estimator_has(
+    monkeypatch,
+):
+    monkeypatch.setattr("rankrise.ensembles._memory.free_memory", lambda: 10**5)
+    words = "are free; lower n_components, n_levels or batch_size"
+    with pytest.raises(InputError, match=words):
+        TensorRegressor().fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        ({"number": [0.0], "word": ["d"]}, r"has; replace it or remove the row\."),
+        (
+            {"number": [np.nan], "word": ["a"]},
+            "'number'; fill it in or remove the row",
+        ),
+    ],
+)
+def test_advice_is_nothing_that_an_estimator_lacks(frame, words):
+    learned = pd.DataFrame({"number": X[:9, 0], "word": list("abcabcabc")})
+    model = TensorRegressor(**SETTINGS, max_iter=1).fit(learned, Y[:9])
+    with pytest.raises(InputError, match=words):
+        model.predict(pd.DataFrame(frame))
 
 
 @pytest.mark.slow

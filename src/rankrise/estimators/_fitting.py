@@ -251,6 +251,7 @@ class _Fitting:
             None if self._test is None else self._test.data,
             self._members,
             self._training,
+            remedy="lower n_components, n_levels or batch_size",
         )
 
     def run(self, epochs: int, best: _Best | None = None) -> EnsembleFit:
