@@ -238,6 +238,7 @@ BAD_COMMANDS = {
     "digits --test-share 0.0001": r"a share of 0\.0001 for testing is 0",
 }
 
+    "digits --ranks 1 4-2": "--ranks has 4-2, a range in reverse; give 2-4",
 
 @pytest.fixture
 def assert_harmless(assert_refused, tmp_path):
