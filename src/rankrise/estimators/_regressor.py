@@ -77,7 +77,7 @@ class TensorRegressor(RegressorMixin, TensorEstimator):  # type: ignore[misc]
             One row a sample: an array or a pandas DataFrame of numbers, text and
             categories.
         y
-            One number a sample.
+            One number a sample. If all are the same, that is what is predicted.
 
         Warns
         -----
@@ -88,9 +88,8 @@ class TensorRegressor(RegressorMixin, TensorEstimator):  # type: ignore[misc]
         y = np.asarray(y, dtype=np.float64)
         mean, deviation = float(np.mean(y)), float(np.std(y))
         # A target that never varies has a deviation of rounding errors at most.
-        varies = deviation > 1e-12 * abs(mean)
-        scale = deviation / _SPREAD if varies else 1.0
-        targets = START + (y - mean) / scale
+        scale = deviation / _SPREAD if deviation > 1e-12 * abs(mean) else 0.0
+        targets = START + (y - mean) / scale if scale else np.full_like(y, START)
         self._learn(X, Task(targets[:, None], SquaredLoss(), START))
         self.scale_ = scale
         self.intercept_ = mean - START * scale
