@@ -49,7 +49,8 @@ class TensorClassifier(ClassifierMixin, TensorEstimator):  # type: ignore[misc]
     intercept_
         What is added to all models' sums.
     n_iter_
-        Epochs that led to the factors.
+        Epochs that led to the factors: fewer than `max_iter` where early stopping
+        took an earlier one, or training diverged.
     loss_curve_
         Mean loss over models of each of them.
     levels_

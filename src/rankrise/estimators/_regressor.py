@@ -59,7 +59,8 @@ class TensorRegressor(RegressorMixin, TensorEstimator):  # type: ignore[misc]
     intercept_, scale_
         $a$ and $b$.
     n_iter_
-        Epochs that led to the factors.
+        Epochs that led to the factors: fewer than `max_iter` where early stopping
+        took an earlier one, or training diverged.
     loss_curve_
         Mean loss of each of them, in units of the scaled target.
     levels_
