@@ -210,6 +210,18 @@ def test_models_without_a_learning_rate_that_diverge_are_told_of_their_start(
     assert capsys.readouterr().err == said
 
 
+def test_training_errors_that_rise_with_rank_are_warned_of(csv, tmp_path, capsys):
+    # Next to untrained, a model of rank R says R for targets of 0 and 2.
+    tokens = [csv, "--target", "kind", "--controls", "none", "--ranks", "1-2"]
+    tokens += ["--optimizer", "sgd", "--learning-rate", "1e-9", "--epochs", "2"]
+    assert complexity(*tokens, "--quiet", "--out", tmp_path / "run") == 0
+    assert capsys.readouterr().err == (
+        "rankrise: the training error rises with rank (real from 1 to 2), so training "
+        "was too short or unstable; give more --epochs, another --learning-rate or "
+        "another --optimizer.\n"
+    )
+
+
 # What is refused
 
 
@@ -226,6 +238,7 @@ BAD_COMMANDS = {
     "{csv} --target kind --optimizer lion9": "no optimizer 'lion9'",
     "digits --target kind": "digits has labels of its own",
     "digits --ranks 0-3": "--ranks has 0-3; give whole numbers from 1 to 1000",
+    "digits --ranks 1 4-2": "--ranks has 4-2, a range in reverse; give 2-4",
     "digits --ranks": "--ranks is empty",
     "digits --controls noise": "--controls is noise; choose inputs, labels or none",
     "digits --controls none labels": "--controls is none labels; give none alone",

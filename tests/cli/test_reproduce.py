@@ -178,7 +178,6 @@ def test_complexity_is_compared_rank_by_rank_and_resumed(tmp_path, monkeypatch, 
     }  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore:invalid value encountered in subtract")
 def test_complexity_whose_models_diverge_is_compared(tmp_path, monkeypatch, capsys):
     digits(monkeypatch)
     wild = {"optimizer": "sgd", "learning_rate": 1e9}

@@ -58,6 +58,22 @@ def test_errors_that_overflowed_have_no_spread():
     assert np.isnan(spread).tolist() == [False, True, False]
 
 
+@pytest.mark.parametrize(
+    ("errors", "rise"),
+    [
+        ((0.5, 0.3, 0.1), None),
+        ((0.5, 0.3, 0.4), (2, 4)),
+        ((0.1, 0.3, 0.4), (1, 2)),
+        # Neither a little more nor what is next to nothing.
+        ((0.5, 0.3, 0.31), None),
+        ((0.5, 1e-9, 1e-5), None),
+        ((0.5, math.nan, 0.6), None),
+    ],
+)
+def test_a_rise_of_the_training_error_is_told_from_none(errors, rise):
+    assert a_curve({("a", 0): errors}).first_rise("labels") == rise
+
+
 def test_the_smallest_rank_is_found_seed_by_seed():
     smallest = a_curve().smallest_rank(0.3)
     # At rank 2 the means over targets are .4 and .1.

@@ -291,8 +291,8 @@ def test_random_inputs_keep_the_classes_as_they_are():
         ({"classes": (1, "1")}, "The classes are 1, 1; give some, each once"),
         ({"classes": (7,)}, "There is no class 7; the data have 0, 1"),
         ({"y": WEIGHT, "classes": (1,)}, "no classes to choose among: target holds v"),
-        ({"targets": "values", "y": BOTH * 0}, "have 0 as target, so there is nothing"),
-        ({"y": BOTH * 0}, "All samples for training have the label 0"),
+        ({"targets": "values", "y": BOTH * 0}, "have 0.0 as target, so there is noth"),
+        ({"y": BOTH * 0}, "All samples for training have 0 as target"),
         ({"y": BOTH[:9]}, "400 samples and 9"),
         ({"test_share": 0.0}, "a share of 0.0 for testing is 0"),
     ],
@@ -304,7 +304,7 @@ def test_a_study_that_makes_no_sense_is_refused(options, words):
 
 
 def test_samples_of_one_class_are_refused():
-    with pytest.raises(InputError, match="All samples for training have the label 0"):
+    with pytest.raises(InputError, match="All samples for training have 0 as target"):
         make_tasks(labelled(BOTH * 0), None)
 
 

@@ -76,6 +76,9 @@ def test_the_kind_can_be_said():
         (np.arange(101), None, r"101 different whole numbers; .* \(`target_kind`\)"),
         (np.ones((3, 2, 2)), None, r"shape \(3, 2, 2\)"),
         ([], None, r"shape \(0,\)"),
+        ([1, [2, 3]], None, "The target has rows of different lengths; give one value"),
+        ([["a"], ["a", "b"]], None, "The target has rows of different lengths"),
+        ({"a": [1, [2, 3]]}, None, "column 'a' has rows of different lengths"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_predicted_is_refused(y, kind, words):
@@ -86,7 +89,8 @@ def test_what_cannot_be_predicted_is_refused(y, kind, words):
 @pytest.mark.parametrize(
     ("y", "words"),
     [
-        (["a", "a"], "All samples for training have the label a; give samples of two"),
+        (["a", "a"], "All samples for training have a as target, so there is nothing"),
+        ([5, 5], "have 5 as target, .* give a target that varies"),
         ([[1.0, 7.5], [2.0, 7.5]], r"All samples for training have 7\.5 as target 1"),
     ],
 )

@@ -155,10 +155,12 @@ NAMES = "\n".join(f"name {k},{k % 3},{k % 2}" for k in range(300))
         ),
         ("a,kind\n1,2,3\n4,5,6\n", KIND, r"cannot be read as a \.csv table"),
         (f"name,b,kind\n{NAMES}", KIND, r"'name' has 300 different texts.* \(`drop`\)"),
-        ("a,kind\n1,x\n2,x\n3,x\n4,x\n", KIND, "All samples for training have the lab"),
+        ("a,kind\n1,x\n2,x\n3,x\n4,x\n", KIND, "All samples for training have x as ta"),
         ("a,kind\n1,x\n1,y\n1,x\n1,y\n", KIND, "No feature differs between samples"),
-        ("a,kind\n1,x\n2,\n3,y\n4,x\n", KIND, "Sample 1 has nothing to predict"),
-        ("a,kind\ninf,x\ninf,y\n3,y\n4,x\n", KIND, "infinite number"),
+        ("a,kind\n1,x\n2,\n3,y\n4,x\n", KIND, "Line 3 has nothing to predict"),
+        ('a,kind\n\n"1\n",x\n2,\n3,y\n4,x\n', KIND, "Line 5 has nothing to predict"),
+        ("a,kind\n1,x\n2,y\n3,y\ninf,x\n", KIND, "Line 5 has an infinite number"),
+        ("kind,a\n1.5,x\n\n2.5,y\ninf,y\n", KIND, "Line 5 has an infinite number"),
     ],
 )
 def test_a_csv_that_cannot_be_used_is_refused_by_name(text, columns, words, csv):

@@ -23,13 +23,8 @@ CODED = CategoricalData.from_codes([[0], [0], [1]] * 16 + [[0], [1]], 2)
 OTHERWISE_CODED = CategoricalData.from_codes([[1], [1], [0]] * 16 + [[0], [1]], 2)
 
 
-def values(data: CategoricalData) -> np.ndarray:
-    """Values by their number, whichever is the most frequent."""
-    return data.order[np.arange(data.features), data.codes]
-
-
 def joined(samples):
-    return np.concatenate([values(samples.train), values(samples.test)])
+    return np.concatenate([samples.train.indices, samples.test.indices])
 
 
 def test_every_sample_is_for_training_or_for_testing():
@@ -48,7 +43,7 @@ def test_a_sample_keeps_its_label():
         (samples.train, samples.train_labels),
         (samples.test, samples.test_labels),
     ):
-        assert values(data)[:, 0].tolist() == [numbers[label] for label in found]
+        assert data.indices[:, 0].tolist() == [numbers[label] for label in found]
 
 
 def test_the_split_is_that_of_the_seed():
@@ -75,7 +70,7 @@ def test_what_others_alone_have_or_lack_is_one_value_more():
     samples = labelled_table(train, [0, 1] * 3, test=(other, [0, 1, 1]))
     assert samples.train.cardinalities == (4, 4)
     # Blue, red, none, unseen; the three sizes and none.
-    assert values(samples.test).tolist() == [[1, 0], [3, 3], [2, 2]]
+    assert samples.test.indices.tolist() == [[1, 0], [3, 3], [2, 2]]
 
 
 def test_targets_without_names_are_those_of_a_frame():
@@ -108,7 +103,7 @@ def test_coded_samples_are_taken_as_they_are():
     data = CategoricalData.from_codes(RNG.integers(0, 2, (SAMPLES, 3)), 4)
     samples = labelled_table(data, LABELS)
     assert samples.train.cardinalities == samples.test.cardinalities == (4, 4, 4)
-    assert sorted(joined(samples).tolist()) == sorted(values(data).tolist())
+    assert sorted(joined(samples).tolist()) == sorted(data.indices.tolist())
 
 
 def test_columns_that_never_vary_are_left_out_with_a_warning(caplog):
@@ -125,7 +120,11 @@ def test_columns_that_never_vary_are_left_out_with_a_warning(caplog):
     [
         (FRAME, LABELS[:9], {}, "There are 50 samples and 9 of what is to be"),
         (FRAME[["size"]] * 0, LABELS, {}, "No feature differs between samples"),
-        (FRAME, LABELS * 0, {}, "All samples for training have the label 0"),
+        (FRAME, LABELS * 0, {}, "All samples for training have 0 as target"),
+        (
+            FRAME.assign(size=[1.0] * 29 + [np.inf] + [2.0] * 20), LABELS, {},
+            "Sample 29 has an infinite number",
+        ),
         (FRAME[:2], LABELS[:2], {}, "Of 2 samples a share of 0.2 for testing is 0"),
         (FRAME, LABELS, {"test": (FRAME[:3], [1, 0])}, "There are 3 samples and 2"),
         (FRAME, LABELS, {"test": (FRAME[["size"]], LABELS)}, "The columns are size"),

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
+from rankrise._checks import check_whole
 from rankrise._errors import InputError
 from rankrise.ensembles import LevenbergMarquardt, Member, Training
-from rankrise.ensembles._checks import check_whole
 
 
 def test_the_default_optimizer_is_one_object_and_so_compiled_once():

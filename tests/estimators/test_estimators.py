@@ -54,6 +54,15 @@ def test_predictions_are_those_of_the_factors(regressor):
     np.testing.assert_allclose(regressor.predict(X), expected, rtol=1e-9)
 
 
+def test_factors_are_indexed_by_the_levels_that_samples_are_coded_as():
+    table = np.column_stack([X[:, 0], np.array(["b", "c", "a"])[X[:, 1].astype(int)]])
+    model = TensorClassifier(n_components=2, max_iter=3).fit(table.tolist(), X[:, 2])
+    indices = model.levels_.encode(table[:9].astype(object)).indices
+    rows = [w[:, n] for w, n in zip(model.factors_, indices.T, strict=True)]
+    sums = np.prod(rows, axis=0).sum(axis=-1).T
+    np.testing.assert_allclose(sums, model.decision_function(table[:9]), rtol=1e-9)
+
+
 def test_component_norms_fall_and_are_those_of_the_factors(regressor):
     norms = np.prod([np.sqrt((w**2).mean(axis=0)) for w in regressor.factors_], axis=0)
     np.testing.assert_allclose(regressor.component_norms_, norms, rtol=1e-9)
@@ -252,8 +261,9 @@ def test_an_interrupt_leaves_no_model_that_was_trained_in_part(
 
 def test_a_constant_column_and_a_constant_target_are_learned():
     constant = np.column_stack([X, np.full(120, 7.0)])
-    model = TensorRegressor(**SETTINGS).fit(constant, np.full(120, 3.0))
-    np.testing.assert_allclose(model.predict(constant), 3, rtol=1e-6)
+    model = TensorRegressor(**SETTINGS).fit(constant, np.full(120, 1e-9))
+    np.testing.assert_allclose(model.predict(constant), 1e-9, rtol=1e-15)
+    assert model.scale_ == 0
 
 
 def test_one_sample_is_learned():
@@ -268,6 +278,8 @@ def test_one_sample_is_learned():
         (TensorRegressor(), np.where(X == 2, np.nan, X), Y, "NaN"),
         (TensorRegressor(), pd.DataFrame(np.where(X == 2, np.nan, X)), Y, "NaN"),
         (TensorRegressor(), pd.DataFrame({"a": []}), Y[:0], "at least one sample"),
+        (TensorRegressor(), X[:2], [1, [2, 3]], "target has rows of different lengths"),
+        (TensorRegressor(init_std=-1.0), X, Y, r"init_std is -1\.0; it must be at"),
         (TensorRegressor(n_components=0), X, Y, "n_components is 0"),
         (TensorRegressor().set_params(max_iter=0.5), X, Y, "max_iter is 0.5"),
         (TensorRegressor(n_levels=1), X, Y, "number of levels is 1"),
@@ -284,6 +296,32 @@ def test_one_sample_is_learned():
 def test_bad_input_is_refused(model, inputs, target, words):
     with pytest.raises(ValueError, match=words):
         model.fit(inputs, target)
+
+
+def test_more_components_than_memory_are_refused_with_what_an_estimator_has(
+    monkeypatch,
+):
+    monkeypatch.setattr("rankrise.ensembles._memory.free_memory", lambda: 10**5)
+    words = "are free; lower n_components, n_levels or batch_size"
+    with pytest.raises(InputError, match=words):
+        TensorRegressor().fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        ({"number": [0.0], "word": ["d"]}, r"has; replace it or remove the row\."),
+        (
+            {"number": [np.nan], "word": ["a"]},
+            "'number'; fill it in or remove the row",
+        ),
+    ],
+)
+def test_advice_is_nothing_that_an_estimator_lacks(frame, words):
+    learned = pd.DataFrame({"number": X[:9, 0], "word": list("abcabcabc")})
+    model = TensorRegressor(**SETTINGS, max_iter=1).fit(learned, Y[:9])
+    with pytest.raises(InputError, match=words):
+        model.predict(pd.DataFrame(frame))
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -192,12 +193,24 @@ def _short(number: float) -> str:
 def _status(
     outcome: "ComplexityResult", summary: dict[str, Any], folder: RunFolder
 ) -> int:
-    diverged = sum(fit.result == "diverged" for fit in outcome.curve.fits)
-    if diverged:
-        second_order = outcome.config.optimizer == SECOND_ORDER
-        print(
-            f"rankrise: {diverged} of {len(outcome.curve.fits)} models diverged; lower "
-            f"{'--init-mean or --init-std' if second_order else '--learning-rate'}.",
-            file=sys.stderr,
-        )
+    for words in _warnings(outcome):
+        print(f"rankrise: {words}", file=sys.stderr)
     return status_of(summary, folder) if outcome.result == "interrupted" else DONE
+
+
+def _warnings(outcome: "ComplexityResult") -> Iterator[str]:
+    curve = outcome.curve
+    second_order = outcome.config.optimizer == SECOND_ORDER
+    diverged = sum(fit.result == "diverged" for fit in curve.fits)
+    if diverged:
+        lower = "--init-mean or --init-std" if second_order else "--learning-rate"
+        yield f"{diverged} of {len(curve.fits)} models diverged; lower {lower}."
+    rises = [(control, curve.first_rise(control)) for control in curve.controls]
+    rising = [f"{name} from {rise[0]} to {rise[1]}" for name, rise in rises if rise]
+    if rising and outcome.result == "done":
+        other = "other --seeds" if second_order else "another --learning-rate"
+        yield (
+            f"the training error rises with rank ({', '.join(rising)}), so training "
+            f"was too short or unstable; give more --epochs, {other} or another "
+            "--optimizer."
+        )

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from rankrise._checks import check_whole
 from rankrise._errors import InputError
 from rankrise.completion._alternating import CompletionData
 from rankrise.completion._baseline import LINKED, Baseline, fit_baseline
@@ -72,11 +73,8 @@ class Completing:
 
     def __post_init__(self) -> None:
         for name in ("models", "max_components"):
-            number = getattr(self, name)
-            if number is not None and not (isinstance(number, int) and number >= 1):
-                raise InputError(
-                    f"{name} is {number}; give a whole number, at least 1."
-                )
+            if getattr(self, name) is not None:
+                check_whole(name, getattr(self, name), 1)
         share = self.heldout_share
         if share is not None and not 0 < share < 1:
             raise InputError(

@@ -16,6 +16,9 @@ Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
 Errors = npt.NDArray[np.float64]
 
+# A rise counts beyond this share of the lower error and this of a constant's.
+_RISE, _RISE_OF_CONSTANT = 0.05, 1e-3
+
 
 @dataclass(frozen=True)
 class RankFit:
@@ -161,6 +164,19 @@ class RankCurve:
         return np.array(
             [_spread(self.errors(control, rank, split)) for rank in self.ranks]
         )
+
+    def first_rise(self, control: Control) -> tuple[int, int] | None:
+        """The first ranks, one after the other, whose mean training error rises.
+
+        A higher rank can do all that a lower one can, so it was not trained to its end
+        or rests in a poorer place. None where no error rises, or but a little.
+        """
+        means = self.mean(control)
+        least = _RISE_OF_CONSTANT * self.constant_errors["train"].mean()
+        rises = np.flatnonzero(means[1:] > (1 + _RISE) * means[:-1] + least)
+        if not rises.size:
+            return None
+        return self.ranks[rises[0]], self.ranks[rises[0] + 1]
 
     def smallest_rank(
         self, error: float, control: Control = "real", split: Split = "train"

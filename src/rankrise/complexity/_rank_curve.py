@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rankrise._checks import check_whole
 from rankrise._defaults import SECOND_ORDER_STEPS
 from rankrise._errors import InputError
 from rankrise.complexity._controls import (
@@ -35,7 +36,6 @@ from rankrise.ensembles import (
     Training,
     fit_ensemble,
 )
-from rankrise.ensembles._checks import check_whole
 from rankrise.ensembles._memory import check_memory
 from rankrise.solvers import Checkpoint
 

@@ -74,8 +74,8 @@ def _one_against_all(data: LabelledSet, wanted: Sequence[Any] | None) -> Tasks:
     there = np.unique(data.train_labels)
     if len(there) < 2:
         raise InputError(
-            f"All samples for training have the label {there[0]}; give samples of two "
-            "classes or more."
+            f"All samples for training have {there[0]} as target, so there is nothing "
+            "to learn; give a target that varies."
         )
     by_name = {str(label): place for place, label in enumerate(there)}
     names = tuple(by_name) if wanted is None else tuple(map(str, wanted))

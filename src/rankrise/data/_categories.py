@@ -92,6 +92,11 @@ class CategoricalData:
         """The largest number of values of a feature."""
         return max(self.cardinalities)
 
+    @property
+    def indices(self) -> Codes:
+        """The values themselves, as `from_codes` took them: indices of factors."""
+        return self.order[np.arange(self.features), self.codes]
+
     def encode(self, values: npt.ArrayLike) -> CategoricalData:
         """Other samples of the same features, coded in the same way."""
         table = _whole(values)

@@ -17,6 +17,23 @@ _NUMBERS, _TEXT, _OBJECTS = "fiub", "UT", "O"
 _NUMBER_TYPES = (int, float, np.integer, np.floating, np.bool_)
 
 
+class SampleError(InputError):
+    """A refusal of one sample, which text in a file calls by its line.
+
+    Attributes
+    ----------
+    args
+        The sample, counted from 0, and what is wrong with it, a clause without it.
+    """
+
+    def __init__(self, sample: int, words: str) -> None:
+        super().__init__(sample, words)
+
+    def __str__(self) -> str:
+        sample, words = self.args
+        return f"Sample {sample} {words}"
+
+
 @dataclass(frozen=True, eq=False)
 class Column:
     """One feature of every sample.
@@ -29,16 +46,24 @@ class Column:
         Numbers in float64, or categories as Python objects.
     missing
         Where there is no value; what `values` holds there means nothing.
+    rows
+        Which of the samples that were given these are; None for all of them.
     """
 
     name: str
     values: npt.NDArray[Any]
     missing: npt.NDArray[np.bool_]
+    rows: npt.NDArray[np.integer] | None = None
 
     @property
     def numeric(self) -> bool:
         """Whether the values are numbers, which lie between one another."""
         return self.values.dtype.kind == "f"
+
+    def first(self, marked: npt.NDArray[np.bool_]) -> int:
+        """The first of the marked samples, counted among all that were given."""
+        place = int(np.argmax(marked))
+        return place if self.rows is None else int(self.rows[place])
 
     def with_kind_of(self, other: Column) -> Column:
         """The same; where nothing is there, which tells no kind, of the other's."""
@@ -62,9 +87,10 @@ class Columns:
     columns: tuple[Column, ...]
 
     @classmethod
-    def of(cls, table: Any) -> Columns:
-        """Read a table as `read_columns` does."""
-        return cls(column_names(table), tuple(read_columns(table)))
+    def of(cls, table: Any, rows: npt.NDArray[np.integer] | None = None) -> Columns:
+        """Read a table as `read_columns` does; of some samples, say which they are."""
+        columns = tuple(replace(each, rows=rows) for each in read_columns(table))
+        return cls(column_names(table), columns)
 
     def with_kinds_of(self, others: Columns) -> Columns:
         """The same; columns where nothing is there have the kinds of the others'."""
@@ -112,7 +138,18 @@ def read_columns(table: Any) -> Iterator[Column]:
         if _is_series(column):
             yield _from_series(name, column)
         else:
-            yield _from_array(name, np.asarray(column))
+            yield _from_array(name, rectangular(name, column))
+
+
+def rectangular(name: str, given: Any) -> npt.NDArray[Any]:
+    """As an array; lists of different lengths are refused."""
+    try:
+        return np.asarray(given)
+    except ValueError as error:
+        raise InputError(
+            f"The {name} has rows of different lengths; give one value a sample, or as "
+            "many for each."
+        ) from error
 
 
 def _two_dimensional(table: Any) -> npt.NDArray[Any]:

@@ -12,7 +12,12 @@ from rankrise._errors import InputError
 from rankrise.data._categories import CategoricalData
 from rankrise.data._image_sets import IMAGE_SETS, load_image_set
 from rankrise.data._split import LabelledSet, TargetKind, split_rows
-from rankrise.data._table_files import FORMS, TableColumns, read_table_file
+from rankrise.data._table_files import (
+    FORMS,
+    TableColumns,
+    named_lines,
+    read_table_file,
+)
 from rankrise.data._tables import DEFAULT_LEVELS, labelled_table
 from rankrise.data.files._checked_file import named_refusals
 
@@ -73,7 +78,7 @@ def load_labelled_set(
             f"{' or '.join(IMAGE_SETS)}, or name a table ({', '.join(FORMS)})."
         )
     table = read_table_file(path, columns or TableColumns())
-    with named_refusals(path):
+    with named_refusals(path), named_lines(path):
         samples = labelled_table(
             table.features,
             table.targets,

@@ -10,7 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError
-from rankrise.data._columns import Column, column_names, read_columns
+from rankrise.data._columns import (
+    Column,
+    SampleError,
+    column_names,
+    read_columns,
+    rectangular,
+)
 from rankrise.data._split import Rows, TargetKind
 
 # More whole numbers than this are hardly names of classes.
@@ -67,19 +73,14 @@ class Labels:
 
     def refuse_constant(self) -> None:
         """Refuse samples for training that say nothing of what is to be predicted."""
-        first = self.values[0]
-        if self.kind == "classes" and (self.values == first).all():
-            raise InputError(
-                f"All samples for training have the label {first}; give samples of two "
-                "classes or more."
-            )
-        if self.kind == "values":
-            for name, column in zip(self.names, self.values.T, strict=True):
-                if np.ptp(column) == 0:
-                    raise InputError(
-                        f"All samples for training have {column[0]:g} as {name}, so "
-                        "there is nothing to learn; give a target that varies."
-                    )
+        # Whole numbers may be meant as classes or as values, so neither is spoken of.
+        columns = self.values.reshape(len(self.values), -1).T
+        for name, column in zip(self.names or (_UNNAMED,), columns, strict=True):
+            if (column == column[0]).all():
+                raise InputError(
+                    f"All samples for training have {column[0]} as {name}, so there is "
+                    "nothing to learn; give a target that varies."
+                )
 
 
 def read_labels(y: Any, kind: TargetKind | None = None) -> Labels:
@@ -137,7 +138,7 @@ def _named(y: Any) -> dict[str, Any]:
         return {name: y.iloc[:, place] for place, name in enumerate(names)}
     if type(y).__name__ == "Series":
         return {str(y.name or _UNNAMED): y}
-    array = np.asarray(y)
+    array = rectangular(_UNNAMED, y)
     if array.dtype.kind == "U" and not isinstance(y, np.ndarray):
         # NumPy makes what is missing in a list text, and numbers beside text as well.
         array = np.asarray(y, dtype=object)
@@ -165,10 +166,12 @@ def _numbers(columns: list[Column]) -> npt.NDArray[np.float64]:
                 f"The {column.name} holds text or categories; give numbers to predict, "
                 "or take it for classes."
             )
-        if not np.isfinite(column.values).all():
-            row = int(np.argmax(~np.isfinite(column.values)))
-            raise InputError(
-                f"Sample {row} has an infinite number in {column.name}; leave it out."
+        infinite = ~np.isfinite(column.values)
+        if infinite.any():
+            raise SampleError(
+                column.first(infinite),
+                f"has an infinite number in {column.name}; replace it or remove the "
+                "row.",
             )
     return np.stack([column.values for column in columns], axis=1)
 
@@ -185,9 +188,9 @@ def _classes(column: Column, given: Any) -> npt.NDArray[Any]:
 
 def _refuse_missing(column: Column) -> None:
     if column.missing.any():
-        row = int(np.argmax(column.missing))
-        raise InputError(
-            f"Sample {row} has nothing to predict in {column.name}; leave it out."
+        raise SampleError(
+            column.first(column.missing),
+            f"has nothing to predict in {column.name}; fill it in or remove the row.",
         )
 
 

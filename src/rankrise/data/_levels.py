@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise.data._categories import MOST_VALUES, CategoricalData, Codes
-from rankrise.data._columns import Column, column_names, read_columns
+from rankrise.data._columns import Column, SampleError, column_names, read_columns
 
 Numbers = npt.NDArray[np.float64]
 
@@ -86,11 +86,10 @@ class CategoryLevels:
         codes[column.missing] = len(self.categories)
         unseen = codes < 0
         if unseen.any() and not self.unseen:
-            row = int(np.argmax(unseen))
-            raise InputError(
-                f"Sample {row} has {column.values[row]!r} in {column.name}, which no "
-                "sample that was learned from has; leave it out, or let unseen "
-                "categories be a value of their own."
+            raise SampleError(
+                column.first(unseen),
+                f"has {column.values[unseen][0]!r} in {column.name}, which no sample "
+                "that was learned from has; replace it or remove the row.",
             )
         codes[unseen] = self.cardinality - 1
         return codes.astype(np.uint8)
@@ -263,18 +262,16 @@ def _category_levels(column: Column, unseen: bool) -> CategoryLevels:
 def _check_finite(column: Column) -> None:
     infinite = np.isinf(column.values)
     if infinite.any():
-        row = int(np.argmax(infinite))
-        raise InputError(
-            f"Sample {row} has an infinite number (inf) in {column.name}; leave it "
-            "out or replace it."
+        raise SampleError(
+            column.first(infinite),
+            f"has an infinite number (inf) in {column.name}; replace it or remove the "
+            "row.",
         )
 
 
 def _refuse_missing(column: Column) -> None:
     if column.missing.any():
-        row = int(np.argmax(column.missing))
-        raise InputError(
-            f"Sample {row} has no value (NaN) in {column.name}; leave it out, fill it "
-            "in, or let missing values be a value of their own (in samples that are "
-            "learned from)."
+        raise SampleError(
+            column.first(column.missing),
+            f"has no value (NaN) in {column.name}; fill it in or remove the row.",
         )

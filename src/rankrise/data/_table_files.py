@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise.data._categories import MOST_VALUES
+from rankrise.data._columns import SampleError
 from rankrise.data._memory import MAX_DENSE_BYTES
 from rankrise.data.files._checked_file import (
     check_usable,
@@ -99,6 +102,18 @@ def read_table_file(path: Path, columns: TableColumns) -> TableFile:
     return TableFile(features, targets, digest)
 
 
+@contextmanager
+def named_lines(path: Path) -> Iterator[None]:
+    """Let what refuses a sample of a text file name its line."""
+    try:
+        yield
+    except SampleError as error:
+        if path.suffix.lower() != ".csv":
+            raise
+        sample, words = error.args
+        raise InputError(f"Line {_line(path, sample)} {words}") from error
+
+
 Reader = Callable[[Path, TableColumns], tuple[Any, Any]]
 
 
@@ -118,12 +133,9 @@ def _read_csv(path: Path, columns: TableColumns) -> tuple[Any, Any]:
     _check_memory(_GROWTH_OF_TEXT * path.stat().st_size)
     with refuse_damaged("a .csv table"), warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        with path.open(encoding="utf-8-sig") as stream:
-            # Names in quotation marks may hold other delimiters.
-            first = re.sub(r'"[^"]*"?', "", stream.readline())
         frame = pd.read_csv(
             path,
-            sep=max(_DELIMITERS, key=first.count),
+            sep=_delimiter(path),
             encoding="utf-8-sig",
             index_col=False,
             na_values=["?"],
@@ -131,6 +143,28 @@ def _read_csv(path: Path, columns: TableColumns) -> tuple[Any, Any]:
             low_memory=False,
         )
     return _parts(frame, columns)
+
+
+def _delimiter(path: Path) -> str:
+    with path.open(encoding="utf-8-sig") as stream:
+        # Names in quotation marks may hold other delimiters.
+        first = re.sub(r'"[^"]*"?', "", stream.readline())
+    return max(_DELIMITERS, key=first.count)
+
+
+def _line(path: Path, sample: int) -> int:
+    """Where a sample of a .csv begins, counted from 1."""
+    delimiter, line, begins = _delimiter(path), 1, []
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        rows = csv.reader(stream, delimiter=delimiter, skipinitialspace=True)
+        for fields in rows:
+            # Lines without anything are no samples, and the first one names columns.
+            if fields not in ([], [""]):
+                begins.append(line)
+            if len(begins) == sample + 2:
+                break
+            line = rows.line_num + 1
+    return begins[-1]
 
 
 def _read_parquet(path: Path, columns: TableColumns) -> tuple[Any, Any]:

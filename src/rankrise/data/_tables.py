@@ -64,16 +64,17 @@ def labelled_table(
     """
     labels = read_labels(y, target_kind)
     _check_counts(X, labels)
+    rows: tuple[Rows | None, Rows | None] = None, None
     if test is None:
-        for_training, for_testing = split_rows(len(labels.values), test_share, seed)
-        train, others = _taken(X, for_training), _taken(X, for_testing)
-        labels, other_labels = labels.take(for_training), labels.take(for_testing)
+        rows = split = split_rows(len(labels.values), test_share, seed)
+        train, others = (_taken(X, each) for each in split)
+        labels, other_labels = (labels.take(each) for each in split)
     else:
         (train, others), other_labels = (X, test[0]), read_labels(test[1], labels.kind)
         _check_counts(others, other_labels)
         labels.refuse_unlike(other_labels)
     labels.refuse_constant()
-    train, others = _encoded(train, others, levels)
+    train, others = _encoded(train, others, rows, levels)
     return LabelledSet(
         train,
         labels.values,
@@ -109,7 +110,9 @@ def _taken(X: Any, rows: Rows) -> Any:
     return array[rows]
 
 
-def _encoded(train: Any, others: Any, levels: int) -> tuple[CategoricalData, ...]:
+def _encoded(
+    train: Any, others: Any, rows: tuple[Rows | None, Rows | None], levels: int
+) -> tuple[CategoricalData, ...]:
     coded = [isinstance(each, CategoricalData) for each in (train, others)]
     if all(coded):
         alike = train.cardinalities == others.cardinalities
@@ -124,7 +127,7 @@ def _encoded(train: Any, others: Any, levels: int) -> tuple[CategoricalData, ...
             "Samples for training and for testing differ in kind; give both as tables "
             "or both as CategoricalData."
         )
-    train, others = Columns.of(train), Columns.of(others)
+    train, others = map(Columns.of, (train, others), rows)
     # What only the others have says whether a column is of numbers or of text.
     train = train.with_kinds_of(others)
     others = others.with_kinds_of(train)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Array, Float, Int, UInt8
 
-from rankrise.ensembles._checks import check_whole
+from rankrise._checks import check_whole
 from rankrise.factorizations import log_products
 from rankrise.problems import AbstractLoss
 

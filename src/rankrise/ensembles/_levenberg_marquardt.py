@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from rankrise._checks import check_whole
 from rankrise._errors import InputError
-from rankrise.ensembles._checks import check_whole
 from rankrise.ensembles._ensemble import Course, Table
 from rankrise.factorizations import log_products, plane_products, plane_sums
 

@@ -20,6 +20,7 @@ _TABLES, _STATES, _ACTIVATIONS = 8, 2, 6
 # Of `LevenbergMarquardt`: gradient, diagonal, shares, residual, direction and what they
 # are made from.
 _KEPT_TABLES = 8
+_REMEDY = "fit fewer or lower ranks, fewer classes or seeds, or smaller batches"
 
 
 def check_memory(
@@ -27,13 +28,20 @@ def check_memory(
     test: CategoricalData | None,
     members: Sequence[Member],
     training: Training,
+    *,
+    remedy: str = _REMEDY,
 ) -> None:
     """Refuse more components than fit in the memory that is free.
+
+    Parameters
+    ----------
+    remedy
+        What to do, in the words of who asks.
 
     Raises
     ------
     InputError
-        What they need, what there is and what to lower.
+        What they need, what there is and what to do.
     """
     free = free_memory()
     needed = needed_memory(train, test, members, training)
@@ -44,8 +52,7 @@ def check_memory(
             f"features with up to {train.values} values need about "
             f"{_size(needed)} of memory in batches of "
             f"{min(training.batch_size, train.samples)} samples, and {_size(free)} are "
-            "free; fit fewer or lower ranks, fewer classes or seeds, or smaller "
-            "batches."
+            f"free; {remedy}."
         )
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import optax
 
+from rankrise._checks import check_whole
 from rankrise._defaults import BATCH_SIZE, EPOCHS, INIT_STD, LEARNING_RATE
 from rankrise._errors import InputError
-from rankrise.ensembles._checks import check_whole
 from rankrise.ensembles._levenberg_marquardt import LevenbergMarquardt
 from rankrise.problems import AbstractLoss, SquaredLoss
 
@@ -73,10 +73,11 @@ class Training:
             number = getattr(self, name)
             if number is not None and not math.isfinite(number):
                 raise InputError(f"{name} is {number}; give a finite number.")
-        if self.init_std < 0 or not self.largest_loss > 0:
+        if self.init_std < 0:
+            raise InputError(f"init_std is {self.init_std}; it must be at least 0.")
+        if not self.largest_loss > 0:
             raise InputError(
-                f"init_std is {self.init_std} and largest_loss {self.largest_loss}; "
-                "the first must be at least 0 and the second positive."
+                f"largest_loss is {self.largest_loss}; it must be positive."
             )
 
     @property

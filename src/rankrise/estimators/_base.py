@@ -15,7 +15,7 @@ from sklearn.utils.validation import (
 
 from rankrise._errors import InputError
 from rankrise.data import Levels
-from rankrise.data._columns import is_data_frame
+from rankrise.data._columns import is_data_frame, rectangular
 from rankrise.estimators._fitting import FitSettings, Task, fit_models
 from rankrise.estimators._product_sums import ProductSums
 
@@ -58,6 +58,8 @@ class TensorEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _checked(self, X: Any, y: Any) -> tuple[Any, npt.NDArray[Any]]:
         X = _with_text(X)
+        if isinstance(y, list | tuple):
+            y = rectangular("target", y)
         if is_data_frame(X):
             validate_data(self, X, y, skip_check_array=True)
             y = column_or_1d(y, warn=True)
@@ -116,9 +118,7 @@ class TensorEstimator(BaseEstimator):  # type: ignore[misc]
             _refuse_empty(X)
         else:
             X = validate_data(self, X, reset=False, dtype=None)
-        data = self.levels_.encode(X)
-        features = np.arange(data.features)
-        return self._products.predictions(data.order[features, data.codes])
+        return self._products.predictions(self.levels_.encode(X).indices)
 
 
 def _with_text(X: Any) -> Any:

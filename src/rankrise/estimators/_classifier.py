@@ -49,11 +49,12 @@ class TensorClassifier(ClassifierMixin, TensorEstimator):  # type: ignore[misc]
     intercept_
         What is added to all models' sums.
     n_iter_
-        Epochs that led to the factors.
+        Epochs that led to the factors: fewer than `max_iter` where early stopping
+        took an earlier one, or training diverged.
     loss_curve_
         Mean loss over models of each of them.
     levels_
-        How columns become levels.
+        How columns become levels: `levels_.encode(X).indices` are those of `factors_`.
     n_features_in_, feature_names_in_
         Of the samples learned from.
     """

@@ -12,6 +12,7 @@ import optax
 from jaxtyping import Array, Float
 from sklearn.exceptions import ConvergenceWarning
 
+from rankrise._checks import check_whole
 from rankrise._errors import InputError
 from rankrise.data import CategoricalData
 from rankrise.ensembles import (
@@ -102,10 +103,10 @@ class FitSettings:
 
 
 def _count(estimator: Any, name: str, default: int | None) -> int:
-    number = getattr(estimator, name)
-    number = default if number is None else number
-    if not isinstance(number, int | np.integer) or number < 1:
-        raise InputError(f"{name} is {number!r}; give a whole number from 1.")
+    number: Any = getattr(estimator, name)
+    if number is None:
+        number = default
+    check_whole(name, number, 1)
     return int(number)
 
 
@@ -250,6 +251,7 @@ class _Fitting:
             None if self._test is None else self._test.data,
             self._members,
             self._training,
+            remedy="lower n_components, n_levels or batch_size",
         )
 
     def run(self, epochs: int, best: _Best | None = None) -> EnsembleFit:

@@ -59,11 +59,12 @@ class TensorRegressor(RegressorMixin, TensorEstimator):  # type: ignore[misc]
     intercept_, scale_
         $a$ and $b$.
     n_iter_
-        Epochs that led to the factors.
+        Epochs that led to the factors: fewer than `max_iter` where early stopping
+        took an earlier one, or training diverged.
     loss_curve_
         Mean loss of each of them, in units of the scaled target.
     levels_
-        How columns become levels.
+        How columns become levels: `levels_.encode(X).indices` are rows of `factors_`.
     n_features_in_, feature_names_in_
         Of the samples learned from.
     """
@@ -77,7 +78,7 @@ class TensorRegressor(RegressorMixin, TensorEstimator):  # type: ignore[misc]
             One row a sample: an array or a pandas DataFrame of numbers, text and
             categories.
         y
-            One number a sample.
+            One number a sample. If all are the same, that is what is predicted.
 
         Warns
         -----
@@ -88,9 +89,8 @@ class TensorRegressor(RegressorMixin, TensorEstimator):  # type: ignore[misc]
         y = np.asarray(y, dtype=np.float64)
         mean, deviation = float(np.mean(y)), float(np.std(y))
         # A target that never varies has a deviation of rounding errors at most.
-        varies = deviation > 1e-12 * abs(mean)
-        scale = deviation / _SPREAD if varies else 1.0
-        targets = START + (y - mean) / scale
+        scale = deviation / _SPREAD if deviation > 1e-12 * abs(mean) else 0.0
+        targets = START + (y - mean) / scale if scale else np.full_like(y, START)
         self._learn(X, Task(targets[:, None], SquaredLoss(), START))
         self.scale_ = scale
         self.intercept_ = mean - START * scale

@@ -152,9 +152,13 @@ class ComplexityConfig(Settings):
             first = int(match[1]) if match else 0
             last = int(match[2] or match[1]) if match else 0
             require(
-                1 <= first <= last <= _LARGEST_RANK,
+                all(1 <= rank <= _LARGEST_RANK for rank in (first, last)),
                 f"--ranks has {part}; give whole numbers from 1 to {_LARGEST_RANK} or "
                 "ranges such as 1-8.",
+            )
+            require(
+                first <= last,
+                f"--ranks has {part}, a range in reverse; give {last}-{first}.",
             )
             found.update(range(first, last + 1))
         require(len(found) > 0, "--ranks is empty; give some such as 1-8.")

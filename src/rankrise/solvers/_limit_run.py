@@ -10,6 +10,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
+from rankrise._checks import check_whole
 from rankrise._errors import InputError
 from rankrise.factorizations import (
     AbstractFactorization,
@@ -85,11 +86,8 @@ class Limit:
 
     def __post_init__(self) -> None:
         for name in ("max_components", "flat_plateaus"):
-            most = getattr(self, name)
-            if most is not None and not (isinstance(most, int) and most >= 1):
-                raise InputError(
-                    f"{name} is {most!r}; give a whole number, at least 1."
-                )
+            if getattr(self, name) is not None:
+                check_whole(name, getattr(self, name), 1)
         for name, value in asdict(self).items():
             if value is not None and not (value >= 0 and math.isfinite(value)):
                 raise InputError(

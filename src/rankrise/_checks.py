@@ -1,4 +1,4 @@
-"""What is asked of numbers that an ensemble is given."""
+"""What is asked of numbers that are given in Python."""
 
 import numpy as np
 
