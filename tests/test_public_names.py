@@ -79,6 +79,7 @@ PUBLIC_NAMES: list[str] = [
     "Stop",
     "TableColumns",
     "TensorClassifier",
+    "TensorCompleter",
     "TensorFile",
     "TensorRegressor",
     "Theorem",

@@ -41,6 +41,7 @@ from .ensembles import Samples as Samples
 from .ensembles import Training as Training
 from .ensembles import fit_ensemble as fit_ensemble
 from .estimators import TensorClassifier as TensorClassifier
+from .estimators import TensorCompleter as TensorCompleter
 from .estimators import TensorRegressor as TensorRegressor
 from .experiments import AgreementConfig as AgreementConfig
 from .experiments import AgreementResult as AgreementResult

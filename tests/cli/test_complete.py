@@ -73,7 +73,9 @@ def test_several_files_have_a_folder_each_and_one_bad_stops_no_other(
     assert capfd.readouterr().err.startswith("rankrise: full.npy: All 12 entries are")
 
 
-def test_a_slice_without_an_observation_stays_empty_and_is_said(gappy, tmp_path, caplog):
+def test_a_slice_without_an_observation_stays_empty_and_is_said(
+    gappy, tmp_path, caplog
+):
     array, _ = gappy
     array[4] = np.nan
     np.save("x.npy", array)

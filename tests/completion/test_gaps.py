@@ -29,6 +29,15 @@ def test_missing_fibers_are_told_by_their_mode(mode):
     assert fiber_modes(with_gaps(hidden)) == (mode,)
 
 
+def test_fibers_are_told_apart_where_entries_are_beyond_counting():
+    # Positions 16 * 2^60 apart are alike in 64 bits.
+    fibers = [each for each in np.ndindex(5, 2) if each not in {(1, 0), (3, 1)}]
+    seen = np.array([(16 * a, b, 0, c) for a, b in fibers for c in (0, 1)])
+    dims = (2**30, 2**30, 2**30, 2)
+    observations = Observations.from_coordinates(seen, np.arange(16.0), dims)
+    assert fiber_modes(observations) == (3,)
+
+
 def test_a_fiber_is_held_out_whole():
     folds = make_folds(FIBERS, 4, share=None, heldout="auto", seed=0)
     assert folds.modes == (2,)

@@ -1,6 +1,9 @@
 """Practical completion: components enter along a path of falling penalties."""
 
 from rankrise.completion._baseline import Baseline as Baseline
+from rankrise.completion._baseline_only import (
+    complete_by_baseline as complete_by_baseline,
+)
 from rankrise.completion._completer import Completing as Completing
 from rankrise.completion._completer import CompletingProgress as CompletingProgress
 from rankrise.completion._completer import check_enough as check_enough

@@ -5,6 +5,7 @@ are missing, neighbours of an entry along the fiber are missing too.
 """
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise.data import Observations
+from rankrise.data._index_rows import ravel_indices
 
 HeldOut = Literal["auto", "random", "fiber"]
 
@@ -48,25 +50,23 @@ class Folds:
 def fiber_modes(observations: Observations) -> tuple[int, ...]:
     """Modes along which fibers are observed whole or not at all; empty where none."""
     order = observations.order
+    # Slices without any observation say nothing of the fibers in the others.
+    seen = [len(np.unique(column)) for column in observations.indices.T]
     for size in range(min(_MOST_MODES, order - 1), 0, -1):
         for modes in itertools.combinations(range(order), size):
-            if _are_fibers(observations, modes):
+            if _are_fibers(observations, modes, seen):
                 return modes
     return ()
 
 
-def _are_fibers(observations: Observations, modes: tuple[int, ...]) -> bool:
-    length = int(np.prod([observations.mode_dims[mode] for mode in modes]))
+def _are_fibers(
+    observations: Observations, modes: tuple[int, ...], seen: list[int]
+) -> bool:
+    length = math.prod(observations.mode_dims[mode] for mode in modes)
     if length == 1:
         return False
     missing = observations.entry_count - len(observations)
-    # Slices without any observation say nothing of the fibers in the others.
-    seen = [
-        len(np.unique(observations.indices[:, mode]))
-        for mode in range(observations.order)
-        if mode not in modes
-    ]
-    fibers = int(np.prod(seen))
+    fibers = math.prod(count for mode, count in enumerate(seen) if mode not in modes)
     counts = np.bincount(_groups(observations, modes))
     outside = observations.entry_count - fibers * length
     empty = (fibers - len(counts)) * length
@@ -83,10 +83,11 @@ def _groups(
 ) -> npt.NDArray[np.integer]:
     """Number of the fiber along these modes that each observation lies in."""
     others = [mode for mode in range(observations.order) if mode not in modes]
-    flat = np.zeros(len(observations), np.int64)
-    for mode in others:
-        flat = flat * observations.mode_dims[mode] + observations.indices[:, mode]
-    return np.unique(flat, return_inverse=True)[1]
+    dims = tuple(observations.mode_dims[mode] for mode in others)
+    rows = observations.indices[:, others]
+    if math.prod(dims) < 2**63:
+        return np.unique(ravel_indices(rows, dims), return_inverse=True)[1]
+    return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def make_folds(

@@ -56,20 +56,6 @@ class TensorEstimator(BaseEstimator):  # type: ignore[misc]
         tags.input_tags.string = True
         return tags
 
-    def _checked(self, X: Any, y: Any) -> tuple[Any, npt.NDArray[Any]]:
-        X = _with_text(X)
-        if isinstance(y, list | tuple):
-            y = rectangular("target", y)
-        if is_data_frame(X):
-            validate_data(self, X, y, skip_check_array=True)
-            y = column_or_1d(y, warn=True)
-            assert_all_finite(y, input_name="y")
-            check_consistent_length(X, y)
-            _refuse_empty(X)
-        else:
-            X, y = validate_data(self, X, y, dtype=None)
-        return X, y
-
     def _learn(self, X: Any, task: Task, labels: Any = None) -> None:
         """Learn levels and factors; sets all attributes but those of the target."""
         random = check_random_state(self.random_state)
@@ -111,14 +97,37 @@ class TensorEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _outputs(self, X: Any) -> FloatArray:
         """What the models say, one column a task."""
-        check_is_fitted(self)
-        X = _with_text(X)
-        if is_data_frame(X):
-            validate_data(self, X, reset=False, skip_check_array=True)
-            _refuse_empty(X)
-        else:
-            X = validate_data(self, X, reset=False, dtype=None)
+        X = checked_rows(self, X)
         return self._products.predictions(self.levels_.encode(X).indices)
+
+
+def checked_samples(
+    estimator: Any, X: Any, y: Any, *, numbers: bool = False
+) -> tuple[Any, npt.NDArray[Any]]:
+    """What an estimator is to learn from: an array or a DataFrame, and one target."""
+    X = _with_text(X)
+    if isinstance(y, list | tuple):
+        y = rectangular("target", y)
+    if is_data_frame(X):
+        validate_data(estimator, X, y, skip_check_array=True)
+        y = column_or_1d(y, dtype=np.float64 if numbers else None, warn=True)
+        assert_all_finite(y, input_name="y")
+        check_consistent_length(X, y)
+        _refuse_empty(X)
+    else:
+        X, y = validate_data(estimator, X, y, dtype=None, y_numeric=numbers)
+    return X, y
+
+
+def checked_rows(estimator: Any, X: Any) -> Any:
+    """What a fitted estimator is asked about, of the same columns."""
+    check_is_fitted(estimator)
+    X = _with_text(X)
+    if not is_data_frame(X):
+        return validate_data(estimator, X, reset=False, dtype=None)
+    validate_data(estimator, X, reset=False, skip_check_array=True)
+    _refuse_empty(X)
+    return X
 
 
 def _with_text(X: Any) -> Any:

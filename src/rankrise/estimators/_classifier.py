@@ -9,7 +9,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
 from rankrise._errors import InputError
-from rankrise.estimators._base import FloatArray, TensorEstimator
+from rankrise.estimators._base import FloatArray, TensorEstimator, checked_samples
 from rankrise.estimators._fitting import START, Task
 from rankrise.problems import LogisticLoss, SquaredLoss
 
@@ -106,7 +106,7 @@ class TensorClassifier(ClassifierMixin, TensorEstimator):  # type: ignore[misc]
         """
         if self.loss not in ("squared", "logistic"):
             raise InputError(f"loss is {self.loss!r}; give 'squared' or 'logistic'.")
-        X, y = self._checked(X, y)
+        X, y = checked_samples(self, X, y)
         check_classification_targets(y)
         classes, labels = np.unique(y, return_inverse=True)
         if len(classes) < 2:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import RegressorMixin
 
-from rankrise.estimators._base import FloatArray, TensorEstimator
+from rankrise.estimators._base import FloatArray, TensorEstimator, checked_samples
 from rankrise.estimators._fitting import START, Task
 from rankrise.problems import SquaredLoss
 
@@ -85,7 +85,7 @@ class TensorRegressor(RegressorMixin, TensorEstimator):  # type: ignore[misc]
         ConvergenceWarning
             Where training diverged.
         """
-        X, y = self._checked(X, y)
+        X, y = checked_samples(self, X, y)
         y = np.asarray(y, dtype=np.float64)
         mean, deviation = float(np.mean(y)), float(np.std(y))
         # A target that never varies has a deviation of rounding errors at most.

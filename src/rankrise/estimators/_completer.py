@@ -1,0 +1,409 @@
+"""Completion of a tensor as a regression on its indices."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+
+from rankrise._errors import InputError
+from rankrise._typing import Indices
+from rankrise.completion import (
+    Completing,
+    Completion,
+    HeldOut,
+    check_enough,
+    complete_by_baseline,
+    complete_observations,
+)
+from rankrise.data import Observations
+from rankrise.data._columns import is_data_frame
+from rankrise.data._memory import MAX_DENSE_BYTES
+from rankrise.estimators._base import checked_rows, checked_samples
+from rankrise.estimators._guesses import Guesses
+from rankrise.estimators._mode_labels import ModeLabels, observations_of
+from rankrise.problems import (
+    AbsoluteLoss,
+    AbstractLoss,
+    HuberLoss,
+    LogisticLoss,
+    PoissonLoss,
+    SquaredLoss,
+)
+
+_LOSSES = {
+    "squared": SquaredLoss,
+    "absolute": AbsoluteLoss,
+    "huber": HuberLoss,
+    "logistic": LogisticLoss,
+    "poisson": PoissonLoss,
+}
+_UNKNOWN = ("warn", "ignore", "nan", "error")
+_PATH = [
+    ("rank", np.int64),
+    ("penalty", np.float64),
+    ("train_loss", np.float64),
+    ("heldout_loss", np.float64),
+]
+
+
+class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    r"""Complete a tensor from rows of labels, one column a mode, and the values there.
+
+    .. math:: y = b + \sum_n e^n_{i_n} + \sum_{r=1}^R \prod_n W^n_{i_n r}
+
+    where $i_n$ is the place of the label in column $n$ among the labels of that mode.
+    Several models, each of which is not shown a part of the samples, walk a path of
+    falling penalties on which components enter one by one; each rests where the part it
+    was not shown is predicted best, so no rank is asked for. Predictions are the mean
+    of the models.
+
+    Parameters
+    ----------
+    n_models
+        How many; by default up to eight, fewer for many samples.
+    heldout
+        Whether ``"random"`` samples or whole ``"fiber"``\ s are held out; ``"auto"``
+        looks which of them the gaps are.
+    heldout_share
+        Of the samples that each model is not shown; by default all are held out once.
+    loss
+        ``"squared"``, ``"absolute"``, ``"huber"`` (with threshold one standard
+        deviation), ``"logistic"`` for labels 0 and 1, of which probabilities are
+        predicted, ``"poisson"`` for counts, of which rates are; or a loss of rankrise.
+    smooth
+        Whether neighbouring labels of a mode may be alike, in ascending order; by
+        default what is better on held-out samples.
+    non_negative
+        Factors without negative numbers; nothing is taken off the values first.
+    center
+        Take the mean off the values first.
+    main_effects
+        Take a number for every label of every mode off as well.
+    penalties
+        Of the path, falling, in units of one sample's weight.
+    max_components
+        Where no more enter.
+    max_seconds
+        Stop when so many have passed, with what was found.
+    handle_unknown
+        What is predicted for labels never seen in `fit`. ``"ignore"``: what the rest
+        says, $b$ and the effects of the labels that were seen; ``"warn"``: the same,
+        with a warning; ``"nan"``: NaN; ``"error"``: a ValueError.
+    random_state
+        Of what is held out and of the directions that components enter along.
+
+    Attributes
+    ----------
+    labels_
+        For every mode, in the order of its indices: ascending, or the categories.
+    rank_
+        How many components of the reference, which is the model with the smallest
+        held-out loss, have a norm above a hundredth of the largest.
+    factors_
+        Of the reference, for every mode: label by component, in units of the target.
+    component_norms_
+        Of the reference, falling.
+    intercept_, effects_
+        Of the reference: $b$, and for every mode $e^n$ (none without `main_effects`).
+        With logistic and Poisson losses log-odds and logarithms, as the components.
+    reproducibility_
+        For every component of the reference its mean similarity to that of other
+        models, from 0 to 1; NaN where there is no other.
+    path_
+        Of the reference, where it came to rest: rank, penalty and mean losses. The
+        first point is that of no component; losses are of the target less
+        `intercept_` in units of its root mean square.
+    smooth_
+        Whether neighbouring labels could be alike.
+    heldout_error_
+        Root mean square error of single models on samples they were not shown.
+    heldout_relative_error_
+        The same over the root mean square of the target.
+    heldout_score_
+        The same as $R^2$, to compare with `score` on other samples.
+    n_models_
+        How many were made.
+    result_
+        ``"finished"``, or ``"time limit"``.
+    n_features_in_, feature_names_in_
+        Of the samples learned from.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_models: int | None = None,
+        heldout: HeldOut = "auto",
+        heldout_share: float | None = None,
+        loss: Any = "squared",
+        smooth: bool | None = None,
+        non_negative: bool = False,
+        center: bool = True,
+        main_effects: bool = False,
+        penalties: Any = None,
+        max_components: int | None = None,
+        max_seconds: float | None = None,
+        handle_unknown: Literal["warn", "ignore", "nan", "error"] = "warn",
+        random_state: Any = None,
+    ) -> None:
+        self.n_models = n_models
+        self.heldout = heldout
+        self.heldout_share = heldout_share
+        self.loss = loss
+        self.smooth = smooth
+        self.non_negative = non_negative
+        self.center = center
+        self.main_effects = main_effects
+        self.penalties = penalties
+        self.max_components = max_components
+        self.max_seconds = max_seconds
+        self.handle_unknown = handle_unknown
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        # Columns of numbers are names of rows here, so hardly any row is seen twice.
+        tags.regressor_tags.poor_score = True
+        return tags
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> TensorCompleter:
+        """Learn from observed entries.
+
+        Parameters
+        ----------
+        X
+            One row an entry and one column a mode: an array or a pandas DataFrame of
+            numbers, text, dates or categories. Labels are neighbours in ascending
+            order, categories in theirs. The samples of one entry are averaged, which
+            then counts as much as all of them.
+        y
+            The values.
+        sample_weight
+            In the loss; without any, a sample does not count at all.
+
+        Warns
+        -----
+        UserWarning
+            Where fewer than ten entries are observed, and only their mean is learned.
+        ConvergenceWarning
+            Where `max_seconds` cut it short.
+        """
+        completing = self._completing()
+        X, y = checked_samples(self, X, y, numbers=True)
+        if X.shape[1] < 2:
+            raise InputError(
+                f"X has {X.shape[1]} feature(s), each of which is a mode, and a tensor "
+                "has two or more; give a column for each."
+            )
+        y = np.asarray(y, np.float64)
+        completing.loss.check_values(y)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+            )
+            counts = sample_weight > 0
+            X, y, sample_weight = _rows(X, counts), y[counts], sample_weight[counts]
+        modes, indices = ModeLabels.fit(X)
+        observations = observations_of(indices, y, modes.mode_dims, sample_weight)
+        _refuse_shares(observations, completing.loss)
+        self._modes = modes
+        self._take(_complete(observations, completing))
+        return self
+
+    def predict(
+        self, X: Any, return_std: bool = False
+    ) -> npt.NDArray[np.floating] | tuple[npt.NDArray[np.floating], ...]:
+        """Completed entries: what the models say, also where one was observed.
+
+        Parameters
+        ----------
+        return_std
+            Give the standard deviation of their errors as well.
+        """
+        indices, hidden = self._places(X)
+        found = [self._guesses.entries(indices)]
+        if return_std:
+            found.append(self._guesses.std(indices))
+        found = [np.where(hidden, np.nan, each) for each in found]
+        return tuple(found) if return_std else found[0]
+
+    def predict_interval(
+        self, X: Any, level: float = 0.9
+    ) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
+        """Bounds between which a share `level` of entries like these should lie."""
+        indices, hidden = self._places(X)
+        lower, upper = self._guesses.interval(indices, level)
+        return np.where(hidden, np.nan, lower), np.where(hidden, np.nan, upper)
+
+    @property
+    def completed_(self) -> npt.NDArray[np.floating]:
+        """All entries, one axis a mode: observed ones as they came, others completed.
+
+        NaN where a label of a category was never observed. Made when it is asked for.
+        """
+        return self._whole("completed_").completed()
+
+    @property
+    def std_(self) -> npt.NDArray[np.floating]:
+        """Standard deviations of the errors of `completed_`, 0 where observed."""
+        return self._whole("std_").completed_std()
+
+    def _completing(self) -> Completing:
+        if self.handle_unknown not in _UNKNOWN:
+            raise InputError(
+                f"handle_unknown is {self.handle_unknown!r}; give one of "
+                f"{', '.join(map(repr, _UNKNOWN))}."
+            )
+        if self.heldout not in ("auto", "random", "fiber"):
+            raise InputError(
+                f"heldout is {self.heldout!r}; give 'auto', 'random' or 'fiber'."
+            )
+        random = check_random_state(self.random_state)
+        given = {
+            "models": _plain(self.n_models),
+            "max_components": _plain(self.max_components),
+            "penalties": None if self.penalties is None else tuple(self.penalties),
+        }
+        return Completing(
+            heldout=self.heldout,
+            heldout_share=self.heldout_share,
+            loss=_loss(self.loss),
+            smooth=None if self.smooth is None else bool(self.smooth),
+            non_negative=bool(self.non_negative),
+            center=bool(self.center),
+            main_effects=bool(self.main_effects),
+            max_seconds=self.max_seconds,
+            seed=int(random.randint(2**31 - 1)),
+            **{name: each for name, each in given.items() if each is not None},
+        )
+
+    def _take(self, completion: Completion) -> None:
+        self._guesses = Guesses(completion)
+        reference = completion.reference
+        self.labels_ = tuple(labels.to_numpy() for labels in self._modes.labels)
+        self.rank_ = completion.rank
+        self.factors_ = reference.factor_matrices
+        self.component_norms_ = completion.component_norms
+        self.intercept_ = reference.baseline.offset
+        self.effects_ = reference.baseline.effects
+        self.reproducibility_ = completion.reproducibility
+        self.path_ = np.array(
+            [
+                (each.rank, each.penalty, each.train_loss, each.heldout_loss)
+                for each in reference.path.points
+            ],
+            dtype=_PATH,
+        )
+        self.smooth_ = reference.smooth
+        errors = completion.errors()
+        self.heldout_error_ = errors["heldout_error"]
+        self.heldout_relative_error_ = errors["heldout_relative_error"]
+        self.heldout_score_ = 1 - errors["heldout_centered_error"] ** 2
+        self.n_models_ = len(completion.members)
+        self.result_ = completion.result
+
+    def _places(self, X: Any) -> tuple[Indices, npt.NDArray[np.bool_]]:
+        """Indices of rows, and which of them to predict as NaN."""
+        X = checked_rows(self, X)
+        indices = self._modes.indices(X)
+        unobserved = self._guesses.unobserved(indices)
+        unknown = np.any(unobserved, axis=1)
+        if self.handle_unknown in ("warn", "error") and unknown.any():
+            row = int(np.argmax(unknown))
+            mode = int(np.argmax(unobserved[row]))
+            trouble = (
+                f"{int(unknown.sum())} of {len(unknown)} samples have labels that were "
+                f"never observed, such as {self._modes.shown(X, row, mode)} of sample "
+                f"{row}"
+            )
+            if self.handle_unknown == "error":
+                raise InputError(f"{trouble}; leave them out.")
+            warnings.warn(
+                f"{trouble}; they are predicted by the mean and the effects of their "
+                "other labels.",
+                UserWarning,
+                stacklevel=3,
+            )
+        hidden = unknown if self.handle_unknown == "nan" else np.zeros_like(unknown)
+        return indices, hidden
+
+    def _whole(self, name: str) -> Completion:
+        check_is_fitted(self)
+        completion = self._guesses.completion
+        dims = completion.observations.mode_dims
+        size = 8 * math.prod(dims)
+        if size > MAX_DENSE_BYTES:
+            # So that `hasattr` says no rather than fails.
+            raise AttributeError(
+                f"{name} would take {size / 2**30:.3g} GiB of memory for mode "
+                f"dimensions {dims}; predict the entries that are needed."
+            )
+        return completion
+
+
+def _loss(loss: Any) -> AbstractLoss:
+    if isinstance(loss, AbstractLoss):
+        return loss
+    if not isinstance(loss, str) or loss not in _LOSSES:
+        raise InputError(
+            f"loss is {loss!r}; give one of {', '.join(map(repr, _LOSSES))}, or a loss "
+            "of rankrise."
+        )
+    return _LOSSES[loss]()
+
+
+def _plain(number: Any) -> Any:
+    # A search over NumPy's numbers gives these.
+    return int(number) if isinstance(number, np.integer) else number
+
+
+def _rows(X: Any, rows: npt.NDArray[np.bool_]) -> Any:
+    return X.iloc[rows] if is_data_frame(X) else X[rows]
+
+
+def _refuse_shares(observations: Observations, loss: AbstractLoss) -> None:
+    values = observations.values
+    if loss.takes_labels and not np.isin(values, (0, 1)).all():
+        raise InputError(
+            "Some samples of one entry have the label 0 and others 1; leave one of "
+            "them out, or take loss='squared'."
+        )
+
+
+def _complete(observations: Observations, completing: Completing) -> Completion:
+    observed = len(observations)
+    if observed == 1:
+        raise InputError(
+            "There is 1 sample, or there are several of one entry alone; give at least "
+            "two entries, and ten to learn more than their mean."
+        )
+    if np.ptp(observations.values) == 0:
+        return complete_by_baseline(observations, completing)
+    try:
+        check_enough(observations)
+    except InputError as error:
+        warnings.warn(f"{error} Their mean is predicted.", UserWarning, stacklevel=3)
+        return complete_by_baseline(observations, completing)
+    completion = complete_observations(observations, completing)
+    if completion.result == "interrupted":
+        # Else a search over settings would go on with a model learned in part.
+        raise KeyboardInterrupt
+    if completion.result != "finished":
+        warnings.warn(
+            f"Stopped after {completing.max_seconds:g} s, with "
+            f"{len(completion.members)} model(s) of {completion.folds.count}; allow "
+            "more max_seconds.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    return completion

@@ -1,0 +1,136 @@
+"""Labels of the modes, learned from columns, and rows of labels as observations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rankrise._errors import InputError
+from rankrise._typing import Indices, ModeDims, Values
+from rankrise.data import Observations
+from rankrise.data._columns import is_data_frame
+
+UNKNOWN = -1
+
+
+@dataclass(frozen=True, eq=False)
+class ModeLabels:
+    """What the indices of every mode are called.
+
+    Attributes
+    ----------
+    names
+        Of the modes, as an error calls them.
+    labels
+        Of every mode, in the order of its indices: a pandas Index.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[Any, ...]
+
+    @classmethod
+    def fit(cls, X: Any) -> tuple[ModeLabels, Indices]:
+        """Learn the labels of every column, and give its rows as indices.
+
+        They are all distinct ones, ascending; of a categorical column its categories.
+
+        Raises
+        ------
+        InputError
+            Where a label is missing, or labels cannot be sorted.
+        """
+        import pandas as pd
+
+        names, labels, codes = [], [], []
+        for name, column in _columns(X):
+            _refuse_missing(name, column)
+            if isinstance(column.dtype, pd.CategoricalDtype):
+                found = column.dtype.categories
+                codes.append(column.cat.codes.to_numpy(np.int64))
+            else:
+                try:
+                    places, found = pd.factorize(column, sort=True)
+                except TypeError as error:
+                    raise InputError(
+                        f"The {name} cannot be labels of a mode ({error}); give text, "
+                        "numbers, dates or categories, of one kind."
+                    ) from error
+                codes.append(places.astype(np.int64))
+            names.append(name)
+            labels.append(pd.Index(found))
+        return cls(tuple(names), tuple(labels)), np.stack(codes, axis=1)
+
+    @property
+    def mode_dims(self) -> ModeDims:
+        """How many labels every mode has."""
+        return tuple(map(len, self.labels))
+
+    def indices(self, X: Any) -> Indices:
+        """Rows of labels as indices, -1 for a label that is none of these."""
+        import pandas as pd
+
+        codes = []
+        for (name, column), labels in zip(_columns(X), self.labels, strict=True):
+            _refuse_missing(name, column)
+            if isinstance(column.dtype, pd.CategoricalDtype):
+                own = labels.get_indexer(column.dtype.categories)
+                codes.append(own[column.cat.codes.to_numpy(np.int64)])
+            else:
+                codes.append(labels.get_indexer(pd.Index(column)))
+        return np.stack(codes, axis=1).astype(np.int64)
+
+    def shown(self, X: Any, row: int, mode: int) -> str:
+        """A label as an error calls it."""
+        label = _columns(X)[mode][1].iloc[row]
+        text = repr(label) if isinstance(label, str) else str(label)
+        return f"{text} in {self.names[mode]}"
+
+
+def _columns(X: Any) -> list[tuple[str, Any]]:
+    """Every column as a pandas Series, and what errors call it."""
+    import pandas as pd
+
+    if is_data_frame(X):
+        return [(f"column {name!r}", X.iloc[:, n]) for n, name in enumerate(X.columns)]
+    # Objects may be numbers beside text in another column.
+    return [
+        (f"feature {n}", pd.Series(column).infer_objects())
+        for n, column in enumerate(X.T)
+    ]
+
+
+def _refuse_missing(name: str, column: Any) -> None:
+    missing = column.isna().to_numpy()
+    if missing.any():
+        raise InputError(
+            f"Sample {int(np.argmax(missing))} has no label (NaN) in {name}; give it "
+            "one, or leave the sample out."
+        )
+
+
+def observations_of(
+    indices: Indices,
+    values: Values,
+    mode_dims: ModeDims,
+    weights: Values | None = None,
+) -> Observations:
+    """Observed entries, in the order of their indices.
+
+    An entry that is given several times has the weighted mean of its values, and all
+    their weight: with squared loss that makes no difference to a model.
+    """
+    order = np.lexsort(indices.T[::-1])
+    ranked, values = indices[order], values[order]
+    first = np.ones(len(order), bool)
+    first[1:] = (ranked[1:] != ranked[:-1]).any(axis=1)
+    if weights is None and first.all():
+        return Observations.from_coordinates(ranked, values, mode_dims)
+    weights = np.ones(len(order)) if weights is None else weights[order]
+    begins = np.flatnonzero(first)
+    totals = np.add.reduceat(weights, begins)
+    means = np.add.reduceat(weights * values, begins) / totals
+    return Observations.from_coordinates(
+        ranked[begins], means, mode_dims, weights=totals
+    )
