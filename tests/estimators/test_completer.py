@@ -164,7 +164,9 @@ def test_categories_keep_their_order_also_where_one_was_never_observed():
     assert np.isfinite(found.completed_[:, :6]).all()
     other = table.assign(place=pd.Categorical(["z"] * len(X), categories=["z"]))
     with pytest.warns(UserWarning, match="150 of 150 .* such as 'z' in column 'place'"):
-        np.testing.assert_allclose(found.predict(other), np.mean(Y), rtol=1e-9)
+        predicted = found.predict(other)
+    # Of each model, the mean of what it was shown.
+    np.testing.assert_allclose(predicted, np.mean(Y), rtol=0.02)
     # The categories of a table that is asked about may be others.
     same = table.assign(place=table["place"].astype(object).astype("category"))
     np.testing.assert_array_equal(found.predict(same), found.predict(table))
