@@ -90,7 +90,7 @@ def _plot_norms(panel: Axes, completion: Completion) -> None:
     panel.set(xlabel="component", title="component norm")
     if np.isfinite(scores).any():
         again = panel.twinx()
-        again.plot(places, scores, "C3.", label="found again (right)")
+        again.plot(places, scores, "C3.", label="found again")
         again.set_ylim(0, 1.05)
         again.legend(loc="upper right")
 
