@@ -223,7 +223,7 @@ def _print(summary: dict[str, Any], written: dict[str, Path]) -> None:
         raw = summary[f"{name}_relative_error"]
         centered = summary[f"{name}_centered_error"]
         if raw is not None and centered is not None:
-            print(f"{words} relative error: {raw:.4f} ({centered:.4f} about the mean)")
+            print(f"{words} relative error: {raw:.4g} ({centered:.4g} about the mean)")
     for words, path in written.items():
         print(f"{words}: {path}")
 
