@@ -62,3 +62,21 @@ def test_fibers_are_asked_for_in_vain_where_there_are_none():
             heldout="fiber",
             seed=0,
         )
+
+
+def test_fibers_are_told_among_many_observations():
+    # So many that a few of them are looked at first.
+    hidden = np.broadcast_to(RNG.random((60, 50, 1)) < 0.5, (60, 50, 40))
+    whole = Observations.from_array(np.where(hidden, np.nan, 1.0))
+    assert fiber_modes(whole) == (2,)
+    at_random = np.where(RNG.random((60, 50, 40)) < 0.5, np.nan, 1.0)
+    assert fiber_modes(Observations.from_array(at_random)) == ()
+
+
+def test_fibers_are_told_in_a_tensor_with_more_entries_than_64_bits_count():
+    fibers = RNG.integers(0, 10**6, (200, 4))
+    indices = np.repeat(fibers, 3, axis=0)
+    indices = np.insert(indices, 2, np.tile(np.arange(3), 200), axis=1)
+    mode_dims = (10**6, 10**6, 3, 10**6, 10**6)
+    observations = Observations.from_coordinates(indices, np.ones(600), mode_dims)
+    assert fiber_modes(observations) == (2,)

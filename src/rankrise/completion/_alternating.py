@@ -1,32 +1,39 @@
 """Alternating least squares with a penalty, and components that enter one by one."""
 
-import functools as ft
 import math
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from rankrise.completion._layout import Layout
+from rankrise._typing import Values
+from rankrise.completion._layout import Layout, Places, numbered
 from rankrise.completion._neighbours import (
-    neighbour_correlation,
+    neighbour_correlations,
     penalties,
+    penalties_by_mode,
     solve_rows,
     spread_along,
+    within,
 )
 from rankrise.completion._non_negative import solve_non_negative
 from rankrise.completion._normal_equations import (
-    FactorMatrices,
+    Block,
+    Tall,
     Targets,
     normal_equations,
+    over_blocks,
+    own_rows,
     pulls,
 )
 from rankrise.completion._parabola import parabola
-from rankrise.factorizations import CPFactorization
 from rankrise.problems import AbstractLoss
 
+# Directions that are tried for a component to enter with.
+DIRECTIONS = 4
 # How often a direction is turned towards the pull.
 _TURNS = 10
 # A component enters with this share of the norm it is drawn to.
@@ -42,16 +49,48 @@ class CompletionData(eqx.Module):
 
     Attributes
     ----------
+    targets
+        Group by group of the layout's chunks.
+    offset
+        Added to the sum of components before the loss.
     heldout
-        One where an observation is held out, else zero.
+        In the chunks of the first mode: the weight of an observation that is held out,
+        else zero.
+    totals
+        Sums of the weights, of those and of the ones held out.
     """
 
-    indices: Int[Array, "m order"]
     layout: Layout
-    targets: Targets
-    heldout: Float[Array, " m"]
+    targets: tuple[Targets, ...]
+    offset: Float[Array, ""]
+    heldout: Float[Array, "1 chunks length"]
+    totals: tuple[Float[Array, ""], Float[Array, ""]]
     loss: AbstractLoss
     non_negative: bool = eqx.field(static=True)
+
+
+def completion_data(
+    layout: Layout,
+    places: Places,
+    values: Values,
+    *,
+    weights: Values,
+    heldout: Values,
+    offset: float,
+    loss: AbstractLoss,
+    non_negative: bool,
+) -> CompletionData:
+    """What `advance` works on, of a number for every observation."""
+    spread = zip(places.spread(values), places.spread(weights), strict=True)
+    return CompletionData(
+        layout=layout,
+        targets=tuple(Targets(*pair) for pair in spread),
+        offset=jnp.asarray(offset, values.dtype),
+        heldout=places.spread_once(heldout),
+        totals=(jnp.asarray(np.sum(weights)), jnp.asarray(np.sum(heldout))),
+        loss=loss,
+        non_negative=non_negative,
+    )
 
 
 class Stage(NamedTuple):
@@ -59,15 +98,16 @@ class Stage(NamedTuple):
 
     Attributes
     ----------
-    factors
-        Columns beyond the `learned` ones are zero; the others' norms fall.
+    tall
+        All factor matrices; columns beyond the `learned` ones are zero, the others'
+        norms fall.
     correlations
         Between neighbouring rows, mode by mode.
     """
 
-    factors: FactorMatrices
+    tall: Tall
     learned: Int[Array, ""]
-    correlations: tuple[Float[Array, ""], ...]
+    correlations: Float[Array, " order"]
     objective: Float[Array, ""]
     train_loss: Float[Array, ""]
     heldout_loss: Float[Array, ""]
@@ -90,176 +130,296 @@ class Move(NamedTuple):
     enter: Bool[Array, ""]
     smooth: Bool[Array, ""]
     sweeps: Int[Array, ""]
-    directions: FactorMatrices
+    directions: Float[Array, "rows starts"]
+
+
+class Measured(NamedTuple):
+    """Sums of losses and of penalties, the mean losses, all of one place."""
+
+    objective: Float[Array, ""]
+    train_loss: Float[Array, ""]
+    heldout_loss: Float[Array, ""]
 
 
 @eqx.filter_jit
 def advance(data: CompletionData, stage: Stage, move: Move) -> Stage:
     """Let a component enter, sweep over the modes, drop what vanished, measure."""
-    dtype = stage.objective.dtype
-    correlations = tuple(
-        jnp.where(move.smooth, neighbour_correlation(matrix), jnp.zeros((), dtype))
-        for matrix in stage.factors
-    )
-    factors = jax.lax.cond(
+    found = neighbour_correlations(stage.tall, data.layout.modes)
+    correlations = jnp.where(move.smooth, found, 0)
+    tall = jax.lax.cond(
         move.enter,
         lambda: _entered(data, stage, correlations, move.directions),
-        lambda: stage.factors,
+        lambda: stage.tall,
     )
-    factors, objective = _sweeps(data, factors, correlations, move)
-    factors, count = _sorted_by_norm(factors)
-    train_loss, heldout_loss = _losses(data, factors)
-    return Stage(factors, count, correlations, objective, train_loss, heldout_loss)
+    swept = _sweeps(data, tall, correlations, move)
+    learned = jnp.sum(_alive(swept.norms), dtype=jnp.int32)
+    tall = _sorted(swept.tall, swept.norms)
+    return Stage(tall, learned, correlations, *swept.measured)
 
 
-def _predictions(data: CompletionData, factors: FactorMatrices) -> Float[Array, " m"]:
-    return data.targets.offset + CPFactorization(factors).entries(data.indices)
+def _measured(
+    data: CompletionData, tall: Tall, correlations: Array, penalty: Array
+) -> Measured:
+    """One pass over the observations, in the chunks of the first mode."""
+    layout, first = data.layout, jnp.zeros((), jnp.int32)
+    matrix = own_rows(layout, tall, first, layout.groups[0].rows)
+    targets = data.targets[0]
 
+    def one(sums: tuple[Array, Array], _: Array, block: Block) -> tuple[Array, Array]:
+        values, weights, heldout = block.numbers
+        here = block.predictions(block.products(tall), matrix)
+        losses = data.loss(here + data.offset, values)
+        return sums[0] + jnp.sum(weights * losses), sums[1] + jnp.sum(heldout * losses)
 
-def _losses(data: CompletionData, factors: FactorMatrices) -> tuple[Array, Array]:
-    """Mean losses of the entries trained on and of those held out."""
-    losses = data.loss(_predictions(data, factors), data.targets.values)
-    means = []
-    for weights in (data.targets.weights, data.heldout):
-        total = jnp.sum(weights)
-        means.append(jnp.sum(weights * losses) / jnp.where(total > 0, total, 1))
-    return means[0], means[1]
+    zero = jnp.zeros((), tall.dtype)
+    numbers = (targets.values, targets.weights, data.heldout)
+    sums = over_blocks(layout.groups[0], first, numbers, one, (zero, zero))
+    sizes = penalties_by_mode(tall, layout.modes, correlations)
+    means = [
+        total / jnp.where(weight > 0, weight, 1)
+        for total, weight in zip(sums, data.totals, strict=True)
+    ]
+    return Measured(sums[0] + penalty * jnp.sum(sizes), *means)
 
 
 def _entered(
-    data: CompletionData,
-    stage: Stage,
-    correlations: tuple[Array, ...],
-    directions: FactorMatrices,
-) -> FactorMatrices:
+    data: CompletionData, stage: Stage, correlations: Array, directions: Array
+) -> Tall:
     r"""With one more component, along the largest pull that was found.
 
     Each direction climbs the pull by alternating over the modes, as that of a component
     near zero does under gradient flow (Razin et al. 2021, Theorem 1); directions have
     norm one by their penalties $u^\top Q_\rho u$.
     """
-    predictions = _predictions(data, stage.factors)
-    weight, wanted = parabola(data.loss, predictions, data.targets.values)
-    weight = weight * data.targets.weights
-    residuals = weight * (wanted - predictions)
+    layout = data.layout
+    modes = layout.modes
+    order = len(layout.slots)
+    residuals = [
+        _residuals(data, stage.tall, group) for group in range(len(layout.groups))
+    ]
 
-    def turn(_: Array, carry: tuple[FactorMatrices, Array]) -> tuple[Any, Any]:
-        units, strength = carry
-        for mode, correlation in enumerate(correlations):
-            pull = pulls(data.layout[mode], units, mode, residuals)
-            towards = spread_along(pull, correlation)
+    def turn(number: Array, carry: tuple[Tall, Array]) -> tuple[Tall, Array]:
+        mode = number % order
+
+        def of_group(group: int, place: Array, carry: tuple[Tall, Array]) -> Any:
+            units, _ = carry
+            dim, correlation = modes.dims[mode], correlations[mode]
+            chunks = layout.groups[group]
+            pull = pulls(chunks, place, units, residuals[group])
+            towards = spread_along(pull, dim, correlation)
             if data.non_negative:
                 towards = jnp.maximum(towards, 0)
-            sizes = jnp.sqrt(jnp.maximum(penalties(towards, correlation), 0))
+            sizes = jnp.sqrt(jnp.maximum(penalties(towards, dim, correlation), 0))
             towards = towards / jnp.where(sizes > 0, sizes, 1)
-            strength = jnp.sum(pull * towards, axis=0)
-            units = (*units[:mode], towards, *units[mode + 1 :])
-        return units, strength
+            return _with_rows(layout, units, mode, towards), jnp.sum(
+                pull * towards, axis=0
+            )
 
-    zero = jnp.zeros_like(directions[0][0])
-    units, strength = jax.lax.fori_loop(0, _TURNS, turn, (directions, zero))
+        return layout.at_mode(mode, of_group, carry)
+
+    zero = jnp.zeros_like(directions[0])
+    turns = _TURNS * order
+    units, strength = jax.lax.fori_loop(0, turns, turn, (directions, zero))
     best = jnp.argmax(strength)
-    chosen = tuple(matrix[:, best] for matrix in units)
-    along = CPFactorization(tuple(vector[:, None] for vector in chosen))
-    curvature = jnp.sum(weight * along.entries(data.indices) ** 2)
+    chosen = units[:, best]
+    curvature = _curvature(data, stage.tall, chosen)
     drawn = jnp.maximum(strength[best], 0) / jnp.where(curvature > 0, curvature, 1)
-    size = (_ENTRY_SHARE * drawn) ** (1 / len(stage.factors))
-    return tuple(
-        matrix.at[:, stage.learned].set(size * vector, mode="drop")
-        for matrix, vector in zip(stage.factors, chosen, strict=True)
+    size = (_ENTRY_SHARE * drawn) ** (1 / order)
+    return stage.tall.at[:, stage.learned].set(size * chosen, mode="drop")
+
+
+def _with_rows(layout: Layout, tall: Tall, mode: Array, matrix: Array) -> Tall:
+    """The tall matrix with a mode's factor matrix put in; no other rows are touched."""
+    own = own_rows(layout, tall, mode, len(matrix))
+    put = jnp.where(within(matrix, layout.modes.dims[mode]), matrix, own)
+    start = layout.modes.starts[mode]
+    return jax.lax.dynamic_update_slice_in_dim(tall, put, start, 0)
+
+
+def _pull_and_weight(
+    data: CompletionData, tall: Tall, matrix: Array, block: Block
+) -> tuple[Array, Array]:
+    """Half the negative slope of the loss, and the weight, where there is one."""
+    values, weights = block.numbers
+    here = data.offset + block.predictions(block.products(tall), matrix)
+    weight, wanted = parabola(data.loss, here, values)
+    weight = weight * weights
+    return weight * (wanted - here), weight
+
+
+def _residuals(
+    data: CompletionData, tall: Tall, group: int
+) -> Float[Array, "modes chunks length"]:
+    """What pulls at a component that is near zero, in the chunks of a group."""
+    layout, chunks, targets = (
+        data.layout,
+        data.layout.groups[group],
+        data.targets[group],
     )
+    members = jnp.asarray(layout.modes_in(group))
+
+    def one_mode(number: Array, found: Array) -> Array:
+        place = number.astype(jnp.int32)
+        matrix = own_rows(layout, tall, members[place], chunks.rows)
+
+        def one(found: Array, first: Array, block: Block) -> Array:
+            pull, _ = _pull_and_weight(data, tall, matrix, block)
+            starts = (place, first, jnp.int32(0))
+            return jax.lax.dynamic_update_slice(found, pull[None], starts)
+
+        numbers = (targets.values, targets.weights)
+        return over_blocks(chunks, place, numbers, one, found)
+
+    zeros = jnp.zeros_like(targets.values)
+    return jax.lax.fori_loop(0, len(members), one_mode, zeros)
+
+
+def _curvature(
+    data: CompletionData, tall: Tall, chosen: Float[Array, " rows"]
+) -> Float[Array, ""]:
+    """Of the parabolas along one more component."""
+    layout, targets = data.layout, data.targets[0]
+    first = jnp.zeros((), jnp.int32)
+    unit = chosen[:, None]
+    matrix, own = (
+        own_rows(layout, every, first, layout.groups[0].rows) for every in (tall, unit)
+    )
+
+    def one(total: Array, _: Array, block: Block) -> Array:
+        _, weight = _pull_and_weight(data, tall, matrix, block)
+        along = block.predictions(block.products(unit), own)
+        return total + jnp.sum(weight * along**2)
+
+    numbers = (targets.values, targets.weights)
+    zero = jnp.zeros((), tall.dtype)
+    return over_blocks(layout.groups[0], first, numbers, one, zero)
+
+
+class _Sweeping(NamedTuple):
+    """What goes from one sweep to the next; `settled` once nothing is left to drop."""
+
+    tall: Tall
+    norms: Float[Array, " components"]
+    before: Float[Array, ""]
+    measured: Measured
+    number: Int[Array, ""]
+    settled: Bool[Array, ""]
 
 
 def _sweeps(
-    data: CompletionData,
-    factors: FactorMatrices,
-    correlations: tuple[Array, ...],
-    move: Move,
-) -> tuple[FactorMatrices, Array]:
-    """Solve for one factor matrix after another until the objective is flat."""
+    data: CompletionData, tall: Tall, correlations: Array, move: Move
+) -> _Sweeping:
+    """Solve for one factor matrix after another until the objective is flat.
+
+    What vanished is dropped at the end and losses are measured without it, as one more
+    round, so that the program has only one pass that measures.
+    """
+
+    def running(at: _Sweeping) -> Array:
+        now = at.measured.objective
+        moved = at.before - now > _TOLERANCE * jnp.abs(now)
+        return (at.number < move.sweeps) & ((at.number < 2) | moved)
+
+    def one_round(at: _Sweeping) -> _Sweeping:
+        sweeping = running(at)
+        tall = jax.lax.cond(
+            sweeping,
+            lambda: swept(data, at.tall, correlations, move.penalty),
+            lambda: jnp.where(_alive(at.norms), at.tall, 0),
+        )
+        squares = data.layout.modes.rows_of() @ tall**2
+        norms = jnp.prod(jnp.sqrt(squares), axis=0)
+        vanished = ~_alive(norms) & jnp.any(squares > 0, axis=0)
+        measured = _measured(data, tall, correlations, move.penalty)
+        before = jnp.where(sweeping, at.measured.objective, measured.objective)
+        settled = ~sweeping | ~jnp.any(vanished)
+        number = at.number + sweeping.astype(jnp.int32)
+        return _Sweeping(tall, norms, before, measured, number, settled)
+
+    infinite = jnp.full((), jnp.inf, tall.dtype)
+    begin = _Sweeping(
+        tall,
+        jnp.zeros(tall.shape[1], tall.dtype),
+        infinite,
+        Measured(infinite, infinite, infinite),
+        jnp.zeros((), jnp.int32),
+        jnp.zeros((), bool),
+    )
+    return jax.lax.while_loop(lambda at: running(at) | ~at.settled, one_round, begin)
+
+
+def _alive(norms: Float[Array, " components"]) -> Bool[Array, " components"]:
+    return norms > _VANISHED * jnp.max(norms)
+
+
+def swept(
+    data: CompletionData, tall: Tall, correlations: Array, penalty: Array
+) -> Tall:
+    """One factor matrix after another."""
+    layout = data.layout
     solve = solve_non_negative if data.non_negative else solve_rows
 
-    def running(carry: tuple[FactorMatrices, Array, Array, Array]) -> Array:
-        _, before, now, number = carry
-        moved = before - now > _TOLERANCE * jnp.abs(now)
-        return (number < move.sweeps) & ((number < 2) | moved)
+    def one_mode(mode: Array, tall: Tall) -> Tall:
+        def of_group(group: int, place: Array, tall: Tall) -> Tall:
+            chunks, targets = layout.groups[group], data.targets[group]
+            matrix = own_rows(layout, tall, mode, chunks.rows)
+            equations = normal_equations(
+                chunks, place, tall, matrix, targets, data.offset, data.loss
+            )
+            dim = layout.modes.dims[mode]
+            solved = solve(equations, penalty, dim, correlations[mode], matrix)
+            return _with_rows(layout, tall, mode, solved)
 
-    def sweep(carry: tuple[FactorMatrices, Array, Array, Array]) -> Any:
-        factors, _, before, number = carry
-        for mode, layout in enumerate(data.layout):
-            equations = normal_equations(layout, factors, mode, data.targets, data.loss)
-            solved = solve(equations, move.penalty, correlations[mode], factors[mode])
-            factors = (*factors[:mode], solved, *factors[mode + 1 :])
-        factors = _balanced(factors, correlations)
-        now = _objective(data, factors, correlations, move.penalty)
-        return factors, before, now, number + 1
+        return layout.at_mode(mode, of_group, tall)
 
-    infinite = jnp.full((), jnp.inf, move.penalty.dtype)
-    begin = (factors, infinite, infinite, jnp.zeros((), jnp.int32))
-    factors, _, objective, _ = jax.lax.while_loop(running, sweep, begin)
-    return factors, objective
+    tall = jax.lax.fori_loop(0, len(layout.slots), one_mode, tall)
+    return _balanced(data, tall, correlations)
 
 
-def _objective(
-    data: CompletionData,
-    factors: FactorMatrices,
-    correlations: tuple[Array, ...],
-    penalty: Array,
-) -> Array:
-    losses = data.loss(_predictions(data, factors), data.targets.values)
-    sizes = [
-        jnp.sum(penalties(matrix, correlation))
-        for matrix, correlation in zip(factors, correlations, strict=True)
-    ]
-    return jnp.sum(data.targets.weights * losses) + penalty * ft.reduce(jnp.add, sizes)
-
-
-def _balanced(
-    factors: FactorMatrices, correlations: tuple[Array, ...]
-) -> FactorMatrices:
+def _balanced(data: CompletionData, tall: Tall, correlations: Array) -> Tall:
     """Every component's penalty spread evenly over modes, where it is smallest."""
-    roots = jnp.stack(
-        [
-            jnp.sqrt(jnp.maximum(penalties(matrix, correlation), 0))
-            for matrix, correlation in zip(factors, correlations, strict=True)
-        ]
-    )
+    modes = data.layout.modes
+    roots = jnp.sqrt(jnp.maximum(penalties_by_mode(tall, modes, correlations), 0))
     there = jnp.all(roots > 0, axis=0)
     roots = jnp.where(there, roots, 1)
-    mean = jnp.exp(jnp.mean(jnp.log(roots), axis=0))
-    return tuple(
-        jnp.where(there, matrix * (mean / root), 0)
-        for matrix, root in zip(factors, roots, strict=True)
+    shares = jnp.exp(jnp.mean(jnp.log(roots), axis=0)) / roots
+    mode = jnp.minimum(modes.of_row, len(modes.dims) - 1)
+    return tall * jnp.where(there, shares, 0)[mode]
+
+
+def _sorted(tall: Tall, norms: Float[Array, " components"]) -> Tall:
+    """Columns by falling norm, those of equal norm in order."""
+    column = numbered(len(norms))
+    first = (norms > norms[:, None]) | (
+        (norms == norms[:, None]) & (column < column[:, None])
     )
+    # A product with zeros and ones: XLA takes long to compile a sort.
+    ranks = jnp.sum(first, axis=1, dtype=jnp.int32)
+    return tall @ (ranks[:, None] == column).astype(tall.dtype)
 
 
-def _sorted_by_norm(factors: FactorMatrices) -> tuple[FactorMatrices, Array]:
-    """Falling norms; what vanished is zero."""
-    norms = CPFactorization(factors).component_norms()
-    order = jnp.argsort(-norms)
-    alive = norms[order] > _VANISHED * jnp.max(norms)
-    kept = tuple(jnp.where(alive, matrix[:, order], 0) for matrix in factors)
-    return kept, jnp.sum(alive, dtype=jnp.int32)
-
-
-def nothing(data: CompletionData, mode_dims: tuple[int, ...], width: int) -> Stage:
-    """No component yet, with room for so many."""
-    dtype = data.targets.values.dtype
-    factors = tuple(jnp.zeros((dim, width), dtype) for dim in mode_dims)
-    zero = jnp.zeros((), dtype)
-    train_loss, heldout_loss = _losses(data, factors)
-    return Stage(
-        factors,
-        jnp.zeros((), jnp.int32),
-        (zero,) * len(mode_dims),
-        zero + math.inf,
-        train_loss,
-        heldout_loss,
+def nothing(data: CompletionData, width: int) -> Stage:
+    """No component yet, with room for so many, measured."""
+    rows, order = len(data.layout.modes.of_row), len(data.layout.slots)
+    dtype = data.offset.dtype
+    empty = Stage(
+        jnp.asarray(np.zeros((rows, width), dtype)),
+        jnp.asarray(0, jnp.int32),
+        jnp.asarray(np.zeros(order, dtype)),
+        *(jnp.asarray(math.inf, dtype),) * 3,
     )
+    move = Move(
+        penalty=jnp.asarray(0, dtype),
+        enter=jnp.asarray(False),
+        smooth=jnp.asarray(False),
+        sweeps=jnp.asarray(0, jnp.int32),
+        directions=jnp.asarray(np.zeros((rows, DIRECTIONS), dtype)),
+    )
+    return advance(data, empty, move)
 
 
 def widened(stage: Stage, width: int) -> Stage:
     """The same with room for more components."""
-    more = width - stage.factors[0].shape[1]
-    factors = tuple(jnp.pad(matrix, ((0, 0), (0, more))) for matrix in stage.factors)
-    return stage._replace(factors=factors)
+    tall = np.asarray(stage.tall)
+    more = width - tall.shape[1]
+    return stage._replace(tall=jnp.asarray(np.pad(tall, ((0, 0), (0, more)))))

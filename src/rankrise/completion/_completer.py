@@ -8,20 +8,18 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
 from rankrise._checks import check_whole
 from rankrise._errors import InputError
-from rankrise.completion._alternating import CompletionData
+from rankrise.completion._alternating import CompletionData, completion_data
 from rankrise.completion._baseline import LINKED, Baseline, fit_baseline
 from rankrise.completion._completion import Completion, Member, member_of
 from rankrise.completion._gaps import Folds, HeldOut, make_folds
 from rankrise.completion._kept import Kept, fingerprint
-from rankrise.completion._layout import Layout, lay_out
+from rankrise.completion._layout import lay_out
 from rankrise.completion._noise import fit_noise
-from rankrise.completion._normal_equations import Targets
 from rankrise.completion._path import PathPoint, PathSettings, Walk, follow_path
 from rankrise.data import Observations, Standardization
 from rankrise.problems import AbstractLoss, SquaredLoss
@@ -181,8 +179,9 @@ class _Run:
             heldout=completing.heldout,
             seed=completing.seed,
         )
-        self._layout: Layout = lay_out(observations.indices, observations.mode_dims)
-        self._indices = jnp.asarray(observations.indices)
+        self._layout, self._places = lay_out(
+            observations.indices, observations.mode_dims
+        )
 
     def members(self, stop: Callable[[], str | None]) -> tuple[list[Member], str]:
         """The models of the better way, as far as they went.
@@ -263,15 +262,13 @@ class _Run:
         weights = observations.weights
         weights = np.ones(len(values)) if weights is None else weights
         weights = weights / np.mean(weights)
-        return CompletionData(
-            indices=self._indices,
-            layout=self._layout,
-            targets=Targets(
-                jnp.asarray(values),
-                jnp.asarray(weights * shown),
-                jnp.asarray(offset),
-            ),
-            heldout=jnp.asarray(weights * ~shown),
+        return completion_data(
+            self._layout,
+            self._places,
+            values,
+            weights=weights * shown,
+            heldout=weights * ~shown,
+            offset=offset,
             loss=loss,
             non_negative=self._completing.non_negative,
         )

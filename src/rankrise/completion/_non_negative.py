@@ -2,20 +2,22 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from rankrise.completion._neighbours import coupling, precision_diagonal
+from rankrise.completion._layout import numbered
+from rankrise.completion._neighbours import coupling, precision_diagonal, within
 from rankrise.completion._normal_equations import Equations
 
 # Rounds over the components; each lowers the quadratic, and sweeps follow.
 _ROUNDS = 4
 
-Matrix = Float[Array, "dim components"]
+Matrix = Float[Array, "room components"]
 
 
 def solve_non_negative(
     equations: Equations,
     penalty: Float[Array, ""],
+    dim: Int[Array, ""],
     correlation: Float[Array, ""],
     start: Matrix,
 ) -> Matrix:
@@ -24,14 +26,16 @@ def solve_non_negative(
     Rows that are neighbours are coupled, so they do not move at once.
     """
     matrices, right = equations
-    dim, components = right.shape
-    diagonal = penalty * precision_diagonal(dim, correlation)
+    room, components = right.shape
+    place = numbered(room)
+    diagonal = penalty * precision_diagonal(place, dim, correlation)
     between = penalty * coupling(correlation)
-    even = jnp.arange(dim) % 2 == 0
+    even = place % 2 == 0
 
     def one(number: Array, rows: Matrix) -> Matrix:
         column = number % components
-        moves = even == ((number // components) % 2 == 0)
+        # Rows beyond the mode's own stay zero, so they pull at none.
+        moves = (even == ((number // components) % 2 == 0)) & (place < dim)
         own = matrices[:, column, column] + diagonal
         neighbours = jnp.zeros_like(rows[:, 0])
         neighbours = neighbours.at[1:].add(rows[:-1, column])
@@ -45,4 +49,5 @@ def solve_non_negative(
         found = jnp.maximum(rows[:, column] + slope / jnp.where(own > 0, own, 1), 0)
         return rows.at[:, column].set(jnp.where(moves, found, rows[:, column]))
 
-    return jax.lax.fori_loop(0, 2 * _ROUNDS * components, one, jnp.maximum(start, 0))
+    begin = jnp.where(within(start, dim), jnp.maximum(start, 0), 0)
+    return jax.lax.fori_loop(0, 2 * _ROUNDS * components, one, begin)

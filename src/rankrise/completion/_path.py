@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import Array
 
 from rankrise.completion._alternating import (
+    DIRECTIONS,
     CompletionData,
     Move,
     Stage,
@@ -22,14 +24,14 @@ from rankrise.completion._alternating import (
     nothing,
     widened,
 )
-from rankrise.completion._normal_equations import FactorMatrices
+from rankrise.completion._layout import split_rows, stack_rows
 
 FloatArray = npt.NDArray[np.floating]
 
-# Directions that are tried for a component to enter with.
-_DIRECTIONS = 4
-# Room for components is compiled for in these widths.
+# Room for components is compiled for in these widths. With few observations a program
+# takes longer to compile than its moves take in the wider one.
 _WIDTHS = (8, 16, 32, 64, 128, 256)
+_FEW_PLACES, _FIRST_WIDTH = 2**16, 16
 
 
 class PathPoint(NamedTuple):
@@ -146,13 +148,16 @@ class Walk:
         self.path = Path()
         self.is_over = False
         self._data, self._settings = data, settings
+        self._mode_dims = mode_dims
         self._rng = np.random.default_rng(seed)
         # Which penalty, and whether its sweep without an entry is done.
         self._number, self._swept = 0, False
         # Entries and penalties since a new best point, that before this penalty.
         self._unhelpful, self._worse, self._best_before = 0, 0, 0
-        self._width = _wide_enough(1, settings.max_components)
-        self._stage = nothing(data, mode_dims, self._width)
+        few = data.layout.place_count <= _FEW_PLACES
+        first = min(_FIRST_WIDTH if few else 1, settings.max_components)
+        self._width = _wide_enough(first, settings.max_components)
+        self._stage = nothing(data, self._width)
         if state is None:
             self._note(math.inf)
         else:
@@ -170,15 +175,16 @@ class Walk:
             "worse": self._worse,
             "best_before": self._best_before,
             "learned": int(stage.learned),
-            "correlations": list(map(float, stage.correlations)),
+            "correlations": np.asarray(stage.correlations).tolist(),
             "losses": [float(each) for each in (stage.train_loss, stage.heldout_loss)],
             "objective": float(stage.objective),
             "draws": self._rng.bit_generator.state,
         }
-        return WalkState(facts, tuple(map(np.asarray, stage.factors)), path.factors)
+        factors = split_rows(np.asarray(stage.tall), self._mode_dims)
+        return WalkState(facts, factors, path.factors)
 
     def _restore(self, state: WalkState) -> None:
-        facts, dtype = state.facts, self._data.targets.values.dtype
+        facts, dtype = state.facts, self._data.offset.dtype
         self.path = Path(points_of(facts["points"]), facts["best"], state.best)
         self._number, self._swept = facts["number"], facts["swept"]
         self._unhelpful, self._worse = facts["unhelpful"], facts["worse"]
@@ -187,9 +193,9 @@ class Walk:
         self._width = state.factors[0].shape[1]
         numbers = (facts["objective"], *facts["losses"])
         self._stage = Stage(
-            tuple(jnp.asarray(matrix, dtype) for matrix in state.factors),
+            jnp.asarray(stack_rows(state.factors, len(self._stage.tall)), dtype),
             jnp.asarray(facts["learned"], jnp.int32),
-            tuple(jnp.asarray(each, dtype) for each in facts["correlations"]),
+            jnp.asarray(facts["correlations"], dtype),
             *(jnp.asarray(each, dtype) for each in numbers),
         )
 
@@ -224,7 +230,7 @@ class Walk:
         if enter and count == self._width:
             self._width = _wide_enough(count + 1, self._settings.max_components)
             self._stage = widened(self._stage, self._width)
-        dtype = self._data.targets.values.dtype
+        dtype = self._data.offset.dtype
         stage = advance(
             self._data,
             self._stage,
@@ -240,11 +246,11 @@ class Walk:
             self._stage = stage
             self._note(penalty)
 
-    def _directions(self) -> FactorMatrices:
-        return tuple(
-            jnp.asarray(self._rng.standard_normal((len(matrix), _DIRECTIONS)))
-            for matrix in self._stage.factors
-        )
+    def _directions(self) -> Array:
+        matrices = [
+            self._rng.standard_normal((dim, DIRECTIONS)) for dim in self._mode_dims
+        ]
+        return jnp.asarray(stack_rows(matrices, len(self._stage.tall)))
 
     def _note(self, penalty: float) -> None:
         stage, path = self._stage, self.path
@@ -253,14 +259,13 @@ class Walk:
             int(stage.learned),
             float(stage.train_loss),
             float(stage.heldout_loss),
-            tuple(map(float, stage.correlations)),
+            tuple(np.asarray(stage.correlations).tolist()),
         )
         path.points.append(point)
         if path.best < 0 or point.heldout_loss < path.best_point.heldout_loss:
             path.best = len(path.points) - 1
-            path.factors = tuple(
-                np.asarray(matrix)[:, : point.rank] for matrix in stage.factors
-            )
+            tall = np.asarray(stage.tall)[:, : point.rank]
+            path.factors = split_rows(tall, self._mode_dims)
 
 
 def points_of(rows: list[list[Any]]) -> list[PathPoint]:
