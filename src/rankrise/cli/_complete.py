@@ -90,7 +90,8 @@ def _complete_all(
             own = replace(output, out=out, resume=resume)
             ended = _complete(file, settings, variable, mode_dims, own)
         except (InputError, OSError) as error:
-            print(f"rankrise: {file}: {error}", file=sys.stderr)
+            named = "" if file.name in str(error) else f"{file}: "
+            print(f"rankrise: {named}{error}", file=sys.stderr)
             ended = BAD_INPUT
         if ended == INTERRUPTED:
             return ended

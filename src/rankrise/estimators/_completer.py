@@ -328,9 +328,10 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             )
             if self.handle_unknown == "error":
                 raise InputError(f"{trouble}; leave them out.")
+            effects = " and the effects of their other labels"
             warnings.warn(
-                f"{trouble}; they are predicted by the mean and the effects of their "
-                "other labels.",
+                f"{trouble}; they are predicted by the mean"
+                f"{effects if self.main_effects else ''}.",
                 UserWarning,
                 stacklevel=3,
             )

@@ -55,10 +55,11 @@ def test_a_row_without_value_only_counts_for_the_mode_dimensions(missing, tmp_pa
     assert observations.values.tolist() == [1.5]
 
 
-def test_labels_get_indices_as_they_first_appear(tmp_path):
+def test_labels_get_indices_in_ascending_order(tmp_path):
     text = "user,item,rating\nzoe,7,1\nadam,0,2\nzoe,1,3\nNA,0,\n"
     observations = read_tensor(text_file(tmp_path / "x.csv", text)).observations
-    assert observations.indices.tolist() == [[0, 7], [1, 0], [0, 1]]
+    # NA, adam, zoe; NA was never observed.
+    assert observations.indices.tolist() == [[2, 7], [1, 0], [2, 1]]
     assert observations.mode_dims == (3, 8)
 
 

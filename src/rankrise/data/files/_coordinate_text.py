@@ -57,8 +57,8 @@ def read_coordinates(
 ) -> tuple[Observations, TextLayout]:
     """Read one entry a row: an index or label per mode, then the value.
 
-    Labels get indices in the order in which they first appear. A row without a value
-    is unobserved, but its indices count toward the mode dimensions.
+    Labels get indices in ascending order, so that days are neighbours. A row without a
+    value is unobserved, but its indices count toward the mode dimensions.
     """
     table = read_table(path, flexible=form.flexible)
     *index_numbers, value_numbers = table.numbers()
@@ -135,7 +135,10 @@ def _label_indices(
                 f"{mode + 1}; {form.advice}."
             )
         indices[row] = places.setdefault(label, len(places))
-    return indices, tuple(places)
+    labels = tuple(sorted(places))
+    new_places = np.empty(len(places), np.int64)
+    new_places[[places[label] for label in labels]] = np.arange(len(labels))
+    return new_places[indices], labels
 
 
 def _check_mode_dims(
