@@ -141,6 +141,7 @@ def test_a_cp_tensor_of_tensorly_is_the_reference_model(found):
         np.testing.assert_allclose(np.linalg.norm(factor, axis=0), 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["flow", "limit"])
 def test_gradient_flow_and_its_limit_complete_too(method, gappy, whole):
     settings = {"init_scales": (0.03,)} if method == "flow" else {}
