@@ -151,10 +151,10 @@ def advance(data: CompletionData, stage: Stage, move: Move) -> Stage:
         lambda: _entered(data, stage, correlations, move.directions),
         lambda: stage.tall,
     )
-    swept = _sweeps(data, tall, correlations, move)
-    learned = jnp.sum(_alive(swept.norms), dtype=jnp.int32)
-    tall = _sorted(swept.tall, swept.norms)
-    return Stage(tall, learned, correlations, *swept.measured)
+    end = _sweeps(data, tall, correlations, move)
+    learned = jnp.sum(_alive(end.norms), dtype=jnp.int32)
+    tall = _sorted(end.tall, end.norms)
+    return Stage(tall, learned, correlations, *end.measured)
 
 
 def _measured(
