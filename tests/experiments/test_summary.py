@@ -49,11 +49,15 @@ COMPLETION = {
     "chosen_step",
     "unobserved_slice_count",
     "unobserved_slices",
+    "heldout_modes",
+    "train_error",
     "train_relative_error",
     "train_centered_error",
+    "heldout_error",
     "heldout_relative_error",
     "heldout_centered_error",
     "component_norms",
+    "reproducibility",
 }
 
 
