@@ -84,7 +84,14 @@ def test_the_unit_of_the_values_does_not_matter(size):
     np.testing.assert_allclose(other.completed(), size * one.completed(), rtol=1e-6)
 
 
-@pytest.mark.parametrize("mode_dims", [(15, 12), (1, 9, 8), (3, 4, 3, 2, 3, 3)])
+@pytest.mark.parametrize(
+    "mode_dims",
+    [
+        (15, 12),
+        (1, 9, 8),
+        pytest.param((3, 4, 3, 2, 3, 3), marks=pytest.mark.slow),
+    ],
+)
 def test_matrices_flat_modes_and_high_orders_are_completed(mode_dims):
     gappy, whole = low_rank(mode_dims, 1, share=0.7)
     completion = complete_observations(Observations.from_array(gappy), QUICK)
@@ -114,6 +121,7 @@ def test_labels_are_completed_by_probabilities():
     assert np.mean((probabilities > 0.5)[gaps] == (whole > 0)[gaps]) > 0.8
 
 
+@pytest.mark.slow
 def test_counts_are_completed_by_rates():
     gappy, whole = low_rank((10, 9, 8), 1, share=0.8)
     rates = np.exp(1 + 0.7 * whole)

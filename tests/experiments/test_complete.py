@@ -77,6 +77,7 @@ def test_a_long_table_in_no_order_gives_the_same_rows(found, table):
     np.testing.assert_allclose(values, found.completed.ravel(), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_coordinates_of_a_sparse_matrix_give_the_same(gappy):
     matrix = gappy.reshape(gappy.shape[0], -1)
     rows, columns = np.nonzero(~np.isnan(matrix))
