@@ -10,6 +10,7 @@ from rankrise.completion._completer import check_enough as check_enough
 from rankrise.completion._completer import (
     complete_observations as complete_observations,
 )
+from rankrise.completion._completer import completion_of as completion_of
 from rankrise.completion._completion import Completion as Completion
 from rankrise.completion._completion import Member as Member
 from rankrise.completion._gaps import Folds as Folds

@@ -10,10 +10,9 @@ import numpy.typing as npt
 from rankrise._errors import InputError
 from rankrise._typing import Values
 from rankrise.completion._baseline import LINKED, Baseline, fit_baseline
-from rankrise.completion._completer import Completing
+from rankrise.completion._completer import Completing, completion_of
 from rankrise.completion._completion import Completion, Member
 from rankrise.completion._gaps import make_folds
-from rankrise.completion._noise import fit_noise
 from rankrise.completion._path import Path, PathPoint
 from rankrise.data import Observations
 
@@ -39,7 +38,6 @@ def complete_by_baseline(
     )
     nothing = tuple(np.zeros((dim, 0)) for dim in observations.mode_dims)
     members = []
-    predictions = np.full(observed, np.nan)
     for number in range(folds.count):
         hidden = folds.part == number
         baseline = _baseline(observations, completing, ~hidden)
@@ -51,17 +49,9 @@ def complete_by_baseline(
             heldout_loss=float(np.mean(losses[hidden])),
             correlations=(0.0,) * order,
         )
-        member = Member(number, nothing, baseline, Path([point], 0, nothing), False)
-        members.append(member)
-        predictions[hidden] = member.predictions(
-            observations.indices[hidden], completing.loss
-        )
-    noise = fit_noise(
-        observations.indices, observations.values - predictions, observations.mode_dims
-    )
-    return Completion(
-        observations, completing, folds, tuple(members), noise, predictions, "finished"
-    )
+        path = Path([point], 0, nothing)
+        members.append(Member(number, nothing, baseline, path, smooth=False))
+    return completion_of(observations, completing, folds, members, "finished")
 
 
 def _baseline(

@@ -154,7 +154,7 @@ def _complete(
 
         members, result = run.members(stop)
     seconds = time.monotonic() - began
-    return _completion(observations, completing, run.folds, members, result, seconds)
+    return completion_of(observations, completing, run.folds, members, result, seconds)
 
 
 class _Run:
@@ -294,14 +294,15 @@ def _most(found: dict[bool, list[Member]]) -> list[Member]:
     )
 
 
-def _completion(
+def completion_of(
     observations: Observations,
     completing: Completing,
     folds: Folds,
     members: Sequence[Member],
     result: str,
-    seconds: float,
+    seconds: float = math.nan,
 ) -> Completion:
+    """What models say, with the noise of each on the part that it was not shown."""
     predictions = np.full(len(observations), np.nan)
     for member in members:
         hidden = folds.part == member.number

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise._typing import Indices, ModeDims, Values
+from rankrise.data._index_rows import ravel_indices
 from rankrise.data._input_checks import (
     boolean_mask,
     checked_weights,
@@ -189,11 +190,10 @@ class Observations:
 
     def in_order(self) -> Observations:
         """The same, the last mode's index running fastest, as in an array."""
-        flat = np.zeros(len(self), np.int64)
-        for mode, dim in enumerate(self.mode_dims):
-            flat = flat * dim + self.indices[:, mode]
-        if self.entry_count < 2**63 and np.all(flat[1:] > flat[:-1]):
-            return self
+        if self.entry_count < 2**63:
+            flat = ravel_indices(self.indices, self.mode_dims)
+            if np.all(flat[1:] > flat[:-1]):
+                return self
         return self.take(np.lexsort(self.indices.T[::-1]))
 
     def split(self, share: float, *, seed: int) -> tuple[Observations, Observations]:

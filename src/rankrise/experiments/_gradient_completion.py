@@ -11,11 +11,10 @@ from rankrise.completion import (
     Baseline,
     Completing,
     Completion,
-    Folds,
     Member,
     Path,
     PathPoint,
-    fit_noise,
+    completion_of,
     make_folds,
 )
 from rankrise.data import Observations, Standardization
@@ -83,7 +82,9 @@ def complete_by_gradients(
         )
     chosen = int(np.argmin([_smallest_error(run) for run in trajectory.runs()]))
     member = _member(trajectory, chosen, standard, observations.order)
-    completion = _completion(observations, completing, folds, member, trajectory)
+    completion = completion_of(
+        observations, completing, folds, [member], trajectory.result
+    )
     return completion, trajectory, chosen
 
 
@@ -174,31 +175,3 @@ def _ranks(run: Trajectory) -> list[int]:
     norms = run.component_norms
     risen = norms > RISEN_SHARE * norms.max(axis=1, keepdims=True)
     return [int(count) for count in risen.sum(axis=1)]
-
-
-def _completion(
-    observations: Observations,
-    completing: Completing,
-    folds: Folds,
-    member: Member,
-    trajectory: Trajectory,
-) -> Completion:
-    hidden = folds.part == 0
-    predictions = np.full(len(observations), np.nan)
-    predictions[hidden] = member.predictions(
-        observations.indices[hidden], completing.loss
-    )
-    noise = fit_noise(
-        observations.indices[hidden],
-        (observations.values - predictions)[hidden],
-        observations.mode_dims,
-    )
-    return Completion(
-        observations,
-        completing,
-        folds,
-        (member,),
-        noise,
-        predictions,
-        trajectory.result,
-    )
