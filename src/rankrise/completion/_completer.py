@@ -21,6 +21,7 @@ from rankrise.completion._kept import Kept, fingerprint
 from rankrise.completion._layout import lay_out
 from rankrise.completion._noise import fit_noise
 from rankrise.completion._path import PathPoint, PathSettings, Walk, follow_path
+from rankrise.completion._ways import loss_of_mean, unseen_indices
 from rankrise.data import Observations, Standardization
 from rankrise.problems import AbstractLoss, SquaredLoss
 from rankrise.solvers import Checkpoint
@@ -179,6 +180,7 @@ class _Run:
             heldout=completing.heldout,
             seed=completing.seed,
         )
+        self._unseen = unseen_indices(observations, completing.seed)
         self._layout, self._places = lay_out(
             observations.indices, observations.mode_dims
         )
@@ -203,10 +205,22 @@ class _Run:
                 if ended is None or not found[ways[0]]:
                     found[way].append(member)
                 if ended is not None:
-                    return _most(found), ended
+                    return self._better(found), ended
             if number + 1 == _TRIED:
-                ways = [min(ways, key=lambda way: _heldout_loss(found[way]))]
-        return _most(found), "finished"
+                ways = [min(ways, key=lambda way: self._loss(found[way]))]
+        return self._better(found), "finished"
+
+    def _better(self, found: dict[bool, list[Member]]) -> list[Member]:
+        """Models of the way that has most, and of those with equally many the best."""
+        most = max(map(len, found.values()))
+        return min(
+            (each for each in found.values() if len(each) == most), key=self._loss
+        )
+
+    def _loss(self, members: Sequence[Member]) -> float:
+        return loss_of_mean(
+            members, self.folds.count, self._unseen, self._completing.loss
+        )
 
     def _member(
         self, number: int, smooth: bool, stop: Callable[[], str | None]
@@ -272,26 +286,6 @@ class _Run:
             loss=loss,
             non_negative=self._completing.non_negative,
         )
-
-
-def _heldout_loss(members: Sequence[Member]) -> float:
-    """Mean held-out loss, in units of the data."""
-    return float(
-        np.mean(
-            [
-                member.baseline.scale**2 * member.path.best_point.heldout_loss
-                for member in members
-            ]
-        )
-    )
-
-
-def _most(found: dict[bool, list[Member]]) -> list[Member]:
-    """The models of the way that has most, and of those with equally many the best."""
-    most = max(map(len, found.values()))
-    return min(
-        (each for each in found.values() if len(each) == most), key=_heldout_loss
-    )
 
 
 def completion_of(

@@ -32,6 +32,8 @@ FloatArray = npt.NDArray[np.floating]
 # takes longer to compile than its moves take in the wider one.
 _WIDTHS = (8, 16, 32, 64, 128, 256)
 _FEW_PLACES, _FIRST_WIDTH = 2**16, 16
+# Entries that are waited for where there are more places.
+_LEAST_PATIENCE = 3
 
 
 class PathPoint(NamedTuple):
@@ -61,18 +63,19 @@ class PathSettings:
         penalty fell.
     patient_entries, patient_penalties
         So many without a new best held-out loss end the entries at a penalty, or the
-        path.
+        path. With many observations, where an entry takes long and noise in the
+        held-out loss is small, no more than three entries are waited for.
     """
 
     # The smallest are for data without noise: a path ends where they do not help.
     penalties: tuple[float, ...] = (
-        *(8.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.05),
+        *(16.0, 8.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.05),
         *(1e-2, 1e-3, 1e-4, 1e-6),
     )
     max_components: int = 64
     smooth: bool = True
     sweeps: int = 4
-    patient_entries: int = 3
+    patient_entries: int = 8
     patient_penalties: int = 3
 
 
@@ -156,6 +159,8 @@ class Walk:
         self._unhelpful, self._worse, self._best_before = 0, 0, 0
         few = data.layout.place_count <= _FEW_PLACES
         first = min(_FIRST_WIDTH if few else 1, settings.max_components)
+        patience = settings.patient_entries
+        self._patience = patience if few else min(patience, _LEAST_PATIENCE)
         self._width = _wide_enough(first, settings.max_components)
         self._stage = nothing(data, self._width)
         if state is None:
@@ -214,7 +219,7 @@ class Walk:
             self._take(enter=True, sweeps=self._settings.sweeps)
             self._unhelpful = 0 if self.path.best > before else self._unhelpful + 1
             entered = int(self._stage.learned) > count
-            if entered and self._unhelpful < self._settings.patient_entries:
+            if entered and self._unhelpful < self._patience:
                 return
         self._next_penalty()
 
