@@ -31,8 +31,8 @@ from rankrise.solvers._interrupt import DeferredInterrupt
 _FEWEST_OBSERVED = 10
 # Models by default: with many observations one tells little that another does not.
 _MODELS = ((20_000, 8), (200_000, 5), (2_000_000, 2))
-# A way that is worse on the held-out parts of this many models is given up.
-_TRIED = 2
+# A way that is worse after this many models is given up.
+_TRIED = 3
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,8 +32,8 @@ FloatArray = npt.NDArray[np.floating]
 # takes longer to compile than its moves take in the wider one.
 _WIDTHS = (8, 16, 32, 64, 128, 256)
 _FEW_PLACES, _FIRST_WIDTH = 2**16, 16
-# Entries that are waited for where there are more places.
-_LEAST_PATIENCE = 3
+# Where an entry takes long, no more of them are waited for.
+_MANY_PLACES, _LEAST_PATIENCE = 2**21, 3
 
 
 class PathPoint(NamedTuple):
@@ -69,7 +69,7 @@ class PathSettings:
 
     # The smallest are for data without noise: a path ends where they do not help.
     penalties: tuple[float, ...] = (
-        *(16.0, 8.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.05),
+        *(8.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.05),
         *(1e-2, 1e-3, 1e-4, 1e-6),
     )
     max_components: int = 64
@@ -159,8 +159,9 @@ class Walk:
         self._unhelpful, self._worse, self._best_before = 0, 0, 0
         few = data.layout.place_count <= _FEW_PLACES
         first = min(_FIRST_WIDTH if few else 1, settings.max_components)
-        patience = settings.patient_entries
-        self._patience = patience if few else min(patience, _LEAST_PATIENCE)
+        self._patience = settings.patient_entries
+        if data.layout.place_count > _MANY_PLACES:
+            self._patience = min(self._patience, _LEAST_PATIENCE)
         self._width = _wide_enough(first, settings.max_components)
         self._stage = nothing(data, self._width)
         if state is None:
