@@ -19,6 +19,9 @@ from rankrise.problems import AbstractLoss, SquaredLoss
 
 # Entries at which models are compared.
 _SAMPLED = 10_000
+# Of the loss, that their mean is taken to gain at most: models of few observations may
+# differ wildly where held-out entries are too few to show it.
+_MOST_GAIN = 0.25
 
 
 def unseen_indices(observations: Observations, seed: int) -> Indices:
@@ -51,4 +54,4 @@ def loss_of_mean(
         return single
     predictions = [member.predictions(unseen, loss) for member in members]
     variance = float(np.mean(np.var(predictions, axis=0, ddof=1)))
-    return single - (1 - 1 / count) * variance
+    return single - min((1 - 1 / count) * variance, _MOST_GAIN * single)
