@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools as it
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,18 @@ from rankrise._typing import Indices, ModeDims, Values
 from rankrise.data._observations import Observations
 from rankrise.data.files._declared import shown
 from rankrise.data.files._text_layout import Labels, TextLayout
-from rankrise.data.files._text_table import MISSING, TextTable, is_number, read_table
+from rankrise.data.files._text_table import (
+    MISSING,
+    TRUTHS,
+    TextTable,
+    is_number,
+    read_table,
+)
 
 # Beyond it floating point cannot tell whole numbers apart.
 _MAX_FLOAT_INDEX = 2.0**53
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,8 +51,8 @@ class TextForm:
 CSV = TextForm(
     first_index=0,
     flexible=True,
-    advice="a .csv holds coordinates (a whole number or a label per mode, counted from "
-    "0, then the value), so save a dense matrix as .npy",
+    advice="a .csv holds coordinates (a whole number or a label per mode, then the "
+    "value), so save a dense matrix as .npy",
 )
 TNS = TextForm(
     first_index=1,
@@ -57,14 +66,16 @@ def read_coordinates(
 ) -> tuple[Observations, TextLayout]:
     """Read one entry a row: an index or label per mode, then the value.
 
-    Labels get indices in ascending order, so that days are neighbours. A row without a
-    value is unobserved, but its indices count toward the mode dimensions.
+    Labels get indices in ascending order, so that days are neighbours. In a flexible
+    form without `mode_dims` whole numbers are labels too, for they may be years. A row
+    without a value is unobserved, but its indices count toward the mode dimensions.
     """
     table = read_table(path, flexible=form.flexible)
+    numbered = mode_dims is not None or not form.flexible
     *index_numbers, value_numbers = table.numbers()
     columns, labels = zip(
         *(
-            _mode_indices(table, mode, numbers, form)
+            _mode_indices(table, mode, numbers, form, numbered)
             for mode, numbers in enumerate(index_numbers)
         ),
         strict=True,
@@ -89,23 +100,51 @@ def read_coordinates(
 
 
 def _mode_indices(
-    table: TextTable, mode: int, numbers: npt.NDArray[Any] | None, form: TextForm
+    table: TextTable,
+    mode: int,
+    numbers: npt.NDArray[Any] | None,
+    form: TextForm,
+    numbered: bool,
 ) -> tuple[npt.NDArray[np.int64], Labels | None]:
     if numbers is None:
         return _label_indices(table, mode, form)
-    return _whole_indices(table, mode, numbers, form), None
+    numbers = _whole_numbers(table, mode, numbers, form)
+    if not numbered:
+        labels, indices = np.unique(numbers, return_inverse=True)
+        _tell_left_out(table, mode, labels)
+        return indices, tuple(labels.tolist())
+    advice = f"indices count from {form.first_index}"
+    _check_indices(table, mode, numbers, numbers < form.first_index, advice)
+    return numbers - form.first_index, None
 
 
-def _whole_indices(
+def _tell_left_out(table: TextTable, mode: int, labels: npt.NDArray[np.int64]) -> None:
+    """Warn of days, say, that occur nowhere: completing leaves them out silently."""
+    between = int(labels[-1]) - int(labels[0]) + 1 - len(labels)
+    # With more left out than there are, they are numbers of stations, say.
+    if 0 < between <= len(labels):
+        step = int(np.argmax(np.diff(labels) > 1))
+        name = f"mode {mode + 1}" if table.header is None else repr(table.header[mode])
+        _logger.warning(
+            "%d numbers between %d and %d do not occur in %s (%d for one), so there "
+            "is nothing to complete for them; if they are to count, add a row without "
+            "a value for each, or set --mode-dims where numbers are indices.",
+            between,
+            labels[0],
+            labels[-1],
+            name,
+            labels[step] + 1,
+        )
+
+
+def _whole_numbers(
     table: TextTable, mode: int, numbers: npt.NDArray[Any], form: TextForm
 ) -> npt.NDArray[np.int64]:
     if numbers.dtype.kind == "f":
         whole = (numbers == np.floor(numbers)) & (np.abs(numbers) < _MAX_FLOAT_INDEX)
         _check_indices(table, mode, numbers, ~whole, form.advice)
-        numbers = numbers.astype(np.int64)
-    advice = f"indices count from {form.first_index}"
-    _check_indices(table, mode, numbers, numbers < form.first_index, advice)
-    return numbers - form.first_index
+        return numbers.astype(np.int64)
+    return numbers
 
 
 def _check_indices(
@@ -183,10 +222,12 @@ def _values(table: TextTable, numbers: npt.NDArray[Any] | None) -> Values:
 def _value(cell: str, line: int) -> float:
     if cell in MISSING:
         return np.nan
+    if cell.lower() in TRUTHS:
+        return TRUTHS[cell.lower()]
     if not is_number(cell):
         raise InputError(
-            f"Line {line} has the value {shown(cell)}; a number with a decimal point "
-            "is needed, or nothing where there is none."
+            f"Line {line} has the value {shown(cell)}; give a number (with a point, "
+            "not a comma), True or False, or nothing where there is no value."
         )
     return float(cell)
 

@@ -14,7 +14,8 @@ import numpy as np
 from rankrise._typing import Indices, Values
 from rankrise.data.files._layout import Layout
 
-Labels = tuple[str, ...]
+# Text, or whole numbers such as years.
+Labels = tuple[str, ...] | tuple[int, ...]
 
 _BLOCK_ROWS = 2**16
 
@@ -62,6 +63,9 @@ class TextLayout(Layout):
             # Blanks never occur within fields, and quotation marks mean nothing.
             return {"delimiter": " ", "quoting": csv.QUOTE_NONE, "quotechar": None}
         # Outside quotation marks, # at the start of a line would make it a comment.
-        comment_like = any(label.startswith("#") for label in self.labels[0] or ())
+        comment_like = any(
+            isinstance(label, str) and label.startswith("#")
+            for label in self.labels[0] or ()
+        )
         quoting = csv.QUOTE_NONNUMERIC if comment_like else csv.QUOTE_MINIMAL
         return {"delimiter": self.delimiter, "quoting": quoting}

@@ -14,8 +14,12 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 
-MISSING = frozenset({"", "nan", "NaN", "NAN", "NA"})
+MISSING = frozenset(
+    {"", "nan", "NaN", "NAN", "NA", "n/a", "N/A", "#N/A", "null", "NULL", "None"}
+)
 """Fields that say that there is no value."""
+TRUTHS = {"true": 1.0, "false": 0.0}
+"""Values in words, in lower case."""
 
 # None is any run of blanks, as in str.split. Of two that would do, as in 0;1;2,5, the
 # first is meant.
@@ -181,7 +185,8 @@ def _ragged(width: int, line: int, first_width: int, first_line: int) -> InputEr
 
 def _header(fields: list[str]) -> tuple[str, ...] | None:
     """The first row if it names columns: no number, and no value left out."""
-    if fields[-1] in MISSING or any(map(is_number, fields)):
+    last = fields[-1]
+    if last in MISSING or last.lower() in TRUTHS or any(map(is_number, fields)):
         return None
     if "" in fields:
         raise InputError(
