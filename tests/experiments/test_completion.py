@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rankrise._errors import InputError
-from rankrise.data import Observations
+from rankrise.data import ModeAxis, Observations
 from rankrise.experiments import CompletionConfig, run_completion
 
 
@@ -174,7 +174,24 @@ def test_slices_without_an_observed_entry_are_named_and_warned_of(gappy, caplog)
     with caplog.at_level("WARNING", logger="rankrise"):
         result = run_completion(Observations.from_array(holed), config)
     assert result.completion.unobserved_slices == [(0, 3), (1, 1)]
-    assert "index 3 of mode 1 and 1 more" in caplog.text
+    assert "index 3 (counted from 0) of mode 1 (and in 1 other slice)" in caplog.text
+
+
+def test_warnings_use_the_names_and_labels_of_the_data(gappy, caplog):
+    holed = gappy.copy()
+    holed[0] = np.nan
+    holed[1, 1, 1] = 1e9
+    axes = tuple(
+        ModeAxis(name, np.array([f"{name}-{k}" for k in range(dim)]))
+        for name, dim in zip("abc", gappy.shape, strict=True)
+    )
+    config = CompletionConfig(
+        method="paper", components=2, steps=20, init_scales=(0.1,)
+    )
+    with caplog.at_level("WARNING", logger="rankrise"):
+        run_completion(Observations.from_array(holed), config, axes=axes)
+    assert "no entry is observed at a-0 of a;" in caplog.text
+    assert "the value 1e+09 at (a-1, b-1, c-1)" in caplog.text
 
 
 def test_a_poor_fit_is_warned_of(gappy, caplog):

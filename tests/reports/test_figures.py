@@ -1,5 +1,7 @@
 """Figures show what they are given; how they look is for eyes."""
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from rankrise.completion import (
     Path,
     PathPoint,
 )
+from rankrise.data import ModeAxis
 from rankrise.experiments import CompletionConfig, CompletionResult
 from rankrise.reports import completion_figure, dynamics_figure, save_figure
 from rankrise.trajectories import (
@@ -141,6 +144,20 @@ def test_a_completion_shows_how_it_was_chosen_and_its_factors_mode_by_mode():
     points = panel["held-out entries"].lines[0]
     np.testing.assert_allclose(points.get_ydata() - points.get_xdata(), 0.1)
     assert len(panel["mode 3"].lines) == 2
+
+
+def test_a_completion_names_modes_and_labels_as_the_data_do():
+    array = np.full((2, 3), np.nan)
+    array[0] = [1.0, 2.0, 3.0]
+    days = np.array(["2024-05-01", "2024-05-02", "2024-05-03"])
+    axes = (ModeAxis("site"), ModeAxis("day", days))
+    figure = completion_figure(replace(completed_by(array), axes=axes), None)
+    assert titles(figure)[3:] == ["site", "day"]
+    figure.canvas.draw()
+    site, day = figure.axes[-2:]
+    for panel, labels in ((site, ["0", "1"]), (day, days.tolist())):
+        texts = [tick.get_text() for tick in panel.get_xticklabels()]
+        assert [text for text in texts if text] == labels
 
 
 def test_completion_of_an_image_shows_it_before_and_after():

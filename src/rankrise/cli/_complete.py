@@ -124,6 +124,7 @@ def _complete(
             tensor.observations,
             settings,
             source=source,
+            axes=tensor.layout.axes(tensor.observations.order),
             checkpoint=checkpoint,
             progress=progress,
         )

@@ -11,6 +11,7 @@ from rankrise.data._levels import Levels as Levels
 from rankrise.data._measurements import gaussian_measurements as gaussian_measurements
 from rankrise.data._measurements import measure as measure
 from rankrise.data._measurements import rank_k_measurements as rank_k_measurements
+from rankrise.data._mode_axes import ModeAxis as ModeAxis
 from rankrise.data._observations import Observations as Observations
 from rankrise.data._sampling import missing_fibers as missing_fibers
 from rankrise.data._sampling import observe as observe

@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
+from rankrise.data._mode_axes import ModeAxis
 from rankrise.data._observations import Observations
 from rankrise.data.files._declared import check_real, check_tensor
 from rankrise.data.files._layout import as_stored
-from rankrise.data.files._long_form import LongForm, LongTable, read_long_form
+from rankrise.data.files._long_form import LongTable, read_long_form
 from rankrise.data.files._long_tables import ArrowTable, PandasTable
 
 
@@ -38,6 +39,15 @@ class IncompleteTensor:
     mode_names: tuple[Hashable, ...] | None
     labels: tuple[npt.NDArray[Any] | None, ...]
     form: Callable[[Values], Any] = field(repr=False)
+
+    @property
+    def axes(self) -> tuple[ModeAxis, ...]:
+        """What the input calls its modes and their indices."""
+        names = self.mode_names or (None,) * len(self.labels)
+        return tuple(
+            ModeAxis(None if name is None else str(name), labels)
+            for name, labels in zip(names, self.labels, strict=True)
+        )
 
     def restore(self, completed: npt.ArrayLike) -> Any:
         """Give all entries in the form of the input.
@@ -103,7 +113,8 @@ def incomplete_tensor(
         _refuse(mask, "A `mask` is for arrays; leave unobserved rows out, or empty.")
         observations, form = read_long_form(table, values, mode_dims)
         names = tuple(mode.name for mode in form.modes)
-        return IncompleteTensor(observations, names, _labels(form), form.table)
+        labels = tuple(axis.labels for axis in form.axes())
+        return IncompleteTensor(observations, names, labels, form.table)
     _refuse(values, "`values` names a column of a table; leave it out.")
     _refuse(mode_dims, "`mode_dims` are for tables; leave them out.")
     if isinstance(source, Observations):
@@ -137,12 +148,6 @@ def _long_table(source: Any) -> LongTable | None:
     if _is_from(source, "pyarrow", "Table"):
         return ArrowTable(source)
     return None
-
-
-def _labels(form: LongForm) -> tuple[npt.NDArray[Any] | None, ...]:
-    return tuple(
-        None if mode.labels is None else np.asarray(mode.labels) for mode in form.modes
-    )
 
 
 def _sparse(source: Any) -> Observations | None:

@@ -168,6 +168,7 @@ def complete(
     result = run_completion(
         incomplete.observations,
         CompletionConfig(**settings),
+        axes=incomplete.axes,
         checkpoint=checkpoint,
         progress=progress,
     )

@@ -19,7 +19,7 @@ from rankrise.completion import (
     check_enough,
     complete_observations,
 )
-from rankrise.data import Observations
+from rankrise.data import ModeAxis, Observations
 from rankrise.experiments._choices import make_loss
 from rankrise.experiments._completion_config import CompletionConfig
 from rankrise.experiments._gradient_completion import complete_by_gradients
@@ -47,12 +47,19 @@ class CompletionResult:
         All runs of a gradient method, in standardized units; None for `alternating`.
     chosen
         Which of them had the smallest held-out error.
+    axes
+        What the modes and their indices are called; empty where they have no names.
     """
 
     config: CompletionConfig
     completion: Completion
     trajectory: Trajectory | None = None
     chosen: int = 0
+    axes: tuple[ModeAxis, ...] = ()
+
+    def axis(self, mode: int) -> ModeAxis:
+        """What a mode, counted from 0, and its indices are called."""
+        return self.axes[mode] if self.axes else ModeAxis()
 
     @property
     def run(self) -> Trajectory:
@@ -137,6 +144,7 @@ def run_completion(
     config: CompletionConfig | None = None,
     *,
     source: Mapping[str, Any] | None = None,
+    axes: tuple[ModeAxis, ...] = (),
     checkpoint: Checkpoint | None = None,
     progress: Callable[[Progress | CompletingProgress], None] | None = None,
 ) -> CompletionResult:
@@ -146,6 +154,8 @@ def run_completion(
     ----------
     source
         Where the observations come from (a path, a hash), stored with the settings.
+    axes
+        What the modes and their indices are called, for warnings and pictures.
     """
     config = config or CompletionConfig()
     _check_amount(observations)
@@ -156,7 +166,7 @@ def run_completion(
             checkpoint=checkpoint,
             progress=progress,
         )
-        result = CompletionResult(config, completion)
+        result = CompletionResult(config, completion, axes=axes)
     else:
         found = complete_by_gradients(
             observations,
@@ -166,7 +176,7 @@ def run_completion(
             checkpoint=checkpoint,
             progress=progress,
         )
-        result = CompletionResult(config, *found)
+        result = CompletionResult(config, *found, axes=axes)
     _warn(result)
     return result
 
@@ -193,16 +203,15 @@ def _warn(result: CompletionResult) -> None:
     slices = result.completion.unobserved_slices
     if slices:
         mode, index = slices[0]
-        others = f" and {len(slices) - 1} more" if len(slices) > 1 else ""
+        rest = len(slices) - 1
+        others = f" (and in {rest} other slice{'s'[: rest > 1]})" if rest else ""
         logger.warning(
-            "no entry is observed at index %d of mode %d%s (indices count from 0); "
-            "entries there stay empty.",
-            index,
-            mode + 1,
+            "no entry is observed at %s%s; entries there stay empty.",
+            result.axis(mode).place(index, mode),
             others,
         )
     if result.config.loss == "squared":
-        _warn_of_outlier(result.completion.observations)
+        _warn_of_outlier(result)
     error = result.errors()["heldout_centered_error"]
     if error > _POOR_ERROR:
         advice = (
@@ -218,19 +227,21 @@ def _warn(result: CompletionResult) -> None:
         )
 
 
-def _warn_of_outlier(observations: Observations) -> None:
+def _warn_of_outlier(result: CompletionResult) -> None:
     """Say where one value outweighs all others, which a squared loss then follows."""
+    observations = result.completion.observations
     values = observations.values
     deviations = np.abs(values - np.median(values))
     largest = int(np.argmax(deviations))
     typical = float(np.median(deviations))
     if typical > 0 and deviations[largest] > _OUTLYING * typical:
-        place = tuple(observations.indices[largest].tolist())
+        indices = observations.indices[largest].tolist()
+        labels = [result.axis(m).label(index) for m, index in enumerate(indices)]
         logger.warning(
-            "the value %g at %s (indices count from 0) is %.0f times as far from the "
-            "median as is usual; if it is an error, remove it or take --loss huber.",
+            "the value %g at (%s) is %.0f times as far from the median as is usual; "
+            "if it is an error, remove it or take --loss huber.",
             values[largest],
-            place,
+            ", ".join(labels),
             deviations[largest] / typical,
         )
 

@@ -5,10 +5,11 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from rankrise._typing import Values
 from rankrise.completion import Completion, Path
-from rankrise.data import cp_component_norms
+from rankrise.data import ModeAxis, cp_component_norms
 from rankrise.experiments import CompletionResult
 from rankrise.reports._dynamics_figure import highest, plot_components
 from rankrise.reports._style import figure_style
@@ -23,6 +24,8 @@ _POINTS = 5000
 _BARS = 20
 # Longer factors are drawn without a mark for every row.
 _MARKED = 30
+# Of indices that have a tick, and of characters of a label there.
+_TICKS, _LABEL = 8, 12
 
 
 def completion_figure(result: CompletionResult, completed: Values | None) -> Figure:
@@ -68,6 +71,7 @@ def _plot_path(panel: Axes, completion: Completion) -> None:
         reference.path.best_point.rank, color="0.5", linewidth=0.8, linestyle="--"
     )
     panel.set(xlabel="components", title="error (standardized)")
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.set_ylim(0, None)
     panel.legend()
 
@@ -88,11 +92,12 @@ def _plot_norms(panel: Axes, completion: Completion) -> None:
     scores = completion.reproducibility[: len(norms)]
     panel.bar(places, norms, color="C0", alpha=0.35)
     panel.set(xlabel="component", title="component norm")
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     if np.isfinite(scores).any():
         again = panel.twinx()
-        again.plot(places, scores, "C3.", label="found again")
+        again.plot(places, scores, "C3.")
         again.set_ylim(0, 1.05)
-        again.legend(loc="upper right")
+        again.set_ylabel("found again", color="C3")
 
 
 def _plot_heldout(panel: Axes, completion: Completion) -> None:
@@ -118,9 +123,30 @@ def _plot_factors(panels: list[Axes], result: CompletionResult) -> None:
         for place, column in enumerate((columns / np.where(sizes > 0, sizes, 1)).T):
             label = f"component {place + 1}" if number == 0 else None
             panel.plot(column, marker=mark, linewidth=1, label=label)
-        panel.set(xlabel="index", title=f"mode {number + 1}")
+        axis = result.axis(number)
+        panel.set_title(axis.title(number))
+        panel.xaxis.set_major_locator(MaxNLocator(_TICKS, integer=True))
+        _label_ticks(panel, axis, len(matrix))
     if len(order):
-        panels[0].legend()
+        # Below all panels, where it hides no curve.
+        handles, names = panels[0].get_legend_handles_labels()
+        below = panels[0].figure
+        below.legend(handles, names, loc="outside lower center", ncols=_DRAWN)
+
+
+def _label_ticks(panel: Axes, axis: ModeAxis, dim: int) -> None:
+    def label(place: float, _: int | None) -> str:
+        index = round(place)
+        if not 0 <= index < dim:
+            return ""
+        name = axis.label(index)
+        return name if len(name) <= _LABEL else f"{name[: _LABEL - 1]}…"
+
+    panel.xaxis.set_major_formatter(FuncFormatter(label))
+    if axis.labels is None:
+        panel.set_xlabel("index")
+    else:
+        panel.tick_params(axis="x", labelrotation=30)
 
 
 def _plot_rise(panel: Axes, run: Trajectory) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._typing import Values
+from rankrise.data._mode_axes import ModeAxis
 
 
 class Layout(ABC):
@@ -22,6 +23,10 @@ class Layout(ABC):
         The bytes go to `path` as it is named, whatever its suffix; making the write
         atomic is the caller's part.
         """
+
+    def axes(self, order: int) -> tuple[ModeAxis, ...]:
+        """What the file calls the modes and their indices."""
+        return (ModeAxis(),) * order
 
 
 def as_stored(completed: Values, dtype: np.dtype[Any]) -> npt.NDArray[Any]:

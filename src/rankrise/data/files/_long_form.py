@@ -14,6 +14,7 @@ from rankrise._errors import InputError
 from rankrise._typing import Indices, ModeDims, Values
 from rankrise.data._index_rows import sorted_repeats
 from rankrise.data._memory import MAX_DENSE_BYTES
+from rankrise.data._mode_axes import ModeAxis
 from rankrise.data._observations import Observations
 from rankrise.data.files._declared import shown
 from rankrise.data.files._layout import as_stored
@@ -102,6 +103,16 @@ class LongForm:
     values: Hashable
     value_dtype: np.dtype[Any]
     join: Callable[[Iterator[Block]], Any]
+
+    def axes(self) -> tuple[ModeAxis, ...]:
+        """What the table calls the modes and their indices."""
+        return tuple(
+            ModeAxis(
+                str(mode.name),
+                None if mode.labels is None else np.asarray(mode.labels),
+            )
+            for mode in self.modes
+        )
 
     def table(self, completed: Values) -> Any:
         """A table of the same kind with a row for every entry, in row-major order."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
+from rankrise.data._mode_axes import ModeAxis
 from rankrise.data._observations import Observations
 from rankrise.data.files._declared import (
     Declared,
@@ -42,6 +43,14 @@ class NetcdfLayout(Layout):
     attrs: dict[str, Any]
     dtype: np.dtype[Any]
     surroundings: Any
+
+    def axes(self, order: int) -> tuple[ModeAxis, ...]:
+        """What the file calls the modes and their indices."""
+        coordinates = self.surroundings.coords
+        return tuple(
+            ModeAxis(dim, coordinates[dim].values if dim in coordinates else None)
+            for dim in self.dims
+        )
 
     def write(self, completed: Values, path: Path) -> None:
         """Write the variable among its coordinates."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
+from rankrise.data._mode_axes import ModeAxis
 from rankrise.data._observations import Observations
 from rankrise.data.files._declared import check_memory, refuse_damaged
 from rankrise.data.files._layout import Layout
@@ -22,6 +23,10 @@ class ParquetLayout(Layout):
     """A long-form table with its types."""
 
     form: LongForm
+
+    def axes(self, order: int) -> tuple[ModeAxis, ...]:
+        """What the table calls the modes and their indices."""
+        return self.form.axes()
 
     def write(self, completed: Values, path: Path) -> None:
         """Write a row for every entry, in row-major order."""

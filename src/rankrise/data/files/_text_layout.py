@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rankrise._typing import Indices, Values
+from rankrise.data._mode_axes import ModeAxis
 from rankrise.data.files._layout import Layout
 
 # Text, or whole numbers such as years.
@@ -49,6 +50,12 @@ class TextLayout(Layout):
                 values = completed[indices].tolist()
                 columns = it.starmap(self.fields, enumerate(indices))
                 writer.writerows(zip(*columns, values, strict=True))
+
+    def axes(self, order: int) -> tuple[ModeAxis, ...]:
+        """What the file calls the modes and their indices."""
+        names = (None,) * order if self.header is None else self.header[:-1]
+        labels = (None if each is None else np.array(each) for each in self.labels)
+        return tuple(map(ModeAxis, names, labels))
 
     def fields(self, mode: int, indices: Indices) -> Sequence[str | int]:
         """What the file calls these indices of one mode."""

@@ -1,0 +1,42 @@
+"""What the modes of a tensor and their indices are called."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+
+class ModeAxis(NamedTuple):
+    """A mode, by its name and labels.
+
+    Attributes
+    ----------
+    name
+        None where it has none.
+    labels
+        In the order of the indices, None where these have no other names.
+    """
+
+    name: str | None = None
+    labels: npt.NDArray[Any] | None = None
+
+    def label(self, index: int) -> str:
+        """What an index is called."""
+        if self.labels is None:
+            return str(index)
+        label = self.labels[index]
+        if isinstance(label, np.datetime64):
+            return str(label).removesuffix("T00:00:00.000000000")
+        return str(label)
+
+    def place(self, index: int, mode: int) -> str:
+        """Words for one slice; `mode` counts from 0."""
+        if self.labels is None:
+            return f"index {index} (counted from 0) of {self.title(mode)}"
+        return f"{self.label(index)} of {self.title(mode)}"
+
+    def title(self, mode: int) -> str:
+        """Its name, or its number counted from 1."""
+        return f"mode {mode + 1}" if self.name is None else self.name
