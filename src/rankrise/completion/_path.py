@@ -32,7 +32,7 @@ FloatArray = npt.NDArray[np.floating]
 # takes longer to compile than its moves take in the wider one.
 _WIDTHS = (8, 16, 32, 64, 128, 256)
 _FEW_PLACES, _FIRST_WIDTH = 2**16, 16
-# Where an entry takes long, no more of them are waited for.
+# Where entries take long, or are not likely to help, no more are waited for.
 _MANY_PLACES, _LEAST_PATIENCE = 2**21, 3
 
 
@@ -63,8 +63,8 @@ class PathSettings:
         penalty fell.
     patient_entries, patient_penalties
         So many without a new best held-out loss end the entries at a penalty, or the
-        path. With many observations, where an entry takes long and noise in the
-        held-out loss is small, no more than three entries are waited for.
+        path. No more than three entries are waited for with many observations, where
+        they take long, and at a penalty that follows one without a new best.
     """
 
     # The smallest are for data without noise: a path ends where they do not help.
@@ -159,9 +159,7 @@ class Walk:
         self._unhelpful, self._worse, self._best_before = 0, 0, 0
         few = data.layout.place_count <= _FEW_PLACES
         first = min(_FIRST_WIDTH if few else 1, settings.max_components)
-        self._patience = settings.patient_entries
-        if data.layout.place_count > _MANY_PLACES:
-            self._patience = min(self._patience, _LEAST_PATIENCE)
+        self._many = data.layout.place_count > _MANY_PLACES
         self._width = _wide_enough(first, settings.max_components)
         self._stage = nothing(data, self._width)
         if state is None:
@@ -220,9 +218,14 @@ class Walk:
             self._take(enter=True, sweeps=self._settings.sweeps)
             self._unhelpful = 0 if self.path.best > before else self._unhelpful + 1
             entered = int(self._stage.learned) > count
-            if entered and self._unhelpful < self._patience:
+            if entered and self._unhelpful < self._patience():
                 return
         self._next_penalty()
+
+    def _patience(self) -> int:
+        patience = self._settings.patient_entries
+        hasty = self._many or self._worse > 0
+        return min(patience, _LEAST_PATIENCE) if hasty else patience
 
     def _next_penalty(self) -> None:
         self._worse = 0 if self.path.best > self._best_before else self._worse + 1
