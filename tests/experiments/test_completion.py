@@ -194,6 +194,19 @@ def test_warnings_use_the_names_and_labels_of_the_data(gappy, caplog):
     assert "the value 1e+09 at (a-1, b-1, c-1)" in caplog.text
 
 
+def test_a_marker_beside_gaps_is_warned_of(gappy, caplog):
+    config = CompletionConfig(
+        method="paper", components=2, steps=20, init_scales=(0.1,)
+    )
+    marked = gappy.copy()
+    marked[tuple(np.argwhere(~np.isnan(gappy))[:5].T)] = -999
+    with caplog.at_level("WARNING", logger="rankrise"):
+        run_completion(Observations.from_array(gappy), config)
+        assert "occurs" not in caplog.text
+        run_completion(Observations.from_array(marked), config)
+    assert "the value -999 occurs 5 times, far from all others" in caplog.text
+
+
 def test_a_poor_fit_is_warned_of(gappy, caplog):
     config = CompletionConfig(
         method="paper", components=2, steps=1, init_scales=(0.001,)

@@ -131,9 +131,11 @@ def _complete(
     summary = summarize_completion(result, source)
     written = _write(folder, result, tensor)
     folder.finish(summary)
-    if not output.quiet:
+    status = status_of(summary, folder)
+    # What a part of the models says is in the folder, and no result to read off.
+    if not output.quiet and status != INTERRUPTED:
         _print(summary, written)
-    return status_of(summary, folder)
+    return status
 
 
 def _source(

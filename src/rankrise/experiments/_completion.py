@@ -31,6 +31,8 @@ from rankrise.trajectories import Trajectory, save_factors
 _POOR_ERROR = 0.5
 # Times the median deviation from the median.
 _OUTLYING = 1000
+# A value that stands for missing occurs so often, beside so many others at least.
+_REPEATED, _FEWEST_DIFFERENT = 3, 10
 
 logger = logging.getLogger("rankrise")
 
@@ -210,7 +212,7 @@ def _warn(result: CompletionResult) -> None:
             result.axis(mode).place(index, mode),
             others,
         )
-    if result.config.loss == "squared":
+    if not _warn_of_marker(result.completion.observations):
         _warn_of_outlier(result)
     error = result.errors()["heldout_centered_error"]
     if error > _POOR_ERROR:
@@ -229,6 +231,8 @@ def _warn(result: CompletionResult) -> None:
 
 def _warn_of_outlier(result: CompletionResult) -> None:
     """Say where one value outweighs all others, which a squared loss then follows."""
+    if result.config.loss != "squared":
+        return
     observations = result.completion.observations
     values = observations.values
     deviations = np.abs(values - np.median(values))
@@ -244,6 +248,27 @@ def _warn_of_outlier(result: CompletionResult) -> None:
             ", ".join(labels),
             deviations[largest] / typical,
         )
+
+
+def _warn_of_marker(observations: Observations) -> bool:
+    """Say whether a value far from all others repeats, as one for missing does."""
+    values, counts = np.unique(observations.values, return_counts=True)
+    if len(values) < _FEWEST_DIFFERENT:
+        return False
+    for marker, count, rest in (
+        (values[0], counts[0], values[1:]),
+        (values[-1], counts[-1], values[:-1]),
+    ):
+        gap = np.min(np.abs(rest - marker))
+        if count >= _REPEATED and gap > rest[-1] - rest[0]:
+            logger.warning(
+                "the value %g occurs %d times, far from all others; if it stands for "
+                "missing, replace it by NaN or leave it out.",
+                marker,
+                count,
+            )
+            return True
+    return False
 
 
 def _suspected_marker(observations: Observations) -> str:

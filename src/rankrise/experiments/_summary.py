@@ -38,7 +38,7 @@ def summarize_completion(result: CompletionResult, source: Any) -> dict[str, Any
         "entries": observations.entry_count,
         "heldout_modes": [mode + 1 for mode in completion.folds.modes],
         "rank": result.rank,
-        "unobserved_slices": [list(each) for each in slices[:_LISTED]],
+        "unobserved_slices": [_slice(result, *each) for each in slices[:_LISTED]],
         "unobserved_slice_count": len(slices),
         **result.errors(),
         "component_norms": result.component_norms[:_LISTED].tolist(),
@@ -49,6 +49,14 @@ def summarize_completion(result: CompletionResult, source: Any) -> dict[str, Any
         multiple = completion.noise.multiple(level)
         summary["interval"] = {"level": level, "standard_deviations": multiple}
     return strict(summary)
+
+
+def _slice(result: CompletionResult, mode: int, index: int) -> dict[str, Any]:
+    """The mode counts from 1 as everywhere in a summary, the index from 0."""
+    axis = result.axis(mode)
+    named = {} if axis.name is None else {"name": axis.name}
+    labelled = {} if axis.labels is None else {"label": axis.label(index)}
+    return {"mode": mode + 1, **named, "index": index, **labelled}
 
 
 def _outcome_of(result: CompletionResult) -> dict[str, Any]:
