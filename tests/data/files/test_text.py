@@ -77,7 +77,10 @@ def test_with_mode_dims_whole_numbers_are_indices(tmp_path):
 def test_numbers_left_out_are_told_unless_most_are(tmp_path, caplog):
     read_tensor(text_file(tmp_path / "x.csv", YEARS))
     (record,) = caplog.records  # Not of the stations.
-    assert "between 1999 and 2001 do not occur in 'year' (2000" in record.getMessage()
+    assert (
+        "from 1999 to 2001, 1 do not occur in 'year' (such as 2000"
+        in record.getMessage()
+    )
 
 
 def test_true_and_false_are_one_and_zero(tmp_path):

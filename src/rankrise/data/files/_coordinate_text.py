@@ -126,12 +126,12 @@ def _tell_left_out(table: TextTable, mode: int, labels: npt.NDArray[np.int64]) -
         step = int(np.argmax(np.diff(labels) > 1))
         name = f"mode {mode + 1}" if table.header is None else repr(table.header[mode])
         _logger.warning(
-            "%d numbers between %d and %d do not occur in %s (%d for one), so there "
-            "is nothing to complete for them; if they are to count, add a row without "
-            "a value for each, or set --mode-dims where numbers are indices.",
-            between,
+            "of the numbers from %d to %d, %d do not occur in %s (such as %d), so "
+            "nothing is completed for them; if they are to count, add a row without a "
+            "value for each, or set --mode-dims where numbers are indices.",
             labels[0],
             labels[-1],
+            between,
             name,
             labels[step] + 1,
         )

@@ -82,8 +82,9 @@ def read_tensor(
     """
     path = Path(path)
     with named_refusals(path):
+        if not path.is_dir():
+            form = _form(path)
         check_usable(path, "a tensor with observed entries")
-        form = _form(path)
         observations, layout, name = _read(path, form, variable, mode_dims)
         digest = content_sha256(path)
     return TensorFile(path, form, observations, name, digest, layout)
