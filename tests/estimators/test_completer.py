@@ -239,7 +239,7 @@ def test_probabilities_of_labels_are_predicted():
 
 def test_of_a_few_entries_the_mean_is_learned_with_a_warning():
     rows, y = np.array([[0, 1], [1, 0], [1, 1]]), np.array([1.0, 2.0, 6.0])
-    with pytest.warns(UserWarning, match="Only 3 of 4 .* Their mean is predicted"):
+    with pytest.warns(UserWarning, match="Only 3 entries .* mean, which is predicted"):
         found = TensorCompleter().fit(rows, y)
     np.testing.assert_allclose(found.predict([[0, 0], [1, 1]]), 3)
     assert found.rank_ == 0

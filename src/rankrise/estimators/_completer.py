@@ -392,8 +392,13 @@ def _complete(observations: Observations, completing: Completing) -> Completion:
         return complete_by_baseline(observations, completing)
     try:
         check_enough(observations)
-    except InputError as error:
-        warnings.warn(f"{error} Their mean is predicted.", UserWarning, stacklevel=3)
+    except InputError:
+        warnings.warn(
+            f"Only {observed} entries are given, too few to learn more than their "
+            "mean, which is predicted.",
+            UserWarning,
+            stacklevel=3,
+        )
         return complete_by_baseline(observations, completing)
     completion = complete_observations(observations, completing)
     if completion.result == "interrupted":
