@@ -173,7 +173,6 @@ BAD_FILES = {
     "repeat in csv": ("x.csv", text(some("1,1,9")), r"Lines 1 and 15 both .* \(1, 1\)"),
     "repeat in tns": ("x.tns", text(some_tns("1 1 9")), "Lines 1 and 15 both"),
     "index 0 in tns": ("x.tns", text(some_tns("0 1 9")), "index 0 .*count from 1"),
-    "negative index": ("x.csv", text(some("-1,1,9")), "index -1 .*count from 0"),
     "broken index": ("x.csv", text(some("1.5,1,9")), r"Line 15 has the index 1\.5"),
     "no number": ("x.csv", text(some("3,1,nine")), "Line 15 has the value 'nine'"),
     "ragged csv": ("x.csv", text(some("3,1,2,9")), r"Line 15 has 4 field\(s\)"),

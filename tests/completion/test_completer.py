@@ -107,6 +107,8 @@ def test_a_huge_outlier_does_not_spoil_a_huber_fit():
     )
     completion = complete_observations(Observations.from_array(gappy), completing)
     assert relative_error(completion, gappy, whole) < 0.1
+    # The outlier is nearly all of the spread, and nothing of the median.
+    assert completion.typical_error() < 0.2
 
 
 def test_labels_are_completed_by_probabilities():
@@ -116,6 +118,8 @@ def test_labels_are_completed_by_probabilities():
     completion = complete_observations(Observations.from_array(labels), completing)
     probabilities = completion.completed(keep_observed=False)
     assert np.all((probabilities >= 0) & (probabilities <= 1))
+    lower, upper = completion.bounds(0.9)
+    assert np.all((lower >= 0) & (lower <= upper) & (upper <= 1))
     gaps = np.isnan(labels)
     # The larger class has a share of about a half.
     assert np.mean((probabilities > 0.5)[gaps] == (whole > 0)[gaps]) > 0.8

@@ -4,6 +4,7 @@ import datetime
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -386,7 +387,7 @@ def test_columns_of_one_name_are_refused():
         (np.ones(3), "order 1; a tensor needs at least two modes"),
         (5.0, "order 0"),
         ([[1.0, 2.0], [3.0]], "A list cannot be made an array"),
-        ("text", "real numbers are needed"),
+        (["text"], "real numbers are needed"),
         (xr.DataArray(np.ones((2, 2)) * 1j), "complex128"),
         (xr.DataArray(np.ones(2)), "order 1"),
         (xr.Dataset({"x": ("a", [1.0])}), "A Dataset cannot be made an array"),
@@ -484,3 +485,9 @@ def test_no_library_is_imported_for_an_array_of_numpy():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert run.stdout.split() == []
+
+
+@pytest.mark.parametrize("source", ["levels.csv", Path("levels.csv")])
+def test_the_name_of_a_file_is_refused(source):
+    with pytest.raises(InputError, match=r"name of a file came, 'levels.csv'; give"):
+        incomplete_tensor(source)

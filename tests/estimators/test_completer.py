@@ -120,7 +120,7 @@ def test_repeated_samples_count_as_their_weight():
 
 def test_a_sample_without_weight_does_not_count():
     rows, y = np.array([[0, 1], [1, 0], [7, 1]]), np.array([1.0, 2.0, 6.0])
-    with pytest.warns(UserWarning, match="Only 2 of 4 entries are observed"):
+    with pytest.warns(UserWarning, match="Only 2 entries are given"):
         found = TensorCompleter().fit(rows, y, sample_weight=[1, 1, 0])
     assert found.labels_[0].tolist() == [0, 1]
     np.testing.assert_allclose(found.predict(rows[:2]), 1.5)

@@ -206,8 +206,8 @@ def _write(
         completed = whole.completed
         tensors = {COMPLETED: whole.completed, STD: whole.std}
         if level is not None:
-            width = result.completion.noise.multiple(level) * whole.std
-            tensors |= {LOWER: completed - width, UPPER: completed + width}
+            lower, upper = result.completion.bounds_about(completed, whole.std, level)
+            tensors |= {LOWER: lower, UPPER: upper}
         for name, values in tensors.items():
             path = write_completed(tensor, values, folder.path, name=name)
             written[name] = path

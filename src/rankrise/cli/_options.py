@@ -21,7 +21,7 @@ class OutputOptions:
     resume: Annotated[bool, Parameter(negative=())] = False
     """Go on with the run in the folder, with its settings."""
     quiet: Annotated[bool, Parameter(negative=())] = False
-    """Print nothing but errors."""
+    """Print nothing but warnings and errors."""
     config: Path | None = None
     """A TOML file with settings under the names of the options; flags override it."""
     checkpoint_seconds: float = 30.0

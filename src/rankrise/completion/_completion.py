@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from rankrise._errors import InputError
 from rankrise._typing import Indices, Values
-from rankrise.completion._baseline import Baseline
+from rankrise.completion._baseline import ROBUST, Baseline
 from rankrise.completion._gaps import Folds
 from rankrise.completion._matching import match_scores
 from rankrise.completion._noise import Noise
@@ -169,9 +169,7 @@ class Completion:
         As many standard deviations to either side as that share of held-out residuals
         lies within.
         """
-        mean, std = self._mean_and_std(indices)
-        width = self.noise.multiple(_checked(level)) * std
-        return mean - width, mean + width
+        return self.bounds_about(*self._mean_and_std(indices), level)
 
     def completed(self, *, keep_observed: bool = True) -> Values:
         """The whole tensor; NaN in slices without any observation.
@@ -193,9 +191,21 @@ class Completion:
     def bounds(self, level: float = 0.9) -> tuple[Values, Values]:
         """`interval` of every entry; both are the value where it is observed."""
         whole = self.whole()
-        width = self.noise.multiple(_checked(level)) * whole.std
         # Where it is observed the width is zero.
-        return whole.completed - width, whole.completed + width
+        return self.bounds_about(whole.completed, whole.std, level)
+
+    def bounds_about(
+        self, mean: Values, std: Values, level: float
+    ) -> tuple[Values, Values]:
+        """As many standard deviations to either side as `level` asks for."""
+        width = self.noise.multiple(_checked(level)) * std
+        lower, upper = mean - width, mean + width
+        # No label is outside [0, 1], and no count negative.
+        if isinstance(self.completing.loss, LogisticLoss):
+            return np.maximum(lower, 0), np.minimum(upper, 1)
+        if isinstance(self.completing.loss, PoissonLoss):
+            return np.maximum(lower, 0), upper
+        return lower, upper
 
     def whole(self) -> Whole:
         """All entries with their standard deviations, evaluated once."""
@@ -227,6 +237,18 @@ class Completion:
             errors[f"{name}_relative_error"] = error / size if size else math.nan
             errors[f"{name}_centered_error"] = error / spread if spread else math.nan
         return errors
+
+    def typical_error(self) -> float:
+        """The held-out error about the mean; of losses that outliers do not move, the
+        median of the residuals' sizes over that of deviations from the median.
+        """
+        if not isinstance(self.completing.loss, ROBUST):
+            return self.errors()["heldout_centered_error"]
+        residuals, _ = self._hidden
+        values = self.observations.values
+        size = float(np.median(np.abs(values - np.median(values))))
+        error = float(np.median(np.abs(residuals)))
+        return error / size if size else math.nan
 
     @property
     def _hidden(self) -> tuple[Values, Values]:

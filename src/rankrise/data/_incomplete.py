@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools as ft
+import os
 import sys
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -222,6 +223,11 @@ def _from_array(source: Any, mask: Any) -> IncompleteTensor:
 
 
 def _converted(source: Any) -> npt.NDArray[Any]:
+    if isinstance(source, (str, os.PathLike)):
+        raise InputError(
+            f"The name of a file came, {str(source)!r}; give what it holds, as NumPy, "
+            "pandas or xarray reads it, or use the command rankrise complete."
+        )
     shape, dtype = getattr(source, "shape", None), getattr(source, "dtype", None)
     if isinstance(shape, tuple) and isinstance(dtype, np.dtype):
         check_tensor(shape, dtype, None)

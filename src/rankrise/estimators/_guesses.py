@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from rankrise._errors import InputError
 from rankrise._typing import Indices, Values
 from rankrise.completion import Completion, Member
 from rankrise.estimators._mode_labels import UNKNOWN
@@ -53,11 +52,8 @@ class Guesses:
 
     def interval(self, indices: Indices, level: float) -> tuple[Values, Values]:
         """Bounds between which a share `level` of entries like these should lie."""
-        if not 0 < level < 1:
-            raise InputError(f"The level is {level}; it must lie between 0 and 1.")
         mean, std = self.entries(indices), self.std(indices)
-        width = self.completion.noise.multiple(level) * std
-        return mean - width, mean + width
+        return self.completion.bounds_about(mean, std, level)
 
     @ft.cached_property
     def _observed(self) -> list[npt.NDArray[np.bool_]]:

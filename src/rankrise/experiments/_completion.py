@@ -212,9 +212,10 @@ def _warn(result: CompletionResult) -> None:
             result.axis(mode).place(index, mode),
             others,
         )
-    if not _warn_of_marker(result.completion.observations):
-        _warn_of_outlier(result)
-    error = result.errors()["heldout_centered_error"]
+    if _warn_of_marker(result.completion.observations):
+        return
+    _warn_of_outlier(result)
+    error = result.completion.typical_error()
     if error > _POOR_ERROR:
         advice = (
             "the gaps may not be guessed from the rest"
@@ -243,7 +244,7 @@ def _warn_of_outlier(result: CompletionResult) -> None:
         labels = [result.axis(m).label(index) for m, index in enumerate(indices)]
         logger.warning(
             "the value %g at (%s) is %.0f times as far from the median as is usual; "
-            "if it is an error, remove it or take --loss huber.",
+            "if it is an error, remove it (--loss huber keeps it from moving others).",
             values[largest],
             ", ".join(labels),
             deviations[largest] / typical,

@@ -74,12 +74,17 @@ def test_with_mode_dims_whole_numbers_are_indices(tmp_path):
     assert observations.indices.tolist() == [[70, 2001], [7, 1999], [7, 2001]]
 
 
+def test_indices_are_not_negative(tmp_path):
+    path = text_file(tmp_path / "x.csv", "0,1,2\n-1,1,2\n")
+    with pytest.raises(InputError, match="Line 2 has the index -1 .*count from 0"):
+        read_tensor(path, mode_dims=(3, 2))
+
+
 def test_numbers_left_out_are_told_unless_most_are(tmp_path, caplog):
     read_tensor(text_file(tmp_path / "x.csv", YEARS))
     (record,) = caplog.records  # Not of the stations.
     assert (
-        "from 1999 to 2001, 1 do not occur in 'year' (such as 2000"
-        in record.getMessage()
+        "from 1999 to 2001, some are left out of 'year': 2000;" in record.getMessage()
     )
 
 

@@ -27,6 +27,7 @@ from rankrise.data.files._text_table import (
 
 # Beyond it floating point cannot tell whole numbers apart.
 _MAX_FLOAT_INDEX = 2.0**53
+_LISTED = 5
 
 _logger = logging.getLogger(__name__)
 
@@ -123,17 +124,17 @@ def _tell_left_out(table: TextTable, mode: int, labels: npt.NDArray[np.int64]) -
     between = int(labels[-1]) - int(labels[0]) + 1 - len(labels)
     # With more left out than there are, they are numbers of stations, say.
     if 0 < between <= len(labels):
-        step = int(np.argmax(np.diff(labels) > 1))
+        left_out = np.setdiff1d(np.arange(labels[0], labels[-1]), labels)
+        listed = ", ".join(map(str, left_out[:_LISTED].tolist()))
         name = f"mode {mode + 1}" if table.header is None else repr(table.header[mode])
         _logger.warning(
-            "of the numbers from %d to %d, %d do not occur in %s (such as %d), so "
-            "nothing is completed for them; if they are to count, add a row without a "
-            "value for each, or set --mode-dims where numbers are indices.",
+            "of the numbers from %d to %d, some are left out of %s: %s%s; nothing is "
+            "known of these, so nothing is completed for them.",
             labels[0],
             labels[-1],
-            between,
             name,
-            labels[step] + 1,
+            listed,
+            f" and {between - _LISTED} more" if between > _LISTED else "",
         )
 
 
