@@ -76,7 +76,7 @@ def test_with_mode_dims_whole_numbers_are_indices(tmp_path):
 
 def test_indices_are_not_negative(tmp_path):
     path = text_file(tmp_path / "x.csv", "0,1,2\n-1,1,2\n")
-    with pytest.raises(InputError, match="Line 2 has the index -1 .*count from 0"):
+    with pytest.raises(InputError, match=r"Line 2 has the index -1 .*count from 0"):
         read_tensor(path, mode_dims=(3, 2))
 
 
