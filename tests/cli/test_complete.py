@@ -83,7 +83,7 @@ def test_a_slice_without_an_observation_stays_empty_and_is_said(
     completed = np.load(tmp_path / "r" / "completed.npy")
     assert np.isnan(completed[4]).all()
     assert np.isfinite(np.delete(completed, 4, axis=0)).all()
-    assert "no entry is observed at index 4 of mode 1" in caplog.text
+    assert "no entry is observed at index 4 (counted from 0) of mode 1" in caplog.text
 
 
 def test_an_interrupted_run_is_resumed_to_the_same_factors(

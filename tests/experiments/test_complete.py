@@ -52,6 +52,16 @@ def test_the_interval_is_around_the_completed_entries(found, gappy):
     assert np.all(wider[gap] >= (upper - lower)[gap])
 
 
+@pytest.mark.parametrize("dtype", [np.int16, np.bool_])
+def test_integers_and_booleans_are_completed_as_numbers(dtype, gappy):
+    mask = ~np.isnan(gappy)
+    values = np.where(mask, np.round(gappy), 0).astype(dtype)
+    found = rr.complete(values, mask, **QUICK)
+    as_floats = rr.complete(np.where(mask, values.astype(float), np.nan), **QUICK)
+    assert found.completed.dtype == np.float64
+    np.testing.assert_allclose(found.completed, as_floats.completed, atol=1e-6)
+
+
 def test_a_masked_array_gives_the_same(found, gappy):
     mask = ~np.isnan(gappy)
     other = rr.complete(np.where(mask, gappy, 0.0), mask, **QUICK)
