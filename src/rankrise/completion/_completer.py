@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import jax
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from rankrise._checks import check_whole
 from rankrise._errors import InputError
+from rankrise._typing import Indices
 from rankrise.completion._alternating import CompletionData, completion_data
 from rankrise.completion._baseline import LINKED, Baseline, fit_baseline
 from rankrise.completion._completion import Completion, Member, member_of
@@ -180,7 +182,6 @@ class _Run:
             heldout=completing.heldout,
             seed=completing.seed,
         )
-        self._unseen = unseen_indices(observations, completing.seed)
         self._layout, self._places = lay_out(
             observations.indices, observations.mode_dims
         )
@@ -213,9 +214,13 @@ class _Run:
     def _better(self, found: dict[bool, list[Member]]) -> list[Member]:
         """Models of the way that has most, and of those with equally many the best."""
         most = max(map(len, found.values()))
-        return min(
-            (each for each in found.values() if len(each) == most), key=self._loss
-        )
+        tied = [each for each in found.values() if len(each) == most]
+        return tied[0] if len(tied) == 1 else min(tied, key=self._loss)
+
+    @cached_property
+    def _unseen(self) -> Indices:
+        """Where ways are compared; nobody asks where only one is tried."""
+        return unseen_indices(self._observations, self._completing.seed)
 
     def _loss(self, members: Sequence[Member]) -> float:
         return loss_of_mean(

@@ -179,10 +179,8 @@ class Completion:
         keep_observed
             Observed entries as they came, rather than as the models say.
         """
-        tensor = self.whole().models
-        if keep_observed:
-            tensor[tuple(self.observations.indices.T)] = self.observations.values
-        return tensor
+        whole = self.whole()
+        return whole.completed if keep_observed else whole.models
 
     def completed_std(self) -> Values:
         """`std` of every entry; zero where it is observed, NaN as in `completed`."""

@@ -80,7 +80,7 @@ def complete_by_gradients(
             progress=progress,
             settings={**config.model_dump(mode="json"), **(source or {})},
         )
-    chosen = int(np.argmin([_smallest_error(run) for run in trajectory.runs()]))
+    chosen = int(np.argmin([np.min(_errors(run)) for run in trajectory.runs()]))
     member = _member(trajectory, chosen, standard, observations.order)
     completion = completion_of(
         observations, completing, folds, [member], trajectory.result
@@ -143,10 +143,10 @@ def _solved(
     )
 
 
-def _smallest_error(run: Trajectory) -> float:
-    errors = run.heldout_error
-    # A diverged run may have measured NaN, which must not be chosen.
-    return float(np.min(np.where(np.isfinite(errors), errors, np.inf)))
+def _errors(run: Trajectory) -> Values:
+    """On held-out entries; infinite where a diverged run measured NaN."""
+    errors = np.asarray(run.heldout_error)
+    return np.where(np.isfinite(errors), errors, np.inf)
 
 
 def _member(
@@ -157,7 +157,6 @@ def _member(
         standard.scale ** (1 / order) * np.asarray(matrix, dtype=np.float64)
         for matrix in model.factor_matrices  # type: ignore[attr-defined]
     )
-    errors = np.where(np.isfinite(run.heldout_error), run.heldout_error, np.inf)
     points = [
         # Errors are relative to values of unit root mean square.
         PathPoint(0.0, rank, float(train) ** 2, float(heldout) ** 2, (0.0,) * order)
@@ -165,7 +164,7 @@ def _member(
             _ranks(run), run.train_error, run.heldout_error, strict=True
         )
     ]
-    path = Path(points, int(np.argmin(errors)), factors)
+    path = Path(points, int(np.argmin(_errors(run))), factors)
     baseline = Baseline(standard.offset, standard.scale)
     return Member(0, factors, baseline, path, smooth=False)
 
