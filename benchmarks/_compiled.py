@@ -3,7 +3,7 @@
 import functools as ft
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -17,20 +17,14 @@ from rankrise._algebra import balanced_split, khatri_rao
 from rankrise.data import Observations
 from rankrise.factorizations import AbstractFactorization, CPFactorization, DenseTensor
 from rankrise.factorizations._entries import coordinate_entries
-from rankrise.problems import (
-    AbstractLoss,
-    AbstractProblem,
-    CompletionProblem,
-    SquaredLoss,
-)
+from rankrise.losses import AbstractLoss, SquaredLoss
+from rankrise.problems import AbstractProblem, CompletionProblem
 from rankrise.solvers import GradientDescent, solve
 from rankrise.trajectories import SaveAt, TrainLoss
 
 
 class Itself(AbstractLoss):
     """The prediction, whatever was observed: for problems that ask something else."""
-
-    takes_labels: ClassVar[bool] = False
 
     def __call__(
         self, predictions: Float[Array, " m"], values: Float[Array, " n"]
@@ -44,7 +38,7 @@ class Variant(AbstractProblem):
     indices: Int[Array, "m order"]
     values: Float[Array, " m"]
     mode_dims: tuple[int, ...] = eqx.field(static=True)
-    loss_function: AbstractLoss = SquaredLoss()
+    loss_function: AbstractLoss = eqx.field(default=SquaredLoss(), static=True)
     weights: None = None
 
     def take(self, rows: Int[Array, " b"]) -> "Variant":
@@ -70,7 +64,7 @@ class GatheredBlocks(Variant):
 class KhatriRaoOnly(Variant):
     """A loss that takes the Khatri-Rao products of both halves, and nothing else."""
 
-    loss_function: AbstractLoss = Itself()
+    loss_function: AbstractLoss = eqx.field(default=Itself(), static=True)
 
     def predictions(self, model: AbstractFactorization) -> Float[Array, " 1"]:
         split = balanced_split(model.mode_dims)
@@ -84,7 +78,7 @@ class KhatriRaoOnly(Variant):
 class UpdateOnly(Variant):
     """A loss whose gradient is the parameters: what is left is update and loop."""
 
-    loss_function: AbstractLoss = Itself()
+    loss_function: AbstractLoss = eqx.field(default=Itself(), static=True)
 
     def predictions(self, model: AbstractFactorization) -> Float[Array, " 1"]:
         squares = [jnp.sum(leaf * leaf) for leaf in jax.tree.leaves(model)]

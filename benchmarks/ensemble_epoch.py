@@ -25,7 +25,7 @@ from _step_tables import goal, goal_table
 from _timing import Case, Timing, clocked, interleaved, ratio
 from rankrise.ensembles import Member
 from rankrise.ensembles._ensemble import Course, side_by_side, start_table, train_epochs
-from rankrise.problems import SquaredLoss
+from rankrise.losses import SquaredLoss
 
 OURS = "rankrise, an epoch of all models"
 PLAIN = "PyTorch, one-hot, a batch of one class's models"

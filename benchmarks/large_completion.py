@@ -37,7 +37,7 @@ from rankrise.completion._layout import lay_out, stack_rows
 from rankrise.completion._neighbours import solve_rows
 from rankrise.completion._normal_equations import normal_equations, own_rows
 from rankrise.data import cp_entries
-from rankrise.problems import SquaredLoss
+from rankrise.losses import SquaredLoss
 
 RESULTS = Path(__file__).with_name("large_completion.json")
 _GIGABYTE = 1e9

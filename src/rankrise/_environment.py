@@ -1,24 +1,32 @@
 """What a result depends on beside its settings and seed."""
 
 import platform
-from functools import cache
+import sys
 from importlib.metadata import version
 from typing import Any
 
 from rankrise._version import __version__
 
+_PACKAGES = ("jax", "jaxlib", "numba", "numpy", "optax", "scipy")
 
-@cache
+
 def environment() -> dict[str, Any]:
     """Versions of the software and the device arrays live on."""
-    import jax
-
-    device = jax.devices()[0]
     return {
         "versions": {
             "rankrise": __version__,
             "python": platform.python_version(),
-            **{name: version(name) for name in ("jax", "jaxlib", "numpy", "optax")},
+            **{name: version(name) for name in _PACKAGES},
         },
-        "device": f"{device.platform}: {device.device_kind}",
+        "device": _device(),
     }
+
+
+def _device() -> str:
+    # What has not loaded JAX has not computed with it, and need not wait for it.
+    if "jax" not in sys.modules:
+        return "cpu"
+    import jax
+
+    device = jax.devices()[0]
+    return f"{device.platform}: {device.device_kind}"

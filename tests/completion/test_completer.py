@@ -6,7 +6,7 @@ import pytest
 from rankrise import Checkpoint, Observations, observe, random_target, sample_indices
 from rankrise._errors import InputError
 from rankrise.completion import Completing, complete_observations
-from rankrise.problems import HuberLoss, LogisticLoss, PoissonLoss
+from rankrise.losses import HuberLoss, LogisticLoss, PoissonLoss
 
 DIMS = (10, 9, 8)
 

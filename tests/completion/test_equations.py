@@ -21,7 +21,7 @@ from rankrise.completion._normal_equations import (
     normal_equations,
     pulls,
 )
-from rankrise.problems import SquaredLoss
+from rankrise.losses import SquaredLoss
 
 RNG = np.random.default_rng(0)
 DIMS, COMPONENTS = (7, 3, 5), 2

@@ -6,7 +6,7 @@ import pytest
 from rankrise import Observations
 from rankrise.completion import Baseline, Member, Path, PathPoint
 from rankrise.completion._ways import loss_of_mean, unseen_indices
-from rankrise.problems import AbsoluteLoss, SquaredLoss
+from rankrise.losses import AbsoluteLoss, SquaredLoss
 
 UNSEEN = np.array([[0, 1], [1, 0]])
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rankrise.ensembles._ensemble import mean_losses, measured_at_once, side_by_side
-from rankrise.problems import SquaredLoss
+from rankrise.losses import SquaredLoss
 
 
 def test_sums_over_columns_keep_single_precision_on_matrix_units():

@@ -20,7 +20,7 @@ from rankrise.ensembles import (
     fit_ensemble,
 )
 from rankrise.ensembles._ensemble import rounded, start_table
-from rankrise.problems import HuberLoss
+from rankrise.losses import HuberLoss
 from rankrise.solvers import Checkpoint
 
 RNG = np.random.default_rng(0)

@@ -1,33 +1,15 @@
-"""Losses and solvers by name."""
+"""Solvers by name."""
 
-from typing import get_args
-
-import jax.numpy as jnp
 import pytest
 
 from rankrise._errors import InputError
-from rankrise.experiments._choices import make_loss, make_solver
-from rankrise.experiments._options import LossName
-from rankrise.problems import HuberLoss, SmoothL1Loss
+from rankrise.experiments._choices import make_solver
 from rankrise.solvers import (
     AdaptiveGradientDescent,
     GradientDescent,
     Minibatch,
     OptaxDescent,
 )
-
-
-@pytest.mark.parametrize("name", get_args(LossName))
-def test_every_name_of_a_loss_makes_one(name):
-    zeros = jnp.zeros(2)
-    assert make_loss(name, 0.5)(zeros, zeros).shape == (2,)
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"), [("huber", HuberLoss), ("smooth-l1", SmoothL1Loss)]
-)
-def test_the_threshold_reaches_the_loss_that_has_one(name, kind):
-    assert make_loss(name, 0.25) == kind(0.25)
 
 
 @pytest.mark.parametrize(

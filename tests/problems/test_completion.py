@@ -11,14 +11,14 @@ import pytest
 from rankrise._errors import InputError
 from rankrise.data import Observations
 from rankrise.factorizations import CPFactorization, DenseTensor, end_gradient
-from rankrise.problems import (
+from rankrise.losses import (
     AbsoluteLoss,
-    CompletionProblem,
     HuberLoss,
     LogisticLoss,
     SmoothL1Loss,
     SquaredLoss,
 )
+from rankrise.problems import CompletionProblem
 
 MODE_DIMS = (2, 3, 4)
 # Means of a dozen numbers of order 1.

@@ -10,14 +10,8 @@ import pytest
 from rankrise._errors import InputError
 from rankrise.data import Observations
 from rankrise.factorizations import CPFactorization
-from rankrise.problems import (
-    CompletionProblem,
-    HuberLoss,
-    LogisticLoss,
-    SensingProblem,
-    SquaredLoss,
-    _sensing,
-)
+from rankrise.losses import HuberLoss, LogisticLoss, SquaredLoss
+from rankrise.problems import CompletionProblem, SensingProblem, _sensing
 
 every_order = pytest.mark.parametrize("mode_dims", [(4, 3), (2, 3, 4), (2, 3, 2, 2, 3)])
 COUNT = 7

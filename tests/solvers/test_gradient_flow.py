@@ -12,7 +12,8 @@ import pytest
 import rankrise as rr
 from rankrise._errors import InputError
 from rankrise.factorizations import CPFactorization, DeepMatrixFactorization, near_zero
-from rankrise.problems import AbstractLoss, CompletionProblem, SensingProblem
+from rankrise.losses import AbstractLoss
+from rankrise.problems import CompletionProblem, SensingProblem
 from rankrise.solvers import GradientFlow, Stop
 from rankrise.solvers._chebyshev import coefficients
 from rankrise.solvers._gradient_flow import _chebyshev_step
@@ -29,8 +30,6 @@ def flow(rtol=3e-3, atol=0.0):
 
 class Cliff(AbstractLoss):
     """Falls where a run starts, and is not finite anywhere else."""
-
-    takes_labels = False
 
     def __call__(self, predictions, values):
         return jnp.where(predictions == 0, -predictions, jnp.nan)

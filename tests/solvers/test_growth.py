@@ -18,7 +18,8 @@ from rankrise.data import (
     sample_indices,
 )
 from rankrise.factorizations import CPFactorization, near_zero
-from rankrise.problems import CompletionProblem, HuberLoss, SensingProblem
+from rankrise.losses import HuberLoss
+from rankrise.problems import CompletionProblem, SensingProblem
 from rankrise.solvers import _pull_field
 from rankrise.solvers._escape import EscapeSearch, critical_direction
 from rankrise.solvers._pull_field import DensePullField, pull_field, stacked, unstacked

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from dataclasses import replace
 
 import equinox as eqx
 import jax
@@ -24,12 +25,8 @@ from rankrise.factorizations import (
     near_zero,
     near_zero_matrix,
 )
-from rankrise.problems import (
-    AbsoluteLoss,
-    CompletionProblem,
-    SensingProblem,
-    SquaredLoss,
-)
+from rankrise.losses import AbsoluteLoss, SquaredLoss
+from rankrise.problems import CompletionProblem, SensingProblem
 from rankrise.solvers import GradientFlow, Limit, solve, solve_limit
 from rankrise.trajectories import (
     ComponentNorms,
@@ -438,7 +435,7 @@ def test_settings_out_of_range_are_refused(name, value):
 
 
 def test_losses_without_a_hessian_are_refused(completion, start):
-    kinked = eqx.tree_at(lambda p: p.loss_function, completion, AbsoluteLoss())
+    kinked = replace(completion, loss_function=AbsoluteLoss())
     with pytest.raises(ValueError, match="has a kink where it fits"):
         solve_limit(kinked, start)
 

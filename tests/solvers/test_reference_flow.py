@@ -8,7 +8,8 @@ import pytest
 
 from rankrise._errors import InputError
 from rankrise.factorizations import DenseTensor, near_zero
-from rankrise.problems import CompletionProblem, SquaredLoss
+from rankrise.losses import SquaredLoss
+from rankrise.problems import CompletionProblem
 from rankrise.solvers import flow_until, reference_flow, reference_flows
 from rankrise.trajectories import FrobeniusNorm, TrainLoss
 

@@ -8,7 +8,8 @@ from jax.flatten_util import ravel_pytree
 
 from rankrise.data import observe, random_target, sample_indices
 from rankrise.factorizations import CPFactorization, near_zero, near_zero_matrix
-from rankrise.problems import CompletionProblem, SquaredLoss
+from rankrise.losses import SquaredLoss
+from rankrise.problems import CompletionProblem
 from rankrise.solvers import GradientFlow, _hessian
 from rankrise.solvers._hessian import hessian_at
 from rankrise.solvers._learned_set import LearnedComponents, LearnedLayers

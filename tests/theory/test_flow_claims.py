@@ -6,7 +6,8 @@ import pytest
 
 from rankrise._errors import InputError
 from rankrise.factorizations import CPFactorization, DenseTensor
-from rankrise.problems import CompletionProblem, HuberLoss
+from rankrise.losses import HuberLoss
+from rankrise.problems import CompletionProblem
 from rankrise.theory import (
     _conservation,
     _growth,

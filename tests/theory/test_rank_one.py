@@ -9,7 +9,8 @@ import pytest
 
 from rankrise._errors import InputError
 from rankrise.factorizations import CPFactorization
-from rankrise.problems import CompletionProblem, HuberLoss, SmoothL1Loss, SquaredLoss
+from rankrise.losses import HuberLoss, SmoothL1Loss, SquaredLoss
+from rankrise.problems import CompletionProblem
 from rankrise.theory import (
     _corollary,
     _rank_one,

@@ -30,7 +30,7 @@ from rankrise.completion._normal_equations import (
     pulls,
 )
 from rankrise.completion._parabola import parabola
-from rankrise.problems import AbstractLoss
+from rankrise.losses import AbstractLoss
 
 # Directions that are tried for a component to enter with.
 DIRECTIONS = 4

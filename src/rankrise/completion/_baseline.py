@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rankrise._typing import Indices, ModeDims, Values
-from rankrise.problems import (
+from rankrise.losses import (
     AbsoluteLoss,
     AbstractLoss,
     HuberLoss,

@@ -25,7 +25,7 @@ from rankrise.completion._noise import fit_noise
 from rankrise.completion._path import PathPoint, PathSettings, Walk, follow_path
 from rankrise.completion._ways import loss_of_mean, unseen_indices
 from rankrise.data import Observations, Standardization
-from rankrise.problems import AbstractLoss, SquaredLoss
+from rankrise.losses import AbstractLoss, SquaredLoss
 from rankrise.solvers import Checkpoint
 from rankrise.solvers._interrupt import DeferredInterrupt
 

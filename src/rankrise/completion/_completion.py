@@ -18,7 +18,7 @@ from rankrise.completion._matching import match_scores
 from rankrise.completion._noise import Noise
 from rankrise.completion._path import Path
 from rankrise.data import Observations, cp_component_norms, cp_entries
-from rankrise.problems import AbstractLoss, LogisticLoss, PoissonLoss
+from rankrise.losses import AbstractLoss, LogisticLoss, PoissonLoss
 from rankrise.trajectories import RISEN_SHARE
 
 if TYPE_CHECKING:

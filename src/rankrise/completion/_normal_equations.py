@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 
 from rankrise.completion._layout import Chunks, Layout
 from rankrise.completion._parabola import parabola
-from rankrise.problems import AbstractLoss, SquaredLoss
+from rankrise.losses import AbstractLoss, SquaredLoss
 
 # Factor matrices of all modes, one above another.
 Tall = Float[Array, "rows components"]

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rankrise.problems import (
+from rankrise.losses import (
     AbsoluteLoss,
     AbstractLoss,
     HuberLoss,

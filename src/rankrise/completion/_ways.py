@@ -15,7 +15,7 @@ from rankrise._typing import Indices
 from rankrise.completion._completion import Member
 from rankrise.data import Observations
 from rankrise.data._index_rows import ravel_indices
-from rankrise.problems import AbstractLoss, SquaredLoss
+from rankrise.losses import AbstractLoss, SquaredLoss
 
 # Entries at which models are compared.
 _SAMPLED = 10_000

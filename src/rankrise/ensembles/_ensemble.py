@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from rankrise._checks import check_whole
 from rankrise.factorizations import log_products
-from rankrise.problems import AbstractLoss
+from rankrise.losses import AbstractLoss
 
 FloatArray = npt.NDArray[np.floating]
 

@@ -12,7 +12,7 @@ from rankrise._checks import check_whole
 from rankrise._defaults import BATCH_SIZE, EPOCHS, INIT_STD, LEARNING_RATE
 from rankrise._errors import InputError
 from rankrise.ensembles._levenberg_marquardt import LevenbergMarquardt
-from rankrise.problems import AbstractLoss, SquaredLoss
+from rankrise.losses import AbstractLoss, SquaredLoss
 
 FloatArray = npt.NDArray[np.floating]
 

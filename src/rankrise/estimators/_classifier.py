@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from rankrise._errors import InputError
 from rankrise.estimators._base import FloatArray, TensorEstimator, checked_samples
 from rankrise.estimators._fitting import START, Task
-from rankrise.problems import LogisticLoss, SquaredLoss
+from rankrise.losses import LogisticLoss, SquaredLoss
 
 
 def _has_probabilities(estimator: Any) -> bool:

@@ -29,7 +29,7 @@ from rankrise.data._memory import MAX_DENSE_BYTES
 from rankrise.estimators._base import checked_rows, checked_samples
 from rankrise.estimators._guesses import Guesses
 from rankrise.estimators._mode_labels import ModeLabels, observations_of
-from rankrise.problems import (
+from rankrise.losses import (
     AbsoluteLoss,
     AbstractLoss,
     HuberLoss,
@@ -38,7 +38,7 @@ from rankrise.problems import (
     SquaredLoss,
 )
 
-_LOSSES = {
+_LOSSES: dict[str, Any] = {
     "squared": SquaredLoss,
     "absolute": AbsoluteLoss,
     "huber": HuberLoss,

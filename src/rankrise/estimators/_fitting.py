@@ -3,8 +3,9 @@
 import functools as ft
 import warnings
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,7 @@ from rankrise.ensembles import (
     fit_ensemble,
 )
 from rankrise.ensembles._memory import check_memory
-from rankrise.problems import AbstractLoss
+from rankrise.losses import AbstractLoss
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -40,7 +41,7 @@ _EPOCHS = {True: 40, False: 400}
 _BATCH_SIZES = {True: 5000, False: 200}
 
 
-class CountedLoss(AbstractLoss):
+class CountedLoss(eqx.Module, AbstractLoss):
     """A loss of predictions less an offset, which leaves out rows that only pad.
 
     Attributes
@@ -49,8 +50,7 @@ class CountedLoss(AbstractLoss):
         All rows divided by those that count, since a mean is taken over all.
     """
 
-    takes_labels: ClassVar[bool] = False
-    loss: AbstractLoss
+    loss: AbstractLoss = eqx.field(static=True)
     offset: Float[Array, ""]
     scale: Float[Array, ""]
 

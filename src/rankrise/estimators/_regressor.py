@@ -7,7 +7,7 @@ from sklearn.base import RegressorMixin
 
 from rankrise.estimators._base import FloatArray, TensorEstimator, checked_samples
 from rankrise.estimators._fitting import START, Task
-from rankrise.problems import SquaredLoss
+from rankrise.losses import SquaredLoss
 
 # Standard deviation of what the model learns, whose mean is `START`.
 _SPREAD = 0.1

@@ -1,18 +1,9 @@
-"""From names in settings to losses and solvers."""
+"""From names in settings to solvers."""
 
 import inspect
 from typing import Any
 
 from rankrise._errors import InputError
-from rankrise.problems import (
-    AbsoluteLoss,
-    AbstractLoss,
-    HuberLoss,
-    LogisticLoss,
-    PoissonLoss,
-    SmoothL1Loss,
-    SquaredLoss,
-)
 from rankrise.solvers import (
     AbstractSolver,
     AdaptiveGradientDescent,
@@ -26,19 +17,6 @@ from rankrise.solvers import (
 # unit gradient; any problem with another curvature needs its own.
 _LEARNING_RATE = 0.01
 _OPTAX_LEARNING_RATE = 0.001
-
-
-def make_loss(name: str, threshold: float) -> AbstractLoss:
-    """The loss of that name; the threshold is used where it has one."""
-    losses: dict[str, AbstractLoss] = {
-        "squared": SquaredLoss(),
-        "absolute": AbsoluteLoss(),
-        "huber": HuberLoss(threshold),
-        "smooth-l1": SmoothL1Loss(threshold),
-        "logistic": LogisticLoss(),
-        "poisson": PoissonLoss(),
-    }
-    return losses[name]
 
 
 def make_solver(

@@ -20,10 +20,10 @@ from rankrise.completion import (
     complete_observations,
 )
 from rankrise.data import ModeAxis, Observations
-from rankrise.experiments._choices import make_loss
 from rankrise.experiments._completion_config import CompletionConfig
 from rankrise.experiments._gradient_completion import complete_by_gradients
 from rankrise.factorizations import CPFactorization
+from rankrise.losses import loss_named
 from rankrise.solvers import Checkpoint, Progress
 from rankrise.trajectories import Trajectory, save_factors
 
@@ -189,7 +189,7 @@ def completing_of(config: CompletionConfig) -> Completing:
         models=config.seeds,
         heldout=config.heldout,
         heldout_share=config.heldout_share,
-        loss=make_loss(config.loss, config.loss_threshold),
+        loss=loss_named(config.loss, config.loss_threshold),
         smooth=config.smooth,
         non_negative=config.non_negative,
         center=config.center,

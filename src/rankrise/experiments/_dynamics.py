@@ -19,7 +19,7 @@ from rankrise.data import (
     rank_k_measurements,
     sample_indices,
 )
-from rankrise.experiments._choices import make_loss, make_solver
+from rankrise.experiments._choices import make_solver
 from rankrise.experiments._dynamics_config import DynamicsConfig
 from rankrise.experiments._precision import precision
 from rankrise.factorizations import (
@@ -29,6 +29,7 @@ from rankrise.factorizations import (
     near_zero,
     near_zero_matrix,
 )
+from rankrise.losses import loss_named
 from rankrise.problems import AbstractProblem, CompletionProblem, SensingProblem
 from rankrise.solvers import (
     AbstractSolver,
@@ -159,7 +160,7 @@ def _loss(config: DynamicsConfig, values: Values) -> Any:
     threshold = config.loss_threshold
     if threshold is None:
         threshold = 0.5 * float(np.sqrt(np.mean(values**2)))
-    return make_loss(config.loss, threshold)
+    return loss_named(config.loss, threshold)
 
 
 def _loss_tolerance(config: DynamicsConfig, problem: AbstractProblem) -> float:

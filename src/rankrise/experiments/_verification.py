@@ -22,7 +22,6 @@ from rankrise.data import (
     rank_k_measurements,
     sample_indices,
 )
-from rankrise.experiments._choices import make_loss
 from rankrise.experiments._precision import precision
 from rankrise.experiments._verification_config import (
     CLAIM_NAMES,
@@ -36,6 +35,7 @@ from rankrise.factorizations import (
     leading_component,
     near_zero,
 )
+from rankrise.losses import loss_named
 from rankrise.problems import AbstractProblem, CompletionProblem, SensingProblem
 from rankrise.solvers._interrupt import DeferredInterrupt
 from rankrise.theory import (
@@ -220,7 +220,7 @@ class _Problems:
     def _problem(self, loss: str) -> AbstractProblem:
         config = self._config
         if self._entries is not None:
-            function = make_loss(loss, _threshold(config, self._entries.values))
+            function = loss_named(loss, _threshold(config, self._entries.values))
             return CompletionProblem.from_observations(self._entries, function)
         target = _target(config)
         if config.task == "sensing":
@@ -228,13 +228,13 @@ class _Problems:
                 config.dims, config.observations, seed=config.seed, dtype=np.float64
             )
             values = measure(target, dense, seed=config.seed)
-            function = make_loss(loss, _threshold(config, values))
+            function = loss_named(loss, _threshold(config, values))
             return SensingProblem.from_dense(dense, values, function)
         factored = rank_k_measurements(
             config.dims, config.observations, seed=config.seed
         )
         values = measure(target, factored, seed=config.seed)
-        function = make_loss(loss, _threshold(config, values))
+        function = loss_named(loss, _threshold(config, values))
         return SensingProblem.from_factored(factored, values, function)
 
 

@@ -7,8 +7,8 @@ from jaxtyping import Array, Float, Int
 from rankrise._typing import ModeDims
 from rankrise.data import Observations
 from rankrise.factorizations import AbstractFactorization
+from rankrise.losses import AbstractLoss, SquaredLoss
 from rankrise.problems._contract import AbstractProblem, as_values, as_weights
-from rankrise.problems._losses import AbstractLoss, SquaredLoss
 
 
 class CompletionProblem(AbstractProblem):
@@ -17,7 +17,7 @@ class CompletionProblem(AbstractProblem):
     indices: Int[Array, "m order"]
     values: Float[Array, " m"]
     mode_dims: ModeDims = eqx.field(static=True)
-    loss_function: AbstractLoss
+    loss_function: AbstractLoss = eqx.field(static=True)
     weights: Float[Array, " m"] | None
 
     @classmethod

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
 from rankrise.factorizations import AbstractFactorization
-from rankrise.problems._losses import AbstractLoss
+from rankrise.losses import AbstractLoss
 
 
 class AbstractProblem(eqx.Module):

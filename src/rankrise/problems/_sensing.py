@@ -15,8 +15,8 @@ from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
 from rankrise.data import checked_weights
 from rankrise.factorizations import AbstractFactorization
+from rankrise.losses import AbstractLoss, SquaredLoss
 from rankrise.problems._contract import AbstractProblem, as_values, as_weights
-from rankrise.problems._losses import AbstractLoss, SquaredLoss
 
 # Dense measurement tensors move to the device this many bytes at a time.
 _CHUNK_BYTES = 2**27
@@ -37,7 +37,7 @@ class SensingProblem(AbstractProblem):
     measurements: Float[Array, "m entries"] | tuple[Float[Array, "m _ k"], ...]
     values: Float[Array, " m"]
     mode_dims: ModeDims = eqx.field(static=True)
-    loss_function: AbstractLoss
+    loss_function: AbstractLoss = eqx.field(static=True)
     weights: Float[Array, " m"] | None
 
     @classmethod

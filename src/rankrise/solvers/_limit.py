@@ -9,7 +9,7 @@ import numpy as np
 
 from rankrise._errors import InputError
 from rankrise.factorizations import AbstractFactorization
-from rankrise.problems import AbsoluteLoss, AbstractProblem
+from rankrise.problems import AbstractProblem
 from rankrise.solvers._interrupt import DeferredInterrupt
 from rankrise.solvers._limit_run import Limit as Limit
 from rankrise.solvers._limit_run import LimitRun
@@ -154,10 +154,11 @@ def limit_trajectory(
 
 
 def _check_loss(problem: AbstractProblem) -> None:
-    if isinstance(problem.loss_function, AbsoluteLoss):
+    loss = problem.loss_function
+    if loss.smoothness < 1:
         raise InputError(
-            "The absolute loss has a kink where it fits and no Hessian there, so its "
-            "plateaus cannot be found; take Huber loss with a small threshold."
+            f"{type(loss).__name__} has a kink where it fits and no Hessian there, so "
+            "its plateaus cannot be found; take Huber loss with a small threshold."
         )
 
 

@@ -1,6 +1,7 @@
 r"""Claim 4: under a constant pull, growth is exponential or ends in finite time."""
 
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,8 @@ from rankrise.factorizations import (
     end_gradient,
     near_zero,
 )
-from rankrise.problems import AbstractLoss, AbstractProblem, SensingProblem
+from rankrise.losses import AbstractLoss
+from rankrise.problems import AbstractProblem, SensingProblem
 from rankrise.solvers import reference_flow
 from rankrise.theory._claim import Claim, Theorem, check_tolerance, verdict_of
 from rankrise.theory._critical_direction import critical_direction
@@ -34,10 +36,9 @@ _TIMES = 50
 _OTHER_DIM = 4
 
 
+@dataclass(frozen=True)
 class ConstantPullLoss(AbstractLoss):
     r"""$-p\,y$: its gradient by the end tensor is the same everywhere."""
-
-    takes_labels: ClassVar[bool] = False
 
     def __call__(
         self, predictions: Float[Array, " m"], values: Float[Array, " m"]

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from rankrise._typing import Values
 from rankrise.factorizations import AbstractFactorization, CPFactorization
-from rankrise.problems import AbstractProblem, LogisticLoss, SquaredLoss
+from rankrise.problems import AbstractProblem
 from rankrise.theory._claim import Claim, Theorem, check_tolerance, verdict_of
 from rankrise.theory._quadrature import INTERVALS, increments, integrals
 from rankrise.theory._rates import (
@@ -34,7 +34,6 @@ GROWTH = Theorem(
 _RATIO = 3.0
 # A start is taken as it comes when it is this far from balance.
 _UNBALANCED = 1e-3
-_SMOOTH = (SquaredLoss, LogisticLoss)
 
 
 def balanced_rate(
@@ -94,7 +93,7 @@ def check_growth(
         "component_times": float(balanced.errors.size + general.errors.size),
     }
     # Rates have kinks where those of the loss do, and there quadrature is no judge.
-    if isinstance(problem.loss_function, _SMOOTH):
+    if problem.loss_function.smoothness > 1:
         numbers["integrated_error"] = max(
             _integrated(run, balanced), _integrated(general_run, general)
         )

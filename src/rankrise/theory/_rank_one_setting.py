@@ -12,12 +12,8 @@ from rankrise.factorizations import (
     DenseTensor,
     end_gradient,
 )
-from rankrise.problems import (
-    AbstractProblem,
-    CompletionProblem,
-    HuberLoss,
-    SmoothL1Loss,
-)
+from rankrise.losses import HuberLoss, SmoothL1Loss
+from rankrise.problems import AbstractProblem, CompletionProblem
 from rankrise.theory._critical_direction import critical_direction
 from rankrise.theory._rates import component, dense_pull, relative_unbalancedness
 

@@ -1,7 +1,9 @@
 """Losses by their definitions, and their gradients in closed form."""
 
+import functools as ft
 import itertools
 import math
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +11,15 @@ import numpy as np
 import pytest
 
 from rankrise._errors import InputError
-from rankrise.problems import (
+from rankrise.experiments._options import LossName
+from rankrise.losses import (
     AbsoluteLoss,
     HuberLoss,
     LogisticLoss,
     PoissonLoss,
     SmoothL1Loss,
     SquaredLoss,
+    loss_named,
 )
 
 DELTA = 0.5
@@ -44,7 +48,7 @@ RESIDUALS = np.array([-30.0, -0.75, -0.5, -0.25, 0.0, 1e-9, 0.4, 0.5, 0.501, 2.0
 VALUES = np.linspace(-1, 1, len(RESIDUALS)).round(2)
 
 
-@jax.jit
+@ft.partial(jax.jit, static_argnums=0)
 def evaluated(loss, predictions, values):
     """Losses and their derivatives by the prediction."""
     losses, pull_back = jax.vjp(lambda p: loss(p, values), predictions)
@@ -137,3 +141,56 @@ def test_values_that_are_no_labels_are_named(wrong):
 def test_refused_thresholds_are_named(loss, delta):
     with pytest.raises(InputError, match=f"delta is {delta}; give a positive, finite"):
         loss(delta)
+
+
+ALL = (*DEFINITIONS, LogisticLoss(), PoissonLoss())
+
+
+@pytest.mark.parametrize("loss", ALL, ids=repr)
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_numpy_and_jax_give_the_same_losses(loss, kind):
+    predictions, values = (x.astype(kind) for x in (RESIDUALS, VALUES))
+    found = loss(predictions, values)
+    theirs = loss(jnp.asarray(predictions), jnp.asarray(values))
+    assert type(found) is np.ndarray
+    assert found.dtype == theirs.dtype == kind
+    # Exponentials and logarithms of either are off by a digit or two.
+    np.testing.assert_allclose(found, theirs, rtol=8 * np.finfo(kind).eps)
+
+
+def test_losses_are_compared_by_value_and_hashable():
+    assert len({HuberLoss(0.5), HuberLoss(np.float64(0.5)), HuberLoss(0.25)}) == 2
+    assert HuberLoss(0.5) != SmoothL1Loss(0.5)
+
+
+@pytest.mark.parametrize("loss", [LogisticLoss(), PoissonLoss()])
+def test_the_link_is_finite_at_the_bounds_and_nears_the_mean_with_many(loss):
+    lower, upper = loss.bounds
+    for mean in (lower, min(upper, 1.0)):
+        assert math.isfinite(loss.link_of_mean(mean, 5))
+    link = loss.link_of_mean(0.3, 10**9)
+    # Half an observation is a share of 5e-10.
+    np.testing.assert_allclose(loss.mean(np.array([link])), 0.3, rtol=4e-9)
+    np.testing.assert_array_equal(loss.mean(np.array([-np.inf, np.inf])), loss.bounds)
+
+
+@every_loss
+def test_predictions_of_losses_of_residuals_are_means(loss):
+    assert loss.mean(VALUES) is VALUES
+    assert loss.link_of_mean(0.3, 2) == 0.3
+
+
+@pytest.mark.parametrize("name", get_args(LossName))
+def test_every_name_of_a_loss_makes_one(name):
+    zeros = np.zeros(2)
+    assert loss_named(name, 0.5)(zeros, zeros).shape == (2,)
+
+
+def test_the_threshold_reaches_the_losses_that_have_one():
+    assert loss_named("huber", 0.25) == HuberLoss(0.25)
+    assert loss_named("smooth-l1", 0.25) == SmoothL1Loss(0.25)
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(InputError, match="There is no loss 'hinge'; choose one of"):
+        loss_named("hinge")
