@@ -31,11 +31,10 @@ from rankrise.factorizations import (
 )
 from rankrise.losses import loss_named
 from rankrise.problems import AbstractProblem, CompletionProblem, SensingProblem
+from rankrise.runs import Checkpoint, Progress
 from rankrise.solvers import (
     AbstractSolver,
-    Checkpoint,
     Limit,
-    Progress,
     Stop,
     solve,
     solve_limit,
