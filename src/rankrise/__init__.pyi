@@ -1,10 +1,13 @@
 from ._errors import InputError as InputError
 from ._version import __version__ as __version__
-from .completion import Completing as Completing
-from .completion import CompletingProgress as CompletingProgress
 from .completion import Completion as Completion
+from .completion import CompletionProgress as CompletionProgress
+from .completion import CompletionSettings as CompletionSettings
+from .completion import GradientMethod as GradientMethod
+from .completion import Model as Model
 from .completion import PathPoint as PathPoint
-from .completion import complete_observations as complete_observations
+from .completion import complete as complete
+from .completion import complete_tensor as complete_tensor
 from .complexity import RankCurve as RankCurve
 from .complexity import RankFit as RankFit
 from .complexity import SmallestRank as SmallestRank
@@ -46,9 +49,6 @@ from .estimators import TensorRegressor as TensorRegressor
 from .experiments import AgreementConfig as AgreementConfig
 from .experiments import AgreementResult as AgreementResult
 from .experiments import Comparison as Comparison
-from .experiments import CompletedTensor as CompletedTensor
-from .experiments import CompletionConfig as CompletionConfig
-from .experiments import CompletionResult as CompletionResult
 from .experiments import ComplexityConfig as ComplexityConfig
 from .experiments import (
     ComplexityReproductionConfig as ComplexityReproductionConfig,
@@ -61,12 +61,10 @@ from .experiments import ReproductionResult as ReproductionResult
 from .experiments import TheoryReproductionConfig as TheoryReproductionConfig
 from .experiments import VerificationConfig as VerificationConfig
 from .experiments import VerificationResult as VerificationResult
-from .experiments import complete as complete
 from .experiments import reproduce_complexity as reproduce_complexity
 from .experiments import reproduce_dynamics as reproduce_dynamics
 from .experiments import reproduce_theory as reproduce_theory
 from .experiments import run_agreement as run_agreement
-from .experiments import run_completion as run_completion
 from .experiments import run_complexity as run_complexity
 from .experiments import run_dynamics as run_dynamics
 from .experiments import run_verification as run_verification

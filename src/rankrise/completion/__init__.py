@@ -1,23 +1,19 @@
-"""Practical completion: components enter along a path of falling penalties."""
+"""The main job: a partly observed tensor completes itself."""
 
-from rankrise.completion._baseline import Baseline as Baseline
-from rankrise.completion._baseline_only import (
-    complete_by_baseline as complete_by_baseline,
-)
-from rankrise.completion._completer import Completing as Completing
-from rankrise.completion._completer import CompletingProgress as CompletingProgress
-from rankrise.completion._completer import check_enough as check_enough
-from rankrise.completion._completer import (
-    complete_observations as complete_observations,
-)
-from rankrise.completion._completer import completion_of as completion_of
-from rankrise.completion._completion import Completion as Completion
-from rankrise.completion._completion import Member as Member
-from rankrise.completion._gaps import Folds as Folds
-from rankrise.completion._gaps import HeldOut as HeldOut
-from rankrise.completion._gaps import fiber_modes as fiber_modes
-from rankrise.completion._gaps import make_folds as make_folds
+from rankrise.completion._checks import check_enough as check_enough
+from rankrise.completion._complete import complete as complete
+from rankrise.completion._complete import complete_tensor as complete_tensor
+from rankrise.completion._constant import complete_by_constants as complete_by_constants
+from rankrise.completion._fitting import CompletionProgress as CompletionProgress
+from rankrise.completion._holdout import Folds as Folds
+from rankrise.completion._holdout import HeldOut as HeldOut
+from rankrise.completion._holdout import fiber_modes as fiber_modes
+from rankrise.completion._holdout import make_folds as make_folds
+from rankrise.completion._model import Model as Model
 from rankrise.completion._noise import Noise as Noise
-from rankrise.completion._noise import fit_noise as fit_noise
 from rankrise.completion._path import Path as Path
 from rankrise.completion._path import PathPoint as PathPoint
+from rankrise.completion._result import Completion as Completion
+from rankrise.completion._settings import CompletionSettings as CompletionSettings
+from rankrise.completion._settings import GradientMethod as GradientMethod
+from rankrise.completion._summary import summarize_completion as summarize_completion

@@ -1,96 +1,39 @@
-"""Alternating least squares with a penalty, and components that enter one by one."""
+r"""Alternating least squares, and components that enter along the largest pull.
+
+With $h_s = \prod_{m \ne n} w^m_{i_m}$, taken component by component, the prediction at
+observation $s$ is $\langle h_s, w^n_{i_n}\rangle$, linear in a row of factor matrix
+$n$: a row solves $(\sum_s a_s h_s h_s^\top + \lambda Q) w = \sum_s a_s t_s h_s$ over its
+observations, with weights $a_s$ and targets $t_s$ of the loss's majorizer.
+"""
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from typing import NamedTuple
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+import numpy.typing as npt
 
 from rankrise._typing import Values
-from rankrise.completion._layout import Layout, Places, numbered
-from rankrise.completion._neighbours import (
-    neighbour_correlations,
-    penalties,
-    penalties_by_mode,
-    solve_rows,
-    spread_along,
-    within,
-)
-from rankrise.completion._non_negative import solve_non_negative
-from rankrise.completion._normal_equations import (
-    Block,
-    Tall,
-    Targets,
-    normal_equations,
-    over_blocks,
-    own_rows,
-    pulls,
-)
-from rankrise.completion._parabola import parabola
-from rankrise.losses import AbstractLoss
+from rankrise.completion._arrangement import Arrangement
+from rankrise.completion._chain import Chains, chains, neighbour_correlations
+from rankrise.completion._compiled import kernels
+from rankrise.losses import AbstractLoss, SquaredLoss
 
-# Directions that are tried for a component to enter with.
+# Directions that are tried for a component to enter with, how often they are turned
+# towards the pull before the best goes on alone, and how often that is.
 DIRECTIONS = 4
-# How often a direction is turned towards the pull.
-_TURNS = 10
+_TURNS, _MORE_TURNS = 4, 6
 # A component enters with this share of the norm it is drawn to.
 _ENTRY_SHARE = 0.3
 # A component this much smaller than the largest is none.
 _VANISHED = 1e-3
 # Sweeps end when the objective falls by less than this share.
 _TOLERANCE = 1e-4
-
-
-class CompletionData(eqx.Module):
-    """Observed entries, and how predictions of them are judged.
-
-    Attributes
-    ----------
-    targets
-        Group by group of the layout's chunks.
-    offset
-        Added to the sum of components before the loss.
-    heldout
-        In the chunks of the first mode: the weight of an observation that is held out,
-        else zero.
-    totals
-        Sums of the weights, of those and of the ones held out.
-    """
-
-    layout: Layout
-    targets: tuple[Targets, ...]
-    offset: Float[Array, ""]
-    heldout: Float[Array, "1 chunks length"]
-    totals: tuple[Float[Array, ""], Float[Array, ""]]
-    loss: AbstractLoss
-    non_negative: bool = eqx.field(static=True)
-
-
-def completion_data(
-    layout: Layout,
-    places: Places,
-    values: Values,
-    *,
-    weights: Values,
-    heldout: Values,
-    offset: float,
-    loss: AbstractLoss,
-    non_negative: bool,
-) -> CompletionData:
-    """What `advance` works on, of a number for every observation."""
-    spread = zip(places.spread(values), places.spread(weights), strict=True)
-    return CompletionData(
-        layout=layout,
-        targets=tuple(Targets(*pair) for pair in spread),
-        offset=jnp.asarray(offset, values.dtype),
-        heldout=places.spread_once(heldout),
-        totals=(jnp.asarray(np.sum(weights)), jnp.asarray(np.sum(heldout))),
-        loss=loss,
-        non_negative=non_negative,
-    )
+# Pulls of a tensor with a larger share observed are products of dense arrays.
+_DENSE_SHARE, _DENSE_ENTRIES = 0.05, 2**24
+# So many row blocks are worked on by several threads.
+_BLOCKS = 8
 
 
 class Stage(NamedTuple):
@@ -98,328 +41,417 @@ class Stage(NamedTuple):
 
     Attributes
     ----------
-    tall
-        All factor matrices; columns beyond the `learned` ones are zero, the others'
-        norms fall.
+    factors
+        All factor matrices, stacked; norms of components fall.
     correlations
         Between neighbouring rows, mode by mode.
     """
 
-    tall: Tall
-    learned: Int[Array, ""]
-    correlations: Float[Array, " order"]
-    objective: Float[Array, ""]
-    train_loss: Float[Array, ""]
-    heldout_loss: Float[Array, ""]
+    factors: Values
+    correlations: Values
+    train_loss: float
+    heldout_loss: float
+
+    @property
+    def components(self) -> int:
+        """How many."""
+        return self.factors.shape[1]
 
 
-class Move(NamedTuple):
-    """What is asked of `advance`.
+class Alternation:
+    """What one model is fitted to.
 
-    Attributes
+    Parameters
     ----------
-    enter
-        Whether a component enters first.
-    smooth
-        Whether neighbouring rows may be taken to be alike.
-    directions
-        In which a component may enter, some as columns; they need not be normalized.
+    values, weights
+        Of every observation, as the model's losses take them; without weights all are
+        one.
+    parts, part
+        Observations of this part are held out; `parts` stand at all places.
+    offset
+        Added to the sum of components before the loss.
+    pool
+        Shares the rows of a large tensor between threads.
     """
 
-    penalty: Float[Array, ""]
-    enter: Bool[Array, ""]
-    smooth: Bool[Array, ""]
-    sweeps: Int[Array, ""]
-    directions: Float[Array, "rows starts"]
-
-
-class Measured(NamedTuple):
-    """Sums of losses and of penalties, the mean losses, all of one place."""
-
-    objective: Float[Array, ""]
-    train_loss: Float[Array, ""]
-    heldout_loss: Float[Array, ""]
-
-
-@eqx.filter_jit
-def advance(data: CompletionData, stage: Stage, move: Move) -> Stage:
-    """Let a component enter, sweep over the modes, drop what vanished, measure."""
-    found = neighbour_correlations(stage.tall, data.layout.modes)
-    correlations = jnp.where(move.smooth, found, 0)
-    tall = jax.lax.cond(
-        move.enter,
-        lambda: _entered(data, stage, correlations, move.directions),
-        lambda: stage.tall,
-    )
-    end = _sweeps(data, tall, correlations, move)
-    learned = jnp.sum(_alive(end.norms), dtype=jnp.int32)
-    tall = _sorted(end.tall, end.norms)
-    return Stage(tall, learned, correlations, *end.measured)
-
-
-def _measured(
-    data: CompletionData, tall: Tall, correlations: Array, penalty: Array
-) -> Measured:
-    """One pass over the observations, in the chunks of the first mode."""
-    layout, first = data.layout, jnp.zeros((), jnp.int32)
-    matrix = own_rows(layout, tall, first, layout.groups[0].rows)
-    targets = data.targets[0]
-
-    def one(sums: tuple[Array, Array], _: Array, block: Block) -> tuple[Array, Array]:
-        values, weights, heldout = block.numbers
-        here = block.predictions(block.products(tall), matrix)
-        losses = data.loss(here + data.offset, values)
-        return sums[0] + jnp.sum(weights * losses), sums[1] + jnp.sum(heldout * losses)
-
-    zero = jnp.zeros((), tall.dtype)
-    numbers = (targets.values, targets.weights, data.heldout)
-    sums = over_blocks(layout.groups[0], first, numbers, one, (zero, zero))
-    sizes = penalties_by_mode(tall, layout.modes, correlations)
-    means = [
-        total / jnp.where(weight > 0, weight, 1)
-        for total, weight in zip(sums, data.totals, strict=True)
-    ]
-    return Measured(sums[0] + penalty * jnp.sum(sizes), *means)
-
-
-def _entered(
-    data: CompletionData, stage: Stage, correlations: Array, directions: Array
-) -> Tall:
-    r"""With one more component, along the largest pull that was found.
-
-    Each direction climbs the pull by alternating over the modes, as that of a component
-    near zero does under gradient flow (Razin et al. 2021, Theorem 1); directions have
-    norm one by their penalties $u^\top Q_\rho u$.
-    """
-    layout = data.layout
-    modes = layout.modes
-    order = len(layout.slots)
-    residuals = [
-        _residuals(data, stage.tall, group) for group in range(len(layout.groups))
-    ]
-
-    def turn(number: Array, carry: tuple[Tall, Array]) -> tuple[Tall, Array]:
-        mode = number % order
-
-        def of_group(group: int, place: Array, carry: tuple[Tall, Array]) -> Any:
-            units, _ = carry
-            dim, correlation = modes.dims[mode], correlations[mode]
-            chunks = layout.groups[group]
-            pull = pulls(chunks, place, units, residuals[group])
-            towards = spread_along(pull, dim, correlation)
-            if data.non_negative:
-                towards = jnp.maximum(towards, 0)
-            sizes = jnp.sqrt(jnp.maximum(penalties(towards, dim, correlation), 0))
-            towards = towards / jnp.where(sizes > 0, sizes, 1)
-            return _with_rows(layout, units, mode, towards), jnp.sum(
-                pull * towards, axis=0
-            )
-
-        return layout.at_mode(mode, of_group, carry)
-
-    zero = jnp.zeros_like(directions[0])
-    turns = _TURNS * order
-    units, strength = jax.lax.fori_loop(0, turns, turn, (directions, zero))
-    best = jnp.argmax(strength)
-    chosen = units[:, best]
-    curvature = _curvature(data, stage.tall, chosen)
-    drawn = jnp.maximum(strength[best], 0) / jnp.where(curvature > 0, curvature, 1)
-    size = (_ENTRY_SHARE * drawn) ** (1 / order)
-    return stage.tall.at[:, stage.learned].set(size * chosen, mode="drop")
-
-
-def _with_rows(layout: Layout, tall: Tall, mode: Array, matrix: Array) -> Tall:
-    """The tall matrix with a mode's factor matrix put in; no other rows are touched."""
-    own = own_rows(layout, tall, mode, len(matrix))
-    put = jnp.where(within(matrix, layout.modes.dims[mode]), matrix, own)
-    start = layout.modes.starts[mode]
-    return jax.lax.dynamic_update_slice_in_dim(tall, put, start, 0)
-
-
-def _pull_and_weight(
-    data: CompletionData, tall: Tall, matrix: Array, block: Block
-) -> tuple[Array, Array]:
-    """Half the negative slope of the loss, and the weight, where there is one."""
-    values, weights = block.numbers
-    here = data.offset + block.predictions(block.products(tall), matrix)
-    weight, wanted = parabola(data.loss, here, values)
-    weight = weight * weights
-    return weight * (wanted - here), weight
-
-
-def _residuals(
-    data: CompletionData, tall: Tall, group: int
-) -> Float[Array, "modes chunks length"]:
-    """What pulls at a component that is near zero, in the chunks of a group."""
-    layout, chunks, targets = (
-        data.layout,
-        data.layout.groups[group],
-        data.targets[group],
-    )
-    members = jnp.asarray(layout.modes_in(group))
-
-    def one_mode(number: Array, found: Array) -> Array:
-        place = number.astype(jnp.int32)
-        matrix = own_rows(layout, tall, members[place], chunks.rows)
-
-        def one(found: Array, first: Array, block: Block) -> Array:
-            pull, _ = _pull_and_weight(data, tall, matrix, block)
-            starts = (place, first, jnp.int32(0))
-            return jax.lax.dynamic_update_slice(found, pull[None], starts)
-
-        numbers = (targets.values, targets.weights)
-        return over_blocks(chunks, place, numbers, one, found)
-
-    zeros = jnp.zeros_like(targets.values)
-    return jax.lax.fori_loop(0, len(members), one_mode, zeros)
-
-
-def _curvature(
-    data: CompletionData, tall: Tall, chosen: Float[Array, " rows"]
-) -> Float[Array, ""]:
-    """Of the parabolas along one more component."""
-    layout, targets = data.layout, data.targets[0]
-    first = jnp.zeros((), jnp.int32)
-    unit = chosen[:, None]
-    matrix, own = (
-        own_rows(layout, every, first, layout.groups[0].rows) for every in (tall, unit)
-    )
-
-    def one(total: Array, _: Array, block: Block) -> Array:
-        _, weight = _pull_and_weight(data, tall, matrix, block)
-        along = block.predictions(block.products(unit), own)
-        return total + jnp.sum(weight * along**2)
-
-    numbers = (targets.values, targets.weights)
-    zero = jnp.zeros((), tall.dtype)
-    return over_blocks(layout.groups[0], first, numbers, one, zero)
-
-
-class _Sweeping(NamedTuple):
-    """What goes from one sweep to the next; `settled` once nothing is left to drop."""
-
-    tall: Tall
-    norms: Float[Array, " components"]
-    before: Float[Array, ""]
-    measured: Measured
-    number: Int[Array, ""]
-    settled: Bool[Array, ""]
-
-
-def _sweeps(
-    data: CompletionData, tall: Tall, correlations: Array, move: Move
-) -> _Sweeping:
-    """Solve for one factor matrix after another until the objective is flat.
-
-    What vanished is dropped at the end and losses are measured without it, as one more
-    round, so that the program has only one pass that measures.
-    """
-
-    def running(at: _Sweeping) -> Array:
-        now = at.measured.objective
-        moved = at.before - now > _TOLERANCE * jnp.abs(now)
-        return (at.number < move.sweeps) & ((at.number < 2) | moved)
-
-    def one_round(at: _Sweeping) -> _Sweeping:
-        sweeping = running(at)
-        tall = jax.lax.cond(
-            sweeping,
-            lambda: swept(data, at.tall, correlations, move.penalty),
-            lambda: jnp.where(_alive(at.norms), at.tall, 0),
+    def __init__(
+        self,
+        arrangement: Arrangement,
+        values: Values,
+        weights: Values | None,
+        parts: npt.NDArray[np.int16],
+        part: int,
+        *,
+        loss: AbstractLoss,
+        offset: float = 0.0,
+        non_negative: bool = False,
+        pool: Executor | None = None,
+    ) -> None:
+        self.arrangement, self.rows = arrangement, arrangement.rows
+        self._loss, self._offset = loss, offset
+        self._kind = kernels.NON_NEGATIVE if non_negative else kernels.SOLVE
+        self._parts, self._part, self._pool = parts, part, pool
+        self._is_quadratic = isinstance(loss, SquaredLoss)
+        first = parts[: len(arrangement)]
+        self._shown, hidden = first != part, np.flatnonzero(first == part)
+        self._targets = arrangement.spread(values - offset)
+        self._values = values
+        self._own_weights = weights
+        self._weights = np.empty(0)
+        if weights is not None:
+            self._weights = arrangement.spread(weights)
+        self._use_missing = (
+            self._is_quadratic
+            and weights is None
+            and len(arrangement.missing_begins) > 0
         )
-        squares = data.layout.modes.rows_of() @ tall**2
-        norms = jnp.prod(jnp.sqrt(squares), axis=0)
-        vanished = ~_alive(norms) & jnp.any(squares > 0, axis=0)
-        measured = _measured(data, tall, correlations, move.penalty)
-        before = jnp.where(sweeping, at.measured.objective, measured.objective)
-        settled = ~sweeping | ~jnp.any(vanished)
-        number = at.number + sweeping.astype(jnp.int32)
-        return _Sweeping(tall, norms, before, measured, number, settled)
+        shown = self._shown if weights is None else self._shown * weights
+        self._train_weight = float(np.sum(shown))
+        self._squares = float(np.sum(shown * (values - offset) ** 2))
+        self._hidden = self.rows.stacked(arrangement.indices[hidden])
+        self._hidden_values = values[hidden]
+        self._hidden_weights = None if weights is None else weights[hidden]
+        entries = math.prod(self.rows.dims)
+        self._is_dense = (
+            entries <= _DENSE_ENTRIES
+            and len(arrangement) > _DENSE_SHARE * entries
+            and len(self.rows.dims) < 10
+        )
 
-    infinite = jnp.full((), jnp.inf, tall.dtype)
-    begin = _Sweeping(
-        tall,
-        jnp.zeros(tall.shape[1], tall.dtype),
-        infinite,
-        Measured(infinite, infinite, infinite),
-        jnp.zeros((), jnp.int32),
-        jnp.zeros((), bool),
-    )
-    return jax.lax.while_loop(lambda at: running(at) | ~at.settled, one_round, begin)
+    def nothing(self) -> Stage:
+        """No component yet, measured."""
+        factors = np.empty((self.rows.starts[-1], 0))
+        return self._measured(factors, np.zeros(len(self.rows.dims)))
 
+    def advance(
+        self,
+        stage: Stage,
+        penalty: float,
+        *,
+        sweeps: int,
+        smooth: bool,
+        directions: Values | None = None,
+    ) -> Stage:
+        """Let a component enter, sweep over the modes, drop what vanished, measure.
 
-def _alive(norms: Float[Array, " components"]) -> Bool[Array, " components"]:
-    return norms > _VANISHED * jnp.max(norms)
+        Parameters
+        ----------
+        directions
+            In which a component may enter, stacked, as columns.
+        """
+        correlations = np.zeros(len(self.rows.dims))
+        if smooth:
+            correlations = neighbour_correlations(stage.factors, self.rows)
+        links = chains(self.rows, correlations)
+        factors = stage.factors.copy()
+        if directions is not None:
+            entered = self._entered(factors, links, directions)
+            factors = np.column_stack([factors, entered])
+        train_loss = self._sweep_until_flat(factors, links, penalty, sweeps)
+        return self._tidied(factors, correlations, train_loss)
 
+    # Sweeps.
 
-def swept(
-    data: CompletionData, tall: Tall, correlations: Array, penalty: Array
-) -> Tall:
-    """One factor matrix after another."""
-    layout = data.layout
-    solve = solve_non_negative if data.non_negative else solve_rows
+    def _sweep_until_flat(
+        self, factors: Values, links: Chains, penalty: float, sweeps: int
+    ) -> float:
+        """Solve for one factor matrix after another until the objective is flat."""
+        before = train_loss = math.inf
+        for number in range(sweeps):
+            total, size = self._sweep(factors, links, penalty)
+            train_loss = max(total, 0.0) / self._train_weight
+            objective = total + penalty * size
+            if number and before - objective <= _TOLERANCE * abs(objective):
+                break
+            before = objective
+        return train_loss
 
-    def one_mode(mode: Array, tall: Tall) -> Tall:
-        def of_group(group: int, place: Array, tall: Tall) -> Tall:
-            chunks, targets = layout.groups[group], data.targets[group]
-            matrix = own_rows(layout, tall, mode, chunks.rows)
-            equations = normal_equations(
-                chunks, place, tall, matrix, targets, data.offset, data.loss
+    def _sweep(
+        self, factors: Values, links: Chains, penalty: float
+    ) -> tuple[float, float]:
+        """One sweep in place; sums of losses and of penalties after it."""
+        shares = np.empty((len(self.rows.dims), factors.shape[1]))
+        along = np.empty(len(factors))
+        if self._pool is None and self._is_quadratic:
+            change = kernels.sweep_rows(
+                self._kind,
+                factors,
+                self.rows.starts,
+                *self._listed(),
+                links.diagonal,
+                links.coupling,
+                links.chained,
+                penalty,
+                along,
+                shares,
             )
-            dim = layout.modes.dims[mode]
-            solved = solve(equations, penalty, dim, correlations[mode], matrix)
-            return _with_rows(layout, tall, mode, solved)
+            return self._squares + change, float(np.sum(shares))
+        for mode in range(len(self.rows.dims)):
+            self._solve_mode(mode, factors, links, penalty, along)
+        starts = self.rows.starts
+        change = float(np.sum(along[starts[-2] :]))
+        kernels.penalties(factors, starts, links.diagonal, links.coupling, shares)
+        kernels.balance(factors, starts, shares)
+        if self._is_quadratic:
+            return self._squares + change, float(np.sum(shares))
+        return self._train_loss(factors) * self._train_weight, float(np.sum(shares))
 
-        return layout.at_mode(mode, of_group, tall)
+    def _listed(self) -> tuple[np.ndarray, ...]:
+        arrangement = self.arrangement
+        missing = arrangement.missing_begins
+        if not self._use_missing:
+            missing = missing[:0]
+        return (
+            arrangement.begins,
+            arrangement.others,
+            self._targets,
+            self._weights,
+            self._parts,
+            self._part,
+            missing,
+            arrangement.missing,
+        )
 
-    tall = jax.lax.fori_loop(0, len(layout.slots), one_mode, tall)
-    return _balanced(data, tall, correlations)
+    def _solve_mode(
+        self, mode: int, factors: Values, links: Chains, penalty: float, along: Values
+    ) -> None:
+        if not self._is_quadratic:
+            self._majorize(mode, factors)
+        first, last = map(int, self.rows.starts[mode : mode + 2])
+        size = factors.shape[1]
+        gram = np.empty((size, size))
+        if self._use_missing:
+            kernels.gram_of_others(factors, self.rows.starts, mode, gram)
+        chained = self._kind == kernels.SOLVE and bool(links.chained[mode])
+        count = last - first if chained else 0
+        matrices, rights = np.empty((count, size, size)), np.empty((count, size))
+        diagonal, coupling = penalty * links.diagonal, penalty * links.coupling
+        # Rows that are neighbours do not move at once.
+        step = 2 if self._kind == kernels.NON_NEGATIVE else 1
 
+        def solve(begin: int, end: int) -> None:
+            place = slice(begin - first, end - first) if chained else slice(0)
+            kernels.solve_rows(
+                kernels.EQUATIONS if chained else self._kind,
+                begin,
+                end,
+                step,
+                factors,
+                *self._listed(),
+                gram,
+                diagonal,
+                coupling,
+                matrices[place],
+                rights[place],
+                along,
+            )
 
-def _balanced(data: CompletionData, tall: Tall, correlations: Array) -> Tall:
-    """Every component's penalty spread evenly over modes, where it is smallest."""
-    modes = data.layout.modes
-    roots = jnp.sqrt(jnp.maximum(penalties_by_mode(tall, modes, correlations), 0))
-    there = jnp.all(roots > 0, axis=0)
-    roots = jnp.where(there, roots, 1)
-    shares = jnp.exp(jnp.mean(jnp.log(roots), axis=0)) / roots
-    mode = jnp.minimum(modes.of_row, len(modes.dims) - 1)
-    return tall * jnp.where(there, shares, 0)[mode]
+        for parity in range(step):
+            self._shared(lambda a, b, p=parity: solve(a + p, b), first, last, step)
+        if chained:
+            kernels.solve_chain(
+                matrices, rights, diagonal, coupling, first, factors, along
+            )
 
+    def _shared(
+        self, work: Callable[[int, int], None], first: int, last: int, step: int = 1
+    ) -> None:
+        """Do some rows' work, by several threads where there is a pool."""
+        if self._pool is None:
+            work(first, last)
+            return
+        bounds = list(self._blocks(first, last, step))
+        for done in [self._pool.submit(work, *each) for each in bounds]:
+            done.result()
 
-def _sorted(tall: Tall, norms: Float[Array, " components"]) -> Tall:
-    """Columns by falling norm, those of equal norm in order."""
-    column = numbered(len(norms))
-    first = (norms > norms[:, None]) | (
-        (norms == norms[:, None]) & (column < column[:, None])
-    )
-    # A product with zeros and ones: XLA takes long to compile a sort.
-    ranks = jnp.sum(first, axis=1, dtype=jnp.int32)
-    return tall @ (ranks[:, None] == column).astype(tall.dtype)
+    def _blocks(self, first: int, last: int, step: int) -> Iterator[tuple[int, int]]:
+        """Blocks of rows with about as many observations each."""
+        begins = self.arrangement.begins[first : last + 1]
+        wanted = np.linspace(begins[0], begins[-1], _BLOCKS + 1)
+        cuts = np.unique(np.searchsorted(begins, wanted) // step * step)
+        cuts = [first, *(first + int(each) for each in cuts[1:-1]), last]
+        return zip(cuts[:-1], cuts[1:], strict=True)
 
+    def _majorize(self, mode: int, factors: Values) -> None:
+        """Least squares that stand for the loss, touching it where the factors are."""
+        count = len(self.arrangement)
+        here = slice(mode * count, (mode + 1) * count)
+        if len(self._weights) == 0:
+            self._weights = np.empty(len(self._targets))
+        predictions = self._at_places(factors, mode)[here] + self._offset
+        places = self.arrangement.places[mode]
+        weights, targets = self._loss.majorizer(predictions, self._values[places])
+        if self._own_weights is not None:
+            weights = weights * self._own_weights[places]
+        self._weights[here], self._targets[here] = weights, targets - self._offset
 
-def nothing(data: CompletionData, width: int) -> Stage:
-    """No component yet, with room for so many, measured."""
-    rows, order = len(data.layout.modes.of_row), len(data.layout.slots)
-    dtype = data.offset.dtype
-    empty = Stage(
-        jnp.asarray(np.zeros((rows, width), dtype)),
-        jnp.asarray(0, jnp.int32),
-        jnp.asarray(np.zeros(order, dtype)),
-        *(jnp.asarray(math.inf, dtype),) * 3,
-    )
-    move = Move(
-        penalty=jnp.asarray(0, dtype),
-        enter=jnp.asarray(False),
-        smooth=jnp.asarray(False),
-        sweeps=jnp.asarray(0, jnp.int32),
-        directions=jnp.asarray(np.zeros((rows, DIRECTIONS), dtype)),
-    )
-    return advance(data, empty, move)
+    # Losses.
 
+    def _at_places(self, factors: Values, mode: int) -> Values:
+        """Sums of components at the places of a mode; what stands elsewhere is void."""
+        first, last = map(int, self.rows.starts[mode : mode + 2])
+        out = np.empty(self.arrangement.begins[last])
+        if factors.shape[1] == 0:
+            out[:] = 0
+            return out
+        others = self.arrangement.others
+        self._shared(
+            lambda a, b: kernels.predict_rows(
+                a, b, factors, self.arrangement.begins, others, out
+            ),
+            first,
+            last,
+        )
+        return out
 
-def widened(stage: Stage, width: int) -> Stage:
-    """The same with room for more components."""
-    tall = np.asarray(stage.tall)
-    more = width - tall.shape[1]
-    return stage._replace(tall=jnp.asarray(np.pad(tall, ((0, 0), (0, more)))))
+    def _train_loss(self, factors: Values) -> float:
+        losses = self._loss(self._at_places(factors, 0) + self._offset, self._values)
+        losses *= self._shown
+        if self._own_weights is not None:
+            losses *= self._own_weights
+        return float(np.sum(losses)) / self._train_weight
+
+    def _heldout_loss(self, factors: Values) -> float:
+        if not len(self._hidden):
+            return math.nan
+        predictions = np.zeros(len(self._hidden))
+        if factors.shape[1]:
+            kernels.predict_entries(factors, self._hidden, predictions)
+        losses = self._loss(predictions + self._offset, self._hidden_values)
+        return float(np.average(losses, weights=self._hidden_weights))
+
+    def _measured(self, factors: Values, correlations: Values) -> Stage:
+        return Stage(
+            factors,
+            correlations,
+            self._train_loss(factors),
+            self._heldout_loss(factors),
+        )
+
+    def _tidied(
+        self, factors: Values, correlations: Values, train_loss: float
+    ) -> Stage:
+        """Without what vanished, by falling norm."""
+        squares = np.add.reduceat(factors**2, self.rows.starts[:-1], axis=0)
+        norms = np.sqrt(np.prod(squares, axis=0))
+        alive = norms > _VANISHED * np.max(norms, initial=0)
+        order = np.argsort(-norms, kind="stable")
+        kept = order[alive[order]]
+        factors = np.ascontiguousarray(factors[:, kept])
+        if len(kept) < len(norms):
+            return self._measured(factors, correlations)
+        return Stage(factors, correlations, train_loss, self._heldout_loss(factors))
+
+    # Entries.
+
+    def _entered(self, factors: Values, links: Chains, directions: Values) -> Values:
+        r"""One more component, along the largest pull that was found.
+
+        Each direction climbs the pull by alternating over the modes, as that of a
+        component near zero does under gradient flow (Razin et al. 2021, Theorem 1).
+        """
+        residuals, weights = self._residuals(factors)
+        strengths = np.zeros(directions.shape[1])
+        units = np.ascontiguousarray(directions)
+        self._climb(_TURNS, units, links, residuals, strengths)
+        best = int(np.argmax(strengths))
+        unit, strength = units[:, best : best + 1].copy(), strengths[best : best + 1]
+        self._climb(_MORE_TURNS, unit, links, residuals, strength)
+        along = self._at_places(unit, 0)
+        curvature = float(np.sum(weights * along**2))
+        drawn = max(float(strength[0]), 0.0) / (curvature if curvature > 0 else 1.0)
+        return (_ENTRY_SHARE * drawn) ** (1 / len(self.rows.dims)) * unit
+
+    def _residuals(self, factors: Values) -> tuple[Values, Values]:
+        """Half the negative slopes of losses at the places of the first mode, and the
+        weights of their majorizers.
+        """
+        here = self._at_places(factors, 0)
+        weights = self._shown.astype(np.float64)
+        if self._is_quadratic:
+            targets = self._targets[: len(here)]
+        else:
+            own, targets = self._loss.majorizer(here + self._offset, self._values)
+            targets = targets - self._offset
+            weights *= own
+        if self._own_weights is not None:
+            weights *= self._own_weights
+        return weights * (targets - here), weights
+
+    def _climb(
+        self,
+        turns: int,
+        units: Values,
+        links: Chains,
+        residuals: Values,
+        strengths: Values,
+    ) -> None:
+        positive = self._kind == kernels.NON_NEGATIVE
+        starts, arrangement = self.rows.starts, self.arrangement
+        if not self._is_dense and self._pool is None:
+            kernels.climb(
+                turns,
+                units,
+                starts,
+                arrangement.begins,
+                arrangement.others,
+                residuals,
+                links.decay,
+                positive,
+                strengths,
+            )
+            return
+        pull_of = self._dense_pull(residuals) if self._is_dense else self._pull
+        for _ in range(turns):
+            for mode in range(len(self.rows.dims)):
+                pull = pull_of(residuals, units, mode)
+                start = int(starts[mode])
+                kernels.towards_pull(pull, links.decay, start, positive, units)
+        own = units[starts[mode] : starts[mode + 1]]
+        strengths[:] = np.sum(pull * own, axis=0)
+
+    def _pull(self, residuals: Values, units: Values, mode: int) -> Values:
+        """The pull on a mode's vectors, from listed observations."""
+        starts, arrangement = self.rows.starts, self.arrangement
+        start, end = map(int, starts[mode : mode + 2])
+        blocks = list(self._blocks(0, int(starts[1]), 1))
+        totals = [np.zeros((end - start, units.shape[1])) for _ in blocks]
+
+        def work(number: int) -> None:
+            kernels.add_pulls(
+                *blocks[number],
+                mode,
+                units,
+                arrangement.begins,
+                arrangement.others,
+                residuals,
+                start,
+                totals[number],
+            )
+
+        assert self._pool is not None
+        for done in [self._pool.submit(work, k) for k in range(len(blocks))]:
+            done.result()
+        return np.asarray(sum(totals))
+
+    def _dense_pull(self, residuals: Values) -> Callable[[Values, Values, int], Values]:
+        """The same from all entries, which are zero where unobserved."""
+        dims, starts = self.rows.dims, self.rows.starts
+        tensor = np.zeros(dims)
+        tensor[tuple(self.arrangement.indices.T)] = residuals
+        last = len(dims) - 1
+
+        def pull(residuals: Values, units: Values, mode: int) -> Values:
+            own = [units[a:b] for a, b in zip(starts[:-1], starts[1:], strict=True)]
+            # The first product is the large one, and BLAS's.
+            if mode < last:
+                left = np.tensordot(tensor, own[last], 1)
+                for m in range(last - 1, mode, -1):
+                    left = np.einsum("...ir,ir->...r", left, own[m])
+            else:
+                left = np.moveaxis(np.tensordot(own[0], tensor, (0, 0)), 0, -1)
+            for m in range(int(mode == last), mode):
+                left = np.einsum("i...r,ir->...r", left, own[m])
+            return np.ascontiguousarray(left)
+
+        return pull

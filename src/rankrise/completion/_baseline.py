@@ -11,19 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from rankrise._typing import Indices, ModeDims, Values
-from rankrise.losses import (
-    AbsoluteLoss,
-    AbstractLoss,
-    HuberLoss,
-    LogisticLoss,
-    PoissonLoss,
-    SmoothL1Loss,
-)
+from rankrise.losses import AbstractLoss
 
-# Losses whose predictions begin from the offset, in units of their own.
-LINKED = (LogisticLoss, PoissonLoss)
-# Losses that outliers do not move; nor may they move the offset and the scale.
-ROBUST = (AbsoluteLoss, HuberLoss, SmoothL1Loss)
 # Standard deviation of normal values over their median absolute deviation.
 _NORMAL = 1.4826
 _ROUNDS = 20
@@ -40,7 +29,8 @@ class Baseline:
     Attributes
     ----------
     effects
-        Main effects of every mode's slices, in units of the data; none by default.
+        Main effects of every mode's rows, in units of the data, and zero for a row that
+        was never observed; none by default.
     """
 
     offset: float
@@ -58,54 +48,40 @@ class Baseline:
 def fit_baseline(
     indices: Indices,
     values: Values,
-    mode_dims: ModeDims,
+    dims: ModeDims,
     loss: AbstractLoss,
     *,
     center: bool,
     main_effects: bool,
 ) -> Baseline:
     """The baseline of the entries trained on."""
-    if isinstance(loss, LINKED):
-        return Baseline(_link(float(np.mean(values)), len(values), loss), 1.0)
+    if loss.is_linked:
+        return Baseline(loss.link_of_mean(float(np.mean(values)), len(values)), 1.0)
     effects: tuple[Values, ...] = ()
-    robust = isinstance(loss, ROBUST)
-    middle = np.median if robust else np.mean
+    middle = np.median if loss.is_robust else np.mean
     offset = float(middle(values)) if center else 0.0
     rest = values - offset
     if main_effects:
-        effects = _main_effects(indices, rest, mode_dims)
+        effects = _main_effects(indices, rest, dims)
         rest = rest - Baseline(0.0, 1.0, effects).at(indices)
-    scale = _robust_size(rest) if robust else math.sqrt(float(np.mean(rest**2)))
+    scale = math.sqrt(float(np.mean(rest**2)))
+    if loss.is_robust:
+        scale = float(np.median(np.abs(rest))) * _NORMAL or scale
     # Values shown to one model can be all the same but for rounding.
     varies = scale > _ROUNDING * float(np.abs(values).max())
     return Baseline(offset, scale if varies else 1.0, effects)
 
 
-def _robust_size(values: Values) -> float:
-    """What is the standard deviation of normal values, whatever outliers there are."""
-    size = float(np.median(np.abs(values))) * _NORMAL
-    return size if size > 0 else math.sqrt(float(np.mean(values**2)))
-
-
-def _link(mean: float, count: int, loss: AbstractLoss) -> float:
-    # As if half an observation of either kind were there, so nothing is infinite.
-    if isinstance(loss, LogisticLoss):
-        ones = mean * count + 0.5
-        return math.log(ones / (count + 1 - ones))
-    return math.log(mean + 0.5 / count)
-
-
 def _main_effects(
-    indices: Indices, values: Values, mode_dims: ModeDims
+    indices: Indices, values: Values, dims: ModeDims
 ) -> tuple[Values, ...]:
     """Mode by mode, the mean of what the other modes leave."""
-    effects = [np.zeros(dim) for dim in mode_dims]
+    effects = [np.zeros(dim + 1) for dim in dims]
     rest = values.copy()
     for _ in range(_ROUNDS):
-        for mode, dim in enumerate(mode_dims):
-            rows = indices[:, mode]
-            rest += effects[mode][rows]
-            counts = np.bincount(rows, minlength=dim)
-            effects[mode] = np.bincount(rows, rest, dim) / (counts + _SHRINKING)
-            rest -= effects[mode][rows]
+        for rows, effect in zip(indices.T, effects, strict=True):
+            rest += effect[rows]
+            counts = np.bincount(rows, minlength=len(effect))
+            effect[:] = np.bincount(rows, rest, len(effect)) / (counts + _SHRINKING)
+            rest -= effect[rows]
     return tuple(effects)

@@ -24,6 +24,8 @@ class Noise:
 
     Attributes
     ----------
+    factors
+        Of every mode's rows, and one for a row that was never observed.
     ratios
         Held-out residuals over their standard deviations, by size, rising.
     """
@@ -43,21 +45,19 @@ class Noise:
         return float(self.ratios[max(0, place)])
 
 
-def fit_noise(indices: Indices, residuals: Values, mode_dims: ModeDims) -> Noise:
+def fit_noise(indices: Indices, residuals: Values, dims: ModeDims) -> Noise:
     """The noise of held-out entries."""
     squares = residuals**2
     variance = float(np.mean(squares))
-    factors = [np.ones(dim) for dim in mode_dims]
+    factors = [np.ones(dim + 1) for dim in dims]
     if variance > 0:
         least = _LEAST * variance
         for _ in range(_ROUNDS):
-            for mode, dim in enumerate(mode_dims):
-                rows = indices[:, mode]
-                own = factors[mode]
+            for rows, own in zip(indices.T, factors, strict=True):
                 others = _variances(variance, factors, indices)
                 ratios = squares / np.maximum(others / own[rows], least)
-                sums = np.bincount(rows, ratios, dim) + _SHRINKING
-                factors[mode] = sums / (np.bincount(rows, minlength=dim) + _SHRINKING)
+                sums = np.bincount(rows, ratios, len(own)) + _SHRINKING
+                own[:] = sums / (np.bincount(rows, minlength=len(own)) + _SHRINKING)
     deviations = np.sqrt(_variances(variance, factors, indices))
     ratios = np.abs(residuals) / np.where(deviations > 0, deviations, 1)
     return Noise(variance, tuple(factors), np.sort(ratios))
@@ -65,6 +65,6 @@ def fit_noise(indices: Indices, residuals: Values, mode_dims: ModeDims) -> Noise
 
 def _variances(variance: float, factors: Sequence[Values], indices: Indices) -> Values:
     total = np.full(len(indices), variance)
-    for mode, factor in enumerate(factors):
-        total *= factor[indices[:, mode]]
+    for rows, factor in zip(indices.T, factors, strict=True):
+        total *= factor[rows]
     return total

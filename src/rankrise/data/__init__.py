@@ -5,12 +5,14 @@ from rankrise.data._image_sets import ImageSet as ImageSet
 from rankrise.data._image_sets import load_image_set as load_image_set
 from rankrise.data._incomplete import IncompleteTensor as IncompleteTensor
 from rankrise.data._incomplete import incomplete_tensor as incomplete_tensor
+from rankrise.data._index_rows import ravel_indices as ravel_indices
 from rankrise.data._input_checks import checked_weights as checked_weights
 from rankrise.data._labelled_sets import load_labelled_set as load_labelled_set
 from rankrise.data._levels import Levels as Levels
 from rankrise.data._measurements import gaussian_measurements as gaussian_measurements
 from rankrise.data._measurements import measure as measure
 from rankrise.data._measurements import rank_k_measurements as rank_k_measurements
+from rankrise.data._memory import MAX_DENSE_BYTES as MAX_DENSE_BYTES
 from rankrise.data._mode_axes import ModeAxis as ModeAxis
 from rankrise.data._observations import Observations as Observations
 from rankrise.data._sampling import missing_fibers as missing_fibers

@@ -4,11 +4,6 @@ from ._agreement_config import AgreementConfig as AgreementConfig
 from ._comparison import Comparison as Comparison
 from ._comparison import Row as Row
 from ._comparison import Statement as Statement
-from ._complete import CompletedTensor as CompletedTensor
-from ._complete import complete as complete
-from ._completion import CompletionResult as CompletionResult
-from ._completion import run_completion as run_completion
-from ._completion_config import CompletionConfig as CompletionConfig
 from ._complexity import ComplexityResult as ComplexityResult
 from ._complexity import load_samples as load_samples
 from ._complexity import run_complexity as run_complexity
@@ -35,7 +30,6 @@ from ._reproduction_config import (
     TheoryReproductionConfig as TheoryReproductionConfig,
 )
 from ._summary import summarize_agreement as summarize_agreement
-from ._summary import summarize_completion as summarize_completion
 from ._summary import summarize_complexity as summarize_complexity
 from ._summary import summarize_dynamics as summarize_dynamics
 from ._verification import VerificationResult as VerificationResult

@@ -16,13 +16,13 @@ from rankrise.complexity import (
 )
 from rankrise.data import LabelledSet, TableColumns, load_labelled_set
 from rankrise.ensembles import FitProgress, LevenbergMarquardt, Training
-from rankrise.experiments._choices import optax_optimizer
 from rankrise.experiments._complexity_config import (
     SECOND_ORDER,
     ComplexityConfig,
 )
 from rankrise.experiments._precision import precision
 from rankrise.runs import Checkpoint, Ending
+from rankrise.solvers import optax_optimizer
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,6 @@ from rankrise.data import (
     rank_k_measurements,
     sample_indices,
 )
-from rankrise.experiments._choices import make_solver
 from rankrise.experiments._dynamics_config import DynamicsConfig
 from rankrise.experiments._precision import precision
 from rankrise.factorizations import (
@@ -36,6 +35,7 @@ from rankrise.solvers import (
     AbstractSolver,
     Limit,
     Stop,
+    make_solver,
     solve,
     solve_limit,
 )

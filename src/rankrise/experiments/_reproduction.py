@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from rankrise._environment import environment
+from rankrise._strict import strict
 from rankrise.complexity import Control
 from rankrise.data import LabelledSet
 from rankrise.ensembles import FitProgress
@@ -20,7 +21,6 @@ from rankrise.experiments._reproduction_config import (
     TheoryReproductionConfig,
 )
 from rankrise.experiments._summary import (
-    strict,
     summarize_complexity,
     summarize_dynamics,
 )

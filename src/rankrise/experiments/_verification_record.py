@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rankrise._environment import environment
-from rankrise.experiments._summary import strict
+from rankrise._strict import strict
 from rankrise.experiments._verification import VerificationResult
 from rankrise.runs import Ending
 from rankrise.theory import Claim, claim_curves, claim_from_record, claim_record

@@ -11,6 +11,8 @@ from rankrise.solvers._limit import Limit as Limit
 from rankrise.solvers._limit import solve_limit as solve_limit
 from rankrise.solvers._loop import Stop as Stop
 from rankrise.solvers._minibatch import Minibatch as Minibatch
+from rankrise.solvers._named import make_solver as make_solver
+from rankrise.solvers._named import optax_optimizer as optax_optimizer
 from rankrise.solvers._optax import OptaxDescent as OptaxDescent
 from rankrise.solvers._reference_flow import Crossing as Crossing
 from rankrise.solvers._reference_flow import ReferenceFlow as ReferenceFlow

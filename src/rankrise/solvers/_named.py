@@ -4,14 +4,12 @@ import inspect
 from typing import Any
 
 from rankrise._errors import InputError
-from rankrise.solvers import (
-    AbstractSolver,
-    AdaptiveGradientDescent,
-    GradientDescent,
-    GradientFlow,
-    Minibatch,
-    OptaxDescent,
-)
+from rankrise.solvers._adaptive_gradient_descent import AdaptiveGradientDescent
+from rankrise.solvers._contract import AbstractSolver
+from rankrise.solvers._gradient_descent import GradientDescent
+from rankrise.solvers._gradient_flow import GradientFlow
+from rankrise.solvers._minibatch import Minibatch
+from rankrise.solvers._optax import OptaxDescent
 
 # Plain gradient descent is given the rate at which the paper's rule starts a step of
 # unit gradient; any problem with another curvature needs its own.

@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError
-from rankrise.data import Observations
-from rankrise.data._index_rows import ravel_indices
+from rankrise.data import Observations, ravel_indices
 
 HeldOut = Literal["auto", "random", "fiber"]
 

@@ -1,0 +1,128 @@
+"""What a completion refuses before it begins, and warns of once it is done."""
+
+import logging
+
+import numpy as np
+
+from rankrise._errors import InputError
+from rankrise.completion._result import Completion
+from rankrise.data import Observations
+
+# Fewer observed entries than this leave nothing to hold out and learn from.
+_FEWEST_OBSERVED = 10
+# About the mean: a guess of the mean has an error of 1.
+_POOR_ERROR = 0.5
+# Times the median deviation from the median.
+_OUTLYING = 1000
+# A sentinel value occurs so often, beside so many others at least.
+_REPEATED, _FEWEST_DIFFERENT = 3, 10
+
+logger = logging.getLogger("rankrise")
+
+
+def check_enough(observations: Observations) -> None:
+    """Refuse too few observations to hold some out."""
+    observed, entries = len(observations), observations.entry_count
+    if observed < _FEWEST_OBSERVED:
+        raise InputError(
+            f"Only {observed} of {entries} entries are observed; at least "
+            f"{_FEWEST_OBSERVED} are needed to learn from some and check on others."
+        )
+
+
+def check_amount(observations: Observations) -> None:
+    """Refuse a tensor without gaps as well."""
+    entries = observations.entry_count
+    if len(observations) == entries:
+        raise InputError(
+            f"All {entries} entries are observed, so there is nothing to complete"
+            f"{_suspected_sentinel(observations)}; unobserved entries are NaN in an "
+            "array, or absent from a list."
+        )
+    check_enough(observations)
+
+
+def _suspected_sentinel(observations: Observations) -> str:
+    """Words on a value that looks as if it stood for missing, such as -999."""
+    values, counts = np.unique(observations.values, return_counts=True)
+    repeated = counts > max(1, len(observations) // 20)
+    for place in (0, -1):
+        if len(values) > 1 and repeated[place] and np.sum(repeated) == 1:
+            return f" ({values[place]:g} occurs {counts[place]} times)"
+    return ""
+
+
+def warn_of_result(found: Completion) -> None:
+    """Say what the errors cannot: where nothing was seen, and a poor fit."""
+    count = found.unobserved_slice_count
+    if count:
+        mode, index = next(found.unobserved_slices())
+        rest = count - 1
+        others = f" (and in {rest} other slice{'s'[: rest > 1]})" if rest else ""
+        logger.warning(
+            "no entry is observed at %s%s; entries there stay empty.",
+            found.axis(mode).place(index, mode),
+            others,
+        )
+    if _warn_of_sentinel(found.observations):
+        return
+    _warn_of_outlier(found)
+    error = found.typical_error()
+    if error > _POOR_ERROR:
+        advice = (
+            "the gaps may not be guessed from the rest"
+            if found.settings.gradient is None
+            else "try more `starts`, other `init_scales`, another `seed` or the `method` "
+            "alternating"
+        )
+        logger.warning(
+            "the held-out error about the mean is %.2f, so little was learned; %s.",
+            error,
+            advice,
+        )
+
+
+def _warn_of_outlier(found: Completion) -> None:
+    """Say where one value outweighs all others, which a squared loss then follows."""
+    if found.settings.loss != "squared":
+        return
+    observations = found.observations
+    values = observations.values
+    deviations = np.abs(values - np.median(values))
+    largest = int(np.argmax(deviations))
+    typical = float(np.median(deviations))
+    if typical > 0 and deviations[largest] > _OUTLYING * typical:
+        indices = observations.indices[largest].tolist()
+        labels = [found.axis(m).label(index) for m, index in enumerate(indices)]
+        logger.warning(
+            "the value %g at (%s) is %.0f times as far from the median as is usual; "
+            "if it is an error, remove it (the `loss` huber keeps it from moving "
+            "others).",
+            values[largest],
+            ", ".join(labels),
+            deviations[largest] / typical,
+        )
+
+
+def _warn_of_sentinel(observations: Observations) -> bool:
+    """Say whether a value far from all others repeats, as one for missing does."""
+    # Few distinct values cannot be told apart from labels.
+    lowest, highest = observations.values.min(), observations.values.max()
+    for sentinel, others in (
+        (lowest, observations.values[observations.values != lowest]),
+        (highest, observations.values[observations.values != highest]),
+    ):
+        count = len(observations) - len(others)
+        if count < _REPEATED or not len(others):
+            continue
+        low, high = others.min(), others.max()
+        gap = min(abs(low - sentinel), abs(high - sentinel))
+        if gap > high - low and len(np.unique(others)) >= _FEWEST_DIFFERENT - 1:
+            logger.warning(
+                "the value %g occurs %d times, far from all others; if it stands for "
+                "missing, replace it by NaN or leave it out.",
+                sentinel,
+                count,
+            )
+            return True
+    return False

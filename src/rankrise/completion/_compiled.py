@@ -1,0 +1,35 @@
+"""The compiled loops, loaded when first used: that takes a second, once half a minute."""
+
+import importlib
+import logging
+import threading
+from typing import Any
+
+# Seconds of waiting after which it is said what is waited for.
+_SILENT = 1.5
+
+logger = logging.getLogger("rankrise")
+
+
+class _Kernels:
+    """The module `_kernels`, imported when one is first asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        module = importlib.import_module("rankrise.completion._kernels")
+        self.__dict__.update(vars(module))
+        return getattr(module, name)
+
+
+kernels = _Kernels()
+
+
+def load_kernels() -> None:
+    """Load them, and log what is waited for if it takes longer than a moment."""
+    words = "compiling what completes tensors, once on this machine ..."
+    timer = threading.Timer(_SILENT, logger.warning, [words])
+    timer.daemon = True
+    timer.start()
+    try:
+        _ = kernels.SOLVE
+    finally:
+        timer.cancel()

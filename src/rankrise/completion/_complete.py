@@ -1,0 +1,236 @@
+"""`complete`: from a tensor with gaps to one without, in one call."""
+
+import hashlib
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from rankrise._typing import ModeDims
+from rankrise.completion._arrangement import Rows
+from rankrise.completion._checks import check_amount, warn_of_result
+from rankrise.completion._compiled import load_kernels
+from rankrise.completion._fitting import Fitting
+from rankrise.completion._holdout import make_folds
+from rankrise.completion._result import Completion
+from rankrise.completion._settings import (
+    CompletionSettings,
+    GradientMethod,
+    LossName,
+)
+from rankrise.data import (
+    IncompleteTensor,
+    Observations,
+    Standardization,
+    incomplete_tensor,
+)
+from rankrise.losses import AbstractLoss
+from rankrise.runs import Checkpoint, Watch
+
+
+def complete(
+    source: Any,
+    mask: Any = None,
+    *,
+    values: Hashable | None = None,
+    mode_dims: ModeDims | None = None,
+    method: Literal["alternating", "paper", "flow", "limit"]
+    | GradientMethod = "alternating",
+    models: int | None = None,
+    heldout: Literal["auto", "random", "fiber"] = "auto",
+    heldout_share: float | None = None,
+    loss: LossName | AbstractLoss = "squared",
+    loss_threshold: float = 1.0,
+    center: bool = True,
+    max_components: int = 64,
+    max_seconds: float | None = None,
+    smooth: bool | None = None,
+    non_negative: bool = False,
+    main_effects: bool = False,
+    penalties: tuple[float, ...] | None = None,
+    seed: int = 0,
+    checkpoint: Checkpoint | None = None,
+    progress: Callable[[Any], None] | None = None,
+) -> Completion:
+    """Fill the gaps of a tensor; there is no rank to choose.
+
+    Parameters
+    ----------
+    source, mask, values, mode_dims
+        The tensor with its gaps, as for `incomplete_tensor`: an array with NaN or a
+        mask, an xarray.DataArray, a sparse array, or a long-form table.
+    method
+        `alternating`: components enter one by one on a path of falling penalties, by
+        alternating least squares. `paper`, `flow`, `limit`: gradient descent from near
+        zero, gradient flow, or its limit; a `GradientMethod` has their options.
+    models
+        How many, each with another part held out; the completed entries are their
+        mean. By default 8, fewer for many observations.
+    heldout
+        Whether entries or whole fibers are held out: `auto` looks which of them the
+        gaps are.
+    heldout_share
+        Of the observed entries that each model is not shown. By default all are held
+        out once, but at most a fifth by a model, and a tenth for a single model.
+    loss, loss_threshold
+        Of one entry: `squared`, `absolute`, `huber` or `smooth-l1` for outliers,
+        `logistic` for labels 0 and 1, `poisson` for counts, or a loss of one's own with
+        a `majorizer`. The threshold is that of Huber and smooth-L1 loss, in deviations
+        of the centered values.
+    center
+        Subtract the mean of the observed values inside, and add it back.
+    max_components
+        Where no more enter; the rank is not set by it.
+    max_seconds
+        Time limit, over all the times the run is resumed.
+    smooth
+        Whether neighbouring rows of a mode may be alike; by default where it is better
+        on held-out entries.
+    non_negative
+        No factor is negative, and nothing is subtracted.
+    main_effects
+        Subtract a number for every slice inside, and add it back.
+    penalties
+        Of the path, falling, in units of one observation's weight.
+    seed
+        Of the held-out entries and of the first model.
+    checkpoint
+        Where the state is kept, for a run that may be cut off.
+    progress
+        Called at every point of a path, or chunk of steps.
+
+    Raises
+    ------
+    InputError
+        If the input or a setting cannot be used, or nothing can be learned from it.
+    KeyboardInterrupt
+        At Ctrl-C, once the state is written where there is a checkpoint.
+
+    Examples
+    --------
+    >>> import numpy as np, rankrise as rr
+    >>> rows, columns, layers = np.ogrid[1:9, 1:8, 1:7]
+    >>> tensor = np.sin(rows) * np.cos(columns) + layers / 3
+    >>> tensor[np.random.default_rng(0).random(tensor.shape) < 0.4] = np.nan
+    >>> found = rr.complete(tensor, models=2)
+    >>> bool(np.isnan(found.completed).any())
+    False
+    """
+    given = {"penalties": penalties} if penalties is not None else {}
+    settings = CompletionSettings(
+        method=method,
+        models=models,
+        heldout=heldout,
+        heldout_share=heldout_share,
+        loss=loss,
+        loss_threshold=loss_threshold,
+        center=center,
+        max_components=max_components,
+        max_seconds=max_seconds,
+        smooth=smooth,
+        non_negative=non_negative,
+        main_effects=main_effects,
+        seed=seed,
+        **given,
+    )
+    incomplete = incomplete_tensor(source, mask, values=values, mode_dims=mode_dims)
+    return complete_tensor(
+        incomplete, settings, checkpoint=checkpoint, progress=progress
+    )
+
+
+def complete_tensor(
+    incomplete: IncompleteTensor,
+    settings: CompletionSettings | None = None,
+    *,
+    source: Mapping[str, Any] | None = None,
+    checkpoint: Checkpoint | None = None,
+    progress: Callable[[Any], None] | None = None,
+) -> Completion:
+    """The same of a tensor that is read already, as settings say.
+
+    Parameters
+    ----------
+    source
+        Where it comes from (a path, a hash), stored with the settings of a gradient
+        method's trajectory.
+    """
+    settings = settings or CompletionSettings()
+    observations, loss = incomplete.observations, settings.loss_function
+    check_amount(observations)
+    loss.check_values(observations.values)
+    if not loss.is_linked:
+        # Refuses what never varies, or leaves the range of floating point squared.
+        Standardization.fit(observations.values, center=True)
+    # Which entries are held out must not depend on how they came in.
+    observations = observations.in_order()
+    if settings.gradient is not None:
+        from rankrise.completion._gradient import complete_by_gradients
+
+        found = complete_by_gradients(
+            incomplete,
+            observations,
+            settings,
+            settings.gradient,
+            source=source,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
+    else:
+        found = _alternating(incomplete, observations, settings, checkpoint, progress)
+    warn_of_result(found)
+    return found
+
+
+def _alternating(
+    incomplete: IncompleteTensor,
+    observations: Observations,
+    settings: CompletionSettings,
+    checkpoint: Checkpoint | None,
+    progress: Callable[[Any], None] | None,
+) -> Completion:
+    load_kernels()
+    count = min(settings.models_for(len(observations)), len(observations) // 2)
+    folds = make_folds(
+        observations,
+        count,
+        share=settings.heldout_share,
+        heldout=settings.heldout,
+        seed=settings.seed,
+    )
+    with Watch(
+        checkpoint=checkpoint,
+        fingerprint=lambda: _fingerprint(observations, settings),
+        max_seconds=settings.max_seconds,
+    ) as watch:
+        rows = Rows.of(observations.indices, observations.mode_dims)
+        fitting = Fitting(observations, rows, folds, settings, watch, progress)
+        models, ending = fitting.models()
+        # Its lists are large, and the tensor is made next.
+        del fitting
+    return Completion.of_models(
+        incomplete,
+        observations,
+        settings,
+        folds,
+        models,
+        ending,
+        seconds=watch.seconds,
+    )
+
+
+def _fingerprint(
+    observations: Observations, settings: CompletionSettings
+) -> dict[str, Any]:
+    """What a completion must agree with to go on from a checkpoint."""
+    content = hashlib.sha256()
+    for array in (observations.indices, observations.values, observations.weights):
+        if array is not None:
+            content.update(np.ascontiguousarray(array).data)
+    # The time limit says when to leave off, not what comes out.
+    fields = [name for name in type(settings).model_fields if name != "max_seconds"]
+    return {
+        **{name: repr(getattr(settings, name)) for name in fields},
+        "mode_dims": list(observations.mode_dims),
+        "observations": content.hexdigest(),
+    }

@@ -1,0 +1,285 @@
+"""Several models of one tensor, each of which is not shown a part of it.
+
+What completes a tensor is the mean of the models, and models that differ gain more by
+it. On entries that none of them has seen, the mean square error of their mean is that of
+one of them less the variance between them (Krogh and Vedelsby 1995, "Neural network
+ensembles, cross validation, and active learning"). So it is decided whether neighbouring
+rows may be alike.
+"""
+
+import math
+import os
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import (
+    FIRST_EXCEPTION,
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
+from contextlib import ExitStack
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rankrise._typing import Indices
+from rankrise.completion._alternating import Alternation
+from rankrise.completion._arrangement import Arrangement, Rows
+from rankrise.completion._baseline import Baseline, fit_baseline
+from rankrise.completion._holdout import Folds
+from rankrise.completion._model import Model
+from rankrise.completion._path import Path, PathPoint, Walk, WalkState, points_of
+from rankrise.completion._settings import CompletionSettings
+from rankrise.data import Observations, ravel_indices
+from rankrise.losses import SquaredLoss
+from rankrise.runs import Ending, Watch
+
+# A way, smooth or not, that is worse after this many models is given up.
+_TRIED = 3
+# Entries at which models are compared.
+_SAMPLED = 10_000
+# Of the loss, that their mean is taken to gain at most: models of few observations may
+# differ wildly where held-out entries are too few to show it.
+_MOST_GAIN = 0.25
+# With more observations one model at a time takes all cores.
+_SHARED = 500_000
+# Seconds between two looks at what threads report.
+_LOOK = 0.05
+
+# Which part a model is not shown, and whether its neighbouring rows may be alike.
+Key = tuple[int, bool]
+Report = Callable[["CompletionProgress"], None]
+
+
+class CompletionProgress(NamedTuple):
+    """How far a completion is; given to `progress` at every point of a path.
+
+    Attributes
+    ----------
+    model, models
+        Which of how many, from 1; models are fitted several at a time.
+    point
+        Where its path is.
+    """
+
+    model: int
+    models: int
+    point: PathPoint
+
+
+class Fitting:
+    """Makes the models of one completion."""
+
+    def __init__(
+        self,
+        observations: Observations,
+        rows: Rows,
+        folds: Folds,
+        settings: CompletionSettings,
+        watch: Watch,
+        progress: Report | None,
+    ) -> None:
+        self._observations, self._settings, self._folds = observations, settings, folds
+        self._watch, self._progress = watch, progress
+        self._arrangement = Arrangement.of(observations.indices, rows)
+        self._parts = self._arrangement.spread(folds.part.astype(np.int16))
+        self._models: dict[Key, Model] = {}
+        self._walks: dict[Key, WalkState] = {}
+        self._lock = threading.Lock()
+        self._reports: queue.SimpleQueue[CompletionProgress] = queue.SimpleQueue()
+        self._leave_off = False
+        self._load()
+
+    def models(self) -> tuple[list[Model], Ending]:
+        """The models of the better way, as far as they went."""
+        smooth, count = self._settings.smooth, self._folds.count
+        ways = [False, True] if smooth is None else [smooth]
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        with ExitStack() as stack:
+            pool: Executor | None = None
+            if len(self._arrangement) > _SHARED:
+                pool = stack.enter_context(ThreadPoolExecutor(cores))
+                cores = 1
+            workers = stack.enter_context(ThreadPoolExecutor(cores))
+            tried = [
+                (number, way) for number in range(min(_TRIED, count)) for way in ways
+            ]
+            ending = self._run(tried, workers, pool)
+            if ending is None and count > _TRIED:
+                ways = [min(ways, key=lambda way: self._loss(self._of(way)))]
+                rest = [(number, ways[0]) for number in range(_TRIED, count)]
+                ending = self._run(rest, workers, pool)
+        found = [self._of(way) for way in ways]
+        most = max(map(len, found))
+        if not most:
+            # What a path found before it was ended counts only if nothing else.
+            key = min(self._walks)
+            return [self._model(key, self._walked(key).path)], ending or Ending.STOPPED
+        tied = [models for models in found if len(models) == most]
+        return min(tied, key=self._loss), ending or Ending.CONVERGED
+
+    def _of(self, way: bool) -> list[Model]:
+        return [self._models[key] for key in sorted(self._models) if key[1] == way]
+
+    def _run(
+        self, keys: Sequence[Key], workers: Executor, pool: Executor | None
+    ) -> Ending | None:
+        """Fit models by threads; what ended it early, if something did."""
+        pending: set[Future[Ending | None]] = {
+            workers.submit(self._fit, key, pool)
+            for key in keys
+            if key not in self._models
+        }
+        endings = []
+        try:
+            while pending:
+                done, pending = wait(pending, _LOOK, FIRST_EXCEPTION)
+                endings += [each.result() for each in done]
+                self._report()
+        finally:
+            self._leave_off = True
+            wait(pending)
+        self._leave_off = False
+        return next((each for each in endings if each is not None), None)
+
+    def _report(self) -> None:
+        # In the caller's thread, where its callback may do what it likes.
+        while not self._reports.empty():
+            at = self._reports.get()
+            if self._progress is not None:
+                self._progress(at)
+
+    def _fit(self, key: Key, pool: Executor | None) -> Ending | None:
+        number, _ = key
+        walk = self._walked(key, pool)
+        while not walk.is_over:
+            at = CompletionProgress(number + 1, self._folds.count, walk.path.points[-1])
+            self._reports.put(at)
+            ending = self._watch.ending()
+            if ending or self._leave_off or self._watch.is_due:
+                with self._lock:
+                    self._walks[key] = walk.state()
+                    self._save()
+            if ending or self._leave_off:
+                return ending
+            walk.move()
+        with self._lock:
+            self._models[key] = self._model(key, walk.path)
+            self._walks.pop(key, None)
+        return None
+
+    def _model(self, key: Key, path: Path) -> Model:
+        number, smooth = key
+        return Model.at_best(
+            self._arrangement.rows, path, self._baseline(number), number, smooth
+        )
+
+    def _baseline(self, number: int) -> Baseline:
+        settings = self._settings
+        shown = self._folds.part != number
+        return fit_baseline(
+            self._arrangement.indices[shown],
+            self._observations.values[shown],
+            self._arrangement.rows.dims,
+            settings.loss_function,
+            center=settings.center and not settings.non_negative,
+            main_effects=settings.main_effects,
+        )
+
+    def _walked(self, key: Key, pool: Executor | None = None) -> Walk:
+        """A model's path, from where it was left off."""
+        number, smooth = key
+        settings, baseline = self._settings, self._baseline(number)
+        values, loss, offset = self._observations.values, settings.loss_function, 0.0
+        if loss.is_linked:
+            offset = baseline.offset
+        else:
+            values = (values - baseline.at(self._arrangement.indices)) / baseline.scale
+        weights = self._observations.weights
+        alternation = Alternation(
+            self._arrangement,
+            values,
+            None if weights is None else weights / np.mean(weights),
+            self._parts,
+            number,
+            loss=loss,
+            offset=offset,
+            non_negative=settings.non_negative,
+            pool=pool,
+        )
+        return Walk(
+            alternation,
+            penalties=settings.penalties,
+            max_components=settings.max_components,
+            smooth=smooth,
+            seed=settings.seed + number,
+            state=self._walks.get(key),
+        )
+
+    # Which way is better.
+
+    def _loss(self, models: Sequence[Model]) -> float:
+        """Expected loss, in units of the data, of the mean of as many such models."""
+        single = float(
+            np.mean(
+                [m.baseline.scale**2 * m.path.best_point.heldout_loss for m in models]
+            )
+        )
+        loss = self._settings.loss_function
+        unseen = self._unseen
+        if len(models) < 2 or not len(unseen) or not isinstance(loss, SquaredLoss):
+            return single
+        predictions = [model.predictions(unseen, loss) for model in models]
+        variance = float(np.mean(np.var(predictions, axis=0, ddof=1)))
+        gain = (1 - 1 / self._folds.count) * variance
+        return single - min(gain, _MOST_GAIN * single)
+
+    @cached_property
+    def _unseen(self) -> Indices:
+        """Some unobserved entries of observed rows; there may be none."""
+        indices, dims = self._arrangement.indices, self._arrangement.rows.dims
+        rng = np.random.default_rng(self._settings.seed)
+        drawn = rng.integers(len(indices), size=(_SAMPLED, len(dims)))
+        found = np.take_along_axis(indices, drawn, axis=0)
+        # In a tensor of more entries than int64 counts none of those drawn is observed.
+        if math.prod(dims) >= 2**63:
+            return found
+        observed = ravel_indices(indices, dims)
+        flat = ravel_indices(found, dims)
+        # Observations are in order.
+        place = np.minimum(np.searchsorted(observed, flat), len(observed) - 1)
+        return found[observed[place] != flat]
+
+    # The state on disk.
+
+    def _save(self) -> None:
+        arrays: dict[str, Any] = {}
+        models, walks = [], []
+        for number, (key, model) in enumerate(self._models.items()):
+            arrays[f"model{number}"] = model.path.factors
+            points = [list(point) for point in model.path.points]
+            models.append({"key": key, "points": points, "best": model.path.best})
+        for number, (key, state) in enumerate(self._walks.items()):
+            arrays[f"walk{number}"] = state.factors
+            arrays[f"walk{number}-best"] = state.best
+            walks.append({"key": key, "facts": dict(state.facts)})
+        self._watch.save(arrays, {"models": models, "walks": walks})
+
+    def _load(self) -> None:
+        saved = self._watch.load()
+        if saved is None:
+            return
+        arrays, facts = saved
+        for number, each in enumerate(facts["models"]):
+            part, way = each["key"]
+            path = Path(
+                points_of(each["points"]), each["best"], arrays[f"model{number}"]
+            )
+            self._models[part, way] = self._model((part, way), path)
+        for number, each in enumerate(facts["walks"]):
+            part, way = each["key"]
+            factors, best = arrays[f"walk{number}"], arrays[f"walk{number}-best"]
+            self._walks[part, way] = WalkState(each["facts"], factors, best)

@@ -1,0 +1,174 @@
+"""Completion by gradient descent, gradient flow or its limit, from near zero."""
+
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import jax
+import numpy as np
+
+from rankrise._typing import Values
+from rankrise.completion._arrangement import Rows
+from rankrise.completion._baseline import Baseline
+from rankrise.completion._holdout import make_folds
+from rankrise.completion._model import RISEN_SHARE, Model
+from rankrise.completion._path import Path, PathPoint
+from rankrise.completion._result import Completion
+from rankrise.completion._settings import CompletionSettings, GradientMethod
+from rankrise.data import IncompleteTensor, Observations, Standardization
+from rankrise.factorizations import default_components, near_zero
+from rankrise.problems import CompletionProblem
+from rankrise.runs import Checkpoint
+from rankrise.solvers import Limit, Stop, make_solver, solve, solve_limit
+from rankrise.trajectories import (
+    HeldOutError,
+    SaveAt,
+    Trajectory,
+    standard_observables,
+)
+
+# Plateaus of the limit without a new least held-out error that end it.
+_FLAT_PLATEAUS = 3
+
+
+def complete_by_gradients(
+    incomplete: IncompleteTensor,
+    observations: Observations,
+    settings: CompletionSettings,
+    method: GradientMethod,
+    *,
+    source: Mapping[str, Any] | None,
+    checkpoint: Checkpoint | None,
+    progress: Callable[[Any], None] | None,
+) -> Completion:
+    """The run that was nearest on held-out entries, as a completion of one model."""
+    folds = make_folds(
+        observations,
+        1,
+        share=settings.heldout_share,
+        heldout=settings.heldout,
+        seed=settings.seed,
+    )
+    train, heldout = (
+        observations.take(np.flatnonzero(rows))
+        for rows in (folds.part != 0, folds.part == 0)
+    )
+    standard = Standardization.fit(train.values, center=settings.center)
+    loss = settings.loss_function
+    double = method.precision == "float64"
+    with jax.enable_x64(True) if double else nullcontext():
+        trajectory = _solved(
+            CompletionProblem.from_observations(standard.apply(train), loss),
+            CompletionProblem.from_observations(standard.apply(heldout), loss),
+            settings,
+            method,
+            checkpoint=checkpoint,
+            progress=progress,
+            stored={**settings.model_dump(mode="json"), **(source or {})},
+        )
+    chosen = int(np.argmin([np.min(_errors(run)) for run in trajectory.runs()]))
+    model = _model(trajectory, chosen, standard, observations)
+    return Completion.of_models(
+        incomplete,
+        observations,
+        settings,
+        folds,
+        [model],
+        trajectory.ending,
+        seconds=trajectory.seconds_compile + trajectory.seconds_run,
+        trajectory=trajectory,
+        chosen=chosen,
+    )
+
+
+def _solved(
+    problem: CompletionProblem,
+    check: CompletionProblem,
+    settings: CompletionSettings,
+    method: GradientMethod,
+    *,
+    checkpoint: Checkpoint | None,
+    progress: Callable[[Any], None] | None,
+    stored: Mapping[str, Any],
+) -> Trajectory:
+    seeds = range(settings.seed, settings.seed + method.starts)
+    # The limit has no init scale: its starts are directions.
+    scales = (0.0,) if method.kind == "limit" else method.init_scales
+    runs = [(scale, seed) for scale in scales for seed in seeds]
+    components = method.components or default_components(problem.mode_dims)
+    starts = [
+        near_zero(
+            problem.mode_dims,
+            components,
+            init_scale=scale or 1.0,
+            key=jax.random.key(seed),
+        )
+        for scale, seed in runs
+    ]
+    options: dict[str, Any] = {
+        "observables": standard_observables(problem, heldout=check),
+        "select": HeldOutError.name,
+        "kept_components": method.kept_components,
+        "progress": progress,
+        "run_labels": {
+            "init_scale": [scale for scale, _ in runs],
+            "start_seed": [seed for _, seed in runs],
+        },
+        "settings": stored,
+    }
+    if method.kind == "limit":
+        limit = Limit(
+            max_components=settings.max_components,
+            max_seconds=settings.max_seconds,
+            flat_plateaus=_FLAT_PLATEAUS,
+        )
+        return solve_limit(problem, starts, limit, **options)
+    solver = "flow" if method.kind == "flow" else method.solver
+    return solve(
+        problem,
+        starts,
+        make_solver(solver, method.learning_rate, method.batch_size, settings.seed),
+        max_steps=method.steps,
+        save_at=SaveAt.every(method.save_every),
+        stop=Stop(flat_steps=method.flat_steps),
+        max_seconds=settings.max_seconds,
+        checkpoint=checkpoint,
+        **options,
+    )
+
+
+def _errors(run: Trajectory) -> Values:
+    """On held-out entries; infinite where a diverged run measured NaN."""
+    errors = np.asarray(run.heldout_error)
+    return np.where(np.isfinite(errors), errors, np.inf)
+
+
+def _model(
+    trajectory: Trajectory,
+    chosen: int,
+    standard: Standardization,
+    observations: Observations,
+) -> Model:
+    run, factorization = trajectory.run(chosen), trajectory.models[chosen]
+    rows = Rows.of(observations.indices, observations.mode_dims)
+    order = observations.order
+    matrices = [
+        np.asarray(matrix, np.float64)[names]
+        for matrix, names in zip(
+            factorization.factor_matrices,  # type: ignore[attr-defined]
+            rows.names,
+            strict=True,
+        )
+    ]
+    norms = run.component_norms
+    risen = norms > RISEN_SHARE * norms.max(axis=1, keepdims=True)
+    points = [
+        # Errors are relative to values of unit root mean square.
+        PathPoint(0.0, int(rank), float(a) ** 2, float(b) ** 2, (0.0,) * order)
+        for rank, a, b in zip(
+            risen.sum(axis=1), run.train_error, run.heldout_error, strict=True
+        )
+    ]
+    path = Path(points, int(np.argmin(_errors(run))), np.concatenate(matrices))
+    baseline = Baseline(standard.offset, standard.scale)
+    return Model.at_best(rows, path, baseline, number=0, smooth=False)

@@ -1,0 +1,587 @@
+"""Loops over observations, compiled by Numba for all shapes and kept on disk.
+
+Rows of all factor matrices stand above one another, mode after mode, in `factors`
+(row, component). Observations are listed once for every mode, sorted by the row they lie
+in there: those of a row are `begins[row]` to `begins[row + 1]`, and `others` names the
+rows of the remaining modes. So no loop knows of modes, and none is compiled anew for
+another shape, order or number of components.
+
+All kernels leave Python's lock to others; none starts a thread. Products are cut so that
+OpenBLAS starts none either.
+"""
+
+import numba
+import numpy as np
+
+# Sums may be taken in any order; NaN and infinity keep their meaning.
+_SUMS = {"reassoc", "contract", "nsz", "arcp"}
+# OpenBLAS multiplies matrices of at most 4 * 2**16 products in the calling thread.
+_ONE_THREAD = 2**18
+_LONGEST_CHUNK = 128
+# Rounds over the components of a row that may not be negative.
+_ROUNDS = 4
+_PIVOT = 1e-14
+
+SOLVE, NON_NEGATIVE, EQUATIONS = 0, 1, 2
+
+_F, _FF, _FFF = "float64[::1]", "float64[:,::1]", "float64[:,:,::1]"
+_I, _II, _P = "int64[::1]", "int32[:,::1]", "int16[::1]"
+
+
+def _compiled(signature):  # type: ignore[no-untyped-def]
+    return numba.njit(signature, cache=True, nogil=True, fastmath=_SUMS)
+
+
+def _inner(function):  # type: ignore[no-untyped-def]
+    """Compiled as a part of the kernels that call it."""
+    return numba.njit(function, nogil=True, fastmath=_SUMS)
+
+
+@_compiled(f"void({_II}, int64, int64, {_I}, int32[::1])")
+def sort_rows(indices, mode, dim, begins, places):  # type: ignore[no-untyped-def]
+    """Counting sort by one column: where each row begins, and the places in order."""
+    begins[:] = 0
+    for p in range(len(indices)):
+        begins[indices[p, mode] + 1] += 1
+    for row in range(dim):
+        begins[row + 1] += begins[row]
+    ends = begins[:-1].copy()
+    for p in range(len(indices)):
+        row = indices[p, mode]
+        places[ends[row]] = p
+        ends[row] += 1
+
+
+@_compiled(f"void({_II}, int32[::1], int64, {_I}, {_II})")
+def gather_others(indices, places, mode, starts, others):  # type: ignore[no-untyped-def]
+    """Rows of the modes but one, in the order of `places`."""
+    order = indices.shape[1]
+    for p in range(len(places)):
+        column = 0
+        for m in range(order):
+            if m != mode:
+                others[p, column] = indices[places[p], m] + starts[m]
+                column += 1
+
+
+@_inner
+def _products(factors, others, place, out):  # type: ignore[no-untyped-def]
+    """The other modes' rows of one observation, multiplied."""
+    components = factors.shape[1]
+    row = factors[others[place, 0]]
+    for r in range(components):
+        out[r] = row[r]
+    for n in range(1, others.shape[1]):
+        row = factors[others[place, n]]
+        for r in range(components):
+            out[r] *= row[r]
+
+
+@_inner
+def _row_equations(  # type: ignore[no-untyped-def]
+    factors, others, targets, weights, parts, part, begin, end, some, weighted, product,
+    matrix, right,
+):  # fmt: skip
+    """Add to a row's normal equations what the observations shown to a model say."""
+    components = factors.shape[1]
+    place = begin
+    while place < end:
+        count = 0
+        while place < end and count < len(some):
+            if parts[place] != part:
+                _products(factors, others, place, some[count])
+                target = targets[place]
+                if len(weights):
+                    weight = weights[place]
+                    for r in range(components):
+                        weighted[count, r] = weight * some[count, r]
+                        right[r] += target * weighted[count, r]
+                else:
+                    for r in range(components):
+                        right[r] += target * some[count, r]
+                count += 1
+            place += 1
+        left = weighted if len(weights) else some
+        np.dot(left[:count].T, some[:count], product)
+        for r in range(components):
+            for q in range(components):
+                matrix[r, q] += product[r, q]
+
+
+@_inner
+def _complement_equations(  # type: ignore[no-untyped-def]
+    factors, others, targets, parts, part, begin, end, missing, missing_begin,
+    missing_end, some, product, matrix, right,
+):  # fmt: skip
+    """The same from the equations of all entries, less those that are not shown."""
+    components = factors.shape[1]
+    place, absent = begin, missing_begin
+    while place < end or absent < missing_end:
+        count = 0
+        while count < len(some) and (place < end or absent < missing_end):
+            if place < end:
+                _products(factors, others, place, some[count])
+                if parts[place] == part:
+                    count += 1
+                else:
+                    target = targets[place]
+                    for r in range(components):
+                        right[r] += target * some[count, r]
+                place += 1
+            else:
+                _products(factors, missing, absent, some[count])
+                count += 1
+                absent += 1
+        np.dot(some[:count].T, some[:count], product)
+        for r in range(components):
+            for q in range(components):
+                matrix[r, q] -= product[r, q]
+
+
+@_inner
+def _cholesky(matrix, shift):  # type: ignore[no-untyped-def]
+    """The lower Cholesky factor in place, row by row; `shift` is added to the diagonal.
+
+    A pivot that rounding made negative is set to a small share of the diagonal.
+    """
+    size = len(matrix)
+    for i in range(size):
+        row = matrix[i]
+        for j in range(i):
+            other = matrix[j]
+            total = row[j]
+            for k in range(j):
+                total -= row[k] * other[k]
+            row[j] = total / other[j]
+        whole = row[i] + shift
+        pivot = whole
+        for k in range(i):
+            pivot -= row[k] * row[k]
+        row[i] = np.sqrt(max(pivot, _PIVOT * abs(whole) + 1e-300))
+
+
+@_inner
+def _back_substitute(lower, right, out):  # type: ignore[no-untyped-def]
+    size = len(lower)
+    for i in range(size):
+        row = lower[i]
+        total = right[i]
+        for k in range(i):
+            total -= row[k] * out[k]
+        out[i] = total / row[i]
+    for i in range(size - 1, -1, -1):
+        out[i] /= lower[i, i]
+        row = lower[i]
+        for k in range(i):
+            out[k] -= row[k] * out[i]
+
+
+@_inner
+def _descend(matrix, right, diagonal, towards, out):  # type: ignore[no-untyped-def]
+    """Coordinate descent on a row without negative entries."""
+    size = len(right)
+    for _ in range(_ROUNDS):
+        for r in range(size):
+            own = matrix[r, r] + diagonal
+            slope = right[r] - towards[r] - diagonal * out[r]
+            row = matrix[r]
+            for q in range(size):
+                slope -= row[q] * out[q]
+            if own > 0:
+                out[r] = max(out[r] + slope / own, 0.0)
+
+
+@_compiled(
+    f"void(int64, int64, int64, int64, {_FF}, {_I}, {_II}, {_F}, {_F}, {_P}, int64, "
+    f"{_I}, {_II}, {_FF}, {_F}, {_F}, {_FFF}, {_FF}, {_F})"
+)
+def solve_rows(  # type: ignore[no-untyped-def]
+    what, first, last, step, factors, begins, others, targets, weights, parts, part,
+    missing_begins, missing, gram, diagonal, coupling, matrices, rights, along,
+):  # fmt: skip
+    r"""Rows `first`, `first + step`, ... of one mode that minimize their quadratic.
+
+    Parameters
+    ----------
+    what
+        SOLVE: rows that know nothing of each other. NON_NEGATIVE: rows without
+        negative entries, beside the neighbours as they are. EQUATIONS: leave the
+        equations in `matrices` and `rights`, counted from `first`.
+    weights
+        Of the observations; empty where all are one.
+    parts, part
+        Observations of this part are held out.
+    missing_begins, missing, gram
+        Entries that are not observed, listed as observations are, and the equations
+        that a row has where all are shown; empty where observations are summed.
+    diagonal, coupling
+        Of the penalty: of a row, and of a row with the next.
+    along
+        For every row the change of the squared error, $w^\top A w - 2 b^\top w$.
+    """
+    size = factors.shape[1]
+    chunk = max(4, min(_LONGEST_CHUNK, _ONE_THREAD // (size * size + 1)))
+    some, weighted = np.empty((chunk, size)), np.empty((chunk, size))
+    product, matrix = np.empty((size, size)), np.empty((size, size))
+    right, found, towards = np.empty(size), np.empty(size), np.empty(size)
+    for row in range(first, last, step):
+        right[:] = 0.0
+        if len(missing_begins):
+            matrix[:] = gram
+            _complement_equations(
+                factors, others, targets, parts, part, begins[row], begins[row + 1],
+                missing, missing_begins[row], missing_begins[row + 1], some, product,
+                matrix, right,
+            )  # fmt: skip
+        else:
+            matrix[:] = 0.0
+            _row_equations(
+                factors, others, targets, weights, parts, part, begins[row],
+                begins[row + 1], some, weighted, product, matrix, right,
+            )  # fmt: skip
+        if what == EQUATIONS:
+            matrices[row - first] = matrix
+            rights[row - first] = right
+            continue
+        own = factors[row]
+        if what == SOLVE:
+            _cholesky(matrix, diagonal[row])
+            _back_substitute(matrix, right, found)
+            total = 0.0
+            for r in range(size):
+                total -= (right[r] + diagonal[row] * found[r]) * found[r]
+                own[r] = found[r]
+            along[row] = total
+            continue
+        before = coupling[row - 1] if row else 0.0
+        for r in range(size):
+            pull = 0.0
+            # Where the coupling is zero the next row is of another mode, or none.
+            if before != 0.0:
+                pull += before * factors[row - 1, r]
+            if coupling[row] != 0.0:
+                pull += coupling[row] * factors[row + 1, r]
+            towards[r] = pull
+            own[r] = max(own[r], 0.0)
+        _descend(matrix, right, diagonal[row], towards, own)
+        total = 0.0
+        for r in range(size):
+            inner = -2.0 * right[r]
+            for q in range(size):
+                inner += matrix[r, q] * own[q]
+            total += inner * own[r]
+        along[row] = total
+
+
+@_inner
+def _inverse(lower, root, out):  # type: ignore[no-untyped-def]
+    """The inverse of the matrix with this Cholesky factor."""
+    size = len(lower)
+    # Row i of the factor's inverse, from the rows above.
+    for i in range(size):
+        row = root[i]
+        row[:] = 0.0
+        for k in range(i):
+            share = lower[i, k]
+            above = root[k]
+            for j in range(k + 1):
+                row[j] -= share * above[j]
+        for j in range(i):
+            row[j] /= lower[i, i]
+        row[i] = 1.0 / lower[i, i]
+    out[:] = 0.0
+    for k in range(size):
+        row = root[k]
+        for i in range(k + 1):
+            share = row[i]
+            for j in range(i + 1):
+                out[i, j] += share * row[j]
+    for i in range(size):
+        for j in range(i):
+            out[j, i] = out[i, j]
+
+
+@_compiled(f"void({_FFF}, {_FF}, {_F}, {_F}, int64, {_FF}, {_F})")
+def solve_chain(  # type: ignore[no-untyped-def]
+    matrices, rights, diagonal, coupling, first, factors, along
+):
+    """Rows coupled to their neighbours: block elimination forth and back.
+
+    `matrices` and `rights` are overwritten.
+    """
+    rows, size = rights.shape
+    lower, root = np.empty((size, size)), np.empty((size, size))
+    wanted = np.empty(size)
+    plain = rights.copy()
+    for i in range(rows):
+        row = first + i
+        lower[:] = matrices[i]
+        wanted[:] = rights[i]
+        if i:
+            link = coupling[row - 1]
+            square = link * link
+            before = matrices[i - 1]
+            for r in range(size):
+                wanted[r] -= link * rights[i - 1, r]
+                for q in range(size):
+                    lower[r, q] -= square * before[r, q]
+        _cholesky(lower, diagonal[row])
+        _inverse(lower, root, matrices[i])
+        _back_substitute(lower, wanted, rights[i])
+    for i in range(rows - 1, -1, -1):
+        row = first + i
+        if i < rows - 1:
+            link = coupling[row]
+            after = factors[row + 1]
+            for r in range(size):
+                total = 0.0
+                for q in range(size):
+                    total += matrices[i, r, q] * after[q]
+                rights[i, r] -= link * total
+        for r in range(size):
+            factors[row, r] = rights[i, r]
+    for i in range(rows):
+        row = first + i
+        total = 0.0
+        for r in range(size):
+            inner = plain[i, r] + diagonal[row] * factors[row, r]
+            if i:
+                inner += coupling[row - 1] * factors[row - 1, r]
+            if i < rows - 1:
+                inner += coupling[row] * factors[row + 1, r]
+            total -= inner * factors[row, r]
+        along[row] = total
+
+
+@_compiled(f"void(int64, int64, {_FF}, {_I}, {_II}, {_F})")
+def predict_rows(first, last, factors, begins, others, out):  # type: ignore[no-untyped-def]
+    """Sums of components at the observations of some rows."""
+    size = factors.shape[1]
+    products = np.empty(size)
+    for row in range(first, last):
+        own = factors[row]
+        for place in range(begins[row], begins[row + 1]):
+            _products(factors, others, place, products)
+            total = 0.0
+            for r in range(size):
+                total += own[r] * products[r]
+            out[place] = total
+
+
+@_compiled(f"void({_FF}, {_II}, {_F})")
+def predict_entries(factors, rows, out):  # type: ignore[no-untyped-def]
+    """Sums of components at entries given by the rows of all modes."""
+    size = factors.shape[1]
+    products = np.empty(size)
+    for place in range(len(rows)):
+        _products(factors, rows, place, products)
+        total = 0.0
+        for r in range(size):
+            total += products[r]
+        out[place] = total
+
+
+@_compiled(f"void(int64, int64, int64, {_FF}, {_I}, {_II}, {_F}, int64, {_FF})")
+def add_pulls(  # type: ignore[no-untyped-def]
+    first, last, mode, units, begins, others, residuals, start, out
+):
+    r"""Add $-\nabla\mathcal{L} \times_{m \ne n} u^m$ of some rows of the first mode.
+
+    Parameters
+    ----------
+    units
+        Stacked vectors, a column for each direction.
+    start
+        Where the rows of mode $n$ begin in the stack; `out` has its rows.
+    """
+    size = units.shape[1]
+    one = np.empty(size)
+    for row in range(first, last):
+        own = units[row]
+        for place in range(begins[row], begins[row + 1]):
+            residual = residuals[place]
+            if residual == 0.0:
+                continue
+            target = row if mode == 0 else others[place, mode - 1]
+            for r in range(size):
+                one[r] = residual if mode == 0 else residual * own[r]
+            for n in range(others.shape[1]):
+                if n != mode - 1:
+                    along = units[others[place, n]]
+                    for r in range(size):
+                        one[r] *= along[r]
+            total = out[target - start]
+            for r in range(size):
+                total[r] += one[r]
+
+
+@_compiled(f"void({_FF}, {_F}, int64, boolean, {_FF})")
+def towards_pull(pull, decay, start, non_negative, units):  # type: ignore[no-untyped-def]
+    """Turn a mode's vectors towards the pull: shared with neighbours, of norm one.
+
+    Parameters
+    ----------
+    decay
+        Correlation of a row of the stack with the next; zero where it has none.
+    units
+        The vectors, replaced; their norm is that of the penalty.
+    """
+    rows, size = pull.shape
+    for r in range(size):
+        carried = 0.0
+        for i in range(rows):
+            before = decay[start + i - 1] if i else 0.0
+            carried = pull[i, r] + before * carried
+            units[start + i, r] = carried
+        carried = 0.0
+        for i in range(rows - 1, -1, -1):
+            carried = pull[i, r] + decay[start + i] * carried
+            units[start + i, r] += carried - pull[i, r]
+        if non_negative:
+            for i in range(rows):
+                units[start + i, r] = max(units[start + i, r], 0.0)
+        square = 0.0
+        for i in range(rows):
+            row = start + i
+            square += units[row, r] * units[row, r]
+            if i < rows - 1 and decay[row] != 0.0:
+                link = decay[row]
+                change = units[row + 1, r] - link * units[row, r]
+                square += change * change / (1.0 - link * link) - (
+                    units[row + 1, r] * units[row + 1, r]
+                )
+        if square > 0.0:
+            for i in range(rows):
+                units[start + i, r] /= np.sqrt(square)
+
+
+@_compiled(f"void(int64, {_FF}, {_I}, {_I}, {_II}, {_F}, {_F}, boolean, {_F})")
+def climb(  # type: ignore[no-untyped-def]
+    turns, units, starts, begins, others, residuals, decay, non_negative, strengths
+):
+    """Turn all modes' vectors towards the pull, one after another, so many times."""
+    order, size = len(starts) - 1, units.shape[1]
+    for _ in range(turns):
+        for mode in range(order):
+            start, end = starts[mode], starts[mode + 1]
+            pull = np.zeros((end - start, size))
+            add_pulls(0, starts[1], mode, units, begins, others, residuals, start, pull)
+            towards_pull(pull, decay, start, non_negative, units)
+            if mode == order - 1:
+                for r in range(size):
+                    strengths[r] = 0.0
+                    for i in range(end - start):
+                        strengths[r] += pull[i, r] * units[start + i, r]
+
+
+@_compiled(f"void({_FF}, {_I}, {_F}, {_F}, {_FF})")
+def penalties(factors, starts, diagonal, coupling, out):  # type: ignore[no-untyped-def]
+    """For every mode and component what the penalty is of, without its weight."""
+    size = factors.shape[1]
+    for mode in range(len(starts) - 1):
+        out[mode] = 0.0
+        for row in range(starts[mode], starts[mode + 1]):
+            for r in range(size):
+                value = factors[row, r]
+                total = diagonal[row] * value * value
+                if coupling[row] != 0.0:
+                    total += 2.0 * coupling[row] * value * factors[row + 1, r]
+                out[mode, r] += total
+
+
+@_compiled(f"void({_FF}, {_I}, {_FF})")
+def balance(factors, starts, shares):  # type: ignore[no-untyped-def]
+    """Spread every component's penalty evenly over the modes, where it is smallest.
+
+    Parameters
+    ----------
+    shares
+        Penalties by mode and component; those after it are left there.
+    """
+    order, size = shares.shape
+    for r in range(size):
+        mean, there = 0.0, True
+        for mode in range(order):
+            there = there and shares[mode, r] > 0.0
+            mean += np.log(max(shares[mode, r], 1e-300)) / order
+        for mode in range(order):
+            factor = np.sqrt(np.exp(mean) / shares[mode, r]) if there else 0.0
+            shares[mode, r] = np.exp(mean) if there else 0.0
+            for row in range(starts[mode], starts[mode + 1]):
+                factors[row, r] *= factor
+
+
+@_compiled(f"void({_FF}, {_I}, int64, {_FF})")
+def gram_of_others(factors, starts, mode, out):  # type: ignore[no-untyped-def]
+    """Products of components over all entries of the other modes."""
+    out[:] = 1.0
+    size = factors.shape[1]
+    longest = max(1, _ONE_THREAD // (size * size + 1))
+    product, total = np.empty((size, size)), np.empty((size, size))
+    for m in range(len(starts) - 1):
+        if m != mode:
+            total[:] = 0.0
+            for begin in range(starts[m], starts[m + 1], longest):
+                some = factors[begin : min(begin + longest, starts[m + 1])]
+                np.dot(some.T, some, product)
+                total += product
+            out *= total
+
+
+@_compiled(
+    f"float64(int64, {_FF}, {_I}, {_I}, {_II}, {_F}, {_F}, {_P}, int64, {_I}, "
+    f"{_II}, {_F}, {_F}, boolean[::1], float64, {_F}, {_FF})"
+)
+def sweep_rows(  # type: ignore[no-untyped-def]
+    what, factors, starts, begins, others, targets, weights, parts, part,
+    missing_begins, missing, diagonal, coupling, chained, penalty, along, shares,
+):  # fmt: skip
+    """Solve for one factor matrix after another; sum of `along` of the last."""
+    size, order = factors.shape[1], len(starts) - 1
+    scaled, links = penalty * diagonal, penalty * coupling
+    nothing = np.empty((0, 0, 0))
+    for mode in range(order):
+        first, last = starts[mode], starts[mode + 1]
+        gram = np.empty((size, size))
+        if len(missing_begins):
+            gram_of_others(factors, starts, mode, gram)
+        if what == SOLVE and chained[mode]:
+            matrices = np.empty((last - first, size, size))
+            rights = np.empty((last - first, size))
+            solve_rows(
+                EQUATIONS, first, last, 1, factors, begins, others, targets, weights,
+                parts, part, missing_begins, missing, gram, scaled, links, matrices,
+                rights, along,
+            )  # fmt: skip
+            solve_chain(matrices, rights, scaled, links, first, factors, along)
+            continue
+        # Rows that are neighbours do not move at once.
+        steps = 2 if what == NON_NEGATIVE else 1
+        for begin in range(steps):
+            solve_rows(
+                what, first + begin, last, steps, factors, begins, others, targets,
+                weights, parts, part, missing_begins, missing, gram, scaled, links,
+                nothing, gram, along,
+            )  # fmt: skip
+    total = 0.0
+    for row in range(starts[order - 1], starts[order]):
+        total += along[row]
+    penalties(factors, starts, diagonal, coupling, shares)
+    balance(factors, starts, shares)
+    return total
+
+
+@_compiled(f"void({_FF}, {_I}, {_F}, {_F})")
+def neighbour_products(factors, starts, gaps, out):  # type: ignore[no-untyped-def]
+    """Of every mode, how alike rows are that are next to one another."""
+    size = factors.shape[1]
+    for mode in range(len(starts) - 1):
+        product = left = right = 0.0
+        for row in range(starts[mode], starts[mode + 1] - 1):
+            if gaps[row] == 1.0:
+                for r in range(size):
+                    one, other = factors[row, r], factors[row + 1, r]
+                    product += one * other
+                    left += one * one
+                    right += other * other
+        out[mode] = product / np.sqrt(left * right) if left * right > 0 else 0.0

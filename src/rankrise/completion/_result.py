@@ -1,0 +1,507 @@
+"""A completed tensor: the mean of several models, and how far it may be off."""
+
+import functools as ft
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rankrise._atomic import atomic_path
+from rankrise._errors import InputError
+from rankrise._typing import Indices, Values
+from rankrise.completion._holdout import Folds
+from rankrise.completion._matching import match_scores
+from rankrise.completion._model import Model
+from rankrise.completion._noise import Noise, fit_noise
+from rankrise.completion._path import PathPoint
+from rankrise.completion._settings import CompletionSettings
+from rankrise.data import MAX_DENSE_BYTES, IncompleteTensor, ModeAxis, Observations
+from rankrise.runs import Ending
+
+if TYPE_CHECKING:
+    from rankrise.trajectories import Trajectory
+
+# Entries that are worked on at once.
+_BLOCK = 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Completion:
+    """A completed tensor, and how it was found.
+
+    Attributes
+    ----------
+    input
+        The observed entries, and the names and labels of their modes.
+    ending
+        `converged`, or what cut it short: then fewer models were made.
+    models
+        Those whose mean the completed entries are.
+    folds
+        Which observations each of them was not shown.
+    noise
+        Of single models on entries they were not shown.
+    heldout_predictions
+        Of every observation, by the model that was not shown it; NaN where all were.
+    seconds
+        It took, before it was resumed too.
+    trajectory
+        All runs of a gradient method, in standardized units, else None; `chosen` says
+        which of them had the smallest held-out error.
+    """
+
+    input: IncompleteTensor
+    observations: Observations
+    settings: CompletionSettings
+    ending: Ending
+    models: tuple[Model, ...]
+    folds: Folds
+    noise: Noise
+    heldout_predictions: Values
+    seconds: float = math.nan
+    trajectory: "Trajectory | None" = None
+    chosen: int = 0
+
+    @classmethod
+    def of_models(
+        cls,
+        source: IncompleteTensor,
+        observations: Observations,
+        settings: CompletionSettings,
+        folds: Folds,
+        models: Sequence[Model],
+        ending: Ending,
+        **facts: Any,
+    ) -> "Completion":
+        """What models say, with the noise of each on the part that it was not shown."""
+        rows, loss = models[0].rows, settings.loss_function
+        places, _ = rows.places(observations.indices)
+        predictions = np.full(len(observations), np.nan)
+        for model in models:
+            hidden = folds.part == model.number
+            predictions[hidden] = model.predictions(places[hidden], loss)
+        known = ~np.isnan(predictions)
+        residuals = (observations.values - predictions)[known]
+        noise = fit_noise(places[known], residuals, rows.dims)
+        return cls(
+            source,
+            observations,
+            settings,
+            ending,
+            tuple(models),
+            folds,
+            noise,
+            predictions,
+            **facts,
+        )
+
+    # The tensor.
+
+    @cached_property
+    def completed(self) -> Any:
+        """The whole tensor in the form of the input, observed entries as they came.
+
+        NaN in slices without any observation.
+        """
+        return self.input.restore(self._whole[0])
+
+    @cached_property
+    def std(self) -> Any:
+        """Standard deviation of every completed entry; zero where observed."""
+        return self.input.restore(self._whole[1])
+
+    def interval(self, level: float = 0.9) -> tuple[Any, Any]:
+        """Bounds between which a share `level` of the completed entries should lie.
+
+        Both are the value where it was observed.
+        """
+        lower, upper = self.interval_arrays(level)
+        return self.input.restore(lower), self.input.restore(upper)
+
+    def completed_arrays(self) -> tuple[Values, Values]:
+        """`completed` and `std` as arrays, whatever the form of the input."""
+        return self._whole
+
+    def interval_arrays(self, level: float = 0.9) -> tuple[Values, Values]:
+        """`interval` as arrays, whatever the form of the input."""
+        return self._bounds_about(*self._whole, level)
+
+    def entries(self, indices: Indices) -> Values:
+        """The mean of the models at rows of indices, observed or not.
+
+        Where a slice was never observed, what the rest says.
+        """
+        return self._moments(indices)[0]
+
+    def entries_std(self, indices: Indices) -> Values:
+        """Standard deviation of the errors of `entries`.
+
+        From the spread of the models and from their residuals on entries that were
+        held out, whose variance is taken as a product of one factor a slice.
+        """
+        return self._mean_and_std(indices)[1]
+
+    def entries_interval(
+        self, indices: Indices, level: float = 0.9
+    ) -> tuple[Values, Values]:
+        """Bounds between which a share `level` of entries like these should lie.
+
+        As many standard deviations to either side as that share of held-out residuals
+        lies within.
+        """
+        return self._bounds_about(*self._mean_and_std(indices), level)
+
+    # The components.
+
+    @cached_property
+    def reference(self) -> Model:
+        """The model with the smallest held-out loss, whose components are reported."""
+        return min(self.models, key=lambda model: model.path.best_point.heldout_loss)
+
+    @property
+    def rank(self) -> int:
+        """Components of the reference whose norm is above a hundredth of the largest."""
+        return self.reference.rank
+
+    @cached_property
+    def factors(self) -> tuple[Values, ...]:
+        """Of the reference, in units of the data: index by component, norms falling.
+
+        Rows of slices without any observation are zero.
+        """
+        return tuple(self._factors_of(self.reference))
+
+    @property
+    def offset(self) -> float:
+        """Added to the sum of components: the mean of the observed values, or zero."""
+        return self.reference.baseline.offset
+
+    @property
+    def component_norms(self) -> Values:
+        """Of the reference, in units of the data, largest first."""
+        return self.reference.component_norms
+
+    @cached_property
+    def reproducibility(self) -> Values:
+        """Mean factor match score of the reference's components over other models.
+
+        One is found again by all, zero by none; NaN where there is no other model.
+        """
+        others = [model for model in self.models if model is not self.reference]
+        own = self.reference.factors
+        if not others:
+            return np.full(own[0].shape[1], np.nan)
+        scores = [match_scores(own, other.factors) for other in others]
+        return np.asarray(np.mean(scores, axis=0))
+
+    @property
+    def path(self) -> list[PathPoint]:
+        """Where the reference came to rest, in standardized units."""
+        return self.reference.path.points
+
+    def cp_tensor(self) -> Any:
+        """The reference as a `tensorly.cp_tensor.CPTensor`.
+
+        Its weights are component norms, its factors have columns of norm one. An
+        offset is one more component, whose columns are constant. The reference is one
+        of the models whose mean completes the tensor.
+        """
+        try:
+            from tensorly.cp_tensor import CPTensor
+        except ImportError as error:
+            raise InputError(
+                "cp_tensor() needs TensorLy; install it with pip install tensorly."
+            ) from error
+        if self.reference.baseline.effects:
+            raise InputError(
+                "A CPTensor has no main effects; complete with `main_effects` False."
+            )
+        factors = list(self.factors)
+        if self.offset:
+            ones = [np.ones((len(matrix), 1)) for matrix in factors]
+            ones[0] = self.offset * ones[0]
+            factors = [np.hstack(pair) for pair in zip(factors, ones, strict=True)]
+        norms = [np.linalg.norm(matrix, axis=0) for matrix in factors]
+        units = [
+            matrix / np.where(norm > 0, norm, 1)
+            for matrix, norm in zip(factors, norms, strict=True)
+        ]
+        return CPTensor((np.prod(norms, axis=0), units))
+
+    def save_factors(self, folder: FilePath) -> FilePath:
+        """Write `factors.npz`: all models, the reference first, with their offsets.
+
+        Factor matrices are named as those of `save_factors`. Main effects of mode n, if
+        there are any, are in `effects_n`, a row a model. Of a mode that is mostly
+        unobserved only observed rows are written, with their indices in `rows_n`.
+        """
+        others = [each for each in self.models if each is not self.reference]
+        models = [self.reference, *others]
+        rows = self.reference.rows
+        arrays: dict[str, Any] = {}
+        sparse = [self._is_mostly_unobserved(mode) for mode in range(len(rows.dims))]
+        for number, model in enumerate(models):
+            prefix = "" if len(models) == 1 else f"run_{number}_"
+            for mode, matrix in enumerate(model.factors):
+                whole = matrix[:-1] if sparse[mode] else self._expanded(matrix, mode)
+                arrays[f"{prefix}mode_{mode + 1}"] = whole
+        for mode, names in enumerate(rows.names):
+            if sparse[mode]:
+                arrays[f"rows_{mode + 1}"] = names
+            elif self.settings.main_effects:
+                effects = [
+                    self._expanded(m.baseline.effects[mode], mode) for m in models
+                ]
+                arrays[f"effects_{mode + 1}"] = np.stack(effects)
+        arrays["offset"] = np.array([model.baseline.offset for model in models])
+        path = folder / "factors.npz"
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)
+        return path
+
+    # How good it is.
+
+    @property
+    def heldout_error(self) -> float:
+        """Root mean square error of single models on entries they were not shown."""
+        return self.errors()["heldout_error"]
+
+    @property
+    def heldout_relative_error(self) -> float:
+        """The same over the root mean square of the values."""
+        return self.errors()["heldout_relative_error"]
+
+    def errors(self) -> dict[str, float]:
+        """Errors of single models on entries they were not shown, and were shown.
+
+        Those on entries that were shown are of the reference alone.
+
+        `heldout_error` and `train_error` are root mean squares in units of the data;
+        `..._relative_error` is over the root mean square of the values, and
+        `..._centered_error` over their deviation from the mean of all observed: a
+        guess of the mean has 1. The mean of several models is nearer than they are.
+        """
+        errors = {}
+        for name, part in (("train", self._shown), ("heldout", self._hidden)):
+            residuals, values = part
+            deviations = values - np.mean(self.observations.values)
+            error, size, spread = (
+                math.sqrt(np.mean(each**2)) for each in (residuals, values, deviations)
+            )
+            errors[f"{name}_error"] = error
+            errors[f"{name}_relative_error"] = error / size if size else math.nan
+            errors[f"{name}_centered_error"] = error / spread if spread else math.nan
+        return errors
+
+    def typical_error(self) -> float:
+        """The held-out error about the mean; of losses that outliers do not move, the
+        median of the residuals' sizes over that of deviations from the median.
+        """
+        if not self.settings.loss_function.is_robust:
+            return self.errors()["heldout_centered_error"]
+        residuals, _ = self._hidden
+        values = self.observations.values
+        size = float(np.median(np.abs(values - np.median(values))))
+        error = float(np.median(np.abs(residuals)))
+        return error / size if size else math.nan
+
+    @property
+    def unobserved_slice_count(self) -> int:
+        """Slices without an observed entry, of all modes."""
+        rows = self.reference.rows
+        return sum(rows.mode_dims) - sum(rows.dims)
+
+    def unobserved_slices(self) -> Iterator[tuple[int, int]]:
+        """Mode and index, both from 0, of every slice without an observed entry."""
+        rows = self.reference.rows
+        for mode, (names, dim) in enumerate(
+            zip(rows.names, rows.mode_dims, strict=True)
+        ):
+            for before, after in zip([-1, *names], [*names, dim], strict=True):
+                yield from (
+                    (mode, index) for index in range(int(before) + 1, int(after))
+                )
+
+    def axis(self, mode: int) -> ModeAxis:
+        """What a mode, counted from 0, and its indices are called."""
+        return self.input.axes[mode]
+
+    @property
+    def run(self) -> "Trajectory":
+        """The chosen run of a gradient method, in standardized units."""
+        if self.trajectory is None:
+            raise InputError(
+                "Alternating least squares have no trajectory; see `path`."
+            )
+        return self.trajectory.runs()[self.chosen]
+
+    def __repr__(self) -> str:
+        dims = " x ".join(map(str, self.observations.mode_dims))
+        error = self.errors()["heldout_centered_error"]
+        return (
+            f"Completion({dims}, rank {self.rank}, held-out error about the mean "
+            f"{error:.3g}, {self.ending})"
+        )
+
+    # Evaluation.
+
+    @cached_property
+    def _whole(self) -> tuple[Values, Values]:
+        """All entries and their standard deviations, evaluated once."""
+        dims = self.observations.mode_dims
+        if 8 * math.prod(dims) > MAX_DENSE_BYTES:
+            raise InputError(
+                f"The tensor of mode dimensions {dims} does not fit in memory; ask "
+                "`entries` for those that are needed."
+            )
+        rows = self.reference.rows
+        mean, std = self._everywhere()
+        if not rows.are_all:
+            whole = np.full((2, *dims), np.nan)
+            for tensor, part in zip(whole, (mean, std), strict=True):
+                tensor[np.ix_(*rows.names)] = part
+            mean, std = whole
+        observed = tuple(self.observations.indices.T)
+        mean[observed] = self.observations.values
+        std[observed] = 0
+        return mean, std
+
+    def _everywhere(self) -> tuple[Values, Values]:
+        """The same for rows that were observed, by products of two halves of modes."""
+        dims, loss = self.reference.rows.dims, self.settings.loss_function
+        half = min(
+            range(1, len(dims)),
+            key=lambda k: math.prod(dims[:k]) + math.prod(dims[k:]),
+        )
+        left = math.prod(dims[:half])
+        mean = np.zeros((left, math.prod(dims[half:])))
+        squares = np.zeros_like(mean)
+        sums = [_Sum.of_model(model, half) for model in self.models]
+        noise = _Sum.of_products(self.noise.factors, half)
+        size = max(1, _BLOCK // mean.shape[1])
+        for begin in range(0, left, size):
+            block = slice(begin, min(begin + size, left))
+            own, spread = mean[block], squares[block]
+            for count, each in enumerate(sums, start=1):
+                change = loss.mean(each.block(block)) - own
+                own += change / count
+                spread += change**2 * ((count - 1) / count)
+            spread /= max(1, len(sums) - 1)
+            spread += self.noise.variance * noise.block(block)
+            np.sqrt(spread, out=spread)
+        return mean.reshape(dims), squares.reshape(dims)
+
+    def _mean_and_std(self, indices: Indices) -> tuple[Values, Values]:
+        mean, spread = self._moments(indices)
+        places, _ = self.reference.rows.places(indices)
+        return mean, np.sqrt(self.noise.variances(places) + spread)
+
+    def _moments(self, indices: Indices) -> tuple[Values, Values]:
+        """Mean of the models, and the variance of one of them."""
+        loss = self.settings.loss_function
+        places, _ = self.reference.rows.places(np.asarray(indices))
+        mean, squares = np.zeros(len(places)), np.zeros(len(places))
+        for count, model in enumerate(self.models, start=1):
+            change = model.predictions(places, loss) - mean
+            mean += change / count
+            squares += change**2 * (count - 1) / count
+        return mean, squares / max(1, len(self.models) - 1)
+
+    def _bounds_about(
+        self, mean: Values, std: Values, level: float
+    ) -> tuple[Values, Values]:
+        """As many standard deviations to either side as `level` asks for."""
+        if not 0 < level < 1:
+            raise InputError(f"The level is {level}; it must lie between 0 and 1.")
+        width = self.noise.multiple(level) * std
+        # No label is outside [0, 1], and no count negative.
+        least, most = self.settings.loss_function.bounds
+        return np.maximum(mean - width, least), np.minimum(mean + width, most)
+
+    @property
+    def _hidden(self) -> tuple[Values, Values]:
+        """Residuals on held-out entries, each of the model that was not shown it."""
+        known = ~np.isnan(self.heldout_predictions)
+        values = self.observations.values[known]
+        return values - self.heldout_predictions[known], values
+
+    @cached_property
+    def _shown(self) -> tuple[Values, Values]:
+        """Residuals of the reference on the entries that it was shown."""
+        shown = self.folds.part != self.reference.number
+        values = self.observations.values[shown]
+        places, _ = self.reference.rows.places(self.observations.indices[shown])
+        predictions = self.reference.predictions(places, self.settings.loss_function)
+        return values - predictions, values
+
+    def _factors_of(self, model: Model) -> Iterator[Values]:
+        for mode, matrix in enumerate(model.factors):
+            yield self._expanded(matrix, mode)
+
+    def _is_mostly_unobserved(self, mode: int) -> bool:
+        rows = self.reference.rows
+        return rows.mode_dims[mode] > 16 * rows.dims[mode] + 1024
+
+    def _expanded(self, matrix: Values, mode: int) -> Values:
+        """Rows of all indices, zero where one was never observed."""
+        names, dim = self.reference.rows.names[mode], self.observations.mode_dims[mode]
+        if len(names) == dim:
+            return matrix[:-1]
+        if 8 * dim * math.prod(matrix.shape[1:]) > MAX_DENSE_BYTES:
+            raise InputError(
+                f"Mode {mode + 1} has dimension {dim}, too large for a factor matrix in "
+                "memory; `models` have the rows that were observed."
+            )
+        whole = np.zeros((dim, *matrix.shape[1:]))
+        whole[names] = matrix[:-1]
+        return whole
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """A tensor as a product of two matrices, for the first modes and for the others."""
+
+    left: Values
+    right: Values
+    offset: float = 0.0
+    effects: tuple[Values, Values] | None = None
+
+    @classmethod
+    def of_products(cls, factors: Sequence[Values], half: int) -> "_Sum":
+        """Of factor matrices, or of vectors, whose last row is of no index."""
+        matrices = [w[:-1].reshape(len(w) - 1, -1) for w in factors]
+        return cls(_khatri_rao(matrices[:half]), _khatri_rao(matrices[half:]))
+
+    @classmethod
+    def of_model(cls, model: Model, half: int) -> "_Sum":
+        """What a model predicts, before the inverse link."""
+        products = cls.of_products(model.factors, half)
+        effects = model.baseline.effects
+        sums = None
+        if effects:
+            parts = effects[:half], effects[half:]
+            sums = tuple(
+                ft.reduce(np.add.outer, [e[:-1] for e in part]).ravel()
+                for part in parts
+            )
+        return cls(products.left, products.right, model.baseline.offset, sums)
+
+    def block(self, rows: slice) -> Values:
+        """Some rows of the product."""
+        found = self.left[rows] @ self.right.T
+        found += self.offset
+        if self.effects is not None:
+            found += self.effects[0][rows, None]
+            found += self.effects[1]
+        return found
+
+
+def _khatri_rao(matrices: Sequence[Values]) -> Values:
+    """Column-wise Kronecker product, the last matrix's rows running fastest."""
+    return ft.reduce(
+        lambda a, b: (a[:, None] * b).reshape(len(a) * len(b), -1), matrices
+    )

@@ -1,0 +1,182 @@
+"""Settings of a completion: of the call, the command and the estimator alike."""
+
+import itertools
+import math
+from typing import Any, Literal
+
+from pydantic import field_validator
+
+from rankrise._errors import InputError
+from rankrise._settings import Settings
+from rankrise.completion._path import PENALTIES
+from rankrise.losses import AbstractLoss, loss_named
+
+Kind = Literal["paper", "flow", "limit"]
+LossName = Literal["squared", "absolute", "huber", "smooth-l1", "logistic", "poisson"]
+
+# Options of a gradient method that only some kinds have.
+_STARTED: tuple[Kind, ...] = ("paper", "flow")
+_KINDS: dict[str, tuple[Kind, ...]] = {
+    **dict.fromkeys(("init_scales", "steps", "flat_steps", "save_every"), _STARTED),
+    **dict.fromkeys(("solver", "learning_rate", "batch_size"), ("paper",)),
+}
+# Models by default: with many observations one tells little that another does not.
+_MODELS = ((20_000, 8), (200_000, 5), (2_000_000, 2))
+
+
+class GradientMethod(Settings):
+    """The paper's way: many components start near zero and rise one after another."""
+
+    kind: Kind = "paper"
+    """paper: gradient descent. flow: gradient flow with error control. limit: gradient
+    flow as the init scale goes to zero."""
+    starts: int = 1
+    """Starts at each init scale; the run with the smallest held-out error is kept."""
+    components: int | None = None
+    """How many components start near zero; by default enough for any tensor. The rank
+    is not set by it."""
+    init_scales: tuple[float, ...] = (0.1, 0.03, 0.01)
+    """Standard deviations of the start's parameters, for values of unit root mean
+    square. One run for each; the smallest held-out error decides."""
+    solver: str = "adaptive"
+    """adaptive (the paper's), gradient-descent, or an optax optimizer such as
+    optax.adam."""
+    learning_rate: float | None = None
+    """0.01 by default (0.001 for an optax optimizer)."""
+    batch_size: int | None = None
+    """Entries per step; all of them by default."""
+    steps: int = 20_000
+    """Step limit."""
+    flat_steps: int = 3_000
+    """Stop when the held-out error had no new minimum for so many steps. Runs rest on
+    plateaus between two rises, so descent needs thousands."""
+    save_every: int = 20
+    """Steps between two measurements of the held-out error."""
+    kept_components: int = 10
+    """How many of the largest components the trajectory keeps."""
+    precision: Literal["float32", "float64"] = "float32"
+    """Floating-point precision of a gradient method."""
+
+    def check(self) -> None:
+        self.require_positive(
+            "starts", "components", "learning_rate", "batch_size", "steps",
+            "flat_steps", "save_every", "kept_components",
+        )  # fmt: skip
+        if self.solver in ("flow", "limit"):
+            raise InputError(
+                f"`solver` {self.solver} is for the dynamics; here it is a `method`."
+            )
+        if not self.init_scales:
+            raise InputError("`init_scales` is empty; give at least one number.")
+        for scale in self.init_scales:
+            self.require_moderate("init_scales", scale)
+        for name, kinds in _KINDS.items():
+            if self.kind not in kinds and name in self.changed:
+                raise InputError(
+                    f"`{name}` is for `method` {' or '.join(kinds)}, not {self.kind}; "
+                    "leave it out or choose another method."
+                )
+
+
+class CompletionSettings(Settings):
+    """How a partly observed tensor is completed; the defaults ask for no rank."""
+
+    method: Literal["alternating"] | GradientMethod = "alternating"
+    """alternating: components enter one by one on a path of falling penalties, by
+    alternating least squares. paper: gradient descent from near zero. flow: the same as
+    gradient flow. limit: gradient flow as the init scale goes to zero."""
+    models: int | None = None
+    """Models whose mean completes the tensor, each with another part held out; by
+    default 8, fewer for many observations."""
+    heldout: Literal["auto", "random", "fiber"] = "auto"
+    """Hold out entries, or whole fibers; auto looks which of them the gaps are."""
+    heldout_share: float | None = None
+    """Share of the observed entries that a model is not shown. By default each entry is
+    held out once, but at most a fifth by a model; a tenth for a single model."""
+    loss: LossName | AbstractLoss = "squared"
+    """Loss of one entry: huber for outliers, logistic for labels 0 and 1, poisson for
+    counts."""
+    loss_threshold: float = 1.0
+    """Threshold delta of Huber and smooth-L1 loss, in deviations of the centered
+    values: by their median (alternating), or root mean square."""
+    center: bool = True
+    """Subtract the mean of the observed values inside, and add it back."""
+    max_components: int = 64
+    """Where no more enter (alternating, limit). The rank is not set by it: it is what
+    the method settles at."""
+    max_seconds: float | None = None
+    """Time limit; what it cuts off depends on the machine."""
+    smooth: bool | None = None
+    """Take neighbouring rows of a mode to be alike, as far as the data say; by default
+    where it is better on held-out entries."""
+    non_negative: bool = False
+    """No factor is negative, and nothing is subtracted."""
+    main_effects: bool = False
+    """Subtract a number for every slice inside, and add it back."""
+    penalties: tuple[float, ...] = PENALTIES
+    """Of the path, falling, in units of one observation's weight."""
+    seed: int = 0
+    """Seed of the held-out entries and of the first model."""
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _method(cls, given: Any) -> Any:
+        """A gradient method by its name has its default options."""
+        return {"kind": given} if given in ("paper", "flow", "limit") else given
+
+    def check(self) -> None:
+        self.require_positive("models", "max_components", "max_seconds")
+        self.require_not_negative("seed")
+        self.require_moderate("loss_threshold", self.loss_threshold)
+        share = self.heldout_share
+        if share is not None and not 0 < share < 1:
+            raise InputError(
+                f"`heldout_share` is {share}; it is a share between 0 and 1."
+            )
+        falling = all(a > b for a, b in itertools.pairwise(self.penalties))
+        if not self.penalties or not falling or not 0 < self.penalties[-1] < math.inf:
+            raise InputError(
+                f"`penalties` are {self.penalties}; give positive numbers that fall."
+            )
+        loss, gradient = self.loss_function, self.gradient
+        if gradient is None:
+            if not loss.has_majorizer:
+                raise InputError(
+                    f"{type(loss).__name__} has no `majorizer`, which alternating least "
+                    "squares need; give it one, or choose another loss or method."
+                )
+            return
+        for name in ("models", "smooth", "non_negative", "main_effects", "penalties"):
+            if name in self.changed:
+                raise InputError(
+                    f"`{name}` is for `method` alternating, not {gradient.kind}; leave "
+                    "it out or choose another method."
+                )
+        if loss.is_linked:
+            raise InputError(
+                f"`loss` {self.loss} is for `method` alternating, not {gradient.kind}; "
+                "choose another loss or method."
+            )
+        if gradient.kind == "limit" and loss.smoothness == 0:
+            raise InputError(
+                f"`loss` {self.loss} has a kink where it fits, so `method` limit cannot "
+                "take it; choose huber with a small `loss_threshold`."
+            )
+
+    @property
+    def gradient(self) -> GradientMethod | None:
+        """The gradient method, if it is one."""
+        return None if isinstance(self.method, str) else self.method
+
+    @property
+    def loss_function(self) -> AbstractLoss:
+        """The loss itself, where it may be given by name."""
+        if isinstance(self.loss, AbstractLoss):
+            return self.loss
+        return loss_named(self.loss, self.loss_threshold)
+
+    def models_for(self, observed: int) -> int:
+        """How many models so many observations are completed by."""
+        if self.models is not None:
+            return self.models
+        return next((count for most, count in _MODELS if observed <= most), 1)
