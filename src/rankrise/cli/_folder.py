@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from rankrise._atomic import write_json
+from rankrise._atomic import atomic_path, clear_temporary, is_temporary, write_json
 from rankrise._errors import InputError
+from rankrise.cli._folder_lock import LOCK, hold
 from rankrise.cli._options import OutputOptions
 from rankrise.experiments._options import Settings, option
 from rankrise.experiments._verification_config import CLAIM_NAMES
@@ -48,7 +49,10 @@ _COMPLETED_FORMS = (".npy", ".npz", ".csv", ".parquet", ".tns", ".mat", ".nc")
 
 
 class RunFolder:
-    """A run's folder. Nothing in it changes before `begin`."""
+    """A run's folder, held from its making to `finish` or the end of the command.
+
+    Nothing of an earlier run changes before `begin`.
+    """
 
     def __init__(self, options: OutputOptions, command: str) -> None:
         self.path = options.out or Path("runs") / command.replace(" ", "-")
@@ -59,13 +63,22 @@ class RunFolder:
                 "--force replaces a run and --resume continues it; give one of them."
             )
         self._check_place()
+        if options.resume and not (self.path / SETTINGS).exists():
+            raise InputError(
+                f"There is no run to resume in {self.path}; start it without --resume."
+            )
+        try:
+            self._lock = hold(self.path)
+        except OSError as error:
+            raise self._unwritable(error) from error
         if options.resume:
             self._stored = self._read_settings()
-        elif not options.force and self.path.is_dir() and any(self.path.iterdir()):
+        elif not options.force and not self._is_empty():
             raise InputError(
                 f"The folder {self.path} is not empty; name another with --out, add "
                 "--force to replace the results in it, or --resume to go on."
             )
+        clear_temporary(self.path)
 
     @property
     def checkpoint(self) -> Path:
@@ -86,6 +99,7 @@ class RunFolder:
             return False
         if not self._options.quiet:
             print(f"The run in {self.path} is finished ({result}).")
+        self._lock.release()
         return True
 
     def result(self) -> str | None:
@@ -128,7 +142,7 @@ class RunFolder:
             )
 
     def begin(self, settings: Settings, source: dict[str, Any] | None = None) -> None:
-        """Make the folder, note the settings, clear old results where asked to."""
+        """Note the settings and clear old results."""
         if self._options.resume:
             return
         content = {
@@ -137,25 +151,34 @@ class RunFolder:
             "source": source or {},
         }
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            # Before anything is cleared: on a full disk the old results stay.
-            write_json(self.path / SETTINGS, content)
+            with atomic_path(self.path / SETTINGS) as temporary:
+                # On disk before anything is cleared, so that old results stay if it is
+                # full, and named after: no kill leaves them beside new settings.
+                write_json(temporary, content)
+                self._clear_results()
         except OSError as error:
-            raise InputError(
-                f"The folder {self.path} cannot be written to ({error.strerror}); "
-                "make it writable or name another with --out."
-            ) from error
-        for old in self.path.iterdir():
-            if _is_result(old) and not old.is_dir():
-                old.unlink()
+            raise self._unwritable(error) from error
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Write the summary last, so that it stands for a complete folder."""
+        """Write the summary last, so that it stands for all; release the folder."""
         write_json(self.path / SUMMARY, summary)
         if summary["result"] != "interrupted":
             self.checkpoint.unlink(missing_ok=True)
             for part in self.path.glob("checkpoint-*.npz"):
                 part.unlink()
+        self._lock.release()
+
+    def _clear_results(self) -> None:
+        # First the summary, without which no run counts as finished.
+        for old in sorted(self.path.iterdir(), key=lambda each: each.name != SUMMARY):
+            if _is_result(old) and not old.is_dir():
+                old.unlink()
+
+    def _is_empty(self) -> bool:
+        """Whether nothing is there but what a run left that was killed at its start."""
+        return all(
+            each.name == LOCK or is_temporary(each) for each in self.path.iterdir()
+        )
 
     def _check_place(self) -> None:
         """Refuse early, before minutes of work, what `begin` could not write to."""
@@ -171,12 +194,7 @@ class RunFolder:
             )
 
     def _read_settings(self) -> dict[str, Any]:
-        path = self.path / SETTINGS
-        if not path.exists():
-            raise InputError(
-                f"There is no run to resume in {self.path}; start it without --resume."
-            )
-        stored = _read_json(path)
+        stored = _read_json(self.path / SETTINGS)
         if not all(isinstance(stored.get(x), dict) for x in ("settings", "source")):
             raise self._unusable_settings()
         if stored.get("command") != self._command:
@@ -190,6 +208,12 @@ class RunFolder:
         return InputError(
             f"{self.path / SETTINGS} does not hold the settings of a run; start it "
             "anew with --force."
+        )
+
+    def _unwritable(self, error: OSError) -> InputError:
+        return InputError(
+            f"The folder {self.path} cannot be written to ({error.strerror}); make it "
+            "writable or name another with --out."
         )
 
 
