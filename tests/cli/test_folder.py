@@ -1,5 +1,6 @@
-"""The folder of a run: one process at a time, and what kills leave."""
+"""The folder of a run: one process at a time, what kills leave, what people change."""
 
+import json
 import subprocess
 import sys
 from contextlib import suppress
@@ -177,3 +178,155 @@ def test_no_kill_leaves_new_settings_beside_old_results(finished, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         work(finished, seed=1, force=True)
     assert contents(finished) == {"settings.json": before}
+
+
+# What people change
+
+SOURCES = {
+    "complete": {"path": "x.npy", "variable": None, "mode_dims": None, "sha256": "0"},
+    "verify": {"path": None, "variable": None, "claims": ["growth"]},
+    "complexity": {"dataset": "digits", "sha256": "0"},
+    "reproduce complexity": {"dataset": "mnist", "sha256": "0"},
+}
+OTHERS = ["dynamics", "agreement", "reproduce dynamics", "reproduce theory"]
+MISSING = object()
+SOMETHING = (None, 3, 2.5, True, "", "a\0b", [], {}, [[]], {"x": 1}, MISSING)
+FORMS = {
+    "complete": {
+        "path": SOMETHING,
+        "variable": (3, True, [], {}, MISSING),
+        "mode_dims": (
+            3,
+            "5 9",
+            [],
+            [5],
+            [5, 0],
+            [5, None],
+            [5, 2.5],
+            [5, "9"],
+            MISSING,
+        ),
+        "sha256": (3, [], {}, ""),
+        "surplus": (None, 3),
+    },
+    "verify": {
+        "path": (3, True, "", "a\0b.npy", [], {}, MISSING),
+        "variable": (3, [], {}, MISSING),
+        "claims": (*SOMETHING, [3], ["gravity"], ["growth", "growth"]),
+        "sha256": (3, [], {}, ""),
+    },
+    "complexity": {"dataset": SOMETHING, "sha256": (3, [], {}, "")},
+    "reproduce complexity": {"dataset": SOMETHING, "sha256": (3, [], {}, "")},
+}
+CHANGED_SOURCES = [
+    (command, name, value)
+    for command, names in FORMS.items()
+    for name, values in names.items()
+    for value in values
+]
+
+
+def changed(content, name, value):
+    rest = {key: each for key, each in content.items() if key != name}
+    return rest if value is MISSING else {**rest, name: value}
+
+
+@pytest.fixture
+def resume_refused(tmp_path, assert_refused):
+    """A run with this `settings.json` is refused to be resumed, with these words."""
+
+    def check(command, content, words):
+        before = json.dumps(content)
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "settings.json").write_text(before)
+        assert_refused([*command.split(), "--resume", "--out", "run"], words)
+        assert contents(tmp_path / "run") == {"settings.json": before.encode()}
+
+    return check
+
+
+@pytest.mark.parametrize(("command", "name", "value"), CHANGED_SOURCES)
+def test_a_source_of_another_form_is_refused(command, name, value, resume_refused):
+    source = changed(SOURCES[command], name, value)
+    content = {"command": command, "settings": {}, "source": source}
+    words = rf"settings.json does not hold the settings of a run \(source\.{name}\b"
+    resume_refused(command, content, words)
+
+
+@pytest.mark.parametrize("value", [None, 3, [["steps", 3]], MISSING])
+@pytest.mark.parametrize("name", ["command", "settings", "source"])
+@pytest.mark.parametrize("command", [*SOURCES, *OTHERS])
+def test_settings_of_another_form_are_refused(command, name, value, resume_refused):
+    content = {"command": command, "settings": {}, "source": SOURCES.get(command, {})}
+    words = rf"a run \(its {name} is .* --force"
+    resume_refused(command, changed(content, name, value), words)
+
+
+@pytest.mark.parametrize("value", [None, "many", -1])
+@pytest.mark.parametrize("command", [*SOURCES, *OTHERS])
+def test_a_setting_of_another_form_is_refused(command, value, resume_refused):
+    source = SOURCES.get(command, {})
+    content = {"command": command, "settings": {"seed": value}, "source": source}
+    resume_refused(command, content, r"a run \(.*seed is .* --force")
+
+
+def test_a_setting_that_does_not_exist_is_refused(resume_refused):
+    content = {"command": "dynamics", "settings": {"stepps": 3}, "source": {}}
+    resume_refused("dynamics", content, r"a run \(stepps is 3: .* --force")
+
+
+@pytest.mark.parametrize("content", ["null", "3", "[]", "[" * 100_000, '"a"', ""])
+def test_settings_that_are_no_settings_are_refused(content, assert_refused, tmp_path):
+    (tmp_path / "settings.json").write_text(content)
+    words = "settings.json (is not valid JSON|does not hold).*--force"
+    assert_refused(["agreement", "--resume", "--out", tmp_path], words)
+
+
+SUMMARIES = ["null", "[]", "{}", '{"result": null}', '{"result": ["done"]}', "{", ""]
+
+
+@pytest.mark.parametrize("content", SUMMARIES)
+def test_a_summary_of_another_form_is_refused(content, assert_refused, tmp_path):
+    settings = {"command": "dynamics", "settings": {}, "source": {}}
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    (tmp_path / "summary.json").write_text(content)
+    words = "summary.json (is not valid JSON|does not hold the summary).*--force"
+    assert_refused(["dynamics", "--resume", "--out", tmp_path], words)
+
+
+KEPT = {
+    "record": {
+        "name": "growth", "title": "t", "source": "s", "statement": "s",
+        "verdict": "holds", "explanation": "e", "predicted": 1.0, "measured": None,
+        "error": 0, "tolerance": 0.1, "moved": {}, "numbers": {},
+    },
+    "curves": {"time": [0.0, 1.0]},
+    "seconds": 1.0,
+}  # fmt: skip
+CLAIMS = {
+    "a list": [],
+    "no record": {"growth": {"curves": {}, "seconds": 1}},
+    "a number": {"growth": 3},
+    "null": {"growth": None},
+    "time in words": {"growth": KEPT | {"seconds": "1 s"}},
+    "curves in words": {"growth": KEPT | {"curves": {"time": "long"}}},
+    "ragged curves": {"growth": KEPT | {"curves": {"time": [[1], 2]}}},
+    "another claim": {"escape": KEPT},
+    **{
+        f"{name} {value}": {"growth": KEPT | {"record": KEPT["record"] | {name: value}}}
+        for name, value in {
+            "verdict": "perhaps", "title": 3, "error": "small", "tolerance": None,
+            "moved": [], "numbers": {"x": "y"}, "surplus": 1,
+        }.items()
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CLAIMS)
+def test_claims_of_another_form_are_refused(case, assert_refused, tmp_path):
+    source = SOURCES["verify"]
+    settings = {"command": "verify", "settings": {}, "source": source}
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    (tmp_path / "claims.json").write_text(json.dumps(CLAIMS[case]))
+    words = "claims.json does not hold the claims of a run; start it anew with --force"
+    assert_refused(["verify", "--resume", "--out", tmp_path], words)

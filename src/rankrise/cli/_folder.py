@@ -2,6 +2,7 @@
 
 import json
 import os
+import reprlib
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from rankrise._atomic import atomic_path, clear_temporary, is_temporary, write_j
 from rankrise._errors import InputError
 from rankrise.cli._folder_lock import LOCK, hold
 from rankrise.cli._options import OutputOptions
+from rankrise.cli._source import Source
 from rankrise.experiments._options import Settings, option
 from rankrise.experiments._verification_config import CLAIM_NAMES
 
@@ -94,7 +96,7 @@ class RunFolder:
         summary = self.path / SUMMARY
         if not self._options.resume or not summary.exists():
             return False
-        result = _read_json(summary).get("result")
+        result = self.result()
         if result == "interrupted":
             return False
         if not self._options.quiet:
@@ -102,9 +104,17 @@ class RunFolder:
         self._lock.release()
         return True
 
-    def result(self) -> str | None:
+    def result(self) -> str:
         """The outcome in the summary of a finished run."""
-        return _read_json(self.path / SUMMARY).get("result")
+        path = self.path / SUMMARY
+        content = _read_json(path)
+        result = content.get("result") if isinstance(content, dict) else None
+        if not isinstance(result, str):
+            raise InputError(
+                f"{path} does not hold the summary of a run; remove it to go on, or "
+                "start the run anew with --force."
+            )
+        return result
 
     def settings(self, given: AnySettings) -> AnySettings:
         """The settings to run with: those given, or those of the run to resume."""
@@ -116,12 +126,15 @@ class RunFolder:
         try:
             return type(given).model_validate(stored)
         except ValidationError as error:
-            raise self._unusable_settings() from error
+            raise self._unusable_settings(_reason(error)) from error
 
-    def source(self) -> dict[str, Any]:
-        """What the run to resume was made from."""
-        source: dict[str, Any] = self._stored["source"]
-        return source
+    def source(self, kind: type[Source]) -> dict[str, Any]:
+        """What the run to resume was made from, in the form of its command."""
+        try:
+            source = kind.model_validate(self._stored["source"])
+        except ValidationError as error:
+            raise self._unusable_settings(_reason(error, "source")) from error
+        return source.model_dump(exclude_unset=True)
 
     def check_unchanged(self, name: str, given: object, stored: object) -> None:
         """Refuse to resume with another value than the run began with."""
@@ -195,19 +208,24 @@ class RunFolder:
 
     def _read_settings(self) -> dict[str, Any]:
         stored = _read_json(self.path / SETTINGS)
-        if not all(isinstance(stored.get(x), dict) for x in ("settings", "source")):
-            raise self._unusable_settings()
-        if stored.get("command") != self._command:
+        if not isinstance(stored, dict):
+            raise self._unusable_settings("it is no JSON object")
+        kinds = {"command": str, "settings": dict, "source": dict}
+        for name, kind in kinds.items():
+            if not isinstance(stored.get(name), kind):
+                given = reprlib.repr(stored[name]) if name in stored else "missing"
+                raise self._unusable_settings(f"its {name} is {given}")
+        if stored["command"] != self._command:
             raise InputError(
-                f"The run in {self.path} is of `rankrise {stored.get('command')}`; "
+                f"The run in {self.path} is of `rankrise {stored['command']}`; "
                 "resume it with that command."
             )
         return stored
 
-    def _unusable_settings(self) -> InputError:
+    def _unusable_settings(self, reason: str) -> InputError:
         return InputError(
-            f"{self.path / SETTINGS} does not hold the settings of a run; start it "
-            "anew with --force."
+            f"{self.path / SETTINGS} does not hold the settings of a run ({reason}); "
+            "start it anew with --force."
         )
 
     def _unwritable(self, error: OSError) -> InputError:
@@ -226,11 +244,25 @@ def _is_result(path: Path) -> bool:
     return is_completed or path.name in _RESULTS
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _reason(error: ValidationError, *outer: str) -> str:
+    """The first thing wrong, by its place in the file."""
+    first = error.errors()[0]
+    place = ".".join(map(str, (*outer, *first["loc"])))
+    if first["type"] == "missing":
+        return f"{place} is missing"
+    if not first["loc"]:
+        return first["msg"].removeprefix("Value error, ").removesuffix(".")
+    message = first["msg"]
+    return (
+        f"{place} is {reprlib.repr(first['input'])}: {message[:1].lower()}{message[1:]}"
+    )
+
+
+def _read_json(path: Path) -> object:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        return json.loads(path.read_text(encoding="utf-8"))
+    # Brackets within brackets without end are no ValueError.
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"{path} is not valid JSON ({error}); start the run anew with --force."
         ) from error
-    return content if isinstance(content, dict) else {}
