@@ -17,6 +17,7 @@ from rankrise.cli._session import (
     status_of,
     use_compile_cache,
 )
+from rankrise.cli._source import TensorSource
 from rankrise.cli._status import BAD_INPUT, DONE, INTERRUPTED
 from rankrise.experiments import CompletionConfig
 from rankrise.experiments._options import require_mode_dims
@@ -163,7 +164,7 @@ def _source(
 
 
 def _stored_source(folder: RunFolder, given: dict[str, Any]) -> dict[str, Any]:
-    stored = folder.source()
+    stored = folder.source(TensorSource)
     if given["path"] not in (None, stored["path"]):
         raise InputError(
             f"The run in {folder.path} is of {stored['path']}, not {given['path']}; "
