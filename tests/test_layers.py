@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / PACKAGE
 # neighbours, who don't import one another. Above them all lie the private modules
 # at the top (_typing, _errors, ...), which every folder and each other may use.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"data"}),
+    frozenset({"data", "runs"}),
     frozenset({"factorizations"}),
     frozenset({"problems"}),
     frozenset({"trajectories"}),
@@ -33,6 +33,7 @@ PRIVATE = -1
 PLOTTING = frozenset({"matplotlib", "mpl_toolkits", "pylab", "plotly"})
 # All of these import JAX.
 JAX = frozenset({"jax", "jaxlib", "equinox", "optax", "diffrax"})
+WITHOUT_JAX = frozenset({"data", "runs"})
 
 
 def layer_violations(root: Path) -> list[str]:
@@ -68,8 +69,10 @@ def _misplaced_imports(parts: tuple[str, ...], tree: ast.Module) -> list[str]:
         library, *inner = module.split(".")
         if library in PLOTTING and owner != "reports":
             found.append(f"{line}: only reports may import {library}")
-        if library in JAX and owner == "data":
-            found.append(f"{line}: data works without JAX, but this imports {library}")
+        if library in JAX and owner in WITHOUT_JAX:
+            found.append(
+                f"{line}: {owner} works without JAX, but this imports {library}"
+            )
         if library != PACKAGE:
             continue
         if not inner:
@@ -133,7 +136,7 @@ def test_source_keeps_the_import_direction():
     assert layer_violations(ROOT) == []
 
 
-@pytest.mark.parametrize("module", ["rankrise", "rankrise.data"])
+@pytest.mark.parametrize("module", ["rankrise", "rankrise.data", "rankrise.runs"])
 def test_importing_leaves_jax_and_matplotlib_alone(module):
     # A fresh interpreter, since this one has long imported both.
     program = (
@@ -195,6 +198,7 @@ def test_checker_accepts_imports_from_above(tmp_path):
         ("theory/a.py", "from matplotlib import cm", "only reports may import matplo"),
         ("data/a.py", "import jax.numpy as jnp", "data works without JAX"),
         ("data/a.py", "def f():\n    from jax import vmap", "2: data works without"),
+        ("runs/a.py", "import equinox", "runs works without JAX"),
         ("helpers/a.py", "", "helpers has no place in the order"),
         ("helpers.py", "", "helpers has no place in the order"),
         ("cli.py", "from rankrise.helpers import x", "helpers has no place"),

@@ -39,6 +39,7 @@ PUBLIC_NAMES: list[str] = [
     "DynamicsReproductionConfig",
     "DynamicsResult",
     "EffectiveRank",
+    "Ending",
     "EnsembleFit",
     "EntropyRank",
     "FrobeniusNorm",

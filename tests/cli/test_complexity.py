@@ -89,7 +89,7 @@ def test_the_summary_has_a_row_for_every_control_rank_class_and_seed(studied):
     assert set(found) == expected
     assert len(found) == len(expected)
     assert {row["epochs"] for row in rows} == {12}
-    assert {row["result"] for row in rows} == {"epoch limit"}
+    assert {row["result"] for row in rows} == {"stopped"}
     assert {row["dataset"] for row in rows} == {"x.csv"}
 
 
@@ -98,7 +98,7 @@ def test_the_summary_says_what_was_studied(studied, csv):
     assert found["source"] == str(csv)
     assert found["samples"] == {"train": 32, "test": 8}
     assert (found["features"], found["targets"], found["result"]) == (
-        3, "classes", "done",
+        3, "classes", "stopped",
     )  # fmt: skip
     assert set(found["constant_errors"]["train"]) == {"a", "b"}
 
@@ -167,7 +167,7 @@ def test_an_interrupted_study_is_resumed_to_the_same_rows(
 def test_a_finished_study_says_so(studied, capsys):
     before = contents(studied)
     assert complexity("--resume", "--out", studied) == 0
-    assert capsys.readouterr().out == f"The run in {studied} is finished (done).\n"
+    assert capsys.readouterr().out == f"The run in {studied} is finished (stopped).\n"
     assert contents(studied) == before
 
 

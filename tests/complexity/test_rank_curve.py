@@ -15,7 +15,7 @@ from rankrise.complexity._rank_curve import _Study
 from rankrise.complexity._tasks import make_tasks
 from rankrise.data import CategoricalData, LabelledSet, labelled_table
 from rankrise.ensembles import Training
-from rankrise.solvers import Checkpoint
+from rankrise.runs import Checkpoint, Ending, keeping_interrupted
 
 RNG = np.random.default_rng(0)
 VALUES = RNG.integers(0, 2, (400, 10))
@@ -160,10 +160,13 @@ def test_an_interrupt_as_a_control_ends_is_heeded():
         if progress.running == 0:
             os.kill(os.getpid(), signal.SIGINT)
 
-    curve = curve_of(BOTH, classes=[1], controls=("real", "labels"), progress=interrupt)
-    assert (curve.controls, curve.interrupted) == (("real",), True)
-    assert {fit.result for fit in curve.fits} == {"epoch limit"}
-    assert not curve_of(BOTH, classes=[1]).interrupted
+    with keeping_interrupted():
+        curve = curve_of(
+            BOTH, classes=[1], controls=("real", "labels"), progress=interrupt
+        )
+    assert (curve.controls, curve.ending) == (("real",), Ending.INTERRUPTED)
+    assert {fit.ending for fit in curve.fits} == {Ending.STOPPED}
+    assert curve_of(BOTH, classes=[1]).ending == Ending.STOPPED
 
 
 # What is learned

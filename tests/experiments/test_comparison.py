@@ -166,7 +166,7 @@ def a_study(error_of, dataset="mnist", ranks=(1, 2)):
             error_of(control, rank, "train") + side,
             error_of(control, rank, "test") + side,
             10,
-            "epoch limit",
+            "stopped",
         )
         for control, rank in itertools.product(CONTROLS, ranks)
         for target, side in (("a", -0.01), ("b", 0.01))

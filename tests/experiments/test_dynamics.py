@@ -8,7 +8,7 @@ from rankrise._errors import InputError
 from rankrise.data import random_target
 from rankrise.experiments import DynamicsConfig, run_dynamics, summarize_dynamics
 from rankrise.experiments._dynamics import _problem
-from rankrise.solvers import Checkpoint
+from rankrise.runs import Checkpoint
 
 SMALL = {
     "mode_dims": (5, 5, 5),

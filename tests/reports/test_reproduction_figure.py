@@ -37,7 +37,7 @@ def a_run(init_scale):
 
 def a_curve():
     fits = tuple(
-        RankFit(control, rank, target, 0, 0.05, 0.06, 10, "epoch limit")
+        RankFit(control, rank, target, 0, 0.05, 0.06, 10, "stopped")
         for control in CONTROLS
         for rank in (1, 2)
         for target in "ab"

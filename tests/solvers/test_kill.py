@@ -35,7 +35,8 @@ def run_to_the_end(folder):
     from rankrise.data import observe, random_target, sample_indices
     from rankrise.factorizations import CPFactorization
     from rankrise.problems import CompletionProblem
-    from rankrise.solvers import Checkpoint, _session, solve
+    from rankrise.runs import Checkpoint
+    from rankrise.solvers import _session, solve
     from rankrise.trajectories import SaveAt, TrainLoss, save_factors
 
     _session._CHUNK_SECONDS = 0.005

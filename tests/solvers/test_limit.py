@@ -322,7 +322,7 @@ def test_equal_singular_values_are_a_tie():
         (Limit(loss_tolerance=1e9), "converged", r"loss below 1e\+09 with 0 comp"),
         (
             Limit(max_seconds=0.0),
-            "stopped",
+            "time limit",
             "time limit reached with 1 component learned",
         ),
         (Limit(), "converged", "gradient below .* with 2 components"),

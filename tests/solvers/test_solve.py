@@ -13,6 +13,7 @@ from rankrise._errors import InputError
 from rankrise.data import Observations
 from rankrise.factorizations import DenseTensor, near_zero, near_zero_matrix
 from rankrise.problems import CompletionProblem
+from rankrise.runs import Ending, keeping_interrupted
 from rankrise.solvers import (
     AdaptiveGradientDescent,
     GradientDescent,
@@ -96,30 +97,39 @@ def test_progress_is_told_after_every_chunk(chunks_of, run, starts):
 def test_a_time_limit_stops_a_run(run, starts):
     trajectory = run(starts[0], max_steps=600, max_seconds=0.0)
     (outcome,) = trajectory.outcomes
-    assert outcome.result == "stopped"
+    assert outcome.result == Ending.TIME_LIMIT
     assert outcome.reason == f"time limit reached after step {outcome.steps}"
     assert trajectory.step[-1] == outcome.steps < 600
 
 
-def test_an_interrupt_ends_the_runs_with_what_they_had(chunks_of, run, starts):
-    chunks_of(7)
+def test_an_interrupt_is_raised(run, starts):
     previous = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run(starts[0], max_steps=600, progress=interrupt)
+    assert signal.getsignal(signal.SIGINT) is previous
+
+
+def test_interrupted_runs_are_kept_where_it_was_asked_for(chunks_of, run, starts):
+    chunks_of(7)
 
     def interrupt_third(progress):
         if progress.step == 15:
             interrupt(progress)
 
     save_at = SaveAt.at([300])
-    trajectory = run(starts, max_steps=600, save_at=save_at, progress=interrupt_third)
-    assert trajectory.result == "interrupted"
+    with keeping_interrupted():
+        trajectory = run(
+            starts, max_steps=600, save_at=save_at, progress=interrupt_third
+        )
+    assert trajectory.result == Ending.INTERRUPTED
     assert trajectory.outcomes[0].reason == "interrupted after step 15"
     assert trajectory.step.tolist() == [[0, 15]] * 4
-    assert signal.getsignal(signal.SIGINT) is previous
 
 
 def test_an_interrupt_in_the_last_chunk_finds_the_runs_done(chunks_of, run, starts):
     chunks_of(1)
-    trajectory = run(starts[0], max_steps=1, progress=interrupt)
+    with keeping_interrupted():
+        trajectory = run(starts[0], max_steps=1, progress=interrupt)
     assert trajectory.outcomes[0].reason == "step limit of 1 reached"
 
 

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from rankrise.cli._folder import RunFolder
 from rankrise.cli._options import OutputOptions
-from rankrise.cli._session import running, use_compile_cache
+from rankrise.cli._session import running_whole, use_compile_cache
 from rankrise.cli._status import DONE
 from rankrise.experiments import AgreementConfig
 
@@ -36,7 +36,7 @@ def agreement(
     from rankrise.experiments import run_agreement, summarize_agreement
     from rankrise.reports import agreement_figure, save_figure
 
-    with running(lambda: folder.begin(settings), output.quiet) as progress:
+    with running_whole(lambda: folder.begin(settings), output.quiet) as progress:
         outcome = run_agreement(settings, progress=progress)
     summary = summarize_agreement(outcome)
     figure = agreement_figure(outcome)

@@ -65,13 +65,19 @@ def draw_claims(folder: Path, claims: "tuple[Claim, ...]") -> None:
 
 @contextmanager
 def running_claims(quiet: bool) -> Iterator[Callable[[str, int, int], None] | None]:
-    """Which claim is being checked, on stderr, where somebody sees it."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-    else:
-        console = Console(stderr=True)
-        with console.status("compiling") as status:
-            yield lambda name, place, count: status.update(
-                f"{name} ({place + 1} of {count})"
-            )
+    """Which claim is being checked, on stderr, where somebody sees it.
+
+    Claims that were checked are kept at an interrupt.
+    """
+    from rankrise.runs import keeping_interrupted
+
+    with keeping_interrupted():
+        if quiet or not sys.stderr.isatty():
+            yield None
+        else:
+            console = Console(stderr=True)
+            with console.status("compiling") as status:
+                yield lambda name, place, count: status.update(
+                    f"{name} ({place + 1} of {count})"
+                )
     raise_when_interrupted()

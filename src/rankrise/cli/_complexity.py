@@ -193,21 +193,26 @@ def _short(number: float) -> str:
 def _status(
     outcome: "ComplexityResult", summary: dict[str, Any], folder: RunFolder
 ) -> int:
+    from rankrise.runs import Ending
+
     for words in _warnings(outcome):
         print(f"rankrise: {words}", file=sys.stderr)
-    return status_of(summary, folder) if outcome.result == "interrupted" else DONE
+    interrupted = outcome.ending == Ending.INTERRUPTED
+    return status_of(summary, folder) if interrupted else DONE
 
 
 def _warnings(outcome: "ComplexityResult") -> Iterator[str]:
+    from rankrise.runs import Ending
+
     curve = outcome.curve
     second_order = outcome.config.optimizer == SECOND_ORDER
-    diverged = sum(fit.result == "diverged" for fit in curve.fits)
+    diverged = sum(fit.ending == Ending.DIVERGED for fit in curve.fits)
     if diverged:
         lower = "--init-mean or --init-std" if second_order else "--learning-rate"
         yield f"{diverged} of {len(curve.fits)} models diverged; lower {lower}."
     rises = [(control, curve.first_rise(control)) for control in curve.controls]
     rising = [f"{name} from {rise[0]} to {rise[1]}" for name, rise in rises if rise]
-    if rising and outcome.result == "done":
+    if rising and outcome.ending in (Ending.STOPPED, Ending.CONVERGED):
         other = "other --seeds" if second_order else "another --learning-rate"
         yield (
             f"the training error rises with rank ({', '.join(rising)}), so training "

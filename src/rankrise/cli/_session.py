@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rankrise.data import LabelledSet
     from rankrise.ensembles import FitProgress
     from rankrise.experiments import ComplexityConfig
-    from rankrise.solvers import Checkpoint, Progress
+    from rankrise.runs import Checkpoint, Progress
 
 
 def use_compile_cache() -> None:
@@ -36,7 +36,7 @@ def use_compile_cache() -> None:
 
 def make_checkpoint(folder: RunFolder, options: OutputOptions) -> "Checkpoint":
     """The checkpoint of a run's folder."""
-    from rankrise.solvers import Checkpoint
+    from rankrise.runs import Checkpoint
 
     seconds = options.checkpoint_seconds
     require(
@@ -68,11 +68,23 @@ def load_unchanged(
 def running(
     begin: Callable[[], None], quiet: bool
 ) -> "Iterator[Callable[[Progress], None]]":
-    """What a run reports its progress to; the first report calls `begin`.
+    """What a run reports its progress to, while what it has is kept at an interrupt.
 
-    Only then is it known that all input fits and the run is under way, so nothing in
-    an earlier run's folder is replaced for one that cannot start.
+    The first report calls `begin`. Only then is it known that all input fits and the
+    run is under way, so nothing in an earlier run's folder is replaced for one that
+    cannot start.
     """
+    from rankrise.runs import keeping_interrupted
+
+    with keeping_interrupted(), running_whole(begin, quiet) as report:
+        yield report
+
+
+@contextmanager
+def running_whole(
+    begin: Callable[[], None], quiet: bool
+) -> "Iterator[Callable[[Progress], None]]":
+    """The same for a run of which a part is of no use."""
     begun = False
     with _shown_progress(quiet) as show:
 
@@ -92,7 +104,7 @@ def running_epochs(
     begin: Callable[[], None], quiet: bool
 ) -> "Iterator[Callable[[str, FitProgress], None]]":
     """The same for models that are trained in epochs, data set by data set."""
-    from rankrise.solvers import Progress
+    from rankrise.runs import Progress
 
     with running(begin, quiet) as report:
 
@@ -109,7 +121,7 @@ def running_models(
 ) -> "Iterator[Callable[[Progress | CompletingProgress], None]]":
     """The same for a completion, which makes one model after another, or descends."""
     from rankrise.completion import CompletingProgress
-    from rankrise.solvers import Progress
+    from rankrise.runs import Progress
 
     with running(begin, quiet) as report:
 
@@ -164,7 +176,9 @@ def _shown_progress(quiet: bool) -> "Iterator[Callable[[Progress], None]]":
 
 def status_of(summary: dict[str, Any], folder: RunFolder) -> int:
     """Say on stderr what a person must know of the outcome; the exit status."""
-    if summary["result"] == "interrupted":
+    from rankrise.runs import Ending
+
+    if summary["result"] == Ending.INTERRUPTED:
         # The limit keeps no state but what it has written: it is begun anew.
         kept = "the state is kept" if folder.has_state() else "results are kept"
         print(
@@ -172,9 +186,9 @@ def status_of(summary: dict[str, Any], folder: RunFolder) -> int:
             file=sys.stderr,
         )
         return INTERRUPTED
-    if summary["result"] == "diverged":
+    if summary["result"] == Ending.DIVERGED:
         runs = summary.get("runs", ())
-        reasons = [run["reason"] for run in runs if run["result"] == "diverged"]
+        reasons = [run["reason"] for run in runs if run["result"] == Ending.DIVERGED]
         # The models of a complexity study are no runs, and give no reasons.
         said = f"a run diverged: {reasons[0]}" if reasons else "some models diverged"
         print(f"rankrise: {said}.", file=sys.stderr)

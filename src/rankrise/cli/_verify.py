@@ -65,6 +65,7 @@ def verify(
     use_compile_cache()
     use_kept_programs()
     from rankrise.experiments import run_verification, summarize_verification
+    from rankrise.runs import Ending
 
     done = kept_claims(folder.path) if output.resume else {}
     folder.begin(settings, source)
@@ -84,7 +85,7 @@ def verify(
     folder.finish(summary)
     if not output.quiet:
         _print(summary, folder)
-    if summary["result"] == "interrupted":
+    if summary["result"] == Ending.INTERRUPTED:
         return status_of(summary, folder)
     return VIOLATED if outcome.violated else DONE
 

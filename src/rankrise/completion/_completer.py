@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,8 +25,7 @@ from rankrise.completion._path import PathPoint, PathSettings, Walk, follow_path
 from rankrise.completion._ways import loss_of_mean, unseen_indices
 from rankrise.data import Observations, Standardization
 from rankrise.problems import AbstractLoss, SquaredLoss
-from rankrise.solvers import Checkpoint
-from rankrise.solvers._interrupt import DeferredInterrupt
+from rankrise.runs import Checkpoint, Watch
 
 # Fewer observed entries than this leave nothing to hold out and learn from.
 _FEWEST_OBSERVED = 10
@@ -145,19 +143,12 @@ def _complete(
     checkpoint: Checkpoint | None,
     progress: Callable[[CompletingProgress], None] | None,
 ) -> Completion:
-    began = time.monotonic()
-    run = _Run(observations, completing, checkpoint, progress)
-    limit = math.inf if completing.max_seconds is None else completing.max_seconds
-    with DeferredInterrupt() as interrupt:
-
-        def stop() -> str | None:
-            if interrupt.requested:
-                return "interrupted"
-            return "time limit" if time.monotonic() - began > limit else None
-
-        members, result = run.members(stop)
-    seconds = time.monotonic() - began
-    return completion_of(observations, completing, run.folds, members, result, seconds)
+    with Watch(max_seconds=completing.max_seconds) as watch:
+        run = _Run(observations, completing, checkpoint, progress)
+        members, result = run.members(watch.ending)
+    return completion_of(
+        observations, completing, run.folds, members, result, watch.seconds
+    )
 
 
 class _Run:

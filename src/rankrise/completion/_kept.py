@@ -13,8 +13,7 @@ from rankrise.completion._baseline import Baseline
 from rankrise.completion._completion import Member
 from rankrise.completion._path import Path, WalkState, points_of
 from rankrise.data import Observations
-from rankrise.solvers import Checkpoint
-from rankrise.solvers._checkpoint import Arrays, read_checkpoint, write_checkpoint
+from rankrise.runs import Arrays, Checkpoint, read_checkpoint, write_checkpoint
 
 # Which part a model is not shown, and whether its neighbouring rows may be alike.
 Key = tuple[int, bool]
@@ -39,7 +38,7 @@ class Kept:
         self._checkpoint, self._settings = checkpoint, settings
         self._written = time.monotonic()
         if checkpoint is not None and checkpoint.resume and checkpoint.path.exists():
-            arrays, facts = read_checkpoint(checkpoint.path, settings)
+            arrays, facts, _ = read_checkpoint(checkpoint.path, settings)
             self._read(arrays, facts, order)
 
     def state_of(self, key: Key) -> WalkState | None:
@@ -78,8 +77,12 @@ class Kept:
             arrays |= _named("walk-mode", state.factors)
             arrays |= _named("walk-best", state.best)
             walk = {"key": list(key), "facts": dict(state.facts)}
-        facts = {"settings": self._settings, "members": members, "walk": walk}
-        write_checkpoint(self._checkpoint.path, arrays, facts)
+        write_checkpoint(
+            self._checkpoint.path,
+            arrays,
+            {"members": members, "walk": walk},
+            fingerprint=self._settings,
+        )
         self._written = time.monotonic()
 
     def _read(self, arrays: Arrays, facts: dict[str, Any], order: int) -> None:

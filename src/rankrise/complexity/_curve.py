@@ -11,6 +11,7 @@ import numpy.typing as npt
 from rankrise._errors import InputError
 from rankrise.complexity._controls import CONTROLS, Control
 from rankrise.data import TargetKind
+from rankrise.runs import Ending
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
@@ -37,8 +38,8 @@ class RankFit:
     test_error
         As last measured. A sample counts at most the square of the range of what is
         predicted: 1 for a class.
-    result
-        `converged`, `epoch limit`, `time limit`, `diverged` or `interrupted`.
+    ending
+        `converged` where the error had become flat, `stopped` at the last epoch.
     """
 
     control: Control
@@ -48,12 +49,12 @@ class RankFit:
     train_error: float
     test_error: float
     epochs: int
-    result: str
+    ending: Ending
 
     @property
     def converged(self) -> bool:
         """Whether training ended as the error had become flat."""
-        return self.result == "converged"
+        return self.ending == Ending.CONVERGED
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,8 @@ class RankCurve:
         0.09.
     train_losses
         Control by control, one row an epoch and one column a fit of it.
-    interrupted
-        Whether an interrupt ended it; controls that were to come are missing.
+    cut_off
+        What ended the whole before its last control, if it was; then some are missing.
     """
 
     fits: tuple[RankFit, ...]
@@ -112,7 +113,12 @@ class RankCurve:
     train_losses: dict[Control, npt.NDArray[np.floating]]
     seconds_compile: float
     seconds_run: float
-    interrupted: bool = False
+    cut_off: Ending | None = None
+
+    @property
+    def ending(self) -> Ending:
+        """That of the whole: what cut it off, or how its worst model ended."""
+        return self.cut_off or Ending.worst(fit.ending for fit in self.fits)
 
     @property
     def ranks(self) -> tuple[int, ...]:

@@ -37,7 +37,7 @@ from rankrise.ensembles import (
     fit_ensemble,
 )
 from rankrise.ensembles._memory import check_memory
-from rankrise.solvers import Checkpoint
+from rankrise.runs import Checkpoint, Ending, Watch
 
 
 def rank_curve(
@@ -91,7 +91,7 @@ def rank_curve(
     checkpoint
         Each control has a file of its own, with the control's name before the suffix.
     max_seconds
-        Wall-clock limit of each control.
+        Time limit of each control, over all the times it is resumed.
 
     Raises
     ------
@@ -143,23 +143,25 @@ def rank_curve_of(
     study = _Study(data, tasks, tuple(ranks), tuple(seeds))
     check_memory(data.train, data.test, study.most_members, training)
     record = _Record(study)
-    for control in dict.fromkeys(controls):
-        spent = 0.0
-        for ensemble in study.ensembles(control):
-            fit = fit_ensemble(
-                ensemble.train,
-                ensemble.members,
-                training,
-                test=ensemble.test,
-                progress=None if progress is None else _bound(progress, control),
-                checkpoint=_own(checkpoint, f"{control}-{ensemble.number}"),
-                settings=settings,
-                max_seconds=None if max_seconds is None else max_seconds - spent,
-            )
-            spent += fit.seconds_run + fit.seconds_compile
-            record.add(control, fit)
-            if fit.interrupted:
-                return record.curve(interrupted=True)
+    with Watch() as watch:
+        for control in dict.fromkeys(controls):
+            spent = 0.0
+            for ensemble in study.ensembles(control):
+                fit = fit_ensemble(
+                    ensemble.train,
+                    ensemble.members,
+                    training,
+                    test=ensemble.test,
+                    progress=None if progress is None else _bound(progress, control),
+                    checkpoint=_own(checkpoint, f"{control}-{ensemble.number}"),
+                    settings=settings,
+                    max_seconds=None if max_seconds is None else max_seconds - spent,
+                )
+                spent += fit.seconds_run + fit.seconds_compile
+                record.add(control, fit)
+                # Also one that came as the last models ended by themselves.
+                if (ending := watch.ending()) is not None:
+                    return record.curve(ending)
     return record.curve()
 
 
@@ -258,7 +260,7 @@ class _Record:
                 float(fit.train_losses[max(fit.epochs[k], 1) - 1, k]) / tasks.unit,
                 _last_measured(fit, k) / tasks.unit,
                 fit.epochs[k],
-                fit.results[k],
+                fit.endings[k],
             )
             for k, member in enumerate(fit.members)
         ]
@@ -266,8 +268,8 @@ class _Record:
         self._seconds_compile += fit.seconds_compile
         self._seconds_run += fit.seconds_run
 
-    def curve(self, *, interrupted: bool = False) -> RankCurve:
-        """All of it."""
+    def curve(self, cut_off: Ending | None = None) -> RankCurve:
+        """All of it, and what cut it off."""
         train, test = self._tasks.constant_errors
         constant_errors: dict[Split, Any] = {"train": train, "test": test}
         return RankCurve(
@@ -277,13 +279,13 @@ class _Record:
             {control: _beside(parts) for control, parts in self._losses.items()},
             self._seconds_compile,
             self._seconds_run,
-            interrupted,
+            cut_off,
         )
 
 
 def _last_measured(fit: EnsembleFit, k: int) -> float:
     """A model's test loss when it was last measured, up to its end."""
-    if fit.results[k] == "diverged":
+    if fit.endings[k] == Ending.DIVERGED:
         return float("nan")
     losses = fit.test_losses[fit.test_epochs <= fit.epochs[k], k]
     return float(losses[-1]) if len(losses) else float("nan")

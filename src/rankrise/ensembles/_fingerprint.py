@@ -2,8 +2,6 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
@@ -11,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rankrise._errors import InputError
 from rankrise.ensembles._ensemble import Member
 from rankrise.ensembles._levenberg_marquardt import LevenbergMarquardt
 from rankrise.ensembles._training import Training
@@ -50,22 +47,6 @@ def fingerprint(
         "loss_function": eqx.tree_pformat(training.loss_function, short_arrays=False),
         **fields,
     }
-
-
-def check_same(path: Path, written: Mapping[str, Any], wanted: dict[str, Any]) -> None:
-    """Refuse a state that was written for another fit.
-
-    Raises
-    ------
-    InputError
-        What is other.
-    """
-    for name, value in wanted.items():
-        if name not in written or written[name] != value:
-            raise InputError(
-                f"{path} is the state of a fit with other {name.replace('_', ' ')}; "
-                "resume with the same or start again."
-            )
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -23,18 +23,15 @@ from rankrise.ensembles._ensemble import (
     start_table,
     train_epochs,
 )
-from rankrise.ensembles._fingerprint import check_same, fingerprint
+from rankrise.ensembles._fingerprint import fingerprint
 from rankrise.ensembles._levenberg_marquardt import (
     LevenbergMarquardt,
     levenberg_marquardt_steps,
 )
 from rankrise.ensembles._training import Training
-from rankrise.solvers import Checkpoint
-from rankrise.solvers._checkpoint import read_checkpoint, write_checkpoint
-from rankrise.solvers._interrupt import DeferredInterrupt
+from rankrise.runs import Arrays, Checkpoint, Ending, Watch
 
 FloatArray = npt.NDArray[np.floating]
-Result = Literal["converged", "epoch limit", "diverged", "interrupted", "time limit"]
 
 _MOST_EPOCHS = 64
 _CHUNK_SECONDS = 1.0
@@ -71,11 +68,9 @@ class EnsembleFit:
     test_epochs, test_losses
         When test losses were measured, and one row for each time; NaN after a model's
         end.
-    epochs, results
-        How many each model was trained for, and what ended it.
-    interrupted
-        Whether an interrupt was asked for, which may also be while the last models
-        ended by themselves.
+    epochs, endings
+        How many each model was trained for, and how that ended: `stopped` at the last
+        epoch, `converged` where the loss became flat.
     """
 
     members: tuple[Member, ...]
@@ -84,10 +79,9 @@ class EnsembleFit:
     test_epochs: npt.NDArray[np.integer]
     test_losses: FloatArray
     epochs: tuple[int, ...]
-    results: tuple[Result, ...]
+    endings: tuple[Ending, ...]
     seconds_compile: float
     seconds_run: float
-    interrupted: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,8 +126,8 @@ def fit_ensemble(
         members, samples and training. What an optimizer of optax was made with cannot
         be read from it: name it here.
     max_seconds
-        Wall-clock limit, compiling included, that ends a fit after the epochs in which
-        it is passed.
+        Time limit, over all the times the fit is resumed and compiling included, that
+        ends it after the epochs in which it is passed.
 
     Raises
     ------
@@ -144,8 +138,9 @@ def fit_ensemble(
 
     Notes
     -----
-    A model's result does not depend on which others are trained beside it, but for
-    rounding. Columns of models that ended are dropped when a quarter of all did.
+    A model does not depend on which others are trained beside it, but for rounding.
+    Columns of models that ended are dropped when test losses are measured, if they are
+    a quarter of all. The table of a model that diverged is NaN.
     """
     if not members:
         raise InputError("There is no model to train; give at least one member.")
@@ -188,7 +183,7 @@ class _Fit:
             )
             for member in members
         ]
-        self._results: list[Result | None] = [None] * len(members)
+        self._endings: list[Ending | None] = [None] * len(members)
         self._ended = np.zeros(len(members), np.int64)
         self._train_losses = np.full((training.epochs, len(members)), np.nan, dtype)
         self._test_losses: list[FloatArray] = []
@@ -223,53 +218,48 @@ class _Fit:
         max_seconds: float | None,
     ) -> EnsembleFit:
         """Train until every model ended."""
-        facts: dict[str, Any] = {}
-        if checkpoint is not None:
-            facts = {
-                "settings": settings,
-                "fit": fingerprint(
-                    self._members, self._training, self._state, *self._samples
-                ),
-            }
-            if checkpoint.resume and checkpoint.path.exists():
-                arrays, found = read_checkpoint(checkpoint.path, settings)
-                check_same(checkpoint.path, found.get("fit", {}), facts["fit"])
-                self._restore(arrays, found)
-        written = self._spent
-        # What was cut off stays as it is when it is resumed under the same limit.
-        ended_by = self._limit(max_seconds) if self._epoch else None
-        with DeferredInterrupt() as interrupt:
+
+        def wanted() -> dict[str, Any]:
+            facts = fingerprint(
+                self._members, self._training, self._state, *self._samples
+            )
+            return {**facts, "settings": settings}
+
+        with Watch(
+            checkpoint=checkpoint, fingerprint=wanted, max_seconds=max_seconds
+        ) as watch:
+            ending = None
+            if (saved := watch.load()) is not None:
+                self._restore(*saved)
+                # What was cut off stays as it is under the same limit.
+                ending = watch.ending()
             budget = 1
-            while self._running and ended_by is None:
+            while self._running and ending is None:
                 budget = self._advance(budget)
                 self._end_models()
                 if progress is not None:
                     progress(self._progress())
-                ended_by = self._limit(max_seconds)
-                if interrupt.requested:
-                    ended_by = "interrupted"
-                due = checkpoint and self._spent - written >= checkpoint.seconds
-                if checkpoint is not None and (due or ended_by):
-                    self._write(checkpoint, facts)
-                    written = self._spent
-                if ended_by is None:
+                # Only here, for which columns stand side by side decides on rounding,
+                # and where chunks end is up to the clock.
+                if self._is_measured:
                     self._drop_ended()
-        if checkpoint is not None and ended_by is None:
+                ending = watch.ending()
+                if ending is None and watch.is_due:
+                    watch.save(*self._packed())
             # A study of several ensembles, resumed, does not train this one again.
-            self._write(checkpoint, facts)
-        return self._result(ended_by, interrupted=interrupt.requested)
-
-    def _limit(self, max_seconds: float | None) -> Result | None:
-        over = max_seconds is not None and self._spent >= max_seconds
-        return "time limit" if over else None
-
-    @property
-    def _spent(self) -> float:
-        return self._seconds + self._seconds_compile
+            watch.save(*self._packed())
+        return self._result(ending)
 
     @property
     def _running(self) -> bool:
-        return any(result is None for result in self._results)
+        return any(ending is None for ending in self._endings)
+
+    @property
+    def _is_measured(self) -> bool:
+        """Whether test losses are measured after this epoch."""
+        training = self._training
+        at_the_end = self._epoch == training.epochs
+        return at_the_end or self._epoch % training.measure_every == 0
 
     def _advance(self, budget: int) -> int:
         """Some epochs; how many to take next."""
@@ -304,7 +294,7 @@ class _Fit:
             :epochs, places
         ]
         self._epoch += epochs
-        if self._epoch % every == 0 or self._epoch == training.epochs:
+        if self._is_measured:
             self._measure()
         seconds = time.monotonic() - began - compiling
         self._seconds += seconds
@@ -314,7 +304,7 @@ class _Fit:
 
     def _running_places(self) -> npt.NDArray[np.integer]:
         """Where in the table models are that have not ended."""
-        return np.flatnonzero([self._results[k] is None for k in self._active])
+        return np.flatnonzero([self._endings[k] is None for k in self._active])
 
     def _compile(self, course: Course) -> float:
         """Compile for this number of columns, if it is new; the seconds it took."""
@@ -352,13 +342,19 @@ class _Fit:
     def _end_models(self) -> None:
         """Take note of models that are done, with their tables."""
         for member, columns in self._columns():
-            if self._results[member] is None:
-                result, ended = self._verdict(self._train_losses[: self._epoch, member])
-                if result is not None:
-                    self._tables[member] = np.asarray(self._table)[..., columns].copy()
-                    self._train_losses[ended : self._epoch, member] = np.nan
-                    self._forget_test_losses(member, ended)
-                    self._results[member], self._ended[member] = result, ended
+            if self._endings[member] is not None:
+                continue
+            ending, ended = self._verdict(self._train_losses[: self._epoch, member])
+            if ending is None:
+                continue
+            table = np.asarray(self._table)[..., columns].copy()
+            if ending == Ending.DIVERGED:
+                # How far it went since is up to the clock.
+                table[:] = np.nan
+            self._tables[member] = table
+            self._train_losses[ended : self._epoch, member] = np.nan
+            self._forget_test_losses(member, ended)
+            self._endings[member], self._ended[member] = ending, ended
 
     def _forget_test_losses(self, member: int, ended: int) -> None:
         """One that diverged had ended before they were measured."""
@@ -366,22 +362,21 @@ class _Fit:
             if epoch > ended:
                 losses[member] = np.nan
 
-    def _verdict(self, losses: FloatArray) -> tuple[Result | None, int]:
+    def _verdict(self, losses: FloatArray) -> tuple[Ending | None, int]:
         """What ended a model with these losses, and after how many epochs."""
         finite = np.isfinite(losses)
         if not finite.all():
-            return "diverged", int(np.argmin(finite)) + 1
+            return Ending.DIVERGED, int(np.argmin(finite)) + 1
         if len(losses) == self._training.epochs:
-            return "epoch limit", len(losses)
+            return Ending.STOPPED, len(losses)
         # Only where test losses are measured: where chunks end is up to the clock.
-        measured = len(losses) % self._training.measure_every == 0
-        if measured and self._training.is_flat(losses):
-            return "converged", len(losses)
+        if self._is_measured and self._training.is_flat(losses):
+            return Ending.CONVERGED, len(losses)
         return None, len(losses)
 
     def _drop_ended(self) -> None:
         """Leave out the columns of models that ended, if they are many."""
-        running = np.array([self._results[k] is None for k in self._active])
+        running = np.array([self._endings[k] is None for k in self._active])
         widths = np.array([self._members[k].components for k in self._active])
         if not running.any() or widths[~running].sum() * 4 < widths.sum():
             return
@@ -414,7 +409,7 @@ class _Fit:
         return FitProgress(
             self._epoch,
             self._training.epochs,
-            sum(result is None for result in self._results),
+            sum(ending is None for ending in self._endings),
             tuple(float(loss) for loss in losses[np.isfinite(losses)]),
             tuple(map(float, self._test_losses[-1])) if self._test_losses else (),
             self._current_tables,
@@ -423,33 +418,35 @@ class _Fit:
     def _current_tables(self) -> tuple[FloatArray, ...]:
         tables, whole = list(self._tables), np.asarray(self._table)
         for member, columns in self._columns():
-            if self._results[member] is None:
+            if self._endings[member] is None:
                 tables[member] = whole[..., columns].copy()
         return tuple(tables)
 
-    def _result(self, ended_by: Result | None, *, interrupted: bool) -> EnsembleFit:
-        if ended_by is not None:
-            self._tables = list(self._current_tables())
-            for member, result in enumerate(self._results):
-                if result is None:
-                    self._ended[member] = self._epoch
+    def _result(self, cut_off: Ending | None) -> EnsembleFit:
+        self._tables = list(self._current_tables())
+        for member, ending in enumerate(self._endings):
+            if ending is None:
+                self._ended[member] = self._epoch
+        # Where the last models diverged, the chunk went on.
+        last = int(self._ended.max())
+        measured = np.array(self._test_epochs, np.int64)
+        test_losses = np.array(self._test_losses).reshape(-1, len(self._members))
         return EnsembleFit(
             members=self._members,
             tables=tuple(self._tables),
-            train_losses=self._train_losses[: self._epoch],
-            test_epochs=np.array(self._test_epochs, np.int64),
-            test_losses=np.array(self._test_losses).reshape(-1, len(self._members)),
+            train_losses=self._train_losses[:last],
+            test_epochs=measured[measured <= last],
+            test_losses=test_losses[measured <= last],
             epochs=tuple(map(int, self._ended)),
-            results=tuple(
-                (ended_by or "interrupted") if result is None else result
-                for result in self._results
+            endings=tuple(
+                (cut_off or Ending.INTERRUPTED) if ending is None else ending
+                for ending in self._endings
             ),
             seconds_compile=self._seconds_compile,
             seconds_run=self._seconds,
-            interrupted=interrupted,
         )
 
-    def _write(self, checkpoint: Checkpoint, facts: dict[str, Any]) -> None:
+    def _packed(self) -> tuple[Arrays, dict[str, Any]]:
         leaves = jax.tree.leaves(self._state)
         arrays = {
             "table": np.asarray(self._table),
@@ -461,19 +458,17 @@ class _Fit:
             "test_losses": np.array(self._test_losses),
             "test_epochs": np.array(self._test_epochs, np.int64),
         }
-        facts = {
-            **facts,
+        return arrays, {
             "epoch": self._epoch,
-            "results": self._results,
-            "seconds": self._seconds,
+            "endings": self._endings,
+            "seconds_run": self._seconds,
             "seconds_compile": self._seconds_compile,
         }
-        write_checkpoint(checkpoint.path, arrays, facts)
 
     def _restore(self, arrays: dict[str, Any], facts: dict[str, Any]) -> None:
         self._epoch = int(facts["epoch"])
-        self._results = list(facts["results"])
-        self._seconds = float(facts["seconds"])
+        self._endings = [each and Ending(each) for each in facts["endings"]]
+        self._seconds = float(facts["seconds_run"])
         self._seconds_compile = float(facts["seconds_compile"])
         self._active, self._ended = arrays["active"], arrays["ended"]
         self._tables = [arrays[f"model_{k}"] for k in range(len(self._members))]

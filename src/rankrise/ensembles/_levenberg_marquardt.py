@@ -89,28 +89,57 @@ def levenberg_marquardt_steps(
     No step makes a model worse: where none of those tried is better, it stays.
     """
 
-    def one_step(number: Array, carry: tuple[Any, ...]) -> tuple[Any, ...]:
-        point, damping, history = carry
-        shares, decrease = _conjugate_gradients(course, point, damping)
-        table, length = _shortened(course, point, shares)
-        moved = length > 0
-        after = _point(course, table)
-        gain = (point.losses - after.losses) / jnp.maximum(decrease(length), _TINY)
-        whole = length == 1
-        factor = jnp.where(
-            whole & (gain > _GOOD), 1 / 3, jnp.where(whole & (gain > _POOR), 1.0, 4.0)
-        )
-        factor = jnp.where(moved, factor, 16.0).astype(table.dtype)
-        damping = damping * course.models.spread(factor[None])[0]
-        damping = jnp.clip(damping, _LEAST_DAMPING, _MOST_DAMPING)
-        return after, damping, history.at[number].set(after.losses)
+    # An iteration looks at where the last step led before it takes the next; one more
+    # than there are steps only looks. So every point comes from the same instructions,
+    # whether or not it is where a call began: from others it would round otherwise,
+    # and a run depend on how many steps a call takes, which is up to the clock.
+    def look_and_step(number: Array, carry: tuple[Any, ...]) -> tuple[Any, ...]:
+        table, damping, step, history = carry
+        point = _point(course, table)
+        stepped = number > 0
+        damping = jnp.where(stepped, _damped(course, damping, step, point), damping)
+        before = jnp.maximum(number - 1, 0)
+        history = history.at[before].set(jnp.where(stepped, point.losses, 0))
 
-    models = course.models.task.shape
-    history = jnp.zeros((course.most_epochs, *models), table.dtype)
-    point, damping, history = jax.lax.fori_loop(
-        0, course.epochs, one_step, (_point(course, table), damping, history)
+        def take() -> tuple[Table, _Step]:
+            shares, decrease = _conjugate_gradients(course, point, damping)
+            table, length = _shortened(course, point, shares)
+            return table, _Step(point.losses, decrease(length), length)
+
+        table, step = jax.lax.cond(number < course.epochs, take, lambda: (table, step))
+        return table, damping, step, history
+
+    zeros = jnp.zeros(course.models.task.shape, table.dtype)
+    history = jnp.zeros((course.most_epochs, *zeros.shape), table.dtype)
+    table, damping, _, history = jax.lax.fori_loop(
+        0,
+        course.epochs + 1,
+        look_and_step,
+        (table, damping, _Step(zeros, zeros, zeros), history),
     )
-    return point.table, damping, history
+    return table, damping, history
+
+
+class _Step(eqx.Module):
+    """What a step promised: the losses before it, their decrease, and its length."""
+
+    losses: PerModel
+    decrease: PerModel
+    length: PerModel
+
+
+def _damped(
+    course: Course, damping: PerColumn, step: _Step, after: _Point
+) -> PerColumn:
+    """Less damping where the step kept its promise, more where it did not."""
+    gain = (step.losses - after.losses) / jnp.maximum(step.decrease, _TINY)
+    whole = step.length == 1
+    factor = jnp.where(
+        whole & (gain > _GOOD), 1 / 3, jnp.where(whole & (gain > _POOR), 1.0, 4.0)
+    )
+    factor = jnp.where(step.length > 0, factor, 16.0).astype(damping.dtype)
+    damping = damping * course.models.spread(factor[None])[0]
+    return jnp.clip(damping, _LEAST_DAMPING, _MOST_DAMPING)
 
 
 def _blocks(course: Course, term: Any, zero: Any) -> Any:

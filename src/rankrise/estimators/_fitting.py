@@ -26,6 +26,7 @@ from rankrise.ensembles import (
 )
 from rankrise.ensembles._memory import check_memory
 from rankrise.problems import AbstractLoss
+from rankrise.runs import Ending
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -160,7 +161,7 @@ def fit_models(
     Raises
     ------
     KeyboardInterrupt
-        Where training was interrupted (Ctrl-C, SIGTERM), between two epochs.
+        Where training was interrupted, between two epochs.
 
     Warns
     -----
@@ -171,7 +172,7 @@ def fit_models(
     best = None if validation is None else _Best()
     found = fit.run(settings.max_iter, best)
     tables, epochs = found.tables, len(found.train_losses)
-    diverged = "diverged" in found.results
+    diverged = Ending.DIVERGED in found.endings
     if best is not None:
         tables, epochs = best.tables, best.epoch
     elif diverged:
@@ -258,13 +259,9 @@ class _Fitting:
         """The models after so many epochs; `best` is told of each of them."""
         measured = 1 if self._test is not None else epochs
         training = replace(self._training, epochs=epochs, measure_every=measured)
-        found = fit_ensemble(
+        return fit_ensemble(
             self._train, self._members, training, test=self._test, progress=best
         )
-        if "interrupted" in found.results:
-            # Else a search over settings would go on with models trained in part.
-            raise KeyboardInterrupt
-        return found
 
 
 def _with_values(data: CategoricalData) -> CategoricalData:

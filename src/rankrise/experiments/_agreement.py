@@ -16,13 +16,13 @@ from rankrise.experiments._agreement_config import AgreementConfig
 from rankrise.experiments._precision import precision
 from rankrise.factorizations import CPFactorization, near_zero
 from rankrise.problems import CompletionProblem
+from rankrise.runs import Ending, Progress
 from rankrise.solvers import (
     AbstractSolver,
     AdaptiveGradientDescent,
     GradientDescent,
     GradientFlow,
     Limit,
-    Progress,
     Stop,
     solve,
     solve_limit,
@@ -201,7 +201,7 @@ class _Study:
             Stop(loss_tolerance=self._tolerance, patience=1),
             max_steps=_MOST_FLOW_STEPS,
         )
-        if whole.result != "converged":
+        if whole.result != Ending.CONVERGED:
             raise InputError(
                 f"The flow from init scale {config.init_scale:g} did not learn the "
                 f"target ({whole.outcomes[0].reason}); give another --seed, more "
@@ -309,11 +309,9 @@ class _Study:
 
 
 def _whole(run: Trajectory) -> Trajectory:
-    """The run, unless it was cut off: then nothing can be compared."""
+    """The run, unless it diverged: then nothing can be compared."""
     outcome = run.outcomes[0]
-    if outcome.result == "interrupted":
-        raise KeyboardInterrupt
-    if outcome.result == "diverged":
+    if outcome.result == Ending.DIVERGED:
         raise InputError(
             f"A run diverged ({outcome.reason}); give smaller --learning-rates or "
             "another --seed."

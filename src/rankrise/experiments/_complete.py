@@ -13,7 +13,7 @@ from rankrise.completion import CompletingProgress, PathPoint
 from rankrise.data import IncompleteTensor, incomplete_tensor
 from rankrise.experiments._completion import CompletionResult, run_completion
 from rankrise.experiments._completion_config import CompletionConfig
-from rankrise.solvers import Checkpoint, Progress
+from rankrise.runs import Checkpoint, Progress
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ from rankrise.experiments._choices import make_loss
 from rankrise.experiments._completion_config import CompletionConfig
 from rankrise.experiments._gradient_completion import complete_by_gradients
 from rankrise.factorizations import CPFactorization
-from rankrise.solvers import Checkpoint, Progress
+from rankrise.runs import Checkpoint, Progress
 from rankrise.trajectories import Trajectory, save_factors
 
 # About the mean: a guess of the mean has an error of 1.

@@ -22,7 +22,7 @@ from rankrise.experiments._complexity_config import (
     ComplexityConfig,
 )
 from rankrise.experiments._precision import precision
-from rankrise.solvers import Checkpoint
+from rankrise.runs import Checkpoint, Ending
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,13 +41,9 @@ class ComplexityResult:
     curve: RankCurve
 
     @property
-    def result(self) -> str:
-        """How the worst of all models ended; done if none was cut off."""
-        there = {fit.result for fit in self.curve.fits}
-        if self.curve.interrupted:
-            return "interrupted"
-        worst = ("interrupted", "diverged", "time limit")
-        return next((result for result in worst if result in there), "done")
+    def ending(self) -> Ending:
+        """How the worst of all models ended."""
+        return self.curve.ending
 
     @property
     def smallest_ranks(self) -> list[SmallestRank]:

@@ -30,11 +30,10 @@ from rankrise.factorizations import (
     near_zero_matrix,
 )
 from rankrise.problems import AbstractProblem, CompletionProblem, SensingProblem
+from rankrise.runs import Checkpoint, Progress
 from rankrise.solvers import (
     AbstractSolver,
-    Checkpoint,
     Limit,
-    Progress,
     Stop,
     solve,
     solve_limit,

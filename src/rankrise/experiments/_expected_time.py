@@ -41,8 +41,6 @@ def expected_dynamics_time(config: DynamicsReproductionConfig) -> ExpectedTime:
     experiment = config.experiment
     pilot = run_dynamics(experiment.model_copy(update={"steps": _STEPS}))
     trajectory = pilot.trajectory
-    if trajectory.result == "interrupted":
-        raise KeyboardInterrupt
     steps = experiment.steps or _STEP_LIMIT
     return ExpectedTime(
         trajectory.seconds_run * steps / _STEPS,
@@ -62,8 +60,6 @@ def expected_complexity_time(
         "max_seconds": _SECONDS_TRIED,
     }
     pilot = run_complexity(config.dataset, experiment.model_copy(update=few), data=data)
-    if pilot.result == "interrupted":
-        raise KeyboardInterrupt
     tried = max(fit.epochs for fit in pilot.curve.fits)
     epochs = len(experiment.control_list) * experiment.most_epochs
     return ExpectedTime(

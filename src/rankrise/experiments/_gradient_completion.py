@@ -23,10 +23,9 @@ from rankrise.experiments._completion_config import CompletionConfig
 from rankrise.experiments._precision import precision
 from rankrise.factorizations import default_components, near_zero
 from rankrise.problems import CompletionProblem
+from rankrise.runs import Checkpoint, Progress
 from rankrise.solvers import (
-    Checkpoint,
     Limit,
-    Progress,
     Stop,
     solve,
     solve_limit,

@@ -28,7 +28,7 @@ from rankrise.experiments._theory_comparison import compare_theory
 from rankrise.experiments._verification import VerificationResult, run_verification
 from rankrise.experiments._verification_config import CLAIM_NAMES
 from rankrise.experiments._verification_record import summarize_verification
-from rankrise.solvers import Checkpoint, Progress
+from rankrise.runs import Checkpoint, Progress
 from rankrise.theory import Claim
 
 Outcome = TypeVar("Outcome", DynamicsResult, ComplexityResult, VerificationResult)

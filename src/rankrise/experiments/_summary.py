@@ -145,7 +145,7 @@ def summarize_complexity(result: ComplexityResult) -> dict[str, Any]:
             "features": data.train.features,
             "values": data.train.values,
             "targets": data.kind,
-            "result": result.result,
+            "result": result.ending,
             "seconds_compile": round(curve.seconds_compile, 3),
             "seconds_run": round(curve.seconds_run, 3),
             "constant_errors": {
@@ -180,7 +180,7 @@ def _fit(fit: RankFit) -> dict[str, Any]:
         "test_error": fit.test_error,
         "epochs": fit.epochs,
         "converged": fit.converged,
-        "result": fit.result,
+        "result": fit.ending,
     }
 
 

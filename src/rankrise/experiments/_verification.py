@@ -37,7 +37,7 @@ from rankrise.factorizations import (
     near_zero,
 )
 from rankrise.problems import AbstractProblem, CompletionProblem, SensingProblem
-from rankrise.solvers._interrupt import DeferredInterrupt
+from rankrise.runs import Watch
 from rankrise.theory import (
     Claim,
     check_conservation,
@@ -62,7 +62,7 @@ class VerificationResult:
     Attributes
     ----------
     interrupted
-        Whether some are missing because the run was interrupted.
+        Whether some are missing because the run was, under `keeping_interrupted`.
     """
 
     config: VerificationConfig
@@ -101,11 +101,11 @@ def run_verification(
     kept = dict(done or {})
     results: list[Claim] = []
     seconds: dict[str, float] = {}
-    with precision("float64"), DeferredInterrupt() as interrupt:
+    with precision("float64"), Watch() as watch:
         checks = _checks(config, _Problems(config, observations))
         for place, name in enumerate(claims):
             if name not in kept:
-                if interrupt.requested:
+                if watch.ending():
                     break
                 if starting is not None:
                     starting(name, place, len(claims))

@@ -6,6 +6,7 @@ from typing import Any
 from rankrise._environment import environment
 from rankrise.experiments._summary import strict
 from rankrise.experiments._verification import VerificationResult
+from rankrise.runs import Ending
 from rankrise.theory import Claim, claim_curves, claim_from_record, claim_record
 
 
@@ -14,7 +15,7 @@ def summarize_verification(
 ) -> dict[str, Any]:
     """The summary of `rankrise verify`; `source` names the claims and a file."""
     if result.interrupted:
-        outcome = "interrupted"
+        outcome = str(Ending.INTERRUPTED)
     else:
         outcome = "violated" if result.violated else "done"
     seconds = result.seconds

@@ -3,7 +3,6 @@
 from rankrise.solvers._adaptive_gradient_descent import (
     AdaptiveGradientDescent as AdaptiveGradientDescent,
 )
-from rankrise.solvers._checkpoint import Checkpoint as Checkpoint
 from rankrise.solvers._contract import AbstractSolver as AbstractSolver
 from rankrise.solvers._contract import Step as Step
 from rankrise.solvers._gradient_descent import GradientDescent as GradientDescent
@@ -19,7 +18,6 @@ from rankrise.solvers._reference_flow import flow_until as flow_until
 from rankrise.solvers._reference_flow import reference_flow as reference_flow
 from rankrise.solvers._reference_flow import reference_flows as reference_flows
 from rankrise.solvers._reference_flow import velocity as velocity
-from rankrise.solvers._session import Progress as Progress
 from rankrise.solvers._solve import RunFailedError as RunFailedError
 from rankrise.solvers._solve import solve as solve
 from rankrise.solvers._spectral_radius import spectral_radius as spectral_radius

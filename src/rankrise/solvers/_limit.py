@@ -1,6 +1,5 @@
 r"""The trajectory of gradient flow as the init scale goes to zero."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,12 +9,11 @@ import numpy as np
 from rankrise._errors import InputError
 from rankrise.factorizations import AbstractFactorization
 from rankrise.problems import AbsoluteLoss, AbstractProblem
-from rankrise.solvers._interrupt import DeferredInterrupt
+from rankrise.runs import Progress, Watch
 from rankrise.solvers._limit_run import Limit as Limit
 from rankrise.solvers._limit_run import LimitRun
 from rankrise.solvers._loop import Stop
 from rankrise.solvers._runs import on_device
-from rankrise.solvers._session import Progress
 from rankrise.solvers._start_checks import (
     check_labels,
     check_selection,
@@ -122,18 +120,16 @@ def limit_trajectory(
 ) -> Trajectory:
     """The same for starts that are checked, one after another."""
     runs = [LimitRun(problem, model, limit, observables, select) for model in models]
-    began = time.monotonic()
-    with DeferredInterrupt() as interrupt:
+    ending = None
+    with Watch(max_seconds=limit.max_seconds) as watch:
         for number, run in enumerate(runs):
-            while not run.is_over:
+            while ending is None and not run.is_over:
                 run.advance()
                 if progress is not None:
                     progress(run.progress(len(runs) - number))
-                spent = time.monotonic() - began
-                if interrupt.requested:
-                    run.cut_off("interrupted", "interrupted")
-                elif limit.max_seconds is not None and spent >= limit.max_seconds:
-                    run.cut_off("stopped", "time limit reached")
+                ending = watch.ending()
+            if ending is not None:
+                run.cut_off(ending)
     dataset = build_dataset(
         [run.history() for run in runs],
         observables,

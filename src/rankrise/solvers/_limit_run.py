@@ -18,6 +18,7 @@ from rankrise.factorizations import (
     DeepMatrixFactorization,
 )
 from rankrise.problems import AbstractProblem
+from rankrise.runs import Ending, Progress
 from rankrise.solvers._escape import GrowthStalledError
 from rankrise.solvers._learned_set import LearnedComponents, LearnedLayers, LearnedSet
 from rankrise.solvers._plateau import compile_plateau, entry, next_plateau
@@ -27,7 +28,6 @@ from rankrise.solvers._risers import (
     Riser,
     SingularPairs,
 )
-from rankrise.solvers._session import Progress
 from rankrise.trajectories import AbstractObservable, Outcome, problem_scale
 
 logger = logging.getLogger("rankrise")
@@ -165,10 +165,10 @@ class LimitRun:
         try:
             riser = self._pool.next()
         except GrowthStalledError as error:
-            self.end("stopped", f"no escape found: {error}")
+            self.end(Ending.STOPPED, f"no escape found: {error}")
             return
         if riser is None:
-            self.end("stopped", "no component is pulled away from zero")
+            self.end(Ending.STOPPED, "no component is pulled away from zero")
             return
         joins = entry(
             self._problem,
@@ -189,7 +189,7 @@ class LimitRun:
         )
         self._evaluations += plateau.evaluations
         if np.isnan(plateau.residual):
-            self.end("diverged", f"no longer finite after {riser.name} joined")
+            self.end(Ending.DIVERGED, f"no longer finite after {riser.name} joined")
             return
         self.learned = plateau.learned
         self._time += riser.wait
@@ -198,7 +198,7 @@ class LimitRun:
         if not plateau.at_rest:
             # What rises next depends on where the others are pulled from.
             self.end(
-                "stopped",
+                Ending.STOPPED,
                 f"the learned set did not come to rest with {self.learned_in_words} "
                 f"(residual {plateau.residual:.2g}, largest component norm "
                 f"{self.learned.norms().max():.2g}): the loss may have no minimum",
@@ -218,22 +218,25 @@ class LimitRun:
         self._compiled.add(shapes)
         self.seconds_compile += time.monotonic() - began
 
-    def _reason_to_stop(self) -> tuple[str, str] | None:
+    def _reason_to_stop(self) -> tuple[Ending, str] | None:
         limit, learned = self._limit, self.learned_in_words
         losses = [record["training_loss"] for record in self._records]
         if limit.loss_tolerance is not None and losses[-1] < limit.loss_tolerance:
-            return "converged", f"loss below {limit.loss_tolerance:g} with {learned}"
+            return (
+                Ending.CONVERGED,
+                f"loss below {limit.loss_tolerance:g} with {learned}",
+            )
         if self._pool.strength <= self._pull_tolerance * self._first_strength:
             share = self._pull_tolerance
             return (
-                "converged",
+                Ending.CONVERGED,
                 f"loss gradient below {share:.2g} of its first with {learned}",
             )
         if (
             limit.max_components is not None
             and self.learned.count >= limit.max_components
         ):
-            return "stopped", f"component limit of {limit.max_components} reached"
+            return Ending.STOPPED, f"component limit of {limit.max_components} reached"
         least = limit.least_improvement
         if (
             least is not None
@@ -241,23 +244,27 @@ class LimitRun:
             and losses[-1] > (1 - least) * losses[-2]
         ):
             return (
-                "stopped",
+                Ending.STOPPED,
                 f"loss fell by less than {least:g} of itself with {learned}",
             )
         flat = limit.flat_plateaus
         if flat is not None and self._joined - self._best_plateau >= flat:
             return (
-                "stopped",
+                Ending.STOPPED,
                 f"{self._select} had no new minimum at {flat} plateaus with {learned}",
             )
         return None
 
-    def cut_off(self, result: str, reason: str) -> None:
+    def cut_off(self, ending: Ending) -> None:
         """End it here, unless it is over."""
-        if not self.is_over:
-            self.end(result, f"{reason} with {self.learned_in_words}")
+        if self.is_over:
+            return
+        if not self._records:
+            self._record(())
+        cause = "time limit reached" if ending == Ending.TIME_LIMIT else ending
+        self.end(ending, f"{cause} with {self.learned_in_words}")
 
-    def end(self, result: str, reason: str) -> None:
+    def end(self, result: Ending, reason: str) -> None:
         """No further plateau."""
         evaluations = round(self._evaluations + self._pool.evaluations)
         best = None if self._select is None else self._best_plateau

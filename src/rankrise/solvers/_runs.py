@@ -13,7 +13,7 @@ import numpy.typing as npt
 from rankrise._errors import InputError
 from rankrise._typing import Values
 from rankrise.factorizations import AbstractFactorization
-from rankrise.solvers._checkpoint import Arrays
+from rankrise.runs import Arrays
 from rankrise.solvers._loop import (
     SAVES_A_CHUNK,
     Code,

@@ -3,14 +3,12 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from rankrise._errors import InputError
-from rankrise.solvers._checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from rankrise.solvers._interrupt import DeferredInterrupt
+from rankrise.runs import Arrays, Checkpoint, Ending, Progress, Watch
 from rankrise.solvers._loop import SAVES_A_CHUNK, Code, Plan, RunState, Stop
 from rankrise.solvers._runs import Runs
 from rankrise.trajectories import Outcome, Schedule, Trajectory, build_dataset
@@ -18,25 +16,6 @@ from rankrise.trajectories import Outcome, Schedule, Trajectory, build_dataset
 # A chunk of the compiled loop takes about this long: between two chunks progress is
 # shown, checkpoints are written and interrupts are heard.
 _CHUNK_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the runs are; given to `solve`'s `progress` between chunks.
-
-    Attributes
-    ----------
-    time, end_time
-        Of the run that is furthest behind, on the clock of gradient flow; `end_time`
-        is None where only steps limit the runs.
-    """
-
-    step: int
-    max_steps: int
-    running: int
-    losses: tuple[float, ...]
-    time: float = 0.0
-    end_time: float | None = None
 
 
 class Session:
@@ -65,17 +44,14 @@ class Session:
         max_seconds: float | None,
         checkpoint: Checkpoint | None,
         progress: Callable[[Progress], None] | None,
-    ) -> str:
-        """Advance until every run ended; says what ended the rest."""
-        if checkpoint is not None and checkpoint.resume and checkpoint.path.exists():
-            self._resume(checkpoint)
-            if self._is_done():
-                self._next_batch()
-        written = -np.inf
-        budget = 1
-        ended_by = "limit"
-        with DeferredInterrupt() as interrupt:
-            while not self._is_done():
+    ) -> Ending | None:
+        """Advance until every run ended; says what cut off the rest."""
+        with Watch(
+            checkpoint=checkpoint, fingerprint=self._settings, max_seconds=max_seconds
+        ) as watch:
+            ending = self._resume(watch)
+            budget = 1
+            while ending is None and not self._is_done():
                 budget = self._advance(budget)
                 if progress is not None:
                     progress(self._progress())
@@ -83,21 +59,13 @@ class Session:
                     self._next_batch()
                 if self._is_done():
                     break
-                if interrupt.requested:
-                    ended_by = "interrupt"
-                    break
-                spent = self._seconds + self._seconds_compile
-                if max_seconds is not None and spent >= max_seconds:
-                    ended_by = "seconds"
-                    break
-                if checkpoint is not None and spent - written >= checkpoint.seconds:
-                    self._write(checkpoint)
-                    written = spent
-            if checkpoint is not None:
-                self._write(checkpoint)
-        if ended_by != "limit":
-            self._runs.measure_now()
-        return ended_by
+                ending = watch.ending()
+                if ending is None and watch.is_due:
+                    watch.save(*self._packed())
+            watch.save(*self._packed())
+            if ending is not None:
+                self._runs.measure_now()
+        return ending
 
     @property
     def _seconds_compile(self) -> float:
@@ -146,27 +114,32 @@ class Session:
             end_time=end_time if math.isfinite(end_time) else None,
         )
 
-    def _write(self, checkpoint: Checkpoint) -> None:
+    def _packed(self) -> tuple[Arrays, dict[str, Any]]:
         arrays, facts = self._runs.pack()
-        meta = {
+        return arrays, {
             **facts,
-            "settings": self._settings,
             "segment": self._segment,
-            "seconds": self._seconds,
+            "seconds_run": self._seconds,
             "seconds_compile": self._seconds_compile,
         }
-        write_checkpoint(checkpoint.path, arrays, meta)
 
-    def _resume(self, checkpoint: Checkpoint) -> None:
-        arrays, meta = read_checkpoint(checkpoint.path, self._settings)
-        self._runs.unpack(arrays, meta)
-        self._segment = int(meta["segment"])
-        self._seconds = float(meta["seconds"])
-        self._compiled_earlier = float(meta["seconds_compile"])
+    def _resume(self, watch: Watch) -> Ending | None:
+        """Go on from the state there is; what had cut it off and still does."""
+        saved = watch.load()
+        if saved is None:
+            return None
+        arrays, facts = saved
+        self._runs.unpack(arrays, facts)
+        self._segment = int(facts["segment"])
+        self._seconds = float(facts["seconds_run"])
+        self._compiled_earlier = float(facts["seconds_compile"])
+        if self._is_done():
+            self._next_batch()
+        return None if self._is_done() else watch.ending()
 
     def trajectory(
         self,
-        ended_by: str,
+        cut_off: Ending | None,
         single: bool,
         kept_components: int,
         run_labels: dict[str, Sequence[Any]],
@@ -187,14 +160,14 @@ class Session:
                 state.model if state.best is None else state.best.model
                 for state in states
             ),
-            outcomes=tuple(self._outcome(state, ended_by) for state in states),
+            outcomes=tuple(self._outcome(state, cut_off) for state in states),
             seconds_compile=self._seconds_compile,
             seconds_run=self._seconds,
             _single=single,
         )
 
-    def _outcome(self, state: RunState, ended_by: str) -> Outcome:
-        result, reason = self._words(state, ended_by)
+    def _outcome(self, state: RunState, cut_off: Ending | None) -> Outcome:
+        result, reason = self._words(state, cut_off)
         return Outcome(
             result,
             reason,
@@ -204,7 +177,7 @@ class Session:
             rejected_steps=int(state.rejected),
         )
 
-    def _words(self, state: RunState, ended_by: str) -> tuple[str, str]:
+    def _words(self, state: RunState, cut_off: Ending | None) -> tuple[Ending, str]:
         stop, steps = self._stop, int(state.step)
         end_time = float(self._schedule.times[-1])
         match int(state.outcome):
@@ -212,32 +185,32 @@ class Session:
                 below = f"loss below {stop.loss_tolerance:g}"
                 if stop.gradient_tolerance is not None:
                     below += f" or gradient norm below {stop.gradient_tolerance:g}"
-                return "converged", f"{below} for {stop.patience} steps"
+                return Ending.CONVERGED, f"{below} for {stop.patience} steps"
             case Code.STATIONARY:
                 below = f"gradient norm below {stop.gradient_tolerance:g}"
                 if stop.loss_tolerance is not None:
                     below += f" or loss below {stop.loss_tolerance:g}"
-                return "converged", f"{below} for {stop.patience} steps"
+                return Ending.CONVERGED, f"{below} for {stop.patience} steps"
             case Code.DIVERGED if steps == 0:
-                return "diverged", "not finite at the start; lower the init scale"
+                return Ending.DIVERGED, "not finite at the start; lower the init scale"
             case Code.DIVERGED:
                 lost = f"no longer finite after step {steps}"
-                return "diverged", f"{lost}; lower the learning rate"
+                return Ending.DIVERGED, f"{lost}; lower the learning rate"
             case Code.STALLED:
                 short = f"no step is short enough after step {steps}"
-                return "stopped", f"{short}; the loss may not be finite near it"
+                return Ending.STOPPED, f"{short}; the loss may not be finite near it"
             case Code.FLAT:
                 flat = f"had no new minimum for {stop.flat_steps} steps"
-                return "stopped", f"{self._plan.select} {flat}"
-        match ended_by:
-            case "interrupt":
-                return "interrupted", f"interrupted after step {steps}"
-            case "seconds":
-                return "stopped", f"time limit reached after step {steps}"
+                return Ending.STOPPED, f"{self._plan.select} {flat}"
+        match cut_off:
+            case Ending.INTERRUPTED:
+                return cut_off, f"interrupted after step {steps}"
+            case Ending.TIME_LIMIT:
+                return cut_off, f"time limit reached after step {steps}"
         # In the precision of the clock, which rounds the end time.
         if np.asarray(state.time) >= np.asarray(end_time, state.time.dtype):
-            return "stopped", f"end time {end_time:g} reached"
-        return "stopped", f"step limit of {steps} reached"
+            return Ending.STOPPED, f"end time {end_time:g} reached"
+        return Ending.STOPPED, f"step limit of {steps} reached"
 
 
 def _adapted(budget: int, taken: int, seconds: float) -> int:

@@ -8,13 +8,13 @@ import jax
 from rankrise._errors import InputError
 from rankrise.factorizations import AbstractFactorization
 from rankrise.problems import AbstractProblem
+from rankrise.runs import Checkpoint, Ending, Progress
 from rankrise.solvers._adaptive_gradient_descent import AdaptiveGradientDescent
-from rankrise.solvers._checkpoint import Checkpoint
 from rankrise.solvers._contract import AbstractSolver
 from rankrise.solvers._gradient_flow import GradientFlow
 from rankrise.solvers._loop import Stop, make_plan
 from rankrise.solvers._runs import Runs, on_device
-from rankrise.solvers._session import Progress, Session
+from rankrise.solvers._session import Session
 from rankrise.solvers._start_checks import (
     check_labels,
     check_memory,
@@ -80,8 +80,8 @@ def solve(
         Name of an observable: the factorization with its smallest value over the
         saves is kept as the final one, instead of the last.
     max_seconds
-        The runs are stopped after so many seconds; what that cuts off depends on the
-        machine.
+        Time limit, over all the times a run is resumed; what it cuts off depends on
+        the machine.
     together
         How many of several runs are advanced as one batch; by default all of them, and
         one for `GradientFlow` on a CPU, where runs of a batch wait for the one whose
@@ -102,8 +102,7 @@ def solve(
 
     Notes
     -----
-    Ctrl-C ends the runs after the current chunk, with what they had; their result is
-    "interrupted".
+    Ctrl-C raises KeyboardInterrupt after the current chunk and writes the checkpoint.
     """
     if solver is not None and not isinstance(solver, AbstractSolver):
         raise InputError(
@@ -133,9 +132,9 @@ def solve(
         schedule=schedule,
         settings=dict(settings or {}),
     )
-    ended_by = session.run(max_seconds, checkpoint, progress)
-    trajectory = session.trajectory(ended_by, single, kept_components, labels)
-    reasons = [o.reason for o in trajectory.outcomes if o.result == "diverged"]
+    cut_off = session.run(max_seconds, checkpoint, progress)
+    trajectory = session.trajectory(cut_off, single, kept_components, labels)
+    reasons = [o.reason for o in trajectory.outcomes if o.result == Ending.DIVERGED]
     if throw and reasons:
         raise RunFailedError(f"A run diverged: {reasons[0]}", trajectory)
     return trajectory

@@ -15,6 +15,7 @@ from rankrise._atomic import atomic_path
 from rankrise._environment import environment
 from rankrise._errors import InputError
 from rankrise.factorizations import AbstractFactorization
+from rankrise.runs import Ending
 from rankrise.trajectories._observables import AbstractObservable
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ class Outcome:
     Attributes
     ----------
     result
-        "converged" (the loss stayed below its tolerance), "stopped" (a limit or the
-        held-out error ended it), "diverged" (no longer finite) or "interrupted".
+        `converged` where the loss stayed below its tolerance, `stopped` where a limit
+        or the held-out error ended it, ...
     reason
         The same in a few words a person can act on.
     steps, gradient_evaluations
@@ -42,7 +43,7 @@ class Outcome:
         Attempts of a solver with error control that were taken again, shorter.
     """
 
-    result: str
+    result: Ending
     reason: str
     steps: int
     gradient_evaluations: int
@@ -99,11 +100,9 @@ class Trajectory:
         return self._only(self.models)
 
     @property
-    def result(self) -> str:
+    def result(self) -> Ending:
         """How the only run ended; see `Outcome`. Several runs: the worst of theirs."""
-        results = [outcome.result for outcome in self.outcomes]
-        severity = ["interrupted", "diverged", "stopped", "converged"]
-        return min(results, key=severity.index)
+        return Ending.worst(outcome.result for outcome in self.outcomes)
 
     def run(self, index: int) -> Trajectory:
         """One of several runs, without padding."""
@@ -158,7 +157,7 @@ class Trajectory:
             with xr.open_dataset(path, engine="h5netcdf") as file:
                 dataset = file.load()
             outcomes = tuple(
-                Outcome(**outcome)
+                Outcome(**{**outcome, "result": Ending(outcome["result"])})
                 for outcome in json.loads(dataset.attrs.pop("outcomes"))
             )
             compile_time = float(dataset.attrs.pop("seconds_compile"))

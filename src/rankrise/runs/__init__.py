@@ -1,0 +1,10 @@
+"""One long run: its clock, its state on disk, how it ended."""
+
+from rankrise.runs._checkpoint import Arrays as Arrays
+from rankrise.runs._checkpoint import Checkpoint as Checkpoint
+from rankrise.runs._checkpoint import read_checkpoint as read_checkpoint
+from rankrise.runs._checkpoint import write_checkpoint as write_checkpoint
+from rankrise.runs._ending import Ending as Ending
+from rankrise.runs._interrupts import keeping_interrupted as keeping_interrupted
+from rankrise.runs._progress import Progress as Progress
+from rankrise.runs._watch import Watch as Watch

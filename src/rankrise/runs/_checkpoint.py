@@ -1,0 +1,122 @@
+"""States of unfinished runs on disk, so that a killed run goes on where it was."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rankrise._atomic import atomic_path
+from rankrise._errors import InputError
+from rankrise._version import __version__
+
+Arrays = dict[str, npt.NDArray[Any]]
+Facts = Mapping[str, Any]
+
+# Raised when a state of before cannot be gone on from any more.
+FORMAT = 1
+# Of a fact that is shown; hashes and long lists say nothing to a person.
+_SHOWN = 40
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where and how often the state of a run is written.
+
+    Attributes
+    ----------
+    path
+        The file, an `.npz` without pickle, replaced atomically.
+    seconds
+        At least so long between two writes.
+    resume
+        Go on from the file if it is there. Without it an existing file is replaced.
+    """
+
+    path: Path
+    seconds: float = 30.0
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+        if not 0 <= self.seconds < math.inf:
+            raise InputError(
+                f"seconds is {self.seconds}; give a finite number from 0 between two "
+                "writes of a checkpoint."
+            )
+
+
+def write_checkpoint(
+    path: Path,
+    arrays: Arrays,
+    facts: Facts,
+    *,
+    fingerprint: Facts,
+    seconds: float = 0.0,
+) -> None:
+    """Write arrays and JSON-able facts as one file, atomically.
+
+    Parameters
+    ----------
+    fingerprint
+        What a run must agree with to go on from here.
+    seconds
+        How long the run has taken so far.
+    """
+    meta = {
+        "format": FORMAT,
+        "version": __version__,
+        "fingerprint": dict(fingerprint),
+        "seconds": seconds,
+        "facts": dict(facts),
+    }
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, meta=np.array(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
+
+
+def read_checkpoint(
+    path: Path, fingerprint: Facts
+) -> tuple[Arrays, dict[str, Any], float]:
+    """Arrays, facts and seconds of a state written under this fingerprint."""
+    try:
+        # Opened here, because np.load forgets to close a file it fails on.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files if name != "meta"}
+            meta: dict[str, Any] = dict(json.loads(str(file["meta"])))
+        seconds = float(meta.get("seconds", 0.0))
+    # A damaged file can fail anywhere inside a reader, with any exception.
+    except Exception as error:
+        raise InputError(
+            f"{path} cannot be read as a checkpoint ({error}); start again without "
+            "resuming."
+        ) from error
+    if meta.get("format") != FORMAT:
+        raise InputError(
+            f"{path} was written by rankrise {meta.get('version', 'of before')}, whose "
+            "checkpoints this version does not read; start again without resuming."
+        )
+    # Through JSON, so that tuples and lists compare equal.
+    _check_same(path, meta["fingerprint"], json.loads(json.dumps(dict(fingerprint))))
+    return arrays, meta["facts"], seconds
+
+
+def _check_same(path: Path, written: Facts, wanted: Facts) -> None:
+    for name in sorted({*written, *wanted}):
+        old, new = written.get(name), wanted.get(name)
+        if old == new:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            _check_same(path, old, new)
+        if max(len(repr(old)), len(repr(new))) > _SHOWN:
+            raise InputError(
+                f"{path} is the state of a run with other {name.replace('_', ' ')}; "
+                "resume with the same or start again."
+            )
+        raise InputError(
+            f"{path} was written with {name} = {old!r}, not {new!r}; resume with the "
+            "same settings or start again."
+        )

@@ -1,0 +1,126 @@
+"""The one clock of a long run: its time limit, its interrupts, when to write."""
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from rankrise.runs._checkpoint import (
+    Arrays,
+    Checkpoint,
+    Facts,
+    read_checkpoint,
+    write_checkpoint,
+)
+from rankrise.runs._ending import Ending
+from rankrise.runs._interrupts import hearing_interrupts
+
+
+class Watch:
+    """Looks after a run from the host: asked between any two of its steps.
+
+    Within it the first Ctrl-C is noted, so that `ending` tells of it and the state can
+    be written; when it is left, KeyboardInterrupt is raised, but not under
+    `keeping_interrupted`. A second Ctrl-C is heard at once. Watches may be nested.
+
+    Parameters
+    ----------
+    checkpoint
+        Where the state is kept, if it is.
+    fingerprint
+        What a run must agree with to go on from the checkpoint, for JSON; a function
+        of it is called only where there is one.
+    max_seconds
+        Time limit, over all the times the run is resumed.
+    """
+
+    def __init__(
+        self,
+        *,
+        checkpoint: Checkpoint | None = None,
+        fingerprint: Facts | Callable[[], Facts] | None = None,
+        max_seconds: float | None = None,
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._given = {} if fingerprint is None else fingerprint
+        self._fingerprint: Facts | None = None
+        self._max_seconds = max_seconds
+        self._earlier = 0.0
+        self._began = time.monotonic()
+        self._ended: float | None = None
+        # The first write is due at once: a place that cannot be written to is then
+        # found before hours of work.
+        self._written: float | None = None
+        self._hearing = hearing_interrupts()
+
+    def __enter__(self) -> "Watch":
+        self._interrupt = self._hearing.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._ended = time.monotonic()
+        self._hearing.__exit__(kind, error, traceback)
+
+    @property
+    def seconds(self) -> float:
+        """Spent by the run, with those before it was resumed."""
+        now = time.monotonic() if self._ended is None else self._ended
+        return self._earlier + now - self._began
+
+    def ending(self) -> Ending | None:
+        """What ends the run here, if it is not done."""
+        if self._interrupt.requested:
+            return Ending.INTERRUPTED
+        if self._max_seconds is not None and self.seconds >= self._max_seconds:
+            return Ending.TIME_LIMIT
+        return None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to write the state."""
+        if self._checkpoint is None:
+            return False
+        if self._written is None:
+            return True
+        return time.monotonic() - self._written >= self._checkpoint.seconds
+
+    def load(self) -> tuple[Arrays, dict[str, Any]] | None:
+        """The state to go on from, if there is one.
+
+        Raises
+        ------
+        InputError
+            Where it cannot be read, or is another run's.
+        """
+        checkpoint = self._checkpoint
+        if checkpoint is None or not checkpoint.resume or not checkpoint.path.exists():
+            return None
+        arrays, facts, self._earlier = read_checkpoint(
+            checkpoint.path, self._wanted_fingerprint()
+        )
+        self._written = time.monotonic()
+        return arrays, facts
+
+    def save(self, arrays: Arrays, facts: Facts) -> None:
+        """Write the state, where there is a checkpoint."""
+        if self._checkpoint is None:
+            return
+        write_checkpoint(
+            self._checkpoint.path,
+            arrays,
+            facts,
+            fingerprint=self._wanted_fingerprint(),
+            seconds=self.seconds,
+        )
+        self._written = time.monotonic()
+
+    def _wanted_fingerprint(self) -> Facts:
+        if self._fingerprint is None:
+            given = self._given
+            self._fingerprint = given() if callable(given) else given
+        return self._fingerprint
