@@ -1,11 +1,15 @@
 """`rankrise complete` by its default method: several files, intervals, resuming."""
 
+import itertools
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
 
 from rankrise.cli._main import run
+from rankrise.runs import Watch
 from rankrise.trajectories import load_factors
 
 QUICK = ["--seeds", "2", "--no-smooth", "--max-components", "3"]
@@ -89,26 +93,16 @@ def test_a_slice_without_an_observation_stays_empty_and_is_said(
 def test_an_interrupted_run_is_resumed_to_the_same_factors(
     gappy, tmp_path, monkeypatch, capfd
 ):
-    from rankrise.completion import _completer
-
     run(["complete", "x.npy", *QUICK, "--out", "whole", "--quiet"])
+    ending, points = Watch.ending, itertools.count(1)
 
-    class Interrupted(_completer.DeferredInterrupt):
-        """Ctrl-C at the eighth point."""
-
-        asked = 0
-
-        @property
-        def requested(self):
-            Interrupted.asked += 1
-            return Interrupted.asked == 8
-
-        @requested.setter
-        def requested(self, value):
-            pass
+    def interrupted(watch):
+        if next(points) == 8:
+            os.kill(os.getpid(), signal.SIGINT)
+        return ending(watch)
 
     with monkeypatch.context() as patched:
-        patched.setattr(_completer, "DeferredInterrupt", Interrupted)
+        patched.setattr(Watch, "ending", interrupted)
         assert run(["complete", "x.npy", *QUICK, "--out", "r", "--quiet"]) == 130
     assert "go on with --out r --resume" in capfd.readouterr().err
     assert run(["complete", "--resume", "--out", "r", "--quiet"]) == 0

@@ -196,7 +196,7 @@ def test_a_state_of_other_observations_is_refused(tmp_path):
     gappy, _ = low_rank((8, 7, 6), 2)
     checkpoint = Checkpoint(tmp_path / "state.npz", seconds=0.0, resume=True)
     complete_observations(Observations.from_array(gappy), QUICK, checkpoint=checkpoint)
-    with pytest.raises(InputError, match="was written with observations"):
+    with pytest.raises(InputError, match="of a run with other observations"):
         complete_observations(
             Observations.from_array(2 * gappy), QUICK, checkpoint=checkpoint
         )

@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 
+from rankrise._strict import strict
 from rankrise._version import __version__
 from rankrise.experiments import summarize_completion, summarize_dynamics
-from rankrise.experiments._summary import strict
 from rankrise.trajectories import rises
 
 COMMON = {

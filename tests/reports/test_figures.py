@@ -27,6 +27,7 @@ from rankrise.completion import (
 from rankrise.data import ModeAxis
 from rankrise.experiments import CompletionConfig, CompletionResult
 from rankrise.reports import completion_figure, dynamics_figure, save_figure
+from rankrise.runs import Ending
 from rankrise.trajectories import (
     ComponentNorms,
     HeldOutError,
@@ -64,7 +65,7 @@ def a_run(init_scale: float, **extra: np.ndarray) -> Trajectory:
         run_labels={"init_scale": [init_scale], "start_seed": [0]},
         settings={},
     )
-    return Trajectory(dataset, (), (Outcome("stopped", "", 900, 900, 600),))
+    return Trajectory(dataset, (), (Outcome(Ending.STOPPED, "", 900, 900, 600),))
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
@@ -133,7 +132,7 @@ class Task:
     """
 
     targets: FloatArray
-    loss: AbstractLoss
+    loss: AbstractLoss = eqx.field(static=True)
     mean: float
     offset: float = 0.0
 
