@@ -5,6 +5,7 @@ import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
