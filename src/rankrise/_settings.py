@@ -60,11 +60,8 @@ class Settings(BaseModel):
         annotation = cls.model_fields[name].annotation
         kinds = {*(get_args(annotation) or (annotation,))} - {type(None)}
         numbers = kinds <= {int, float}
-        if (
-            isinstance(given, bool)
-            and numbers
-            or (isinstance(given, str) and kinds <= {int, float, bool})
-        ):
+        is_text = isinstance(given, str) and kinds <= {int, float, bool}
+        if is_text or (isinstance(given, bool) and numbers):
             whole = "int_type" if int in kinds else "float_type"
             fitting = _FITTING[whole if numbers else "bool_type"]
             raise InputError(f"`{name}` is {given!r}; {fitting}.")

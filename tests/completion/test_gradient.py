@@ -1,4 +1,4 @@
-"""Completion by gradient descent, gradient flow and its limit, through the same door."""
+"""Completion by gradient descent, gradient flow and its limit, by the same door."""
 
 import numpy as np
 import pytest

@@ -1,5 +1,7 @@
 """Runs that are cut off, and go on: checkpoints, time limits, threads."""
 
+import os
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -70,6 +72,21 @@ def test_a_killed_run_goes_on_to_the_same_result(settings, gappy, path):
     # It was left off somewhere, and began with what it had.
     assert kills == 3
     assert_same(found, expected)
+
+
+def test_an_interrupted_run_goes_on_to_the_same_result(gappy, path):
+    expected = rr.complete(gappy, **QUICK)
+    checkpoint = rr.Checkpoint(path, seconds=0.0, resume=True)
+    seen = []
+
+    def interrupt(at):
+        seen.append(at)
+        if len(seen) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        rr.complete(gappy, **QUICK, checkpoint=checkpoint, progress=interrupt)
+    assert_same(rr.complete(gappy, **QUICK, checkpoint=checkpoint), expected)
 
 
 def test_a_resumed_run_does_not_do_again_what_is_done(gappy, path):
@@ -207,7 +224,7 @@ def test_progress_tells_of_every_model_in_the_callers_thread(gappy):
     for model in found.models:
         told = [at.point for at in seen if at.model == model.number + 1]
         # A point is told of again where only the penalty falls; the last may not be.
-        told, points = list(dict.fromkeys(told)), model.path.points
+        told, points = (list(dict.fromkeys(each)) for each in (told, model.path.points))
         assert len(points) - 1 <= len(told)
         assert told == points[: len(told)]
 
