@@ -276,6 +276,15 @@ def test_held_out_predictions_are_of_the_model_that_was_not_shown_them(found):
         )
 
 
+def test_the_held_out_loss_of_a_path_is_that_of_its_model(found):
+    residuals = found.observations.values - found.heldout_predictions
+    for model in found.models:
+        loss = np.mean(residuals[found.folds.part == model.number] ** 2)
+        # Paths are in standardized units.
+        expected = model.path.best_point.heldout_loss * model.baseline.scale**2
+        assert loss == pytest.approx(expected, rel=1e-9)
+
+
 def test_a_completion_is_told_in_few_lines(found):
     text = repr(found)
     assert len(text.splitlines()) <= 10
