@@ -288,13 +288,13 @@ def test_a_seed_fixes_the_result(found, gappy):
 @pytest.mark.parametrize("in_order", [True, False])
 def test_rows_that_change_slowly_are_taken_to_be_alike_and_others_not(in_order):
     rng = np.random.default_rng(0)
-    times = np.linspace(0, 3, 40)[:, None]
-    whole = np.sin(times * [1, 2]) @ rng.standard_normal((2, 8))
+    times = np.linspace(0, 3, 60)[:, None]
+    whole = np.sin(times * [1, 2]) @ rng.standard_normal((2, 12))
     if not in_order:
         whole = rng.permutation(whole)
-    gappy = np.where(rng.random(whole.shape) < 0.7, np.nan, whole)
+    gappy = np.where(rng.random(whole.shape) < 0.5, np.nan, whole)
     found = rr.complete(
-        gappy + 0.3 * rng.standard_normal(whole.shape), models=2, max_components=6
+        gappy + 0.2 * rng.standard_normal(whole.shape), models=2, max_components=6
     )
     assert {model.smooth for model in found.models} == {in_order}
 

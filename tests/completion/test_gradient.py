@@ -70,6 +70,7 @@ def test_a_run_out_of_steps_says_so(short):
     assert "stopped" in repr(short)
 
 
+@pytest.mark.slow
 def test_a_gradient_method_is_reached_by_its_name_or_with_options(gappy):
     by_options = rr.complete(gappy, method=rr.GradientMethod(steps=20, components=2))
     assert by_options.settings.gradient.kind == "paper"
