@@ -233,7 +233,15 @@ def _fingerprint(
     # The time limit says when to leave off, not what comes out.
     fields = [name for name in type(settings).model_fields if name != "max_seconds"]
     return {
-        **{name: repr(getattr(settings, name)) for name in fields},
+        **{name: _told(getattr(settings, name)) for name in fields},
         "mode_dims": list(observations.mode_dims),
         "observations": content.hexdigest(),
     }
+
+
+def _told(value: object) -> str:
+    """A setting in words that are the same in another process."""
+    words = repr(value)
+    if type(value).__repr__ is object.__repr__:
+        words = f"{type(value).__qualname__}({vars(value)})"
+    return words
