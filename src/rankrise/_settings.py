@@ -27,6 +27,11 @@ _FITTING = {
 }
 
 
+def option(name: str) -> str:
+    """A setting's name as it is typed on the command line."""
+    return "--" + name.replace("_", "-")
+
+
 class Settings(BaseModel):
     """Settings that are checked when they are made.
 
@@ -87,7 +92,7 @@ class Settings(BaseModel):
                 f"{LARGEST:g}."
             )
 
-    def _require_bounded(self, name: str, number: float | None) -> None:
+    def _require_bounded(self, name: str, number: int | float | None) -> None:
         limit = LARGEST_WHOLE if isinstance(number, int) else LARGEST
         if number is not None and number > limit:
             raise InputError(f"`{name}` is {number}; it can be {limit} at most.")

@@ -5,15 +5,15 @@ import os
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from rankrise._atomic import write_json
 from rankrise._errors import InputError
+from rankrise._settings import option
 from rankrise.cli._options import OutputOptions
-from rankrise.experiments._options import Settings, option
-from rankrise.experiments._verification_config import CLAIM_NAMES
+from rankrise.experiments import CLAIM_NAMES
 
-AnySettings = TypeVar("AnySettings", bound=Settings)
+AnySettings = TypeVar("AnySettings", bound=BaseModel)
 
 SETTINGS = "settings.json"
 SUMMARY = "summary.json"
@@ -127,7 +127,7 @@ class RunFolder:
                 "--out."
             )
 
-    def begin(self, settings: Settings, source: dict[str, Any] | None = None) -> None:
+    def begin(self, settings: BaseModel, source: dict[str, Any] | None = None) -> None:
         """Make the folder, note the settings, clear old results where asked to."""
         if self._options.resume:
             return

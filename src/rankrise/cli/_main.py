@@ -17,7 +17,7 @@ from rankrise.cli._agreement import agreement
 from rankrise.cli._complete import complete
 from rankrise.cli._complexity import complexity
 from rankrise.cli._dynamics import dynamics
-from rankrise.cli._refusal import sentence
+from rankrise.cli._refusal import sentence, with_options
 from rankrise.cli._reproduce import reproduce
 from rankrise.cli._status import BAD_INPUT, DONE, INTERRUPTED
 from rankrise.cli._verify import verify
@@ -53,7 +53,9 @@ def run(tokens: list[str]) -> int:
 
     0 done, 1 a claim violated, 2 bad input, 130 interrupted.
     """
-    logging.basicConfig(format="rankrise: %(message)s", level=logging.WARNING)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Warning("rankrise: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     try:
         app.config = _config_files(tokens)
         status = app(tokens, exit_on_error=False, print_error=False)
@@ -68,6 +70,13 @@ def run(tokens: list[str]) -> int:
         print("rankrise: interrupted.", file=sys.stderr)
         return INTERRUPTED
     return status if isinstance(status, int) else DONE
+
+
+class _Warning(logging.Formatter):
+    """What the library logs, in words of the command line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return with_options(super().format(record))
 
 
 def _refuse(error: Exception) -> int:

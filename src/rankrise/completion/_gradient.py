@@ -33,7 +33,6 @@ _FLAT_PLATEAUS = 3
 
 def complete_by_gradients(
     incomplete: IncompleteTensor,
-    observations: Observations,
     settings: CompletionSettings,
     method: GradientMethod,
     *,
@@ -42,6 +41,8 @@ def complete_by_gradients(
     progress: Callable[[Any], None] | None,
 ) -> Completion:
     """The run that was nearest on held-out entries, as a completion of one model."""
+    # Which entries are held out must not depend on how they came in.
+    observations = incomplete.observations.in_order()
     folds = make_folds(
         observations,
         1,
@@ -74,7 +75,7 @@ def complete_by_gradients(
         settings,
         folds,
         [model],
-        trajectory.ending,
+        trajectory.result,
         seconds=trajectory.seconds_compile + trajectory.seconds_run,
         trajectory=trajectory,
         chosen=chosen,
