@@ -9,7 +9,7 @@ observations, with weights $a_s$ and targets $t_s$ of the loss's majorizer.
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -196,7 +196,7 @@ class Alternation:
             return self._squares + change, float(np.sum(shares))
         return self._train_loss(factors) * self._train_weight, float(np.sum(shares))
 
-    def _listed(self) -> tuple[np.ndarray, ...]:
+    def _listed(self) -> tuple[Any, ...]:
         arrangement = self.arrangement
         missing = arrangement.missing_begins
         if not self._use_missing:
