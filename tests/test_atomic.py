@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from rankrise._atomic import atomic_path, write_json
+from rankrise._atomic import atomic_path, clear_temporary, write_json
 
 
 def write_and_fail(path):
@@ -84,3 +84,21 @@ def test_numbers_that_json_has_not_are_refused_and_write_nothing(number, tmp_pat
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "x.json", {"error": number})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_temporary_files_are_cleared_and_no_other(tmp_path):
+    others = [".settings-abcd1234.json", ".rankrise.lock", ".rankrise-tmp-x", "x.npz"]
+    for name in others:
+        (tmp_path / name).touch()
+    (tmp_path / ".rankrise-tmp-folder-abcd1234").mkdir()
+    for name in ("settings.json", "factors", "a b.c.npz", "x-\n.csv"):
+        with atomic_path(tmp_path / name) as temporary:
+            temporary.touch()
+            # As a process that is killed here leaves it.
+            os.link(temporary, tmp_path / "kept")
+            left = temporary
+        os.rename(tmp_path / "kept", left)
+        (tmp_path / name).unlink()
+    clear_temporary(tmp_path)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {*others, ".rankrise-tmp-folder-abcd1234"}

@@ -2,11 +2,16 @@
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+_PREFIX = ".rankrise-tmp-"
+# `mkstemp` puts eight characters of its own before the suffix.
+_TEMPORARY = re.compile(re.escape(_PREFIX) + r".*-[a-z0-9_]{8}(\.[^.]*)?", re.DOTALL)
 
 
 @contextmanager
@@ -19,7 +24,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     # The suffix stays, because some writers choose the format by it.
     handle, name = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix
+        dir=path.parent, prefix=f"{_PREFIX}{path.stem}-", suffix=path.suffix
     )
     os.close(handle)
     temporary = Path(name)
@@ -35,6 +40,18 @@ def atomic_path(path: Path) -> Iterator[Path]:
         _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether `path` has the name of a temporary file of `atomic_path`."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def clear_temporary(folder: Path) -> None:
+    """Remove what writers that were killed left in `folder`, where none writes now."""
+    for path in folder.iterdir():
+        if is_temporary(path) and not path.is_dir():
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

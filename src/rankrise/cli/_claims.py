@@ -47,7 +47,7 @@ def kept_claims(folder: Path) -> Done:
         return {}
     try:
         return verification_from_record(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError(
             f"{path} does not hold the claims of a run; start it anew with --force."
         ) from error

@@ -18,7 +18,9 @@ from rankrise.cli._session import (
     status_of,
     use_compile_cache,
 )
+from rankrise.cli._source import TensorSource
 from rankrise.cli._status import BAD_INPUT, DONE, INTERRUPTED
+from rankrise.experiments import require_mode_dims
 
 if TYPE_CHECKING:
     from rankrise.completion import Completion
@@ -158,17 +160,13 @@ def _source(
             "complete needs a file: rankrise complete FILE, a .npy, .npz, .csv, "
             ".parquet, .tns, .mat or .nc tensor."
         )
-    if mode_dims is not None and (len(mode_dims) < 2 or min(mode_dims) < 1):
-        raise InputError(
-            f"--mode-dims is {' '.join(map(str, mode_dims)) or 'empty'}; give two "
-            "whole numbers or more, each at least 1."
-        )
+    require_mode_dims(mode_dims)
     folder.check_not_replaced(file)
     return given
 
 
 def _stored_source(folder: RunFolder, given: dict[str, Any]) -> dict[str, Any]:
-    stored = folder.source()
+    stored = folder.source(TensorSource)
     if given["path"] not in (None, stored["path"]):
         raise InputError(
             f"The run in {folder.path} is of {stored['path']}, not {given['path']}; "

@@ -20,6 +20,7 @@ from rankrise.cli._session import (
     status_of,
     use_compile_cache,
 )
+from rankrise.cli._source import SamplesSource
 from rankrise.cli._status import DONE
 from rankrise.experiments import SECOND_ORDER, ComplexityConfig
 
@@ -93,7 +94,7 @@ def _source(
         folder.check_not_replaced(Path(dataset))
         dataset = str(Path(dataset).absolute())
     if output.resume:
-        stored = folder.source()
+        stored = folder.source(SamplesSource)
         if dataset not in (None, stored["dataset"]):
             raise InputError(
                 f"The run in {folder.path} is of {stored['dataset']}, not {dataset}; "

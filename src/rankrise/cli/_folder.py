@@ -2,15 +2,18 @@
 
 import json
 import os
+import reprlib
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from rankrise._atomic import write_json
+from rankrise._atomic import atomic_path, clear_temporary, is_temporary, write_json
 from rankrise._errors import InputError
 from rankrise._settings import option
+from rankrise.cli._folder_lock import LOCK, hold
 from rankrise.cli._options import OutputOptions
+from rankrise.cli._source import Source
 from rankrise.experiments import CLAIM_NAMES
 
 AnySettings = TypeVar("AnySettings", bound=BaseModel)
@@ -48,7 +51,10 @@ _COMPLETED_FORMS = (".npy", ".npz", ".csv", ".parquet", ".tns", ".mat", ".nc")
 
 
 class RunFolder:
-    """A run's folder. Nothing in it changes before `begin`."""
+    """A run's folder, held from its making to `finish` or the end of the command.
+
+    Nothing of an earlier run changes before `begin`.
+    """
 
     def __init__(self, options: OutputOptions, command: str) -> None:
         self.path = options.out or Path("runs") / command.replace(" ", "-")
@@ -59,13 +65,22 @@ class RunFolder:
                 "--force replaces a run and --resume continues it; give one of them."
             )
         self._check_place()
+        if options.resume and not (self.path / SETTINGS).exists():
+            raise InputError(
+                f"There is no run to resume in {self.path}; start it without --resume."
+            )
+        try:
+            self._lock = hold(self.path)
+        except OSError as error:
+            raise self._unwritable(error) from error
         if options.resume:
             self._stored = self._read_settings()
-        elif not options.force and self.path.is_dir() and any(self.path.iterdir()):
+        elif not options.force and not self._is_empty():
             raise InputError(
                 f"The folder {self.path} is not empty; name another with --out, add "
                 "--force to replace the results in it, or --resume to go on."
             )
+        clear_temporary(self.path)
 
     @property
     def checkpoint(self) -> Path:
@@ -81,16 +96,25 @@ class RunFolder:
         summary = self.path / SUMMARY
         if not self._options.resume or not summary.exists():
             return False
-        result = _read_json(summary).get("result")
+        result = self.result()
         if result == "interrupted":
             return False
         if not self._options.quiet:
             print(f"The run in {self.path} is finished ({result}).")
+        self._lock.release()
         return True
 
-    def result(self) -> str | None:
+    def result(self) -> str:
         """The outcome in the summary of a finished run."""
-        return _read_json(self.path / SUMMARY).get("result")
+        path = self.path / SUMMARY
+        content = _read_json(path)
+        result = content.get("result") if isinstance(content, dict) else None
+        if not isinstance(result, str):
+            raise InputError(
+                f"{path} does not hold the summary of a run; remove it to go on, or "
+                "start the run anew with --force."
+            )
+        return result
 
     def settings(self, given: AnySettings) -> AnySettings:
         """The settings to run with: those given, or those of the run to resume."""
@@ -102,12 +126,15 @@ class RunFolder:
         try:
             return type(given).model_validate(stored)
         except ValidationError as error:
-            raise self._unusable_settings() from error
+            raise self._unusable_settings(_reason(error)) from error
 
-    def source(self) -> dict[str, Any]:
-        """What the run to resume was made from."""
-        source: dict[str, Any] = self._stored["source"]
-        return source
+    def source(self, kind: type[Source]) -> dict[str, Any]:
+        """What the run to resume was made from, in the form of its command."""
+        try:
+            source = kind.model_validate(self._stored["source"])
+        except ValidationError as error:
+            raise self._unusable_settings(_reason(error, "source")) from error
+        return source.model_dump(exclude_unset=True)
 
     def check_unchanged(self, name: str, given: object, stored: object) -> None:
         """Refuse to resume with another value than the run began with."""
@@ -128,7 +155,7 @@ class RunFolder:
             )
 
     def begin(self, settings: BaseModel, source: dict[str, Any] | None = None) -> None:
-        """Make the folder, note the settings, clear old results where asked to."""
+        """Note the settings and clear old results."""
         if self._options.resume:
             return
         content = {
@@ -137,25 +164,34 @@ class RunFolder:
             "source": source or {},
         }
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            # Before anything is cleared: on a full disk the old results stay.
-            write_json(self.path / SETTINGS, content)
+            with atomic_path(self.path / SETTINGS) as temporary:
+                # On disk before anything is cleared, so that old results stay if it is
+                # full, and named after: no kill leaves them beside new settings.
+                write_json(temporary, content)
+                self._clear_results()
         except OSError as error:
-            raise InputError(
-                f"The folder {self.path} cannot be written to ({error.strerror}); "
-                "make it writable or name another with --out."
-            ) from error
-        for old in self.path.iterdir():
-            if _is_result(old) and not old.is_dir():
-                old.unlink()
+            raise self._unwritable(error) from error
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Write the summary last, so that it stands for a complete folder."""
+        """Write the summary last, so that it stands for all; release the folder."""
         write_json(self.path / SUMMARY, summary)
         if summary["result"] != "interrupted":
             self.checkpoint.unlink(missing_ok=True)
             for part in self.path.glob("checkpoint-*.npz"):
                 part.unlink()
+        self._lock.release()
+
+    def _clear_results(self) -> None:
+        # First the summary, without which no run counts as finished.
+        for old in sorted(self.path.iterdir(), key=lambda each: each.name != SUMMARY):
+            if _is_result(old) and not old.is_dir():
+                old.unlink()
+
+    def _is_empty(self) -> bool:
+        """Whether nothing is there but what a run left that was killed at its start."""
+        return all(
+            each.name == LOCK or is_temporary(each) for each in self.path.iterdir()
+        )
 
     def _check_place(self) -> None:
         """Refuse early, before minutes of work, what `begin` could not write to."""
@@ -171,25 +207,31 @@ class RunFolder:
             )
 
     def _read_settings(self) -> dict[str, Any]:
-        path = self.path / SETTINGS
-        if not path.exists():
+        stored = _read_json(self.path / SETTINGS)
+        if not isinstance(stored, dict):
+            raise self._unusable_settings("it is no JSON object")
+        kinds = {"command": str, "settings": dict, "source": dict}
+        for name, kind in kinds.items():
+            if not isinstance(stored.get(name), kind):
+                given = reprlib.repr(stored[name]) if name in stored else "missing"
+                raise self._unusable_settings(f"its {name} is {given}")
+        if stored["command"] != self._command:
             raise InputError(
-                f"There is no run to resume in {self.path}; start it without --resume."
-            )
-        stored = _read_json(path)
-        if not all(isinstance(stored.get(x), dict) for x in ("settings", "source")):
-            raise self._unusable_settings()
-        if stored.get("command") != self._command:
-            raise InputError(
-                f"The run in {self.path} is of `rankrise {stored.get('command')}`; "
+                f"The run in {self.path} is of `rankrise {stored['command']}`; "
                 "resume it with that command."
             )
         return stored
 
-    def _unusable_settings(self) -> InputError:
+    def _unusable_settings(self, reason: str) -> InputError:
         return InputError(
-            f"{self.path / SETTINGS} does not hold the settings of a run; start it "
-            "anew with --force."
+            f"{self.path / SETTINGS} does not hold the settings of a run ({reason}); "
+            "start it anew with --force."
+        )
+
+    def _unwritable(self, error: OSError) -> InputError:
+        return InputError(
+            f"The folder {self.path} cannot be written to ({error.strerror}); make it "
+            "writable or name another with --out."
         )
 
 
@@ -202,11 +244,25 @@ def _is_result(path: Path) -> bool:
     return is_completed or path.name in _RESULTS
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _reason(error: ValidationError, *outer: str) -> str:
+    """The first thing wrong, by its place in the file."""
+    first = error.errors()[0]
+    place = ".".join(map(str, (*outer, *first["loc"])))
+    if first["type"] == "missing":
+        return f"{place} is missing"
+    if not first["loc"]:
+        return first["msg"].removeprefix("Value error, ").removesuffix(".")
+    message = first["msg"]
+    return (
+        f"{place} is {reprlib.repr(first['input'])}: {message[:1].lower()}{message[1:]}"
+    )
+
+
+def _read_json(path: Path) -> object:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        return json.loads(path.read_text(encoding="utf-8"))
+    # Brackets within brackets without end are no ValueError.
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"{path} is not valid JSON ({error}); start the run anew with --force."
         ) from error
-    return content if isinstance(content, dict) else {}

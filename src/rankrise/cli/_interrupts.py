@@ -5,6 +5,7 @@ import signal
 import sys
 from types import FrameType
 
+from rankrise.cli._folder_lock import release_held
 from rankrise.cli._status import INTERRUPTED
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -32,4 +33,5 @@ def _leave(number: int, frame: FrameType | None) -> None:
     # A progress bar hides the cursor.
     cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
     os.write(sys.stderr.fileno(), f"{cursor}rankrise: interrupted.\n".encode())
+    release_held()
     os._exit(INTERRUPTED)

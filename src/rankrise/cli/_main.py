@@ -17,6 +17,7 @@ from rankrise.cli._agreement import agreement
 from rankrise.cli._complete import complete
 from rankrise.cli._complexity import complexity
 from rankrise.cli._dynamics import dynamics
+from rankrise.cli._folder_lock import release_held
 from rankrise.cli._refusal import sentence, with_options
 from rankrise.cli._reproduce import reproduce
 from rankrise.cli._status import BAD_INPUT, DONE, INTERRUPTED
@@ -69,6 +70,8 @@ def run(tokens: list[str]) -> int:
     except KeyboardInterrupt:
         print("rankrise: interrupted.", file=sys.stderr)
         return INTERRUPTED
+    finally:
+        release_held()
     return status if isinstance(status, int) else DONE
 
 

@@ -26,6 +26,7 @@ from rankrise.cli._session import (
     status_of,
     use_compile_cache,
 )
+from rankrise.cli._source import SamplesSource
 from rankrise.cli._status import DONE, VIOLATED
 from rankrise.experiments import (
     ComplexityReproductionConfig,
@@ -93,7 +94,9 @@ def complexity(
     settings = folder.settings(settings or ComplexityReproductionConfig())
     if folder.is_finished():
         return DONE
-    source = folder.source() if output.resume else {"dataset": settings.dataset}
+    source: dict[str, Any] = {"dataset": settings.dataset}
+    if output.resume:
+        source = folder.source(SamplesSource)
     use_compile_cache()
     from rankrise.experiments import expected_complexity_time, reproduce_complexity
     from rankrise.reports import complexity_reproduction_figure, save_figure

@@ -18,6 +18,7 @@ from rankrise.cli._claims import (
 from rankrise.cli._folder import RunFolder
 from rankrise.cli._options import OutputOptions
 from rankrise.cli._session import status_of, use_compile_cache
+from rankrise.cli._source import ClaimsSource
 from rankrise.cli._status import DONE, VIOLATED
 from rankrise.experiments import CLAIM_NAMES, VerificationConfig
 
@@ -115,7 +116,7 @@ def _source(
         if variable is not None and problem is None:
             raise InputError("--variable is of a file; name it with --problem.")
         return given
-    stored = folder.source()
+    stored = folder.source(ClaimsSource)
     if problem is not None:
         folder.check_unchanged("problem", given["path"], stored["path"])
     if variable is not None:

@@ -20,10 +20,8 @@ from rankrise.completion._chain import Chains, chains, neighbour_correlations
 from rankrise.completion._compiled import kernels
 from rankrise.losses import AbstractLoss, SquaredLoss
 
-# Directions that are tried for a component to enter with, how often they are turned
-# towards the pull before the best goes on alone, and how often that is.
-DIRECTIONS = 4
-_TURNS, _MORE_TURNS = 4, 6
+# How often directions are turned towards the pull, at most.
+_TURNS = 10
 # A component enters with this share of the norm it is drawn to.
 _ENTRY_SHARE = 0.3
 # A component this much smaller than the largest is none.
@@ -31,7 +29,7 @@ _VANISHED = 1e-3
 # Sweeps end when the objective falls by less than this share.
 _TOLERANCE = 1e-4
 # Pulls of a tensor with a larger share observed are products of dense arrays.
-_DENSE_SHARE, _DENSE_ENTRIES = 0.05, 2**24
+_DENSE_SHARE, _DENSE_ENTRIES, _FEW_OBSERVED = 0.05, 2**24, 20_000
 # So many row blocks are worked on by several threads.
 _BLOCKS = 8
 
@@ -45,12 +43,23 @@ class Stage(NamedTuple):
         All factor matrices, stacked; norms of components fall.
     correlations
         Between neighbouring rows, mode by mode.
+    heldout_losses
+        Of every entry that is held out, times its weight over their mean.
     """
 
     factors: Values
     correlations: Values
     train_loss: float
-    heldout_loss: float
+    heldout_losses: Values
+
+    @property
+    def heldout_loss(self) -> float:
+        """Mean over what is held out; NaN where nothing is."""
+        return (
+            float(np.mean(self.heldout_losses))
+            if len(self.heldout_losses)
+            else math.nan
+        )
 
     @property
     def components(self) -> int:
@@ -114,7 +123,7 @@ class Alternation:
         entries = math.prod(self.rows.dims)
         self._is_dense = (
             entries <= _DENSE_ENTRIES
-            and len(arrangement) > _DENSE_SHARE * entries
+            and len(arrangement) > max(_DENSE_SHARE * entries, _FEW_OBSERVED)
             and len(self.rows.dims) < 10
         )
 
@@ -311,21 +320,22 @@ class Alternation:
             losses *= self._own_weights
         return float(np.sum(losses)) / self._train_weight
 
-    def _heldout_loss(self, factors: Values) -> float:
-        if not len(self._hidden):
-            return math.nan
+    def heldout_losses(self, factors: Values) -> Values:
+        """Of every entry that is held out, times its weight over their mean."""
         predictions = np.zeros(len(self._hidden))
-        if factors.shape[1]:
+        if factors.shape[1] and len(self._hidden):
             kernels.predict_entries(factors, self._hidden, predictions)
         losses = self._loss(predictions + self._offset, self._hidden_values)
-        return float(np.average(losses, weights=self._hidden_weights))
+        if self._hidden_weights is not None:
+            losses = losses * (self._hidden_weights / np.mean(self._hidden_weights))
+        return np.asarray(losses)
 
     def _measured(self, factors: Values, correlations: Values) -> Stage:
         return Stage(
             factors,
             correlations,
             self._train_loss(factors),
-            self._heldout_loss(factors),
+            self.heldout_losses(factors),
         )
 
     def _tidied(
@@ -340,7 +350,7 @@ class Alternation:
         factors = np.ascontiguousarray(factors[:, kept])
         if len(kept) < len(norms):
             return self._measured(factors, correlations)
-        return Stage(factors, correlations, train_loss, self._heldout_loss(factors))
+        return Stage(factors, correlations, train_loss, self.heldout_losses(factors))
 
     # Entries.
 
@@ -351,15 +361,13 @@ class Alternation:
         component near zero does under gradient flow (Razin et al. 2021, Theorem 1).
         """
         residuals, weights = self._residuals(factors)
-        strengths = np.zeros(directions.shape[1])
         units = np.ascontiguousarray(directions)
-        self._climb(_TURNS, units, links, residuals, strengths)
+        strengths = self._climb(units, links, residuals)
         best = int(np.argmax(strengths))
-        unit, strength = units[:, best : best + 1].copy(), strengths[best : best + 1]
-        self._climb(_MORE_TURNS, unit, links, residuals, strength)
+        unit = np.ascontiguousarray(units[:, best : best + 1])
         along = self._at_places(unit, 0)
         curvature = float(np.sum(weights * along**2))
-        drawn = max(float(strength[0]), 0.0) / (curvature if curvature > 0 else 1.0)
+        drawn = max(float(strengths[best]), 0.0) / (curvature if curvature > 0 else 1.0)
         return (_ENTRY_SHARE * drawn) ** (1 / len(self.rows.dims)) * unit
 
     def _residuals(self, factors: Values) -> tuple[Values, Values]:
@@ -378,19 +386,14 @@ class Alternation:
             weights *= self._own_weights
         return weights * (targets - here), weights
 
-    def _climb(
-        self,
-        turns: int,
-        units: Values,
-        links: Chains,
-        residuals: Values,
-        strengths: Values,
-    ) -> None:
+    def _climb(self, units: Values, links: Chains, residuals: Values) -> Values:
+        """Turn directions towards the pull in place; how strong it is along each."""
         positive = self._kind == kernels.NON_NEGATIVE
         starts, arrangement = self.rows.starts, self.arrangement
+        strengths, before = np.zeros(kernels.DIRECTIONS), 0.0
         if not self._is_dense and self._pool is None:
             kernels.climb(
-                turns,
+                _TURNS,
                 units,
                 starts,
                 arrangement.begins,
@@ -400,15 +403,18 @@ class Alternation:
                 positive,
                 strengths,
             )
-            return
+            return strengths
         pull_of = self._dense_pull(residuals) if self._is_dense else self._pull
-        for _ in range(turns):
+        for _ in range(_TURNS):
             for mode in range(len(self.rows.dims)):
                 pull = pull_of(residuals, units, mode)
                 start = int(starts[mode])
                 kernels.towards_pull(pull, links.decay, start, positive, units)
-        own = units[starts[mode] : starts[mode + 1]]
-        strengths[:] = np.sum(pull * own, axis=0)
+            strengths = np.sum(pull * units[starts[mode] : starts[mode + 1]], axis=0)
+            if np.max(strengths) <= (1 + kernels.CLIMBED) * before:
+                break
+            before = float(np.max(strengths))
+        return strengths
 
     def _pull(self, residuals: Values, units: Values, mode: int) -> Values:
         """The pull on a mode's vectors, from listed observations."""

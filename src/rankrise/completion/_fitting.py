@@ -37,8 +37,10 @@ from rankrise.data import Observations, ravel_indices
 from rankrise.losses import SquaredLoss
 from rankrise.runs import Ending, Watch
 
-# A way, smooth or not, that is worse after this many models is given up.
-_TRIED = 3
+# A way, smooth or not, that is worse after this many models is given up, and at once
+# if its loss is larger than what a mean of models could gain. Rows are taken to be alike
+# only where that lowers the loss by more than a small share.
+_TRIED, _SMALL_SHARE = 3, 0.02
 # Entries at which models are compared.
 _SAMPLED = 10_000
 # Of the loss, that their mean is taken to gain at most: models of few observations may
@@ -104,22 +106,35 @@ class Fitting:
                 pool = stack.enter_context(ThreadPoolExecutor(cores))
                 cores = 1
             workers = stack.enter_context(ThreadPoolExecutor(cores))
-            tried = [
-                (number, way) for number in range(min(_TRIED, count)) for way in ways
-            ]
-            ending = self._run(tried, workers, pool)
-            if ending is None and count > _TRIED:
-                ways = [min(ways, key=lambda way: self._loss(self._of(way)))]
-                rest = [(number, ways[0]) for number in range(_TRIED, count)]
-                ending = self._run(rest, workers, pool)
-        found = [self._of(way) for way in ways]
+            ending = None
+            for number in range(count):
+                if len(ways) == 1:
+                    rest = [(k, ways[0]) for k in range(number, count)]
+                    ending = self._run(rest, workers, pool)
+                    break
+                ending = self._run([(number, way) for way in ways], workers, pool)
+                if ending is not None:
+                    break
+                ways = self._better(last=number + 1 in (_TRIED, count))
+        found = [self._of(way) for way in (False, True)]
         most = max(map(len, found))
         if not most:
             # What a path found before it was ended counts only if nothing else.
             key = min(self._walks)
             return [self._model(key, self._walked(key).path)], ending or Ending.STOPPED
-        tied = [models for models in found if len(models) == most]
-        return min(tied, key=self._loss), ending or Ending.CONVERGED
+        if len(found[0]) == len(found[1]):
+            found = [self._of(self._better(last=True)[0])]
+        return max(found, key=len), ending or Ending.CONVERGED
+
+    def _better(self, *, last: bool) -> list[bool]:
+        """Which of the ways, not smooth and smooth, are still to be tried."""
+        plain, smooth = self._of(False), self._of(True)
+        losses = [_single_loss(models) for models in (plain, smooth)]
+        if min(losses) < (1 - _MOST_GAIN) * max(losses):
+            return [losses[1] < losses[0]]
+        if not last:
+            return [False, True]
+        return [self._loss(smooth) < (1 - _SMALL_SHARE) * self._loss(plain)]
 
     def _of(self, way: bool) -> list[Model]:
         return [self._models[key] for key in sorted(self._models) if key[1] == way]
@@ -223,11 +238,7 @@ class Fitting:
 
     def _loss(self, models: Sequence[Model]) -> float:
         """Expected loss, in units of the data, of the mean of as many such models."""
-        single = float(
-            np.mean(
-                [m.baseline.scale**2 * m.path.best_point.heldout_loss for m in models]
-            )
-        )
+        single = _single_loss(models)
         loss = self._settings.loss_function
         unseen = self._unseen
         if len(models) < 2 or not len(unseen) or not isinstance(loss, SquaredLoss):
@@ -283,3 +294,9 @@ class Fitting:
             part, way = each["key"]
             factors, best = arrays[f"walk{number}"], arrays[f"walk{number}-best"]
             self._walks[part, way] = WalkState(each["facts"], factors, best)
+
+
+def _single_loss(models: Sequence[Model]) -> float:
+    """Mean loss of models, in units of the data, on entries each was not shown."""
+    losses = [m.baseline.scale**2 * m.path.best_point.heldout_loss for m in models]
+    return float(np.mean(losses))

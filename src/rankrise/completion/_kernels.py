@@ -17,12 +17,17 @@ import numpy as np
 _SUMS = {"reassoc", "contract", "nsz", "arcp"}
 # OpenBLAS multiplies matrices of at most 4 * 2**16 products in the calling thread.
 _ONE_THREAD = 2**18
-_LONGEST_CHUNK = 128
+_CHUNK = 128
 # Rounds over the components of a row that may not be negative.
 _ROUNDS = 4
 _PIVOT = 1e-14
 
 SOLVE, NON_NEGATIVE, EQUATIONS = 0, 1, 2
+# Directions that are tried for a component to enter with: as many numbers as a processor
+# multiplies at once.
+DIRECTIONS = 4
+# Turns towards the pull end where the largest grows by less than this share.
+CLIMBED = 1e-3
 
 _F, _FF, _FFF = "float64[::1]", "float64[:,::1]", "float64[:,:,::1]"
 _I, _II, _P = "int64[::1]", "int32[:,::1]", "int16[::1]"
@@ -65,77 +70,95 @@ def gather_others(indices, places, mode, starts, others):  # type: ignore[no-unt
 
 
 @_inner
-def _products(factors, others, place, out):  # type: ignore[no-untyped-def]
-    """The other modes' rows of one observation, multiplied."""
-    components = factors.shape[1]
-    row = factors[others[place, 0]]
-    for r in range(components):
-        out[r] = row[r]
-    for n in range(1, others.shape[1]):
-        row = factors[others[place, n]]
-        for r in range(components):
-            out[r] *= row[r]
+def _fill(factors, others, places, count, out):  # type: ignore[no-untyped-def]
+    """The other modes' rows of some observations, multiplied, a row of `out` each."""
+    size = factors.shape[1]
+    # One loop for each of the usual orders: a loop over modes within costs ten times.
+    if others.shape[1] == 1:
+        for c in range(count):
+            first = others[places[c], 0]
+            for r in range(size):
+                out[c, r] = factors[first, r]
+        return
+    for c in range(count):
+        first, second = others[places[c], 0], others[places[c], 1]
+        for r in range(size):
+            out[c, r] = factors[first, r] * factors[second, r]
+    for n in range(2, others.shape[1]):
+        for c in range(count):
+            first = others[places[c], n]
+            for r in range(size):
+                out[c, r] *= factors[first, r]
 
 
 @_inner
 def _row_equations(  # type: ignore[no-untyped-def]
-    factors, others, targets, weights, parts, part, begin, end, some, weighted, product,
-    matrix, right,
+    factors, others, targets, weights, parts, part, begin, end, places, some, weighted,
+    product, matrix, right,
 ):  # fmt: skip
     """Add to a row's normal equations what the observations shown to a model say."""
-    components = factors.shape[1]
+    size = factors.shape[1]
     place = begin
     while place < end:
         count = 0
         while place < end and count < len(some):
             if parts[place] != part:
-                _products(factors, others, place, some[count])
-                target = targets[place]
-                if len(weights):
-                    weight = weights[place]
-                    for r in range(components):
-                        weighted[count, r] = weight * some[count, r]
-                        right[r] += target * weighted[count, r]
-                else:
-                    for r in range(components):
-                        right[r] += target * some[count, r]
+                places[count] = place
                 count += 1
             place += 1
+        _fill(factors, others, places, count, some)
+        if len(weights):
+            for c in range(count):
+                weight = weights[places[c]]
+                for r in range(size):
+                    weighted[c, r] = weight * some[c, r]
         left = weighted if len(weights) else some
+        for c in range(count):
+            target = targets[places[c]]
+            for r in range(size):
+                right[r] += target * left[c, r]
         np.dot(left[:count].T, some[:count], product)
-        for r in range(components):
-            for q in range(components):
+        for r in range(size):
+            for q in range(size):
                 matrix[r, q] += product[r, q]
 
 
 @_inner
 def _complement_equations(  # type: ignore[no-untyped-def]
     factors, others, targets, parts, part, begin, end, missing, missing_begin,
-    missing_end, some, product, matrix, right,
+    missing_end, places, some, product, matrix, right,
 ):  # fmt: skip
     """The same from the equations of all entries, less those that are not shown."""
-    components = factors.shape[1]
-    place, absent = begin, missing_begin
-    while place < end or absent < missing_end:
-        count = 0
-        while count < len(some) and (place < end or absent < missing_end):
-            if place < end:
-                _products(factors, others, place, some[count])
-                if parts[place] == part:
+    size = factors.shape[1]
+    for listed in range(2):
+        place, last = begin, end
+        if listed:
+            place, last = missing_begin, missing_end
+        while place < last:
+            count = 0
+            while place < last and count < len(some):
+                if listed or parts[place] == part:
+                    places[count] = place
                     count += 1
-                else:
-                    target = targets[place]
-                    for r in range(components):
-                        right[r] += target * some[count, r]
                 place += 1
-            else:
-                _products(factors, missing, absent, some[count])
+            _fill(factors, missing if listed else others, places, count, some)
+            np.dot(some[:count].T, some[:count], product)
+            for r in range(size):
+                for q in range(size):
+                    matrix[r, q] -= product[r, q]
+    place = begin
+    while place < end:
+        count = 0
+        while place < end and count < len(some):
+            if parts[place] != part:
+                places[count] = place
                 count += 1
-                absent += 1
-        np.dot(some[:count].T, some[:count], product)
-        for r in range(components):
-            for q in range(components):
-                matrix[r, q] -= product[r, q]
+            place += 1
+        _fill(factors, others, places, count, some)
+        for c in range(count):
+            target = targets[places[c]]
+            for r in range(size):
+                right[r] += target * some[c, r]
 
 
 @_inner
@@ -220,8 +243,9 @@ def solve_rows(  # type: ignore[no-untyped-def]
         For every row the change of the squared error, $w^\top A w - 2 b^\top w$.
     """
     size = factors.shape[1]
-    chunk = max(4, min(_LONGEST_CHUNK, _ONE_THREAD // (size * size + 1)))
+    chunk = max(4, min(_CHUNK, _ONE_THREAD // (size * size + 1)))
     some, weighted = np.empty((chunk, size)), np.empty((chunk, size))
+    places = np.empty(chunk, np.int64)
     product, matrix = np.empty((size, size)), np.empty((size, size))
     right, found, towards = np.empty(size), np.empty(size), np.empty(size)
     for row in range(first, last, step):
@@ -230,14 +254,15 @@ def solve_rows(  # type: ignore[no-untyped-def]
             matrix[:] = gram
             _complement_equations(
                 factors, others, targets, parts, part, begins[row], begins[row + 1],
-                missing, missing_begins[row], missing_begins[row + 1], some, product,
-                matrix, right,
+                missing, missing_begins[row], missing_begins[row + 1], places, some,
+                product, matrix, right,
             )  # fmt: skip
         else:
             matrix[:] = 0.0
             _row_equations(
                 factors, others, targets, weights, parts, part, begins[row],
-                begins[row + 1], some, weighted, product, matrix, right,
+                begins[row + 1], places, some, weighted, product, matrix,
+                right,
             )  # fmt: skip
         if what == EQUATIONS:
             matrices[row - first] = matrix
@@ -357,28 +382,44 @@ def solve_chain(  # type: ignore[no-untyped-def]
 def predict_rows(first, last, factors, begins, others, out):  # type: ignore[no-untyped-def]
     """Sums of components at the observations of some rows."""
     size = factors.shape[1]
-    products = np.empty(size)
+    if others.shape[1] == 2:
+        for row in range(first, last):
+            for place in range(begins[row], begins[row + 1]):
+                one, other = others[place, 0], others[place, 1]
+                total = 0.0
+                for r in range(size):
+                    total += factors[row, r] * factors[one, r] * factors[other, r]
+                out[place] = total
+        return
+    some, places = np.empty((_CHUNK, size)), np.empty(_CHUNK, np.int64)
     for row in range(first, last):
-        own = factors[row]
-        for place in range(begins[row], begins[row + 1]):
-            _products(factors, others, place, products)
-            total = 0.0
-            for r in range(size):
-                total += own[r] * products[r]
-            out[place] = total
+        for begin in range(begins[row], begins[row + 1], _CHUNK):
+            count = min(_CHUNK, begins[row + 1] - begin)
+            for c in range(count):
+                places[c] = begin + c
+            _fill(factors, others, places, count, some)
+            for c in range(count):
+                total = 0.0
+                for r in range(size):
+                    total += factors[row, r] * some[c, r]
+                out[begin + c] = total
 
 
 @_compiled(f"void({_FF}, {_II}, {_F})")
 def predict_entries(factors, rows, out):  # type: ignore[no-untyped-def]
     """Sums of components at entries given by the rows of all modes."""
     size = factors.shape[1]
-    products = np.empty(size)
-    for place in range(len(rows)):
-        _products(factors, rows, place, products)
-        total = 0.0
-        for r in range(size):
-            total += products[r]
-        out[place] = total
+    some, places = np.empty((_CHUNK, size)), np.empty(_CHUNK, np.int64)
+    for begin in range(0, len(rows), _CHUNK):
+        count = min(_CHUNK, len(rows) - begin)
+        for c in range(count):
+            places[c] = begin + c
+        _fill(factors, rows, places, count, some)
+        for c in range(count):
+            total = 0.0
+            for r in range(size):
+                total += some[c, r]
+            out[begin + c] = total
 
 
 @_compiled(f"void(int64, int64, int64, {_FF}, {_I}, {_II}, {_F}, int64, {_FF})")
@@ -394,25 +435,30 @@ def add_pulls(  # type: ignore[no-untyped-def]
     start
         Where the rows of mode $n$ begin in the stack; `out` has its rows.
     """
-    size = units.shape[1]
-    one = np.empty(size)
+    count = others.shape[1]
+    one = np.empty(DIRECTIONS)
     for row in range(first, last):
-        own = units[row]
         for place in range(begins[row], begins[row + 1]):
             residual = residuals[place]
             if residual == 0.0:
                 continue
-            target = row if mode == 0 else others[place, mode - 1]
-            for r in range(size):
-                one[r] = residual if mode == 0 else residual * own[r]
-            for n in range(others.shape[1]):
-                if n != mode - 1:
-                    along = units[others[place, n]]
-                    for r in range(size):
-                        one[r] *= along[r]
-            total = out[target - start]
-            for r in range(size):
-                total[r] += one[r]
+            target = row
+            if mode == 0:
+                along = others[place, 0]
+                for r in range(DIRECTIONS):
+                    one[r] = residual * units[along, r]
+            else:
+                target = others[place, mode - 1]
+                for r in range(DIRECTIONS):
+                    one[r] = residual * units[row, r]
+            for n in range(count):
+                if n != mode - 1 and (mode or n):
+                    along = others[place, n]
+                    for r in range(DIRECTIONS):
+                        one[r] *= units[along, r]
+            target -= start
+            for r in range(DIRECTIONS):
+                out[target, r] += one[r]
 
 
 @_compiled(f"void({_FF}, {_F}, int64, boolean, {_FF})")
@@ -460,18 +506,21 @@ def climb(  # type: ignore[no-untyped-def]
     turns, units, starts, begins, others, residuals, decay, non_negative, strengths
 ):
     """Turn all modes' vectors towards the pull, one after another, so many times."""
-    order, size = len(starts) - 1, units.shape[1]
+    order, before = len(starts) - 1, 0.0
     for _ in range(turns):
         for mode in range(order):
             start, end = starts[mode], starts[mode + 1]
-            pull = np.zeros((end - start, size))
+            pull = np.zeros((end - start, DIRECTIONS))
             add_pulls(0, starts[1], mode, units, begins, others, residuals, start, pull)
             towards_pull(pull, decay, start, non_negative, units)
             if mode == order - 1:
-                for r in range(size):
+                for r in range(DIRECTIONS):
                     strengths[r] = 0.0
                     for i in range(end - start):
                         strengths[r] += pull[i, r] * units[start + i, r]
+        if np.max(strengths) <= (1 + CLIMBED) * before:
+            break
+        before = np.max(strengths)
 
 
 @_compiled(f"void({_FF}, {_I}, {_F}, {_F}, {_FF})")

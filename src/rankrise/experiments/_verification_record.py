@@ -1,13 +1,45 @@
 """What `rankrise verify` writes: its summary, and claims to resume and plot from."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from rankrise._environment import environment
 from rankrise._strict import strict
 from rankrise.experiments._verification import VerificationResult
 from rankrise.runs import Ending
 from rankrise.theory import Claim, claim_curves, claim_from_record, claim_record
+
+
+class _Record(BaseModel):
+    """What `claim_record` wrote, read back from a file anybody may have changed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: str
+    title: str
+    source: str
+    statement: str
+    verdict: Literal["holds", "violated", "not tested"]
+    explanation: str
+    predicted: float | None
+    measured: float | None
+    error: float | None
+    tolerance: float
+    moved: dict[str, float | None]
+    numbers: dict[str, float | None]
+
+
+class _Kept(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    record: _Record
+    curves: dict[str, Any]
+    seconds: float
+
+
+_KEPT = TypeAdapter(dict[str, _Kept])
 
 
 def summarize_verification(
@@ -53,14 +85,13 @@ def verification_record(done: Mapping[str, tuple[Claim, float]]) -> dict[str, An
     )
 
 
-def verification_from_record(
-    content: Mapping[str, Any],
-) -> dict[str, tuple[Claim, float]]:
-    """What `verification_record` wrote."""
+def verification_from_record(content: object) -> dict[str, tuple[Claim, float]]:
+    """What `verification_record` wrote; a ValueError or TypeError if it did not."""
+    done = _KEPT.validate_python(content)
+    for name, kept in done.items():
+        if kept.record.name != name:
+            raise ValueError(f"What is kept as {name} is {kept.record.name}.")
     return {
-        name: (
-            claim_from_record(kept["record"], kept["curves"]),
-            float(kept["seconds"]),
-        )
-        for name, kept in content.items()
+        name: (claim_from_record(kept.record.model_dump(), kept.curves), kept.seconds)
+        for name, kept in done.items()
     }

@@ -1,0 +1,51 @@
+"""What a run is made from, in the form each command keeps it beside its settings."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from rankrise.experiments import CLAIM_NAMES, require_mode_dims
+
+# A name with a null byte opens no file, in words of Python's.
+_Word = Annotated[str, Field(pattern=r"^[^\x00]+$")]
+
+
+def _in_their_order(claims: list[str]) -> list[str]:
+    if claims != [name for name in CLAIM_NAMES if name in claims] or not claims:
+        raise ValueError(f"give some of {', '.join(CLAIM_NAMES)}, in this order")
+    return claims
+
+
+def _of_a_tensor(mode_dims: list[int]) -> list[int]:
+    require_mode_dims(mode_dims)
+    return mode_dims
+
+
+class Source(BaseModel):
+    """The source of a run, read back from a file that anybody may have changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    sha256: _Word | None = None
+
+
+class TensorSource(Source):
+    """The file of a tensor to complete."""
+
+    path: _Word
+    variable: str | None
+    mode_dims: Annotated[list[int], AfterValidator(_of_a_tensor)] | None
+
+
+class SamplesSource(Source):
+    """Samples by their name or the file of a table."""
+
+    dataset: _Word
+
+
+class ClaimsSource(Source):
+    """Claims, and the file of a tensor where they are of no synthetic problem."""
+
+    path: _Word | None
+    variable: str | None
+    claims: Annotated[list[str], AfterValidator(_in_their_order)]
