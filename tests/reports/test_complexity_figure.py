@@ -5,11 +5,14 @@ import pytest
 
 from rankrise.complexity import CONTROLS, RankCurve, RankFit
 from rankrise.reports import complexity_figure
+from rankrise.runs import Ending
 
 
 def a_curve(controls=CONTROLS, kind="classes", seeds=(0, 1)) -> RankCurve:
     fits = [
-        RankFit(control, rank, target, seed, 1 / rank + shift, 2 / rank, 9, "converged")
+        RankFit(
+            control, rank, target, seed, 1 / rank + shift, 2 / rank, 9, Ending.CONVERGED
+        )
         for control in controls
         for rank in (1, 2, 3)
         for target, shift in (("a", 0.0), ("b", 0.2))

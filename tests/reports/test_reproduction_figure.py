@@ -12,6 +12,7 @@ from rankrise.reports import (
     dynamics_reproduction_figure,
     save_figure,
 )
+from rankrise.runs import Ending
 from rankrise.trajectories import ComponentNorms, ReconstructionError, build_dataset
 
 STEPS = np.arange(0, 1000, 100, dtype=np.int32)
@@ -32,12 +33,12 @@ def a_run(init_scale):
         run_labels={"init_scale": [init_scale], "start_seed": [0]},
         settings={},
     )
-    return Trajectory(dataset, (), (Outcome("stopped", "", 900, 900),))
+    return Trajectory(dataset, (), (Outcome(Ending.STOPPED, "", 900, 900),))
 
 
 def a_curve():
     fits = tuple(
-        RankFit(control, rank, target, 0, 0.05, 0.06, 10, "stopped")
+        RankFit(control, rank, target, 0, 0.05, 0.06, 10, Ending.STOPPED)
         for control in CONTROLS
         for rank in (1, 2)
         for target in "ab"

@@ -19,7 +19,7 @@ _FIELDS = {**CompletionSettings.model_fields, **GradientMethod.model_fields}
 # Theirs are the names, the defaults and the words of the help.
 _SideBySide: Any = create_model(
     "_SideBySide",
-    __base__=Settings,
+    __config__=Settings.model_config,
     **{  # type: ignore[call-overload]
         name: (_ANNOTATIONS.get(name, field.annotation), copy(field))
         for name, field in _FIELDS.items()
@@ -34,18 +34,17 @@ class CompleteOptions(_SideBySide):  # type: ignore[misc]
     interval: float | None = None
     """Write also between which bounds this share of entries should lie, such as 0.9."""
 
-    def check(self) -> None:
+    def model_post_init(self, context: Any, /) -> None:
         level = self.interval
         if level is not None and not 0 < level < 1:
             raise InputError(
                 f"`interval` is {level}; it is a share between 0 and 1, such as 0.9."
             )
+        self.settings()
 
     def settings(self) -> CompletionSettings:
         """The settings that these options say."""
-        given: dict[str, Any] = {
-            name: getattr(self, name) for name in self.changed - {"interval", "method"}
-        }
+        given = self.model_dump(exclude={"interval", "method"}, exclude_defaults=True)
         own = {name: given.pop(name) for name in _GRADIENT & set(given)}
         if self.method != "alternating":
             method = GradientMethod(kind=self.method, **own)

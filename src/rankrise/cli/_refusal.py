@@ -11,13 +11,10 @@ from pydantic import ValidationError
 
 from rankrise._errors import InputError
 from rankrise._settings import option
-from rankrise.cli._complete_options import CompleteOptions
 
 # What the library's messages call its arguments, and what they are on the command line.
 _NAMES = {"variable", "mode_dims", "target", "target_kind", "features", "drop"}
-_NAMES |= {"categories", *CompleteOptions.model_fields}
-_OPTIONS = {f"`{name}`": option(name) for name in _NAMES}
-_OPTIONS["`rank_k_measurements`"] = "--task sensing-rank-k"
+_NAMES |= {"categories"}
 _FITTING = {
     "int_parsing": "give a whole number",
     "int_parsing_size": "give a smaller whole number",
@@ -37,7 +34,15 @@ def sentence(error: Exception) -> str:
 
 def with_options(words: str) -> str:
     """The same with options in place of the names that settings have in Python."""
-    return re.sub("`[^`]*`", lambda name: _OPTIONS.get(name[0], name[0]), words)
+    if "`" not in words:
+        return words
+    # Whatever speaks of settings has loaded their classes.
+    from rankrise.cli._complete_options import CompleteOptions
+
+    names = _NAMES | set(CompleteOptions.model_fields)
+    options = {f"`{name}`": option(name) for name in names}
+    options["`rank_k_measurements`"] = "--task sensing-rank-k"
+    return re.sub("`[^`]*`", lambda name: options.get(name[0], name[0]), words)
 
 
 def _words(error: Exception) -> str:

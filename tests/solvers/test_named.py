@@ -3,12 +3,12 @@
 import pytest
 
 from rankrise._errors import InputError
-from rankrise.experiments._choices import make_solver
 from rankrise.solvers import (
     AdaptiveGradientDescent,
     GradientDescent,
     Minibatch,
     OptaxDescent,
+    make_solver,
 )
 
 
