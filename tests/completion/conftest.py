@@ -25,7 +25,7 @@ def product(matrices):
 
 
 def low_rank(mode_dims, cp_rank, *, share=0.7, seed=0):
-    """A tensor with entries of order one of which a share is observed, and all of it."""
+    """A share of a tensor with entries of order one, and all of it."""
     rng = np.random.default_rng(seed)
     whole = product([rng.standard_normal((dim, cp_rank)) for dim in mode_dims])
     whole *= 1 / np.sqrt(np.mean(whole**2))

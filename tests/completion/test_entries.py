@@ -72,9 +72,9 @@ def test_from_nothing_it_is_along_the_leading_singular_vectors(
         case = case.but(weights=rng.uniform(0.5, 2, (9, 7)))
     left, values, right = np.linalg.svd(residual(case))
     assert values[1] < 0.6 * values[0]
-    # Fourteen turns of power iteration, each with the square of that ratio.
+    # Ten turns of power iteration, each with the square of that ratio.
     found = entered(case)
-    assert_same_component(found, [left[:, 0], right[0]], atol=1e-6)
+    assert_same_component(found, [left[:, 0], right[0]], atol=1e-4)
 
 
 @pytest.mark.parametrize("mode_dims", [(6, 5, 4), (4, 3, 3, 4), (3, 2, 3, 2, 3)])

@@ -6,7 +6,6 @@ import pytest
 from rankrise import InputError, Observations
 from rankrise.completion import fiber_modes, make_folds
 
-
 RNG = np.random.default_rng(0)
 DENSE = RNG.standard_normal((8, 9, 5))
 

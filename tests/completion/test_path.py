@@ -148,14 +148,14 @@ def test_labels_of_a_component_are_learned(make_case, make_low_rank):
 
 def test_neighbours_that_are_alike_are_found_to_be(make_case):
     rng = np.random.default_rng(0)
-    times = np.linspace(0, 3, 40)
+    times = np.linspace(0, 3, 60)
     whole = np.einsum(
         "ir,jr,kr->ijk",
         np.stack([np.sin(times), np.cos(2 * times)], axis=1),
-        rng.standard_normal((8, 2)),
-        rng.standard_normal((7, 2)),
+        rng.standard_normal((4, 2)),
+        rng.standard_normal((4, 2)),
     )
-    observed = rng.random(whole.shape) < 0.15
+    observed = rng.random(whole.shape) < 0.3
     noisy = whole + 0.3 * rng.standard_normal(whole.shape)
     case = make_case(whole.shape).but(tensor=np.where(observed, noisy, np.nan))
     case = case.but(hidden=hidden_share(case))

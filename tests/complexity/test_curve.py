@@ -7,6 +7,7 @@ import pytest
 
 from rankrise._errors import InputError
 from rankrise.complexity import CONTROLS, RankCurve, RankFit
+from rankrise.runs import Ending
 
 ERRORS = {
     # (target, seed): the training error at rank 1, 2 and 4
@@ -19,7 +20,7 @@ ERRORS = {
 
 def a_curve(errors=ERRORS) -> RankCurve:
     fits = [
-        RankFit(control, rank, target, seed, error, 2 * error, 10, "converged")
+        RankFit(control, rank, target, seed, error, 2 * error, 10, Ending.CONVERGED)
         for control in CONTROLS
         for (target, seed), row in errors.items()
         for rank, error in zip((1, 2, 4), row, strict=True)

@@ -182,6 +182,19 @@ def test_when_a_model_is_done_does_not_depend_on_the_clock(monkeypatch):
     assert ends == [12, 12]
 
 
+def test_the_state_is_written_without_the_columns_of_models_that_are_done(tmp_path):
+    # Beside them a resumed run would round otherwise than the unbroken one.
+    def interrupt_then(progress):
+        if progress.epoch == 12:
+            interrupt(progress)
+
+    members, kept = (Member(1, 0), Member(1, 1)), Checkpoint(tmp_path / "state.npz")
+    with pytest.raises(KeyboardInterrupt):
+        fit_ensemble(CONSTANT, members, FLAT, checkpoint=kept, progress=interrupt_then)
+    with np.load(kept.path) as state:
+        assert state["active"].tolist() == [1]
+
+
 def test_a_model_that_is_done_has_no_losses_while_its_columns_stay():
     # Too few of the columns to be dropped.
     members = (Member(1, 0), Member(4, 1))

@@ -1,5 +1,9 @@
 """Damped Gauss-Newton steps for an ensemble."""
 
+import os
+import signal
+
+import jax
 import numpy as np
 import optax
 import pytest
@@ -12,6 +16,7 @@ from rankrise.ensembles import (
     Training,
     fit_ensemble,
 )
+from rankrise.runs import Checkpoint
 
 RNG = np.random.default_rng(0)
 VALUES = RNG.integers(0, 3, (90, 6))
@@ -60,6 +65,49 @@ def test_steps_do_not_depend_on_how_sizes_are_spread_over_modes(monkeypatch):
     np.testing.assert_allclose(
         spread.train_losses[:4], plain.train_losses[:4], rtol=1e-5
     )
+
+
+def assert_same(first, second):
+    for ours, theirs in zip(first.tables, second.tables, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(first.train_losses, second.train_losses)
+
+
+@pytest.fixture
+def fit_in_chunks(monkeypatch):
+    """Twenty steps of some size, in which a difference of rounding shows."""
+    from rankrise.ensembles import _fit
+
+    codes = np.random.default_rng(0).integers(0, 5, (1437, 20))
+    samples = Samples(
+        CategoricalData.from_codes(codes, 5), (codes[:, :2] > 2).astype(float)
+    )
+    members = [Member(components, task) for components in (3, 4) for task in (0, 1)]
+    training = Training(epochs=20, optimizer=LevenbergMarquardt())
+
+    def fit(seconds, **options):
+        monkeypatch.setattr(_fit, "_CHUNK_SECONDS", seconds)
+        with jax.enable_x64(False):
+            return fit_ensemble(samples, members, training, **options)
+
+    return fit
+
+
+def test_where_chunks_end_changes_nothing(fit_in_chunks):
+    assert_same(fit_in_chunks(0.0), fit_in_chunks(100.0))
+
+
+def test_a_run_cut_off_between_two_measurements_goes_on_as_the_unbroken_one(
+    fit_in_chunks, tmp_path
+):
+    def interrupt(progress):
+        if progress.epoch == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    kept = Checkpoint(tmp_path / "state.npz", resume=True)
+    with pytest.raises(KeyboardInterrupt):
+        fit_in_chunks(0.0, checkpoint=kept, progress=interrupt)
+    assert_same(fit_in_chunks(100.0, checkpoint=kept), fit_in_chunks(100.0))
 
 
 @pytest.mark.slow

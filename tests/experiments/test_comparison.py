@@ -20,6 +20,7 @@ from rankrise.experiments._theory_comparison import compare_theory
 from rankrise.experiments._verification import VerificationResult
 from rankrise.experiments._verification_config import VerificationConfig
 from rankrise.factorizations import CPFactorization
+from rankrise.runs import Ending
 from rankrise.theory import Claim, Theorem
 from rankrise.trajectories import (
     ComponentNorms,
@@ -76,7 +77,7 @@ def compared(**runs):
         CPFactorization((jnp.asarray(run["component_norms"][-1:]), jnp.ones((1, 8))))
         for run in runs.values()
     )
-    outcomes = (Outcome("stopped", "", 1, 1),) * len(runs)
+    outcomes = (Outcome(Ending.STOPPED, "", 1, 1),) * len(runs)
     trajectory = Trajectory(dataset, models, outcomes, _single=False)
     return compare_dynamics(DynamicsResult(DynamicsConfig(), trajectory, TARGET))
 
@@ -166,7 +167,7 @@ def a_study(error_of, dataset="mnist", ranks=(1, 2)):
             error_of(control, rank, "train") + side,
             error_of(control, rank, "test") + side,
             10,
-            "stopped",
+            Ending.STOPPED,
         )
         for control, rank in itertools.product(CONTROLS, ranks)
         for target, side in (("a", -0.01), ("b", 0.01))

@@ -1,6 +1,8 @@
 """Claims run together, on one problem; nothing that was done is done again."""
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from rankrise.experiments import (
     verification_record,
 )
 from rankrise.experiments._verification_config import CLAIM_NAMES
+from rankrise.runs import keeping_interrupted
 
 QUICK = ("conservation", "growth")
 
@@ -29,6 +32,21 @@ def test_claims_hold_in_the_order_asked_for(result):
     assert [claim.verdict for claim in result.claims] == ["holds", "holds"]
     assert not result.interrupted
     assert result.violated == []
+
+
+def test_an_interrupt_is_raised_or_leaves_the_claims_so_far():
+    def interrupt(name, place, count):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def run():
+        return run_verification(VerificationConfig(), QUICK, starting=interrupt)
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    with keeping_interrupted():
+        cut = run()
+    assert [claim.theorem.name for claim in cut.claims] == ["conservation"]
+    assert cut.interrupted
 
 
 @pytest.mark.slow

@@ -11,7 +11,8 @@ from rankrise.runs import Ending
 def a_curve(controls=CONTROLS, kind="classes", seeds=(0, 1)) -> RankCurve:
     fits = [
         RankFit(
-            control, rank, target, seed, 1 / rank + shift, 2 / rank, 9, Ending.CONVERGED
+            *(control, rank, target, seed, 1 / rank + shift, 2 / rank, 9),
+            Ending.CONVERGED,
         )
         for control in controls
         for rank in (1, 2, 3)

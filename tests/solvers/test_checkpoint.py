@@ -137,6 +137,15 @@ def test_seconds_add_up_over_resumptions(run, starts, tmp_path):
     assert second.seconds_compile > first.seconds_compile
 
 
+def test_a_run_cut_off_stays_as_it_is_under_the_same_limit(
+    run, starts, tmp_path, assert_identical
+):
+    options = {"max_steps": 600, "max_seconds": 1e-9}
+    kept = Checkpoint(tmp_path / "checkpoint.npz", resume=True)
+    cut = run(starts[0], **options, checkpoint=kept)
+    assert_identical(run(starts[0], **options, checkpoint=kept), cut)
+
+
 def test_without_resume_a_checkpoint_is_replaced(
     run, starts, tmp_path, assert_identical
 ):

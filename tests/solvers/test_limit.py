@@ -1,7 +1,9 @@
 """Plateaus of gradient flow as the init scale goes to zero."""
 
 import logging
+import os
 import re
+import signal
 from dataclasses import replace
 
 import equinox as eqx
@@ -27,6 +29,7 @@ from rankrise.factorizations import (
 )
 from rankrise.losses import AbsoluteLoss, SquaredLoss
 from rankrise.problems import CompletionProblem, SensingProblem
+from rankrise.runs import Ending, keeping_interrupted
 from rankrise.solvers import GradientFlow, Limit, solve, solve_limit
 from rankrise.trajectories import (
     ComponentNorms,
@@ -335,6 +338,22 @@ def test_reasons_to_stop(completion, start, limit, result, words):
     (outcome,) = solve_limit(completion, start, limit, observables=OBSERVABLES).outcomes
     assert outcome.result == result
     assert re.search(words, outcome.reason), outcome.reason
+
+
+def test_an_interrupt_is_raised_or_leaves_the_plateaus_so_far(completion, start):
+    def interrupt(progress):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    options = {"observables": OBSERVABLES, "progress": interrupt}
+    with pytest.raises(KeyboardInterrupt):
+        solve_limit(completion, start, **options)
+    with keeping_interrupted():
+        found = solve_limit(completion, [start, start], **options)
+    assert [outcome.result for outcome in found.outcomes] == [Ending.INTERRUPTED] * 2
+    assert [outcome.reason for outcome in found.outcomes] == [
+        "interrupted with 1 component learned",
+        "interrupted with 0 components learned",
+    ]
 
 
 def test_a_start_that_is_not_pulled_stays_at_zero():

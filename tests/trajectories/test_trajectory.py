@@ -9,6 +9,7 @@ import xarray as xr
 
 from rankrise._errors import InputError
 from rankrise.factorizations import near_zero
+from rankrise.runs import Ending
 from rankrise.trajectories import (
     ComponentNorms,
     Outcome,
@@ -55,7 +56,7 @@ def trajectory_of(histories, results=None, **options):
         dataset_of(histories, **options),
         tuple(near_zero((2, 2), 2, key=jax.random.key(i)) for i in range(len(results))),
         tuple(
-            Outcome(result, "a reason", 10 * run, 20 + run, None if run else 7)
+            Outcome(Ending(result), "a reason", 10 * run, 20 + run, None if run else 7)
             for run, result in enumerate(results)
         ),
         seconds_compile=1.5,

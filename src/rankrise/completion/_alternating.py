@@ -43,23 +43,12 @@ class Stage(NamedTuple):
         All factor matrices, stacked; norms of components fall.
     correlations
         Between neighbouring rows, mode by mode.
-    heldout_losses
-        Of every entry that is held out, times its weight over their mean.
     """
 
     factors: Values
     correlations: Values
     train_loss: float
-    heldout_losses: Values
-
-    @property
-    def heldout_loss(self) -> float:
-        """Mean over what is held out; NaN where nothing is."""
-        return (
-            float(np.mean(self.heldout_losses))
-            if len(self.heldout_losses)
-            else math.nan
-        )
+    heldout_loss: float
 
     @property
     def components(self) -> int:
@@ -320,22 +309,21 @@ class Alternation:
             losses *= self._own_weights
         return float(np.sum(losses)) / self._train_weight
 
-    def heldout_losses(self, factors: Values) -> Values:
-        """Of every entry that is held out, times its weight over their mean."""
+    def _heldout_loss(self, factors: Values) -> float:
+        if not len(self._hidden):
+            return math.nan
         predictions = np.zeros(len(self._hidden))
-        if factors.shape[1] and len(self._hidden):
+        if factors.shape[1]:
             kernels.predict_entries(factors, self._hidden, predictions)
         losses = self._loss(predictions + self._offset, self._hidden_values)
-        if self._hidden_weights is not None:
-            losses = losses * (self._hidden_weights / np.mean(self._hidden_weights))
-        return np.asarray(losses)
+        return float(np.average(losses, weights=self._hidden_weights))
 
     def _measured(self, factors: Values, correlations: Values) -> Stage:
         return Stage(
             factors,
             correlations,
             self._train_loss(factors),
-            self.heldout_losses(factors),
+            self._heldout_loss(factors),
         )
 
     def _tidied(
@@ -350,7 +338,7 @@ class Alternation:
         factors = np.ascontiguousarray(factors[:, kept])
         if len(kept) < len(norms):
             return self._measured(factors, correlations)
-        return Stage(factors, correlations, train_loss, self.heldout_losses(factors))
+        return Stage(factors, correlations, train_loss, self._heldout_loss(factors))
 
     # Entries.
 

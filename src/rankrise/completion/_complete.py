@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from rankrise._errors import InputError
 from rankrise._typing import ModeDims
 from rankrise.completion._arrangement import Rows
 from rankrise.completion._checks import check_amount, warn_of_result
@@ -162,6 +163,8 @@ def complete_tensor(
         method's trajectory.
     """
     settings = settings or CompletionSettings()
+    if not isinstance(checkpoint, Checkpoint | None):
+        raise InputError(f"`checkpoint` is {checkpoint!r}; give a Checkpoint(path).")
     observations, loss = incomplete.observations, settings.loss_function
     check_amount(observations)
     loss.check_values(observations.values)

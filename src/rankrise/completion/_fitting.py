@@ -39,8 +39,8 @@ from rankrise.runs import Ending, Watch
 
 # A way, smooth or not, that is worse after this many models is given up, and at once
 # if its loss is larger than what a mean of models could gain. Rows are taken to be alike
-# only where that lowers the loss by more than a small share.
-_TRIED, _SMALL_SHARE = 3, 0.02
+# only where that lowers the loss by more than three models' losses are off.
+_TRIED, _SMALL_SHARE = 3, 0.07
 # Entries at which models are compared.
 _SAMPLED = 10_000
 # Of the loss, that their mean is taken to gain at most: models of few observations may

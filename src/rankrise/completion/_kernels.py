@@ -20,7 +20,6 @@ _ONE_THREAD = 2**18
 _CHUNK = 128
 # Rounds over the components of a row that may not be negative.
 _ROUNDS = 4
-_PIVOT = 1e-14
 
 SOLVE, NON_NEGATIVE, EQUATIONS = 0, 1, 2
 # Directions that are tried for a component to enter with: as many numbers as a processor
@@ -163,40 +162,69 @@ def _complement_equations(  # type: ignore[no-untyped-def]
 
 @_inner
 def _cholesky(matrix, shift):  # type: ignore[no-untyped-def]
-    """The lower Cholesky factor in place, row by row; `shift` is added to the diagonal.
+    """The upper Cholesky factor in place, four rows at a time.
 
-    A pivot that rounding made negative is set to a small share of the diagonal.
+    `shift` is added to the diagonal. A pivot that rounding made negative is set to a
+    small share of the diagonal.
     """
     size = len(matrix)
     for i in range(size):
-        row = matrix[i]
-        for j in range(i):
-            other = matrix[j]
-            total = row[j]
-            for k in range(j):
-                total -= row[k] * other[k]
-            row[j] = total / other[j]
-        whole = row[i] + shift
-        pivot = whole
-        for k in range(i):
-            pivot -= row[k] * row[k]
-        row[i] = np.sqrt(max(pivot, _PIVOT * abs(whole) + 1e-300))
+        matrix[i, i] += shift
+    for begin in range(0, size, 4):
+        end = min(begin + 4, size)
+        for j in range(begin, end):
+            for k in range(begin, j):
+                share = matrix[k, j]
+                for q in range(j, size):
+                    matrix[j, q] -= share * matrix[k, q]
+            pivot = max(matrix[j, j], 1e-300)
+            inverse = 1.0 / np.sqrt(pivot)
+            for q in range(j, size):
+                matrix[j, q] *= inverse
+        if end - begin < 4:
+            break
+        for i in range(end, size):
+            one, two = matrix[begin, i], matrix[begin + 1, i]
+            three, four = matrix[begin + 2, i], matrix[begin + 3, i]
+            for q in range(i, size):
+                matrix[i, q] -= (
+                    one * matrix[begin, q]
+                    + two * matrix[begin + 1, q]
+                    + three * matrix[begin + 2, q]
+                    + four * matrix[begin + 3, q]
+                )
 
 
 @_inner
-def _back_substitute(lower, right, out):  # type: ignore[no-untyped-def]
-    size = len(lower)
+def _back_substitute(upper, right, out):  # type: ignore[no-untyped-def]
+    size = len(upper)
+    out[:] = right
     for i in range(size):
-        row = lower[i]
-        total = right[i]
-        for k in range(i):
-            total -= row[k] * out[k]
-        out[i] = total / row[i]
+        out[i] /= upper[i, i]
+        for q in range(i + 1, size):
+            out[q] -= out[i] * upper[i, q]
     for i in range(size - 1, -1, -1):
-        out[i] /= lower[i, i]
-        row = lower[i]
-        for k in range(i):
-            out[k] -= row[k] * out[i]
+        total = out[i]
+        for q in range(i + 1, size):
+            total -= upper[i, q] * out[q]
+        out[i] = total / upper[i, i]
+
+
+@_inner
+def _inverse(upper, root, out):  # type: ignore[no-untyped-def]
+    """The inverse of the matrix with this Cholesky factor."""
+    size = len(upper)
+    root[:] = 0.0
+    for i in range(size - 1, -1, -1):
+        for k in range(i + 1, size):
+            share = upper[i, k]
+            for q in range(k, size):
+                root[i, q] -= share * root[k, q]
+        inverse = 1.0 / upper[i, i]
+        for q in range(i + 1, size):
+            root[i, q] *= inverse
+        root[i, i] = inverse
+    np.dot(root, root.T, out)
 
 
 @_inner
@@ -298,34 +326,6 @@ def solve_rows(  # type: ignore[no-untyped-def]
         along[row] = total
 
 
-@_inner
-def _inverse(lower, root, out):  # type: ignore[no-untyped-def]
-    """The inverse of the matrix with this Cholesky factor."""
-    size = len(lower)
-    # Row i of the factor's inverse, from the rows above.
-    for i in range(size):
-        row = root[i]
-        row[:] = 0.0
-        for k in range(i):
-            share = lower[i, k]
-            above = root[k]
-            for j in range(k + 1):
-                row[j] -= share * above[j]
-        for j in range(i):
-            row[j] /= lower[i, i]
-        row[i] = 1.0 / lower[i, i]
-    out[:] = 0.0
-    for k in range(size):
-        row = root[k]
-        for i in range(k + 1):
-            share = row[i]
-            for j in range(i + 1):
-                out[i, j] += share * row[j]
-    for i in range(size):
-        for j in range(i):
-            out[j, i] = out[i, j]
-
-
 @_compiled(f"void({_FFF}, {_FF}, {_F}, {_F}, int64, {_FF}, {_F})")
 def solve_chain(  # type: ignore[no-untyped-def]
     matrices, rights, diagonal, coupling, first, factors, along
@@ -335,12 +335,12 @@ def solve_chain(  # type: ignore[no-untyped-def]
     `matrices` and `rights` are overwritten.
     """
     rows, size = rights.shape
-    lower, root = np.empty((size, size)), np.empty((size, size))
+    upper, root = np.empty((size, size)), np.empty((size, size))
     wanted = np.empty(size)
     plain = rights.copy()
     for i in range(rows):
         row = first + i
-        lower[:] = matrices[i]
+        upper[:] = matrices[i]
         wanted[:] = rights[i]
         if i:
             link = coupling[row - 1]
@@ -349,10 +349,10 @@ def solve_chain(  # type: ignore[no-untyped-def]
             for r in range(size):
                 wanted[r] -= link * rights[i - 1, r]
                 for q in range(size):
-                    lower[r, q] -= square * before[r, q]
-        _cholesky(lower, diagonal[row])
-        _inverse(lower, root, matrices[i])
-        _back_substitute(lower, wanted, rights[i])
+                    upper[r, q] -= square * before[r, q]
+        _cholesky(upper, diagonal[row])
+        _inverse(upper, root, matrices[i])
+        _back_substitute(upper, wanted, rights[i])
     for i in range(rows - 1, -1, -1):
         row = first + i
         if i < rows - 1:

@@ -22,10 +22,8 @@ PENALTIES = (8.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.05, 1e-2, 1e-3, 1e-4, 1e-6)
 # penalty fell.
 _SWEEPS = 4
 # Entries without a new least held-out loss before the penalty falls: fewer with many
-# observations, where they take long, at a penalty after one without a new least, and
-# where the loss is above the least by more than so many standard errors.
+# observations, where they take long, and at a penalty after one without a new least.
 _PATIENCE, _LEAST_PATIENCE = 8, 3
-_CLEARLY = 2.0
 _MANY_OBSERVATIONS = 700_000
 # Penalties without one before the path ends.
 _PATIENT_PENALTIES = 3
@@ -121,6 +119,7 @@ class Walk:
             "is_over": self.is_over,
             "correlations": self._stage.correlations.tolist(),
             "train_loss": self._stage.train_loss,
+            "heldout_loss": self._stage.heldout_loss,
             "draws": self._rng.bit_generator.state,
         }
         return WalkState(facts, self._stage.factors, path.factors)
@@ -133,12 +132,9 @@ class Walk:
         self._best_before, self.is_over = facts["best_before"], facts["is_over"]
         self._rng.bit_generator.state = facts["draws"]
         correlations = np.array(facts["correlations"], np.float64)
-        losses = [
-            self._alternation.heldout_losses(each)
-            for each in (state.factors, state.best)
-        ]
-        self._stage = Stage(state.factors, correlations, facts["train_loss"], losses[0])
-        self._best_losses = losses[1]
+        self._stage = Stage(
+            state.factors, correlations, facts["train_loss"], facts["heldout_loss"]
+        )
 
     def move(self) -> None:
         """Sweep at a new penalty, or let a component enter; then choose what is next.
@@ -155,19 +151,10 @@ class Walk:
             self._take(enter=True)
             self._unhelpful = 0 if self.path.best > before else self._unhelpful + 1
             entered = self._stage.components > count
-            hasty = self._worse or self._is_clearly_worse()
-            patience = _LEAST_PATIENCE if hasty else self._patience
+            patience = _LEAST_PATIENCE if self._worse else self._patience
             if entered and self._unhelpful < patience:
                 return
         self._next_penalty()
-
-    def _is_clearly_worse(self) -> bool:
-        """Whether held-out losses are above those at the best point, by the noise."""
-        change = self._stage.heldout_losses - self._best_losses
-        if len(change) < 2:
-            return False
-        error = float(np.std(change, ddof=1)) / math.sqrt(len(change))
-        return float(np.mean(change)) > _CLEARLY * error
 
     def _next_penalty(self) -> None:
         self._worse = 0 if self.path.best > self._best_before else self._worse + 1
@@ -205,7 +192,6 @@ class Walk:
         if path.best < 0 or point.heldout_loss < path.best_point.heldout_loss:
             path.best = len(path.points) - 1
             path.factors = stage.factors
-            self._best_losses = stage.heldout_losses
 
 
 def points_of(rows: list[list[Any]]) -> list[PathPoint]:

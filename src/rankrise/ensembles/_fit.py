@@ -139,8 +139,7 @@ def fit_ensemble(
     Notes
     -----
     A model does not depend on which others are trained beside it, but for rounding.
-    Columns of models that ended are dropped when test losses are measured, if they are
-    a quarter of all. The table of a model that diverged is NaN.
+    Columns of models that ended are dropped when a quarter of all did.
     """
     if not members:
         raise InputError("There is no model to train; give at least one member.")
@@ -223,7 +222,7 @@ class _Fit:
             facts = fingerprint(
                 self._members, self._training, self._state, *self._samples
             )
-            return {**facts, "settings": settings}
+            return {"settings": settings, **facts}
 
         with Watch(
             checkpoint=checkpoint, fingerprint=wanted, max_seconds=max_seconds
@@ -236,12 +235,11 @@ class _Fit:
             budget = 1
             while self._running and ending is None:
                 budget = self._advance(budget)
-                self._end_models()
+                if self._is_stop:
+                    self._end_models()
                 if progress is not None:
                     progress(self._progress())
-                # Only here, for which columns stand side by side decides on rounding,
-                # and where chunks end is up to the clock.
-                if self._is_measured:
+                if self._is_stop:
                     self._drop_ended()
                 ending = watch.ending()
                 if ending is None and watch.is_due:
@@ -253,6 +251,15 @@ class _Fit:
     @property
     def _running(self) -> bool:
         return any(ending is None for ending in self._endings)
+
+    @property
+    def _is_stop(self) -> bool:
+        """Whether every run comes to this epoch between two chunks.
+
+        Models end only here, for where other chunks end is up to the clock, and which
+        columns stand side by side decides on rounding.
+        """
+        return self._is_measured or self._epoch % _MOST_EPOCHS == 0
 
     @property
     def _is_measured(self) -> bool:
@@ -267,7 +274,7 @@ class _Fit:
         every = training.measure_every
         epochs = min(
             budget,
-            _MOST_EPOCHS,
+            _MOST_EPOCHS - self._epoch % _MOST_EPOCHS,
             training.epochs - self._epoch,
             every - self._epoch % every,
         )
@@ -347,11 +354,7 @@ class _Fit:
             ending, ended = self._verdict(self._train_losses[: self._epoch, member])
             if ending is None:
                 continue
-            table = np.asarray(self._table)[..., columns].copy()
-            if ending == Ending.DIVERGED:
-                # How far it went since is up to the clock.
-                table[:] = np.nan
-            self._tables[member] = table
+            self._tables[member] = np.asarray(self._table)[..., columns].copy()
             self._train_losses[ended : self._epoch, member] = np.nan
             self._forget_test_losses(member, ended)
             self._endings[member], self._ended[member] = ending, ended
@@ -369,7 +372,6 @@ class _Fit:
             return Ending.DIVERGED, int(np.argmin(finite)) + 1
         if len(losses) == self._training.epochs:
             return Ending.STOPPED, len(losses)
-        # Only where test losses are measured: where chunks end is up to the clock.
         if self._is_measured and self._training.is_flat(losses):
             return Ending.CONVERGED, len(losses)
         return None, len(losses)
@@ -423,20 +425,18 @@ class _Fit:
         return tuple(tables)
 
     def _result(self, cut_off: Ending | None) -> EnsembleFit:
+        # After the state was written, which goes on as if it had not been cut off.
+        self._end_models()
         self._tables = list(self._current_tables())
         for member, ending in enumerate(self._endings):
             if ending is None:
                 self._ended[member] = self._epoch
-        # Where the last models diverged, the chunk went on.
-        last = int(self._ended.max())
-        measured = np.array(self._test_epochs, np.int64)
-        test_losses = np.array(self._test_losses).reshape(-1, len(self._members))
         return EnsembleFit(
             members=self._members,
             tables=tuple(self._tables),
-            train_losses=self._train_losses[:last],
-            test_epochs=measured[measured <= last],
-            test_losses=test_losses[measured <= last],
+            train_losses=self._train_losses[: self._epoch],
+            test_epochs=np.array(self._test_epochs, np.int64),
+            test_losses=np.array(self._test_losses).reshape(-1, len(self._members)),
             epochs=tuple(map(int, self._ended)),
             endings=tuple(
                 (cut_off or Ending.INTERRUPTED) if ending is None else ending

@@ -79,7 +79,8 @@ class ComplexityConfig(Settings):
     test_share: float = 0.2
     """Share of the samples kept for testing, where the data set does not say which."""
     max_seconds: float | None = None
-    """Wall-clock limit of each control; what it cuts off depends on the machine."""
+    """Time limit of each control, over all the times it is resumed; what it cuts off
+    depends on the machine."""
     seed: int = 0
     """Of the shuffling and of the split."""
     precision: Precision = "float32"

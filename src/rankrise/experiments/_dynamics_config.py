@@ -100,7 +100,8 @@ class DynamicsConfig(Settings):
     """Steps in a row the loss must stay below its tolerance; 100 by default, 1 of the
     flow, whose loss only falls."""
     max_seconds: float | None = None
-    """Wall-clock limit; what it cuts off depends on the machine."""
+    """Time limit, over all the times a run is resumed; what it cuts off depends on
+    the machine."""
     save_every: int | None = None
     """Steps between two measurements; 25 by default, 1 of the flow."""
     saves: int | None = None

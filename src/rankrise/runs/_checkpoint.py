@@ -19,7 +19,7 @@ Facts = Mapping[str, Any]
 
 # Raised when a state of before cannot be gone on from any more.
 FORMAT = 1
-# Of a fact that is shown; hashes and long lists say nothing to a person.
+# Letters of a fact that is shown; hashes and long lists say nothing to a person.
 _SHOWN = 40
 
 
@@ -105,13 +105,13 @@ def read_checkpoint(
 
 
 def _check_same(path: Path, written: Facts, wanted: Facts) -> None:
-    for name in sorted({*written, *wanted}):
+    for name in [*wanted, *(set(written) - set(wanted))]:
         old, new = written.get(name), wanted.get(name)
         if old == new:
             continue
         if isinstance(old, dict) and isinstance(new, dict):
             _check_same(path, old, new)
-        if max(len(repr(old)), len(repr(new))) > _SHOWN:
+        if not (_is_short(old) and _is_short(new)):
             raise InputError(
                 f"{path} is the state of a run with other {name.replace('_', ' ')}; "
                 "resume with the same or start again."
@@ -120,3 +120,9 @@ def _check_same(path: Path, written: Facts, wanted: Facts) -> None:
             f"{path} was written with {name} = {old!r}, not {new!r}; resume with the "
             "same settings or start again."
         )
+
+
+def _is_short(value: Any) -> bool:
+    parts = value if isinstance(value, list) else [value]
+    plain = not any(isinstance(part, (list, dict)) for part in parts)
+    return plain and len(repr(value)) <= _SHOWN
