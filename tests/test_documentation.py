@@ -104,7 +104,7 @@ def test_demo_completes_a_photograph(tmp_path, monkeypatch, capfd):
 
 def _shortened(words: tuple[str, ...]) -> None:
     shorter = {
-        "complete": ["--seeds", "1", "--max-components", "2", "--no-smooth"],
+        "complete": ["--models", "1", "--max-components", "2", "--no-smooth"],
         "dynamics": ["--steps", "40"],
     }
     assert run([*words, *shorter[words[0]]]) == 0

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +35,10 @@ PLOTTING = frozenset({"matplotlib", "mpl_toolkits", "pylab", "plotly"})
 # All of these import JAX.
 JAX = frozenset({"jax", "jaxlib", "equinox", "optax", "diffrax"})
 WITHOUT_JAX = frozenset({"data", "losses", "runs"})
+
+
+# Imports of another folder's private files, a number that may only fall; 0 elsewhere.
+PRIVATE_IMPORTS = {"complexity": 1, "reports": 2}
 
 
 def layer_violations(root: Path) -> list[str]:
@@ -116,6 +121,76 @@ def _imported_modules(
                 yield node.lineno, module
 
 
+def modules(root: Path) -> dict[tuple[str, ...], ast.Module]:
+    """Every module in the package, by its place."""
+    return {
+        path.relative_to(root).with_suffix("").parts: ast.parse(
+            path.read_text(encoding="utf-8"), filename=str(path)
+        )
+        for path in sorted(root.rglob("*.py"))
+    }
+
+
+def private_imports(root: Path) -> list[str]:
+    """Imports from the private files of another folder, one sentence each."""
+    return [
+        f"{'/'.join(parts)}:{line}: {module}"
+        for parts, tree in modules(root).items()
+        for line, module in _imported_modules(parts, tree)
+        if module.startswith(f"{PACKAGE}.")
+        and module.split(".")[1] != parts[0]
+        and any(part.startswith("_") for part in module.split(".")[2:])
+    ]
+
+
+def import_graph(root: Path, *, folders: bool) -> dict[str, set[str]]:
+    """Which file imports which, or which folder which, in functions as well.
+
+    Names under `if TYPE_CHECKING` are never imported.
+    """
+    graph: dict[str, set[str]] = {}
+    found = modules(root)
+    known = {".".join((PACKAGE, *parts)) for parts in found}
+    for parts, tree in found.items():
+        own = ".".join((PACKAGE, *parts))
+        if folders and len(parts) == 1:
+            continue
+        source = parts[0] if folders else own
+        for _, module in _imported_modules(parts, _without_types(tree)):
+            target = module if module in known else f"{module}.__init__"
+            if folders:
+                inner = module.split(".")
+                target = inner[1] if inner[0] == PACKAGE and len(inner) > 1 else ""
+            if target != source and (folders or target in known):
+                graph.setdefault(source, set()).add(target)
+    return graph
+
+
+def _without_types(tree: ast.Module) -> ast.Module:
+    def is_for_types(node: ast.stmt) -> bool:
+        return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+    return ast.Module([node for node in tree.body if not is_for_types(node)], [])
+
+
+def cycles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Names that lead back to themselves, each with a way."""
+    found = []
+    for start in graph:
+        ways, seen = [[start]], {start}
+        while ways:
+            way = ways.pop()
+            for target in graph.get(way[-1], ()):
+                if target == start:
+                    found.append(way)
+                    ways, seen = [], seen | {target}
+                    break
+                if target not in seen:
+                    seen.add(target)
+                    ways.append([*way, target])
+    return found
+
+
 def _name_at_the_top(name: str) -> str:
     # `from rankrise import data` names a folder; `from rankrise import solve` is a
     # public name, which says nothing of where it comes from.
@@ -136,8 +211,60 @@ def test_source_keeps_the_import_direction():
     assert layer_violations(ROOT) == []
 
 
+def test_folders_take_from_each_other_what_their_faces_show():
+    counts = Counter(found.split("/")[0] for found in private_imports(ROOT))
+    assert counts == PRIVATE_IMPORTS, private_imports(ROOT)
+
+
+@pytest.mark.parametrize("folders", [False, True])
+def test_no_import_leads_back_to_where_it_came_from(folders):
+    assert cycles(import_graph(ROOT, folders=folders)) == []
+
+
+def test_checker_finds_private_imports_and_cycles(tmp_path):
+    sources = {
+        "data/__init__.py": "from rankrise.data._a import x",
+        "data/_a.py": "def f():\n    from rankrise.data._b import y",
+        "data/_b.py": "from rankrise.data._a import x\nfrom rankrise.cli import main",
+        "cli/__init__.py": "from rankrise.data._a import x",
+        "cli/_a.py": "if TYPE_CHECKING:\n    from rankrise.cli._b import x",
+        "cli/_b.py": "from rankrise.cli._a import x\nfrom rankrise._errors import y",
+    }
+    root = write_package(tmp_path, sources)
+    assert private_imports(root) == ["cli/__init__:1: rankrise.data._a"]
+    of_files = cycles(import_graph(root, folders=False))
+    assert ["rankrise.data._a", "rankrise.data._b"] in of_files
+    assert not any("rankrise.cli._b" in way for way in of_files)
+    assert sorted(cycles(import_graph(root, folders=True))) == [
+        ["cli", "data"],
+        ["data", "cli"],
+    ]
+
+
+def test_completing_an_array_leaves_jax_alone():
+    lines = (
+        "import sys, numpy as np, rankrise as rr",
+        "array = np.add.outer(np.arange(6.0), np.arange(5.0) ** 2)",
+        "array[1, 2] = np.nan",
+        "found = rr.complete(array, models=1)",
+        "found.completed, found.std, found.rank, repr(found)",
+        "print(*sorted({'jax', 'matplotlib', 'pandas', 'xarray'} & set(sys.modules)))",
+    )
+    program = [sys.executable, "-c", "\n".join(lines)]
+    run = subprocess.run(program, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []
+
+
 @pytest.mark.parametrize(
-    "module", ["rankrise", "rankrise.data", "rankrise.losses", "rankrise.runs"]
+    "module",
+    [
+        "rankrise",
+        "rankrise.data",
+        "rankrise.losses",
+        "rankrise.runs",
+        "rankrise.completion",
+        "rankrise.estimators",
+    ],
 )
 def test_importing_leaves_jax_and_matplotlib_alone(module):
     # A fresh interpreter, since this one has long imported both.

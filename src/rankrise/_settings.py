@@ -28,6 +28,11 @@ _FITTING = {
 }
 
 
+def option(name: str) -> str:
+    """A setting's name as it is typed on the command line."""
+    return "--" + name.replace("_", "-")
+
+
 class Settings(BaseModel):
     """Settings that are checked when they are made.
 

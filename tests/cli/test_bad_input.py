@@ -249,7 +249,7 @@ BAD_COMMANDS = {
     "--verison": "no command --verison",
     "complete": "complete needs a file",
     "complete a/x.npy b/x.npy": "Two of the files are named x, and their results",
-    "complete x.npy --steps 9": "--steps is for --method paper or flow, not altern",
+    "complete x.npy --steps 9": "--steps is for a gradient method, not for --method",
     "dynamics x": "no use for 'x' here; see rankrise dynamics --help",
     "dynamics --frobnicate": "no option --frobnicate; see rankrise dynamics --help",
     "dynamics --step 3": "no option --step; the nearest is --steps",

@@ -2,17 +2,24 @@
 
 import itertools
 import json
-import os
-import signal
+import logging
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rankrise.cli._main import run
-from rankrise.runs import Watch
+from rankrise.cli._main import _Warning, run
+from rankrise.runs import Ending, Watch
 from rankrise.trajectories import load_factors
 
-QUICK = ["--seeds", "2", "--no-smooth", "--max-components", "3"]
+QUICK = ["--models", "2", "--no-smooth", "--max-components", "3"]
+
+
+def summary(folder):
+    return json.loads((Path(folder) / "summary.json").read_text())
 
 
 def write(path, *, seed=0):
@@ -47,11 +54,11 @@ def test_a_file_is_completed_with_deviations_and_bounds(gappy, tmp_path, capsys)
     assert np.all(loaded["completed-lower"] <= loaded["completed"])
     assert np.all(loaded["completed"] <= loaded["completed-upper"])
     assert np.all(loaded["completed-std"][~gaps] == 0)
-    summary = json.loads((tmp_path / "r" / "summary.json").read_text())
-    assert summary["result"] == "finished"
-    assert [each["heldout_part"] for each in summary["models"]] == [0, 1]
-    assert summary["interval"]["level"] == 0.9
-    assert min(each["heldout_loss"] for each in summary["path"]) < 0.01
+    said = summary("r")
+    assert said["result"] == "converged"
+    assert [each["heldout_part"] for each in said["models"]] == [0, 1]
+    assert said["interval"]["level"] == 0.9
+    assert min(each["heldout_loss"] for each in said["path"]) < 0.01
     assert "2 models, chosen on held-out entries" in capsys.readouterr().out
     factors = np.load(tmp_path / "r" / "factors.npz")
     ends = [
@@ -90,23 +97,100 @@ def test_a_slice_without_an_observation_stays_empty_and_is_said(
     assert "no entry is observed at index 4 (counted from 0) of mode 1" in caplog.text
 
 
-def test_an_interrupted_run_is_resumed_to_the_same_factors(
-    gappy, tmp_path, monkeypatch, capfd
+@pytest.fixture
+def end_at(monkeypatch):
+    """Let runs end in a way when they are asked for the n-th time."""
+
+    def patch(ending, asked):
+        asks = itertools.count(1)
+        monkeypatch.setattr(
+            Watch, "ending", lambda self: ending if next(asks) >= asked else None
+        )
+
+    return patch
+
+
+def test_an_interrupted_run_says_what_it_has_and_is_resumed_to_the_same_factors(
+    gappy, tmp_path, end_at, monkeypatch, capfd
 ):
     run(["complete", "x.npy", *QUICK, "--out", "whole", "--quiet"])
-    ending, points = Watch.ending, itertools.count(1)
-
-    def interrupted(watch):
-        if next(points) == 8:
-            os.kill(os.getpid(), signal.SIGINT)
-        return ending(watch)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Watch, "ending", interrupted)
-        assert run(["complete", "x.npy", *QUICK, "--out", "r", "--quiet"]) == 130
-    assert "go on with --out r --resume" in capfd.readouterr().err
+    capfd.readouterr()
+    end_at(Ending.INTERRUPTED, 8)
+    assert run(["complete", "x.npy", *QUICK, "--out", "r"]) == 130
+    out, err = capfd.readouterr()
+    assert re.fullmatch(
+        r"rankrise: interrupted with 1 of 2 models; the state is kept, go on with "
+        r"--out r --resume\.\n",
+        err,
+    )
+    assert out == ""
+    assert summary("r")["result"] == "interrupted"
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
     assert run(["complete", "--resume", "--out", "r", "--quiet"]) == 0
     ours, theirs = (np.load(tmp_path / x / "factors.npz") for x in ("r", "whole"))
     for name in theirs.files:
         np.testing.assert_array_equal(ours[name], theirs[name])
     assert not (tmp_path / "r" / "checkpoint.npz").exists()
+
+
+def test_a_time_limit_is_said_with_how_far_it_went(gappy, end_at, capfd):
+    end_at(Ending.TIME_LIMIT, 8)
+    assert run(["complete", "x.npy", *QUICK, "--out", "r", "--quiet"]) == 0
+    said = "rankrise: stopped at the time limit with 1 of 2 models; raise --max-seconds"
+    assert capfd.readouterr().err.startswith(said)
+    found = summary("r")
+    assert (found["result"], found["asked_models"]) == ("time limit", 2)
+    assert len(found["models"]) == 1
+
+
+def test_a_run_is_resumed_with_its_settings_and_refuses_others(
+    gappy, end_at, monkeypatch, tmp_path, capfd
+):
+    end_at(Ending.INTERRUPTED, 3)
+    tokens = ["--interval", "0.8", "--out", "r", "--quiet"]
+    assert run(["complete", "x.npy", *QUICK, *tokens]) == 130
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    for flags, words in [
+        ("--models 3", "has --models 2, not 3"),
+        ("--interval 0.9", r"has --interval 0\.8, not 0\.9"),
+        ("--method flow", "has --method alternating, not flow"),
+    ]:
+        capfd.readouterr()
+        assert run(["complete", "--resume", "--out", "r", *flags.split()]) == 2
+        assert re.search(words, capfd.readouterr().err)
+    assert run(["complete", "--resume", "--out", "r", "--quiet"]) == 0
+    settings = summary("r")["settings"]
+    assert (settings["models"], settings["smooth"]) == (2, False)
+    assert (tmp_path / "r" / "completed-lower.npy").exists()
+
+
+def test_nothing_is_replaced_before_all_input_fits(gappy, tmp_path, capfd):
+    run(["complete", "x.npy", *QUICK, "--out", "r", "--quiet"])
+    before = (tmp_path / "r" / "summary.json").read_bytes()
+    np.save("full.npy", np.arange(12.0).reshape(3, 4))
+    assert run(["complete", "full.npy", "--out", "r", "--force", "--quiet"]) == 2
+    assert (tmp_path / "r" / "summary.json").read_bytes() == before
+
+
+def test_warnings_of_the_library_have_the_names_of_options(gappy):
+    record = logging.makeLogRecord(
+        {"msg": "try more `starts`, `method` %s", "args": ("flow",)}
+    )
+    assert _Warning("%(message)s").format(record) == "try more --starts, --method flow"
+
+
+def test_the_default_method_needs_neither_jax_nor_what_reads_other_files(
+    gappy, program_environment
+):
+    lines = (
+        "import sys",
+        "from rankrise.cli._main import run",
+        f"assert run(['complete', 'x.npy', '--quiet', *{QUICK}]) == 0",
+        "heavy = {'jax', 'pandas', 'xarray', 'h5py', 'sklearn', 'scipy.optimize'}",
+        "print(sorted({*heavy, 'matplotlib.pyplot'} & set(sys.modules)))",
+    )
+    program = [sys.executable, "-c", "\n".join(lines)]
+    ended = subprocess.run(program, capture_output=True, text=True, check=True)
+    assert ended.stdout == "[]\n"

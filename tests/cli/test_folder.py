@@ -12,7 +12,7 @@ from rankrise.cli._folder import RunFolder
 from rankrise.cli._folder_lock import LOCK, FolderLock, release_held
 from rankrise.cli._main import run
 from rankrise.cli._options import OutputOptions
-from rankrise.experiments import CompletionConfig
+from rankrise.experiments import DynamicsConfig
 
 
 def contents(folder):
@@ -23,7 +23,7 @@ def work(folder, *, seed=0, **flags):
     """What a command does with its folder; its results are an empty picture."""
     ours = RunFolder(OutputOptions(out=folder, **flags), "complete")
     try:
-        ours.begin(CompletionConfig(seed=seed))
+        ours.begin(DynamicsConfig(seed=seed))
         (folder / "completion.png").touch()
         ours.finish({"result": "finished"})
     finally:
@@ -62,7 +62,7 @@ def test_another_process_is_refused_before_anything_heavy(held, check_refusal):
 import sys
 from rankrise.cli._main import run
 status = run(["complete", "x.npy", "--force", "--out", {str(held)!r}])
-heavy = {{"jax", "numpy", "matplotlib", "xarray", "scipy", "optax"}} & set(sys.modules)
+heavy = {{"jax", "numba", "matplotlib", "xarray", "scipy", "optax"}} & set(sys.modules)
 sys.exit(status if not heavy else str(heavy))
 """
     command = [sys.executable, "-c", code]

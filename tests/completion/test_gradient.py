@@ -1,9 +1,12 @@
 """Completion by gradient descent, gradient flow and its limit, by the same door."""
 
+import json
+
 import numpy as np
 import pytest
 
 import rankrise as rr
+from rankrise.completion import summarize_completion
 
 
 def relative_error(found, gappy, whole):
@@ -63,6 +66,20 @@ def test_missing_entries_are_what_the_factors_say(short, gappy, cp_product):
     expected = short.offset + cp_product(short.factors)
     np.testing.assert_allclose(short.completed[gaps], expected[gaps], atol=1e-12)
     np.testing.assert_array_equal(short.completed[~gaps], gappy[~gaps])
+
+
+def test_components_are_in_order_of_their_norm(short):
+    assert np.all(np.diff(short.component_norms) <= 0)
+    assert short.rank == short.path[short.reference.path.best].components
+
+
+def test_a_summary_has_the_runs_and_which_was_chosen(short):
+    summary = summarize_completion(short, {"path": "data.npy"})
+    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+    assert summary["settings"]["method"]["components"] == 8
+    assert summary["chosen_step"] == short.run.outcomes[0].best_step
+    assert [run["init_scale"] for run in summary["runs"]] == [0.1, 0.03]
+    assert (summary["result"], summary["rank"]) == ("stopped", short.rank)
 
 
 def test_a_run_out_of_steps_says_so(short):

@@ -1,39 +1,29 @@
 """Settings that mean nothing are refused in one sentence, before anything runs."""
 
-import functools as ft
 import math
 
 import pytest
 from pydantic import ValidationError
 
-from rankrise.experiments import CompletionConfig, DynamicsConfig
-
-# Of the methods, the paper's has most settings in common with dynamics.
-both = pytest.mark.parametrize(
-    "config", [ft.partial(CompletionConfig, method="paper"), DynamicsConfig]
-)
+from rankrise.experiments import DynamicsConfig
 
 
-@both
-def test_settings_are_frozen(config):
-    settings = config()
+def test_settings_are_frozen():
+    settings = DynamicsConfig()
     with pytest.raises(ValidationError, match="frozen"):
         settings.steps = 5
 
 
-@both
-def test_an_unknown_name_is_refused(config):
+def test_an_unknown_name_is_refused():
     with pytest.raises(ValidationError, match=r"(?s)step_limit.*not permitted"):
-        config(step_limit=5)
+        DynamicsConfig(step_limit=5)
 
 
-@both
-def test_settings_come_back_from_json(config):
-    settings = config(steps=77, precision="float64")
-    assert type(settings).model_validate_json(settings.model_dump_json()) == settings
+def test_settings_come_back_from_json():
+    settings = DynamicsConfig(steps=77, precision="float64")
+    assert DynamicsConfig.model_validate_json(settings.model_dump_json()) == settings
 
 
-@both
 @pytest.mark.parametrize(
     "name",
     [
@@ -46,21 +36,19 @@ def test_settings_come_back_from_json(config):
         "max_seconds",
     ],
 )
-def test_what_must_be_positive_is_refused_at_zero_by_its_option(config, name):
+def test_what_must_be_positive_is_refused_at_zero_by_its_option(name):
     option = "--" + name.replace("_", "-")
     with pytest.raises(ValueError, match=rf"{option} is 0(\.0)?; it must be positive"):
-        config(**{name: 0})
+        DynamicsConfig(**{name: 0})
 
 
-@both
 @pytest.mark.parametrize("name", ["loss_threshold", "learning_rate", "max_seconds"])
 @pytest.mark.parametrize("number", [math.nan, math.inf])
-def test_numbers_must_be_finite(config, name, number):
+def test_numbers_must_be_finite(name, number):
     with pytest.raises(ValueError, match=rf"(?s){name}.*finite"):
-        config(**{name: number})
+        DynamicsConfig(**{name: number})
 
 
-@both
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -71,30 +59,9 @@ def test_numbers_must_be_finite(config, name, number):
         ({"steps": "many"}, "(?s)steps.*valid integer"),
     ],
 )
-def test_other_values_both_refuse(config, options, words):
+def test_other_values_are_refused(options, words):
     with pytest.raises(ValueError, match=words):
-        config(**options)
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"heldout_share": 0.0}, r"--heldout-share is 0\.0; it is a share between"),
-        ({"heldout_share": 1.0}, r"--heldout-share is 1\.0; it is a share between"),
-        ({"interval": 1.5}, r"--interval is 1\.5; it is a share between 0 and 1"),
-        ({"heldout": "some"}, "(?s)heldout.*'auto', 'random' or 'fiber'"),
-        ({"steps": 9}, "--steps is for --method paper or flow, not alternating; leave"),
-        ({"method": "limit", "solver": "adam"}, "--solver is for --method paper, not"),
-        ({"method": "flow", "smooth": True}, "--smooth is for --method alternating"),
-        ({"method": "paper", "loss": "poisson"}, "--loss poisson is for --method alt"),
-        ({"method": "limit", "loss": "absolute"}, "--loss absolute has a kink"),
-        ({"init_scales": (0.0,)}, r"--init-scales is 0\.0; it must"),
-        ({"flat_steps": 0}, "--flat-steps is 0; it must be positive"),
-    ],
-)
-def test_a_completion_refuses_what_means_nothing(options, words):
-    with pytest.raises(ValueError, match=words):
-        CompletionConfig(**options)
+        DynamicsConfig(**options)
 
 
 @pytest.mark.parametrize(

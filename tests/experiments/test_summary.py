@@ -8,7 +8,7 @@ import pytest
 
 from rankrise._strict import strict
 from rankrise._version import __version__
-from rankrise.experiments import summarize_completion, summarize_dynamics
+from rankrise.experiments import summarize_dynamics
 from rankrise.trajectories import rises
 
 COMMON = {
@@ -39,26 +39,6 @@ RUN = {
     "rejected_steps",
     "time",
 }
-COMPLETION = {
-    "source",
-    "mode_dims",
-    "observed_entries",
-    "entries",
-    "rank",
-    "chosen_run",
-    "chosen_step",
-    "unobserved_slice_count",
-    "unobserved_slices",
-    "heldout_modes",
-    "train_error",
-    "train_relative_error",
-    "train_centered_error",
-    "heldout_error",
-    "heldout_relative_error",
-    "heldout_centered_error",
-    "component_norms",
-    "reproducibility",
-}
 
 
 @pytest.fixture(scope="module")
@@ -66,26 +46,14 @@ def dynamics_summary(staircase):
     return summarize_dynamics(staircase)
 
 
-@pytest.fixture(scope="module")
-def completion_summary(completion):
-    return summarize_completion(completion, {"path": "data.npy"})
-
-
 def test_a_summary_of_dynamics_holds_what_it_promises(dynamics_summary):
     assert set(dynamics_summary) == COMMON | {"target_component_norms"}
     assert [set(run) for run in dynamics_summary["runs"]] == [RUN, RUN]
 
 
-def test_a_summary_of_a_completion_holds_what_it_promises(completion_summary):
-    assert set(completion_summary) == COMMON | COMPLETION
-    runs = [set(run) for run in completion_summary["runs"]]
-    assert runs == 3 * [RUN | {"heldout_error"}]
-
-
-@pytest.mark.parametrize("summary", ["dynamics_summary", "completion_summary"])
-def test_a_summary_is_strict_json(summary, request):
-    content = request.getfixturevalue(summary)
-    assert json.loads(json.dumps(content, allow_nan=False)) == content
+def test_a_summary_is_strict_json(dynamics_summary):
+    content = json.dumps(dynamics_summary, allow_nan=False)
+    assert json.loads(content) == dynamics_summary
 
 
 def test_a_summary_says_what_the_result_depends_on(dynamics_summary, staircase):
@@ -113,18 +81,6 @@ def test_totals_are_over_all_runs(dynamics_summary):
     assert dynamics_summary["gradient_evaluations"] == sum(
         run["gradient_evaluations"] for run in runs
     )
-
-
-def test_a_completion_s_summary_describes_the_factors_chosen(
-    completion_summary, completion
-):
-    assert completion_summary["rank"] == completion.rank
-    assert completion_summary["source"] == {"path": "data.npy"}
-    assert completion_summary["chosen_step"] == completion.run.outcomes[0].best_step
-    np.testing.assert_allclose(
-        completion_summary["component_norms"], completion.component_norms[:10]
-    )
-    assert completion_summary["observed_entries"] < completion_summary["entries"] == 120
 
 
 def test_a_component_rises_where_it_first_passes_half_its_final_norm():

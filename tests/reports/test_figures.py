@@ -15,17 +15,17 @@ from rankrise import (
     Trajectory,
 )
 from rankrise.completion import (
-    Baseline,
-    Completing,
     Completion,
+    CompletionSettings,
     Folds,
-    Member,
+    Model,
     Noise,
     Path,
     PathPoint,
 )
-from rankrise.data import ModeAxis
-from rankrise.experiments import CompletionConfig, CompletionResult
+from rankrise.completion._arrangement import Rows
+from rankrise.completion._baseline import Baseline
+from rankrise.data import incomplete_tensor
 from rankrise.reports import completion_figure, dynamics_figure, save_figure
 from rankrise.runs import Ending
 from rankrise.trajectories import (
@@ -103,28 +103,31 @@ def test_dynamics_axis_ends_some_while_after_the_last_rise(dynamics_runs):
 
 def completed_by(
     array: np.ndarray, *, models: int = 2, run: Trajectory | None = None
-) -> CompletionResult:
+) -> Completion:
     """Each model says `array`, in two components of norms 3 and 1."""
-    observations = Observations.from_array(array)
+    source = incomplete_tensor(array)
+    observations = source.observations
     count = len(observations)
-    points = [PathPoint(1.0, rank, 1 / (rank + 1), 0.5, ()) for rank in range(3)]
-    factors = tuple(
-        np.array([3.0, 1.0]) ** (1 / array.ndim) * np.eye(dim, 2) for dim in array.shape
+    rows = Rows.of(np.argwhere(np.ones(array.shape)), array.shape)
+    points = [PathPoint(1.0, number, 1 / (number + 1), 0.5, ()) for number in range(3)]
+    factors = np.concatenate(
+        [np.array([3.0, 1.0]) ** (1 / array.ndim) * np.eye(d, 2) for d in array.shape]
     )
-    members = tuple(
-        Member(number, factors, Baseline(0.0, 1.0), Path(points, 2, factors), False)
-        for number in range(models)
-    )
-    completion = Completion(
+    path = Path(points, 2, factors)
+    return Completion(
+        source,
         observations,
-        Completing(),
+        CompletionSettings(),
+        Ending.CONVERGED,
+        tuple(
+            Model.at_best(rows, path, Baseline(0.0, 1.0), number, smooth=False)
+            for number in range(models)
+        ),
         Folds(np.arange(count) % models, models, ()),
-        members,
-        Noise(1.0, tuple(map(np.ones, array.shape)), np.ones(3)),
+        Noise(1.0, tuple(np.ones(dim + 1) for dim in array.shape), np.ones(3)),
         observations.values + 0.1,
-        "finished",
+        trajectory=run,
     )
-    return CompletionResult(CompletionConfig(), completion, run)
 
 
 def titles(figure: Figure) -> list[str]:
@@ -151,8 +154,9 @@ def test_a_completion_names_modes_and_labels_as_the_data_do():
     array = np.full((2, 3), np.nan)
     array[0] = [1.0, 2.0, 3.0]
     days = np.array(["2024-05-01", "2024-05-02", "2024-05-03"])
-    axes = (ModeAxis("site"), ModeAxis("day", days))
-    figure = completion_figure(replace(completed_by(array), axes=axes), None)
+    found = completed_by(array)
+    named = replace(found.input, mode_names=("site", "day"), labels=(None, days))
+    figure = completion_figure(replace(found, input=named), None)
     assert titles(figure)[3:] == ["site", "day"]
     figure.canvas.draw()
     site, day = figure.axes[-2:]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from rankrise._errors import InputError
+from rankrise.cli._complete_options import CompleteOptions
 from rankrise.cli._folder import COMPLETED, LOWER, SETTINGS, STD, UPPER, RunFolder
 from rankrise.cli._options import OutputOptions
 from rankrise.cli._session import (
@@ -19,12 +20,11 @@ from rankrise.cli._session import (
 )
 from rankrise.cli._source import TensorSource
 from rankrise.cli._status import BAD_INPUT, DONE, INTERRUPTED
-from rankrise.experiments import CompletionConfig
-from rankrise.experiments._options import require_mode_dims
+from rankrise.experiments import require_mode_dims
 
 if TYPE_CHECKING:
+    from rankrise.completion import Completion
     from rankrise.data import TensorFile
-    from rankrise.experiments import CompletionResult
 
 # All entries of a larger tensor would not fit beside the run; its factors do.
 _LARGEST_COMPLETED = 50_000_000
@@ -33,7 +33,7 @@ _OUT = Path("runs/complete")
 
 def complete(
     *files: Path,
-    settings: Annotated[CompletionConfig | None, Parameter(name="*")] = None,
+    settings: Annotated[CompleteOptions | None, Parameter(name="*")] = None,
     variable: str | None = None,
     mode_dims: tuple[int, ...] | None = None,
     output: OutputOptions | None = None,
@@ -58,16 +58,16 @@ def complete(
         of each mode decides.
     """
     output = output or OutputOptions()
-    settings = settings or CompletionConfig()
+    options = settings or CompleteOptions()
     if len(files) <= 1:
         file = files[0] if files else None
-        return _complete(file, settings, variable, mode_dims, output)
-    return _complete_all(files, settings, variable, mode_dims, output)
+        return _complete(file, options, variable, mode_dims, output)
+    return _complete_all(files, options, variable, mode_dims, output)
 
 
 def _complete_all(
     files: Sequence[Path],
-    settings: CompletionConfig,
+    options: CompleteOptions,
     variable: str | None,
     mode_dims: tuple[int, ...] | None,
     output: OutputOptions,
@@ -89,7 +89,7 @@ def _complete_all(
             print(f"{file} -> {out}")
         try:
             own = replace(output, out=out, resume=resume)
-            ended = _complete(file, settings, variable, mode_dims, own)
+            ended = _complete(file, options, variable, mode_dims, own)
         except (InputError, OSError) as error:
             named = "" if file.name in str(error) else f"{file}: "
             print(f"rankrise: {named}{error}", file=sys.stderr)
@@ -102,35 +102,37 @@ def _complete_all(
 
 def _complete(
     file: Path | None,
-    settings: CompletionConfig,
+    options: CompleteOptions,
     variable: str | None,
     mode_dims: tuple[int, ...] | None,
     output: OutputOptions,
 ) -> int:
     folder = RunFolder(output, "complete")
-    settings = folder.settings(settings)
+    options = folder.settings(options)
+    settings = options.settings()
     source = _source(folder, output, file, variable, mode_dims)
     if folder.is_finished():
         return DONE
     tensor = _read(source)
-    use_compile_cache()
-    from rankrise.experiments import run_completion, summarize_completion
+    if settings.gradient is not None:
+        use_compile_cache()
+    from rankrise.completion import complete_tensor, summarize_completion
+    from rankrise.data import incomplete_tensor
 
     checkpoint = make_checkpoint(folder, output)
     source["sha256"] = tensor.content_sha256
     with running_models(
-        lambda: folder.begin(settings, source), output.quiet
+        lambda: folder.begin(options, source), output.quiet
     ) as progress:
-        result = run_completion(
-            tensor.observations,
+        found = complete_tensor(
+            incomplete_tensor(tensor),
             settings,
             source=source,
-            axes=tensor.layout.axes(tensor.observations.order),
             checkpoint=checkpoint,
             progress=progress,
         )
-    summary = summarize_completion(result, source)
-    written = _write(folder, result, tensor)
+    summary = summarize_completion(found, source, options.interval)
+    written = _write(folder, found, tensor, options.interval)
     folder.finish(summary)
     status = status_of(summary, folder)
     # What a part of the models says is in the folder, and no result to read off.
@@ -193,26 +195,24 @@ def _read(source: dict[str, Any]) -> "TensorFile":
 
 
 def _write(
-    folder: RunFolder, result: "CompletionResult", tensor: "TensorFile"
+    folder: RunFolder, found: "Completion", tensor: "TensorFile", level: float | None
 ) -> dict[str, Path]:
     from rankrise.data import write_completed
     from rankrise.reports import completion_figure, save_figure
 
-    written: dict[str, Path] = {"factors": result.save_factors(folder.path)}
-    if result.trajectory is not None:
-        result.trajectory.save(folder.path / "trajectory.nc")
+    written: dict[str, Path] = {"factors": found.save_factors(folder.path)}
+    if found.trajectory is not None:
+        found.trajectory.save(folder.path / "trajectory.nc")
     completed = None
     if tensor.observations.entry_count <= _LARGEST_COMPLETED:
-        whole, level = result.completion.whole(), result.config.interval
-        completed = whole.completed
-        tensors = {COMPLETED: whole.completed, STD: whole.std}
+        completed, std = found.completed_arrays()
+        tensors = {COMPLETED: completed, STD: std}
         if level is not None:
-            lower, upper = result.completion.bounds_about(completed, whole.std, level)
-            tensors |= {LOWER: lower, UPPER: upper}
+            tensors[LOWER], tensors[UPPER] = found.interval_arrays(level)
         for name, values in tensors.items():
             path = write_completed(tensor, values, folder.path, name=name)
             written[name] = path
-    figure = completion_figure(result, completed)
+    figure = completion_figure(found, completed)
     written["picture"], _ = save_figure(
         figure, folder.path / "completion", ("png", "pdf")
     )

@@ -22,8 +22,7 @@ from rankrise.cli._session import (
 )
 from rankrise.cli._source import SamplesSource
 from rankrise.cli._status import DONE
-from rankrise.experiments import ComplexityConfig
-from rankrise.experiments._complexity_config import SECOND_ORDER
+from rankrise.experiments import SECOND_ORDER, ComplexityConfig
 
 if TYPE_CHECKING:
     from rankrise.complexity import RankCurve, SmallestRank, Split

@@ -6,17 +6,17 @@ import reprlib
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from rankrise._atomic import atomic_path, clear_temporary, is_temporary, write_json
 from rankrise._errors import InputError
+from rankrise._settings import option
 from rankrise.cli._folder_lock import LOCK, hold
 from rankrise.cli._options import OutputOptions
 from rankrise.cli._source import Source
-from rankrise.experiments._options import Settings, option
-from rankrise.experiments._verification_config import CLAIM_NAMES
+from rankrise.experiments import CLAIM_NAMES
 
-AnySettings = TypeVar("AnySettings", bound=Settings)
+AnySettings = TypeVar("AnySettings", bound=BaseModel)
 
 SETTINGS = "settings.json"
 SUMMARY = "summary.json"
@@ -154,7 +154,7 @@ class RunFolder:
                 "--out."
             )
 
-    def begin(self, settings: Settings, source: dict[str, Any] | None = None) -> None:
+    def begin(self, settings: BaseModel, source: dict[str, Any] | None = None) -> None:
         """Note the settings and clear old results."""
         if self._options.resume:
             return

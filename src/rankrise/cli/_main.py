@@ -13,15 +13,9 @@ from pydantic import ValidationError
 
 from rankrise._errors import InputError
 from rankrise._version import __version__
-from rankrise.cli._agreement import agreement
-from rankrise.cli._complete import complete
-from rankrise.cli._complexity import complexity
-from rankrise.cli._dynamics import dynamics
 from rankrise.cli._folder_lock import release_held
-from rankrise.cli._refusal import sentence
-from rankrise.cli._reproduce import reproduce
+from rankrise.cli._refusal import sentence, with_options
 from rankrise.cli._status import BAD_INPUT, DONE, INTERRUPTED
-from rankrise.cli._verify import verify
 
 _REFUSED = (
     cyclopts.CycloptsError,
@@ -30,6 +24,19 @@ _REFUSED = (
     MemoryError,
     OSError,
 )
+
+# First lines of their help. Each is loaded when it is called, and waits for no other.
+COMMANDS = {
+    "dynamics": "Watch components rise one after another on a synthetic target.",
+    "complete": "Complete partly observed tensors; there is no rank to choose.",
+    "verify": "Put the paper's theorems to the test: predicted against measured.",
+    "agreement": "Compare gradient descent, gradient flow and its limit on one "
+    "problem.",
+    "complexity": "Measure how low a CP rank suffices for a data set, beside random "
+    "twins of it.",
+    "reproduce": "Produce the paper's figures anew, and a table of ours beside the "
+    "paper's.",
+}
 
 app = App(
     name="rankrise",
@@ -41,12 +48,8 @@ app = App(
     # Lists take all words up to the next option, and have no --empty- twin.
     default_parameter=Parameter(consume_multiple=True, negative_iterable=()),
 )
-app.command(dynamics)
-app.command(complete)
-app.command(verify)
-app.command(agreement)
-app.command(complexity)
-app.command(reproduce)
+for _name, _line in COMMANDS.items():
+    app.command(f"rankrise.cli._{_name}:{_name}", name=_name, help=_line)
 
 
 def run(tokens: list[str]) -> int:
@@ -54,7 +57,9 @@ def run(tokens: list[str]) -> int:
 
     0 done, 1 a claim violated, 2 bad input, 130 interrupted.
     """
-    logging.basicConfig(format="rankrise: %(message)s", level=logging.WARNING)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Warning("rankrise: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     try:
         app.config = _config_files(tokens)
         status = app(tokens, exit_on_error=False, print_error=False)
@@ -71,6 +76,13 @@ def run(tokens: list[str]) -> int:
     finally:
         release_held()
     return status if isinstance(status, int) else DONE
+
+
+class _Warning(logging.Formatter):
+    """What the library logs, in words of the command line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return with_options(super().format(record))
 
 
 def _refuse(error: Exception) -> int:

@@ -10,19 +10,11 @@ import cyclopts
 from pydantic import ValidationError
 
 from rankrise._errors import InputError
-from rankrise.experiments._options import option
+from rankrise._settings import option
 
 # What the library's messages call its arguments, and what they are on the command line.
-_OPTIONS = {
-    "`variable`": "--variable",
-    "`mode_dims`": "--mode-dims",
-    "`target`": "--target",
-    "`target_kind`": "--target-kind",
-    "`features`": "--features",
-    "`drop`": "--drop",
-    "`categories`": "--categories",
-    "`rank_k_measurements`": "--task sensing-rank-k",
-}
+_NAMES = {"variable", "mode_dims", "target", "target_kind", "features", "drop"}
+_NAMES |= {"categories"}
 _FITTING = {
     "int_parsing": "give a whole number",
     "int_parsing_size": "give a smaller whole number",
@@ -37,7 +29,20 @@ _TYPES = {int: "a whole number", float: "a number", bool: "true or false"}
 def sentence(error: Exception) -> str:
     """What was wrong and what to do, in one line that ends with a period."""
     words = " ".join(_words(error).split()).removesuffix(".")
-    return re.sub("`[^`]*`", lambda name: _OPTIONS.get(name[0], name[0]), words) + "."
+    return with_options(words) + "."
+
+
+def with_options(words: str) -> str:
+    """The same with options in place of the names that settings have in Python."""
+    if "`" not in words:
+        return words
+    # Whatever speaks of settings has loaded their classes.
+    from rankrise.cli._complete_options import CompleteOptions
+
+    names = _NAMES | set(CompleteOptions.model_fields)
+    options = {f"`{name}`": option(name) for name in names}
+    options["`rank_k_measurements`"] = "--task sensing-rank-k"
+    return re.sub("`[^`]*`", lambda name: options.get(name[0], name[0]), words)
 
 
 def _words(error: Exception) -> str:
@@ -80,8 +85,11 @@ def _fitting(refused: Any) -> str:
 
 
 def _refused_tokens(error: cyclopts.CycloptsError) -> str:
-    if isinstance(error.__cause__, ValidationError):
-        return _refused_setting(error.__cause__)
+    match error.__cause__:
+        case ValidationError() as cause:
+            return _refused_setting(cause)
+        case InputError() as cause:
+            return str(cause)
     help_command = " ".join(["rankrise", *(error.command_chain or ()), "--help"])
     match error:
         case cyclopts.UnknownOptionError():

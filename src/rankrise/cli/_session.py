@@ -15,10 +15,9 @@ from rankrise.cli._folder import RunFolder
 from rankrise.cli._interrupts import raise_when_interrupted
 from rankrise.cli._options import OutputOptions
 from rankrise.cli._status import DONE, INTERRUPTED
-from rankrise.experiments._options import require
 
 if TYPE_CHECKING:
-    from rankrise.completion import CompletingProgress
+    from rankrise.completion import CompletionProgress
     from rankrise.data import LabelledSet
     from rankrise.ensembles import FitProgress
     from rankrise.experiments import ComplexityConfig
@@ -39,10 +38,10 @@ def make_checkpoint(folder: RunFolder, options: OutputOptions) -> "Checkpoint":
     from rankrise.runs import Checkpoint
 
     seconds = options.checkpoint_seconds
-    require(
-        0 <= seconds < math.inf,
-        f"--checkpoint-seconds is {seconds}; give a finite number from 0.",
-    )
+    if not 0 <= seconds < math.inf:
+        raise InputError(
+            f"--checkpoint-seconds is {seconds}; give a finite number from 0."
+        )
     return Checkpoint(folder.checkpoint, seconds, options.resume)
 
 
@@ -118,17 +117,17 @@ def running_epochs(
 @contextmanager
 def running_models(
     begin: Callable[[], None], quiet: bool
-) -> "Iterator[Callable[[Progress | CompletingProgress], None]]":
-    """The same for a completion, which makes one model after another, or descends."""
-    from rankrise.completion import CompletingProgress
+) -> "Iterator[Callable[[Progress | CompletionProgress], None]]":
+    """The same for a completion, which makes several models, or descends."""
+    from rankrise.completion import CompletionProgress
     from rankrise.runs import Progress
 
     with running(begin, quiet) as report:
 
-        def tell(at: "Progress | CompletingProgress") -> None:
-            if isinstance(at, CompletingProgress):
+        def tell(at: "Progress | CompletionProgress") -> None:
+            if isinstance(at, CompletionProgress):
                 loss = at.point.heldout_loss
-                at = Progress(at.model - 1, at.models, 1, (loss,))
+                at = Progress(max(0, at.model - 1), at.models, 1, (loss,))
             report(at)
 
         yield tell
@@ -178,14 +177,24 @@ def status_of(summary: dict[str, Any], folder: RunFolder) -> int:
     """Say on stderr what a person must know of the outcome; the exit status."""
     from rankrise.runs import Ending
 
+    part = ""
+    if "asked_models" in summary:
+        part = f" with {len(summary['models'])} of {summary['asked_models']} models"
     if summary["result"] == Ending.INTERRUPTED:
         # The limit keeps no state but what it has written: it is begun anew.
         kept = "the state is kept" if folder.has_state() else "results are kept"
         print(
-            f"rankrise: interrupted; {kept}, go on with --out {folder.path} --resume.",
+            f"rankrise: interrupted{part}; {kept}, go on with --out {folder.path} "
+            "--resume.",
             file=sys.stderr,
         )
         return INTERRUPTED
+    if summary["result"] == Ending.TIME_LIMIT:
+        print(
+            f"rankrise: stopped at the time limit{part}; raise --max-seconds to go "
+            "further.",
+            file=sys.stderr,
+        )
     if summary["result"] == Ending.DIVERGED:
         runs = summary.get("runs", ())
         reasons = [run["reason"] for run in runs if run["result"] == Ending.DIVERGED]

@@ -4,8 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from rankrise.experiments._options import require_mode_dims
-from rankrise.experiments._verification_config import CLAIM_NAMES
+from rankrise.experiments import CLAIM_NAMES, require_mode_dims
 
 # A name with a null byte opens no file, in words of Python's.
 _Word = Annotated[str, Field(pattern=r"^[^\x00]+$")]

@@ -20,8 +20,7 @@ from rankrise.cli._options import OutputOptions
 from rankrise.cli._session import status_of, use_compile_cache
 from rankrise.cli._source import ClaimsSource
 from rankrise.cli._status import DONE, VIOLATED
-from rankrise.experiments import VerificationConfig
-from rankrise.experiments._verification_config import CLAIM_NAMES
+from rankrise.experiments import CLAIM_NAMES, VerificationConfig
 
 if TYPE_CHECKING:
     from rankrise.data import TensorFile

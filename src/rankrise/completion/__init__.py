@@ -2,6 +2,9 @@
 
 from rankrise.completion._checks import check_enough as check_enough
 from rankrise.completion._complete import complete as complete
+from rankrise.completion._complete import (
+    complete_by_alternation as complete_by_alternation,
+)
 from rankrise.completion._complete import complete_tensor as complete_tensor
 from rankrise.completion._constant import complete_by_constants as complete_by_constants
 from rankrise.completion._fitting import CompletionProgress as CompletionProgress
@@ -16,4 +19,5 @@ from rankrise.completion._path import PathPoint as PathPoint
 from rankrise.completion._result import Completion as Completion
 from rankrise.completion._settings import CompletionSettings as CompletionSettings
 from rankrise.completion._settings import GradientMethod as GradientMethod
+from rankrise.completion._settings import LossName as LossName
 from rankrise.completion._summary import summarize_completion as summarize_completion

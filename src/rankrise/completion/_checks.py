@@ -72,8 +72,8 @@ def warn_of_result(found: Completion) -> None:
         advice = (
             "the gaps may not be guessed from the rest"
             if found.settings.gradient is None
-            else "try more `starts`, other `init_scales`, another `seed` or the `method` "
-            "alternating"
+            else "try more `starts`, other `init_scales`, another `seed` or the "
+            "`method` alternating"
         )
         logger.warning(
             "the held-out error about the mean is %.2f, so little was learned; %s.",

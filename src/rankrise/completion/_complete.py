@@ -1,6 +1,7 @@
 """`complete`: from a tensor with gaps to one without, in one call."""
 
 import hashlib
+import math
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Literal
 
@@ -11,8 +12,9 @@ from rankrise._typing import ModeDims
 from rankrise.completion._arrangement import Rows
 from rankrise.completion._checks import check_amount, warn_of_result
 from rankrise.completion._compiled import load_kernels
-from rankrise.completion._fitting import Fitting
+from rankrise.completion._fitting import CompletionProgress, Fitting
 from rankrise.completion._holdout import make_folds
+from rankrise.completion._path import PathPoint
 from rankrise.completion._result import Completion
 from rankrise.completion._settings import (
     CompletionSettings,
@@ -27,6 +29,9 @@ from rankrise.data import (
 )
 from rankrise.losses import AbstractLoss
 from rankrise.runs import Checkpoint, Watch
+
+# Where every path begins.
+_NOTHING = PathPoint(math.inf, 0, math.nan, math.nan, ())
 
 
 def complete(
@@ -98,7 +103,8 @@ def complete(
     checkpoint
         Where the state is kept, for a run that may be cut off.
     progress
-        Called at every point of a path, or chunk of steps.
+        Called at every point of a path, or chunk of steps, and once before a path
+        begins, with model 0.
 
     Raises
     ------
@@ -119,7 +125,7 @@ def complete(
     """
     given = {"penalties": penalties} if penalties is not None else {}
     settings = CompletionSettings(
-        method=method,
+        method=method,  # type: ignore[arg-type]  # It takes a name as well.
         models=models,
         heldout=heldout,
         heldout_share=heldout_share,
@@ -165,14 +171,11 @@ def complete_tensor(
     if not loss.is_linked:
         # Refuses what never varies, or leaves the range of floating point squared.
         Standardization.fit(observations.values, center=True)
-    # Which entries are held out must not depend on how they came in.
-    observations = observations.in_order()
     if settings.gradient is not None:
         from rankrise.completion._gradient import complete_by_gradients
 
         found = complete_by_gradients(
             incomplete,
-            observations,
             settings,
             settings.gradient,
             source=source,
@@ -180,19 +183,24 @@ def complete_tensor(
             progress=progress,
         )
     else:
-        found = _alternating(incomplete, observations, settings, checkpoint, progress)
+        found = complete_by_alternation(
+            incomplete, settings, checkpoint=checkpoint, progress=progress
+        )
     warn_of_result(found)
     return found
 
 
-def _alternating(
+def complete_by_alternation(
     incomplete: IncompleteTensor,
-    observations: Observations,
     settings: CompletionSettings,
-    checkpoint: Checkpoint | None,
-    progress: Callable[[Any], None] | None,
+    *,
+    checkpoint: Checkpoint | None = None,
+    progress: Callable[[Any], None] | None = None,
 ) -> Completion:
+    """Models by alternating least squares, of a tensor with or without gaps."""
     load_kernels()
+    # Which entries are held out must not depend on how they came in.
+    observations = incomplete.observations.in_order()
     count = min(settings.models_for(len(observations)), len(observations) // 2)
     folds = make_folds(
         observations,
@@ -208,6 +216,9 @@ def _alternating(
     ) as watch:
         rows = Rows.of(observations.indices, observations.mode_dims)
         fitting = Fitting(observations, rows, folds, settings, watch, progress)
+        if progress is not None:
+            # Now all input is known to fit, and nothing is written yet.
+            progress(CompletionProgress(0, folds.count, _NOTHING))
         models, ending = fitting.models()
         # Its lists are large, and the tensor is made next.
         del fitting

@@ -1,7 +1,6 @@
 """Completion by gradient descent, gradient flow or its limit, from near zero."""
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from typing import Any
 
 import jax
@@ -33,7 +32,6 @@ _FLAT_PLATEAUS = 3
 
 def complete_by_gradients(
     incomplete: IncompleteTensor,
-    observations: Observations,
     settings: CompletionSettings,
     method: GradientMethod,
     *,
@@ -42,6 +40,8 @@ def complete_by_gradients(
     progress: Callable[[Any], None] | None,
 ) -> Completion:
     """The run that was nearest on held-out entries, as a completion of one model."""
+    # Which entries are held out must not depend on how they came in.
+    observations = incomplete.observations.in_order()
     folds = make_folds(
         observations,
         1,
@@ -55,8 +55,7 @@ def complete_by_gradients(
     )
     standard = Standardization.fit(train.values, center=settings.center)
     loss = settings.loss_function
-    double = method.precision == "float64"
-    with jax.enable_x64(True) if double else nullcontext():
+    with jax.enable_x64(method.precision == "float64"):
         trajectory = _solved(
             CompletionProblem.from_observations(standard.apply(train), loss),
             CompletionProblem.from_observations(standard.apply(heldout), loss),
@@ -153,12 +152,14 @@ def _model(
     rows = Rows.of(observations.indices, observations.mode_dims)
     order = observations.order
     matrices = [
-        np.asarray(matrix, np.float64)[names]
-        for matrix, names in zip(
-            factorization.factor_matrices,  # type: ignore[attr-defined]
-            rows.names,
-            strict=True,
-        )
+        np.asarray(matrix, np.float64)
+        for matrix in factorization.factor_matrices  # type: ignore[attr-defined]
+    ]
+    sizes = np.prod([np.linalg.norm(w, axis=0) for w in matrices], axis=0)
+    falling = np.argsort(-sizes, kind="stable")
+    matrices = [
+        matrix[names][:, falling]
+        for matrix, names in zip(matrices, rows.names, strict=True)
     ]
     norms = run.component_norms
     risen = norms > RISEN_SHARE * norms.max(axis=1, keepdims=True)

@@ -9,6 +9,7 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rankrise._atomic import atomic_path
 from rankrise._errors import InputError
@@ -142,7 +143,8 @@ class Completion:
         """Standard deviation of the errors of `entries`.
 
         From the spread of the models and from their residuals on entries that were
-        held out, whose variance is taken as a product of one factor a slice.
+        held out, whose variance is taken as a product of one factor a slice. Where a
+        slice was never observed, at least what its baseline leaves of the values.
         """
         return self._mean_and_std(indices)[1]
 
@@ -156,6 +158,10 @@ class Completion:
         """
         return self._bounds_about(*self._mean_and_std(indices), level)
 
+    def are_unobserved(self, indices: Indices) -> npt.NDArray[np.bool_]:
+        """For rows of indices and every mode, whether the slice was never observed."""
+        return self._places(indices)[1]
+
     # The components.
 
     @cached_property
@@ -165,7 +171,7 @@ class Completion:
 
     @property
     def rank(self) -> int:
-        """Components of the reference whose norm is above a hundredth of the largest."""
+        """Components of the reference with a norm above a hundredth of the largest."""
         return self.reference.rank
 
     @cached_property
@@ -174,7 +180,20 @@ class Completion:
 
         Rows of slices without any observation are zero.
         """
-        return tuple(self._factors_of(self.reference))
+        return tuple(map(self._expanded, self.reference.factors, self._modes))
+
+    @property
+    def effects(self) -> tuple[Values, ...]:
+        """Main effects of the reference, mode by mode, if they were asked for.
+
+        Zero for slices without any observation.
+        """
+        effects = self.reference.baseline.effects
+        return tuple(self._expanded(e, m) for m, e in enumerate(effects))
+
+    @property
+    def _modes(self) -> range:
+        return range(self.observations.order)
 
     @property
     def offset(self) -> float:
@@ -398,13 +417,40 @@ class Completion:
 
     def _mean_and_std(self, indices: Indices) -> tuple[Values, Values]:
         mean, spread = self._moments(indices)
-        places, _ = self.reference.rows.places(indices)
-        return mean, np.sqrt(self.noise.variances(places) + spread)
+        places, unobserved = self._places(indices)
+        std = np.sqrt(self.noise.variances(places) + spread)
+        guessed = np.flatnonzero(unobserved.any(axis=1))
+        for modes in np.unique(unobserved[guessed], axis=0):
+            alike = guessed[(unobserved[guessed] == modes).all(axis=1)]
+            std[alike] = np.maximum(std[alike], self._left(modes))
+        return mean, std
+
+    def _left(self, unobserved: npt.NDArray[np.bool_]) -> float:
+        """Root mean square of what the baseline leaves, less some modes' effects."""
+        places, _ = self._places(self.observations.indices)
+        # Those of the last row are zero.
+        places = np.where(unobserved, self.reference.rows.dims, places)
+        baseline = self.reference.baseline.at(places)
+        residuals = self.observations.values - self.settings.loss_function.mean(
+            baseline
+        )
+        return math.sqrt(float(np.mean(residuals**2)))
+
+    def _places(self, indices: Indices) -> tuple[Indices, npt.NDArray[np.bool_]]:
+        """Rows of the models, the last for a slice never observed, and which those are.
+
+        An index outside the tensor is of no slice that was observed.
+        """
+        rows = self.reference.rows
+        indices = np.asarray(indices)
+        places, unobserved = rows.places(indices)
+        unobserved |= (indices < 0) | (indices >= np.asarray(rows.mode_dims))
+        return np.where(unobserved, rows.dims, places), unobserved
 
     def _moments(self, indices: Indices) -> tuple[Values, Values]:
         """Mean of the models, and the variance of one of them."""
         loss = self.settings.loss_function
-        places, _ = self.reference.rows.places(np.asarray(indices))
+        places, _ = self._places(indices)
         mean, squares = np.zeros(len(places)), np.zeros(len(places))
         for count, model in enumerate(self.models, start=1):
             change = model.predictions(places, loss) - mean
@@ -439,10 +485,6 @@ class Completion:
         predictions = self.reference.predictions(places, self.settings.loss_function)
         return values - predictions, values
 
-    def _factors_of(self, model: Model) -> Iterator[Values]:
-        for mode, matrix in enumerate(model.factors):
-            yield self._expanded(matrix, mode)
-
     def _is_mostly_unobserved(self, mode: int) -> bool:
         rows = self.reference.rows
         return rows.mode_dims[mode] > 16 * rows.dims[mode] + 1024
@@ -454,8 +496,8 @@ class Completion:
             return matrix[:-1]
         if 8 * dim * math.prod(matrix.shape[1:]) > MAX_DENSE_BYTES:
             raise InputError(
-                f"Mode {mode + 1} has dimension {dim}, too large for a factor matrix in "
-                "memory; `models` have the rows that were observed."
+                f"Mode {mode + 1} has dimension {dim}, too large for a factor matrix "
+                "in memory; `models` have the rows that were observed."
             )
         whole = np.zeros((dim, *matrix.shape[1:]))
         whole[names] = matrix[:-1]
@@ -482,15 +524,12 @@ class _Sum:
     def of_model(cls, model: Model, half: int) -> "_Sum":
         """What a model predicts, before the inverse link."""
         products = cls.of_products(model.factors, half)
-        effects = model.baseline.effects
-        sums = None
-        if effects:
-            parts = effects[:half], effects[half:]
-            sums = tuple(
-                ft.reduce(np.add.outer, [e[:-1] for e in part]).ravel()
-                for part in parts
-            )
-        return cls(products.left, products.right, model.baseline.offset, sums)
+        offset = model.baseline.offset
+        effects = [effect[:-1] for effect in model.baseline.effects]
+        if not effects:
+            return cls(products.left, products.right, offset)
+        sums = _outer_sum(effects[:half]), _outer_sum(effects[half:])
+        return cls(products.left, products.right, offset, sums)
 
     def block(self, rows: slice) -> Values:
         """Some rows of the product."""
@@ -500,3 +539,7 @@ class _Sum:
             found += self.effects[0][rows, None]
             found += self.effects[1]
         return found
+
+
+def _outer_sum(vectors: Sequence[Values]) -> Values:
+    return np.ravel(ft.reduce(np.add.outer, vectors))

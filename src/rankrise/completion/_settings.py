@@ -149,8 +149,8 @@ class CompletionSettings(Settings):
         if gradient is None:
             if not loss.has_majorizer:
                 raise InputError(
-                    f"{type(loss).__name__} has no `majorizer`, which alternating least "
-                    "squares need; give it one, or choose another loss or method."
+                    f"{type(loss).__name__} has no `majorizer`, which alternating "
+                    "least squares need; give it one, or choose another loss or method."
                 )
             return
         for name in ("models", "smooth", "non_negative", "main_effects", "penalties"):
@@ -166,8 +166,8 @@ class CompletionSettings(Settings):
             )
         if gradient.kind == "limit" and loss.smoothness == 0:
             raise InputError(
-                f"`loss` {self.loss} has a kink where it fits, so `method` limit cannot "
-                "take it; choose huber with a small `loss_threshold`."
+                f"`loss` {self.loss} has a kink where it fits, so `method` limit "
+                "cannot take it; choose huber with a small `loss_threshold`."
             )
 
     @property

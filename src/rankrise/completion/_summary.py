@@ -67,6 +67,7 @@ def _outcome(found: Completion) -> dict[str, Any]:
         "seed": found.settings.seed,
         "result": found.ending,
         "seconds": round(found.seconds, 3),
+        "asked_models": found.folds.count,
         "models": [
             {
                 "heldout_part": model.number,

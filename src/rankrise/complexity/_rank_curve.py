@@ -34,9 +34,9 @@ from rankrise.ensembles import (
     Member,
     Samples,
     Training,
+    check_memory,
     fit_ensemble,
 )
-from rankrise.ensembles._memory import check_memory
 from rankrise.runs import Checkpoint, Ending, Watch
 
 

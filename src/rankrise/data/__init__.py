@@ -1,6 +1,8 @@
 """Observed entries, files, and synthetic targets. Nothing here needs JAX."""
 
 from rankrise.data._categories import CategoricalData as CategoricalData
+from rankrise.data._columns import is_data_frame as is_data_frame
+from rankrise.data._columns import rectangular as rectangular
 from rankrise.data._image_sets import ImageSet as ImageSet
 from rankrise.data._image_sets import load_image_set as load_image_set
 from rankrise.data._incomplete import IncompleteTensor as IncompleteTensor

@@ -20,6 +20,7 @@ from rankrise.data.files._declared import check_real, check_tensor
 from rankrise.data.files._layout import as_stored
 from rankrise.data.files._long_form import LongTable, read_long_form
 from rankrise.data.files._long_tables import ArrowTable, PandasTable
+from rankrise.data.files._tensor_file import TensorFile
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +97,7 @@ def incomplete_tensor(
         is absent or has no value is unobserved: one column for each mode, with labels
         of any kind, and one of values. Labels count as indices in ascending order,
         categories in theirs.
+        What `read_tensor` read from a file; its completed counterpart is an array.
     mask
         Of an array, same shape; True (or 1) where the entry is observed.
     values
@@ -118,6 +120,9 @@ def incomplete_tensor(
         return IncompleteTensor(observations, names, labels, form.table)
     _refuse(values, "`values` names a column of a table; leave it out.")
     _refuse(mode_dims, "`mode_dims` are for tables; leave them out.")
+    if isinstance(source, TensorFile):
+        _refuse(mask, "A `mask` is for arrays; a file says itself what is unobserved.")
+        return _from_file(source)
     if isinstance(source, Observations):
         sparse: Observations | None = source
     else:
@@ -199,6 +204,16 @@ def _from_xarray(source: Any, mask: Any) -> IncompleteTensor:
 
 def _data_array(source: Any, completed: Values) -> Any:
     return source.copy(data=as_stored(completed, source.dtype))
+
+
+def _from_file(file: TensorFile) -> IncompleteTensor:
+    axes = file.layout.axes(file.observations.order)
+    return IncompleteTensor(
+        file.observations,
+        tuple(axis.name for axis in axes),
+        tuple(axis.labels for axis in axes),
+        np.asarray,
+    )
 
 
 def _from_array(source: Any, mask: Any) -> IncompleteTensor:

@@ -8,4 +8,5 @@ from rankrise.ensembles._fit import fit_ensemble as fit_ensemble
 from rankrise.ensembles._levenberg_marquardt import (
     LevenbergMarquardt as LevenbergMarquardt,
 )
+from rankrise.ensembles._memory import check_memory as check_memory
 from rankrise.ensembles._training import Training as Training

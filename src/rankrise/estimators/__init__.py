@@ -1,5 +1,8 @@
-"""Predictors of low tensor rank with the interface of scikit-learn."""
+"""Predictors of low tensor rank with the interface of scikit-learn.
 
-from rankrise.estimators._classifier import TensorClassifier as TensorClassifier
-from rankrise.estimators._completer import TensorCompleter as TensorCompleter
-from rankrise.estimators._regressor import TensorRegressor as TensorRegressor
+Names load when used, because `TensorCompleter` has no need of JAX.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,16 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
-from sklearn.utils.validation import (
-    assert_all_finite,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils import check_random_state
 
 from rankrise._errors import InputError
 from rankrise.data import Levels
-from rankrise.data._columns import is_data_frame, rectangular
+from rankrise.estimators._checked_tables import checked_rows
 from rankrise.estimators._fitting import FitSettings, Task, fit_models
 from rankrise.estimators._product_sums import ProductSums
 
@@ -99,48 +94,3 @@ class TensorEstimator(BaseEstimator):  # type: ignore[misc]
         """What the models say, one column a task."""
         X = checked_rows(self, X)
         return self._products.predictions(self.levels_.encode(X).indices)
-
-
-def checked_samples(
-    estimator: Any, X: Any, y: Any, *, numbers: bool = False
-) -> tuple[Any, npt.NDArray[Any]]:
-    """What an estimator is to learn from: an array or a DataFrame, and one target."""
-    X = _with_text(X)
-    if isinstance(y, list | tuple):
-        y = rectangular("target", y)
-    if is_data_frame(X):
-        validate_data(estimator, X, y, skip_check_array=True)
-        y = column_or_1d(y, dtype=np.float64 if numbers else None, warn=True)
-        assert_all_finite(y, input_name="y")
-        check_consistent_length(X, y)
-        _refuse_empty(X)
-    else:
-        X, y = validate_data(estimator, X, y, dtype=None, y_numeric=numbers)
-    return X, y
-
-
-def checked_rows(estimator: Any, X: Any) -> Any:
-    """What a fitted estimator is asked about, of the same columns."""
-    check_is_fitted(estimator)
-    X = _with_text(X)
-    if not is_data_frame(X):
-        return validate_data(estimator, X, reset=False, dtype=None)
-    validate_data(estimator, X, reset=False, skip_check_array=True)
-    _refuse_empty(X)
-    return X
-
-
-def _with_text(X: Any) -> Any:
-    """Lists with text as objects, since numbers beside text would be made text."""
-    if isinstance(X, list | tuple) and np.asarray(X, dtype=object).ndim == 2:
-        array = np.asarray(X, dtype=object)
-        if any(isinstance(each, str) for each in array.flat):
-            return array
-    return X
-
-
-def _refuse_empty(X: Any) -> None:
-    if 0 in X.shape:
-        raise InputError(
-            f"The table has shape {X.shape}; give at least one sample and one feature."
-        )

@@ -9,7 +9,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
 from rankrise._errors import InputError
-from rankrise.estimators._base import FloatArray, TensorEstimator, checked_samples
+from rankrise.estimators._base import FloatArray, TensorEstimator
+from rankrise.estimators._checked_tables import checked_samples
 from rankrise.estimators._fitting import START, Task
 from rankrise.losses import LogisticLoss, SquaredLoss
 

@@ -16,39 +16,33 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from rankrise._errors import InputError
 from rankrise._typing import Indices
 from rankrise.completion import (
-    Completing,
     Completion,
+    CompletionSettings,
     HeldOut,
     check_enough,
-    complete_by_baseline,
-    complete_observations,
+    complete_by_alternation,
+    complete_by_constants,
 )
-from rankrise.data import Observations
-from rankrise.data._columns import is_data_frame
-from rankrise.data._memory import MAX_DENSE_BYTES
-from rankrise.estimators._base import checked_rows, checked_samples
-from rankrise.estimators._guesses import Guesses
+from rankrise.data import (
+    MAX_DENSE_BYTES,
+    Observations,
+    incomplete_tensor,
+    is_data_frame,
+)
+from rankrise.estimators._checked_tables import checked_rows, checked_samples
 from rankrise.estimators._mode_labels import ModeLabels, observations_of
-from rankrise.losses import (
-    AbsoluteLoss,
-    AbstractLoss,
-    HuberLoss,
-    LogisticLoss,
-    PoissonLoss,
-    SquaredLoss,
-)
+from rankrise.losses import AbstractLoss
+from rankrise.runs import Ending
 
-_LOSSES: dict[str, Any] = {
-    "squared": SquaredLoss,
-    "absolute": AbsoluteLoss,
-    "huber": HuberLoss,
-    "logistic": LogisticLoss,
-    "poisson": PoissonLoss,
-}
 _UNKNOWN = ("warn", "ignore", "nan", "error")
+# Those that have the same name and default there.
+_SETTINGS = (
+    *("heldout", "heldout_share", "loss", "smooth", "non_negative", "center"),
+    *("main_effects", "max_components", "max_seconds"),
+)
 _PATH = [
-    ("rank", np.int64),
     ("penalty", np.float64),
+    ("components", np.int64),
     ("train_loss", np.float64),
     ("heldout_loss", np.float64),
 ]
@@ -75,9 +69,10 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     heldout_share
         Of the samples that each model is not shown; by default all are held out once.
     loss
-        ``"squared"``, ``"absolute"``, ``"huber"`` (with threshold one standard
-        deviation), ``"logistic"`` for labels 0 and 1, of which probabilities are
-        predicted, ``"poisson"`` for counts, of which rates are; or a loss of rankrise.
+        ``"squared"``, ``"absolute"``, ``"huber"`` or ``"smooth-l1"`` (with threshold
+        one standard deviation), ``"logistic"`` for labels 0 and 1, of which
+        probabilities are predicted, ``"poisson"`` for counts, of which rates are; or a
+        loss of rankrise.
     smooth
         Whether neighbouring labels of a mode may be alike, in ascending order; by
         default what is better on held-out samples.
@@ -90,7 +85,7 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     penalties
         Of the path, falling, in units of one sample's weight.
     max_components
-        Where no more enter.
+        Where no more enter; the rank is not set by it.
     max_seconds
         Stop when so many have passed, with what was found.
     handle_unknown
@@ -118,7 +113,7 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         For every component of the reference its mean similarity to that of other
         models, from 0 to 1; NaN where there is no other.
     path_
-        Of the reference, where it came to rest: rank, penalty and mean losses. The
+        Of the reference, where it came to rest: penalty, components, mean losses. The
         first point is that of no component; losses are of the target less
         `intercept_` in units of its root mean square.
     smooth_
@@ -131,8 +126,8 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         The same as $R^2$, to compare with `score` on other samples.
     n_models_
         How many were made.
-    result_
-        ``"finished"``, or ``"time limit"``.
+    ending_
+        ``"converged"``, or ``"time limit"``.
     n_features_in_, feature_names_in_
         Of the samples learned from.
     """
@@ -149,7 +144,7 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         center: bool = True,
         main_effects: bool = False,
         penalties: Any = None,
-        max_components: int | None = None,
+        max_components: int = 64,
         max_seconds: float | None = None,
         handle_unknown: Literal["warn", "ignore", "nan", "error"] = "warn",
         random_state: Any = None,
@@ -198,7 +193,7 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         ConvergenceWarning
             Where `max_seconds` cut it short.
         """
-        completing = self._completing()
+        settings = self._settings()
         X, y = checked_samples(self, X, y, numbers=True)
         if X.shape[1] < 2:
             raise InputError(
@@ -206,7 +201,7 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                 "has two or more; give a column for each."
             )
         y = np.asarray(y, np.float64)
-        completing.loss.check_values(y)
+        settings.loss_function.check_values(y)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
@@ -215,9 +210,9 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             X, y, sample_weight = _rows(X, counts), y[counts], sample_weight[counts]
         modes, indices = ModeLabels.fit(X)
         observations = observations_of(indices, y, modes.mode_dims, sample_weight)
-        _refuse_shares(observations, completing.loss)
+        _refuse_shares(observations, settings.loss_function)
         self._modes = modes
-        self._take(_complete(observations, completing))
+        self._take(_complete(observations, settings))
         return self
 
     def predict(
@@ -231,9 +226,9 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             Give the standard deviation of their errors as well.
         """
         indices, hidden = self._places(X)
-        found = [self._guesses.entries(indices)]
+        found = [self._found.entries(indices)]
         if return_std:
-            found.append(self._guesses.std(indices))
+            found.append(self._found.entries_std(indices))
         found = [np.where(hidden, np.nan, each) for each in found]
         return tuple(found) if return_std else found[0]
 
@@ -242,7 +237,7 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     ) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
         """Bounds between which a share `level` of entries like these should lie."""
         indices, hidden = self._places(X)
-        lower, upper = self._guesses.interval(indices, level)
+        lower, upper = self._found.entries_interval(indices, level)
         return np.where(hidden, np.nan, lower), np.where(hidden, np.nan, upper)
 
     @property
@@ -251,72 +246,49 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
         NaN where a label of a category was never observed. Made when it is asked for.
         """
-        return self._whole("completed_").completed()
+        return self._whole("completed_")[0]
 
     @property
     def std_(self) -> npt.NDArray[np.floating]:
         """Standard deviations of the errors of `completed_`, 0 where observed."""
-        return self._whole("std_").completed_std()
+        return self._whole("std_")[1]
 
-    def _completing(self) -> Completing:
+    def _settings(self) -> CompletionSettings:
         if self.handle_unknown not in _UNKNOWN:
             raise InputError(
                 f"handle_unknown is {self.handle_unknown!r}; give one of "
                 f"{', '.join(map(repr, _UNKNOWN))}."
             )
-        if self.heldout not in ("auto", "random", "fiber"):
-            raise InputError(
-                f"heldout is {self.heldout!r}; give 'auto', 'random' or 'fiber'."
-            )
         random = check_random_state(self.random_state)
-        given = {
-            "models": _plain(self.n_models),
-            "max_components": _plain(self.max_components),
-            "penalties": None if self.penalties is None else tuple(self.penalties),
-        }
-        return Completing(
-            heldout=self.heldout,
-            heldout_share=self.heldout_share,
-            loss=_loss(self.loss),
-            smooth=None if self.smooth is None else bool(self.smooth),
-            non_negative=bool(self.non_negative),
-            center=bool(self.center),
-            main_effects=bool(self.main_effects),
-            max_seconds=self.max_seconds,
-            seed=int(random.randint(2**31 - 1)),
-            **{name: each for name, each in given.items() if each is not None},
-        )
+        given = {name: _plain(getattr(self, name)) for name in _SETTINGS}
+        if self.penalties is not None:
+            given["penalties"] = tuple(map(float, self.penalties))
+        seed = int(random.randint(2**31 - 1))
+        return CompletionSettings(models=_plain(self.n_models), seed=seed, **given)
 
-    def _take(self, completion: Completion) -> None:
-        self._guesses = Guesses(completion)
-        reference = completion.reference
+    def _take(self, found: Completion) -> None:
+        self._found, reference = found, found.reference
         self.labels_ = tuple(labels.to_numpy() for labels in self._modes.labels)
-        self.rank_ = completion.rank
-        self.factors_ = reference.factor_matrices
-        self.component_norms_ = completion.component_norms
-        self.intercept_ = reference.baseline.offset
-        self.effects_ = reference.baseline.effects
-        self.reproducibility_ = completion.reproducibility
-        self.path_ = np.array(
-            [
-                (each.rank, each.penalty, each.train_loss, each.heldout_loss)
-                for each in reference.path.points
-            ],
-            dtype=_PATH,
-        )
+        self.rank_ = found.rank
+        self.factors_ = found.factors
+        self.component_norms_ = found.component_norms
+        self.intercept_ = found.offset
+        self.effects_ = found.effects
+        self.reproducibility_ = found.reproducibility
+        self.path_ = np.array([point[:4] for point in found.path], dtype=_PATH)
         self.smooth_ = reference.smooth
-        errors = completion.errors()
+        errors = found.errors()
         self.heldout_error_ = errors["heldout_error"]
         self.heldout_relative_error_ = errors["heldout_relative_error"]
         self.heldout_score_ = 1 - errors["heldout_centered_error"] ** 2
-        self.n_models_ = len(completion.members)
-        self.result_ = completion.result
+        self.n_models_ = len(found.models)
+        self.ending_ = found.ending
 
     def _places(self, X: Any) -> tuple[Indices, npt.NDArray[np.bool_]]:
         """Indices of rows, and which of them to predict as NaN."""
         X = checked_rows(self, X)
         indices = self._modes.indices(X)
-        unobserved = self._guesses.unobserved(indices)
+        unobserved = self._found.are_unobserved(indices)
         unknown = np.any(unobserved, axis=1)
         if self.handle_unknown in ("warn", "error") and unknown.any():
             row = int(np.argmax(unknown))
@@ -338,10 +310,9 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         hidden = unknown if self.handle_unknown == "nan" else np.zeros_like(unknown)
         return indices, hidden
 
-    def _whole(self, name: str) -> Completion:
+    def _whole(self, name: str) -> tuple[npt.NDArray[np.floating], ...]:
         check_is_fitted(self)
-        completion = self._guesses.completion
-        dims = completion.observations.mode_dims
+        dims = self._found.observations.mode_dims
         size = 8 * math.prod(dims)
         if size > MAX_DENSE_BYTES:
             # So that `hasattr` says no rather than fails.
@@ -349,23 +320,12 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                 f"{name} would take {size / 2**30:.3g} GiB of memory for mode "
                 f"dimensions {dims}; predict the entries that are needed."
             )
-        return completion
+        return self._found.completed_arrays()
 
 
-def _loss(loss: Any) -> AbstractLoss:
-    if isinstance(loss, AbstractLoss):
-        return loss
-    if not isinstance(loss, str) or loss not in _LOSSES:
-        raise InputError(
-            f"loss is {loss!r}; give one of {', '.join(map(repr, _LOSSES))}, or a loss "
-            "of rankrise."
-        )
-    return _LOSSES[loss]()
-
-
-def _plain(number: Any) -> Any:
+def _plain(value: Any) -> Any:
     # A search over NumPy's numbers gives these.
-    return int(number) if isinstance(number, np.integer) else number
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _rows(X: Any, rows: npt.NDArray[np.bool_]) -> Any:
@@ -381,15 +341,15 @@ def _refuse_shares(observations: Observations, loss: AbstractLoss) -> None:
         )
 
 
-def _complete(observations: Observations, completing: Completing) -> Completion:
-    observed = len(observations)
+def _complete(observations: Observations, settings: CompletionSettings) -> Completion:
+    observed, incomplete = len(observations), incomplete_tensor(observations)
     if observed == 1:
         raise InputError(
             "There is 1 sample, or there are several of one entry alone; give at least "
             "two entries, and ten to learn more than their mean."
         )
     if np.ptp(observations.values) == 0:
-        return complete_by_baseline(observations, completing)
+        return complete_by_constants(incomplete, settings)
     try:
         check_enough(observations)
     except InputError:
@@ -399,17 +359,13 @@ def _complete(observations: Observations, completing: Completing) -> Completion:
             UserWarning,
             stacklevel=3,
         )
-        return complete_by_baseline(observations, completing)
-    completion = complete_observations(observations, completing)
-    if completion.result == "interrupted":
-        # Else a search over settings would go on with a model learned in part.
-        raise KeyboardInterrupt
-    if completion.result != "finished":
+        return complete_by_constants(incomplete, settings)
+    found = complete_by_alternation(incomplete, settings)
+    if found.ending == Ending.TIME_LIMIT:
         warnings.warn(
-            f"Stopped after {completing.max_seconds:g} s, with "
-            f"{len(completion.members)} model(s) of {completion.folds.count}; allow "
-            "more max_seconds.",
+            f"Stopped after {settings.max_seconds:g} s, with {len(found.models)} "
+            f"model(s) of {found.folds.count}; allow more max_seconds.",
             ConvergenceWarning,
             stacklevel=3,
         )
-    return completion
+    return found

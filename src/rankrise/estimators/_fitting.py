@@ -23,9 +23,9 @@ from rankrise.ensembles import (
     Member,
     Samples,
     Training,
+    check_memory,
     fit_ensemble,
 )
-from rankrise.ensembles._memory import check_memory
 from rankrise.losses import AbstractLoss
 from rankrise.runs import Ending
 

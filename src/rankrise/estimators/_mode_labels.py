@@ -9,8 +9,7 @@ import numpy as np
 
 from rankrise._errors import InputError
 from rankrise._typing import Indices, ModeDims, Values
-from rankrise.data import Observations
-from rankrise.data._columns import is_data_frame
+from rankrise.data import Observations, is_data_frame
 
 UNKNOWN = -1
 

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import RegressorMixin
 
-from rankrise.estimators._base import FloatArray, TensorEstimator, checked_samples
+from rankrise.estimators._base import FloatArray, TensorEstimator
+from rankrise.estimators._checked_tables import checked_samples
 from rankrise.estimators._fitting import START, Task
 from rankrise.losses import SquaredLoss
 

@@ -7,6 +7,7 @@ from ._comparison import Statement as Statement
 from ._complexity import ComplexityResult as ComplexityResult
 from ._complexity import load_samples as load_samples
 from ._complexity import run_complexity as run_complexity
+from ._complexity_config import SECOND_ORDER as SECOND_ORDER
 from ._complexity_config import ComplexityConfig as ComplexityConfig
 from ._dynamics import DynamicsResult as DynamicsResult
 from ._dynamics import run_dynamics as run_dynamics
@@ -15,6 +16,7 @@ from ._expected_time import ExpectedTime as ExpectedTime
 from ._expected_time import expected_complexity_time as expected_complexity_time
 from ._expected_time import expected_dynamics_time as expected_dynamics_time
 from ._expected_time import expected_theory_time as expected_theory_time
+from ._options import require_mode_dims as require_mode_dims
 from ._reproduction import ReproductionResult as ReproductionResult
 from ._reproduction import reproduce_complexity as reproduce_complexity
 from ._reproduction import reproduce_dynamics as reproduce_dynamics
@@ -34,6 +36,7 @@ from ._summary import summarize_complexity as summarize_complexity
 from ._summary import summarize_dynamics as summarize_dynamics
 from ._verification import VerificationResult as VerificationResult
 from ._verification import run_verification as run_verification
+from ._verification_config import CLAIM_NAMES as CLAIM_NAMES
 from ._verification_config import VerificationConfig as VerificationConfig
 from ._verification_record import summarize_verification as summarize_verification
 from ._verification_record import verification_from_record as verification_from_record

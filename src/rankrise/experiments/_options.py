@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from rankrise._errors import InputError
+from rankrise._settings import option as option
 
 LossName = Literal["squared", "absolute", "huber", "smooth-l1", "logistic"]
 Precision = Literal["float32", "float64"]
@@ -25,11 +26,6 @@ class Settings(BaseModel):
         allow_inf_nan=False,
         use_attribute_docstrings=True,
     )
-
-
-def option(name: str) -> str:
-    """A setting's name as it is typed."""
-    return "--" + name.replace("_", "-")
 
 
 def typed(values: Sequence[object]) -> str:

@@ -35,6 +35,9 @@ def figure_style() -> Iterator[None]:
 def save_figure(figure: Figure, path: Path, formats: tuple[str, ...]) -> list[Path]:
     """Write a figure in several formats, atomically, without a date inside."""
     written = []
+    # The layout of the first form is that of all; each would find it anew.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     for form in formats:
         target = path.with_suffix(f".{form}")
         undated = {"CreationDate": None} if form == "pdf" else {}
