@@ -22,7 +22,8 @@ def test_each_observation_stands_once_among_those_of_its_row(mode_dims):
     rows = Rows.of(indices, mode_dims)
     found = Arrangement.of(indices, rows)
     stacked = rows.stacked(rows.places(indices)[0])
-    for mode, places in enumerate(found.places):
+    for mode in range(len(mode_dims)):
+        places = found.at_places(mode)
         np.testing.assert_array_equal(np.sort(places), np.arange(len(indices)))
         begins = found.begins[rows.starts[mode] : rows.starts[mode + 1] + 1]
         counts = np.diff(begins)
@@ -36,7 +37,8 @@ def test_a_number_for_every_observation_is_spread_to_all_its_places():
     indices = in_order((7, 3, 5), 60)
     arrangement = Arrangement.of(indices, Rows.of(indices, (7, 3, 5)))
     spread = arrangement.spread(np.arange(len(indices)))
-    np.testing.assert_array_equal(spread, np.concatenate(arrangement.places))
+    places = [arrangement.at_places(mode) for mode in range(3)]
+    np.testing.assert_array_equal(spread, np.concatenate(places))
 
 
 def test_rows_without_observations_are_left_out():
@@ -50,9 +52,22 @@ def test_rows_without_observations_are_left_out():
 
 def test_places_of_rows_never_observed_are_said_to_be_none():
     rows = Rows.of(np.array([[0, 5], [3, 5], [9, 7]]), (10, 20))
-    places, unknown = rows.places(np.array([[9, 5], [4, 7], [0, 19]]))
-    assert places.tolist() == [[2, 0], [0, 1], [0, 0]]
-    assert unknown.tolist() == [[False, False], [True, False], [False, True]]
+    places, unknown = rows.places(np.array([[9, 5], [4, 7], [0, 19], [-1, 20]]))
+    # One more than the last, where models have a row of zeros.
+    assert places.tolist() == [[2, 0], [3, 1], [0, 2], [3, 2]]
+    assert unknown.tolist() == [
+        [False, False],
+        [True, False],
+        [False, True],
+        [True, True],
+    ]
+
+
+def test_indices_outside_a_tensor_that_is_observed_everywhere_have_no_place():
+    rows = Rows.of(np.array([[0, 0], [1, 1]]), (2, 2))
+    places, unknown = rows.places(np.array([[-1, 1], [1, 2]]))
+    assert places.tolist() == [[2, 1], [1, 2]]
+    assert unknown.tolist() == [[True, False], [False, True]]
 
 
 def test_stacked_factors_come_apart_again():

@@ -32,7 +32,7 @@ _VANISHED, _NOTHING = 1e-3, 1e-9
 # Sweeps end when the objective falls by less than this share.
 _TOLERANCE = 1e-4
 # Pulls of a tensor with a larger share observed are products of dense arrays.
-_DENSE_SHARE, _DENSE_ENTRIES, _FEW_OBSERVED = 0.05, 2**24, 20_000
+_DENSE_SHARE, _DENSE_ENTRIES, _FEW_OBSERVED = 0.05, 2**22, 20_000
 # So many row blocks are worked on by several threads.
 _BLOCKS = 8
 
@@ -99,14 +99,18 @@ class Alternation:
         first = parts[: len(arrangement)]
         self._shown, hidden = first != part, np.flatnonzero(first == part)
         self._targets = arrangement.spread(values - offset)
-        self._values = values
+        # A copy where targets are replaced by those of the loss's majorizer.
+        self._values = values if offset else self._targets[: len(arrangement)]
+        if not self._is_quadratic:
+            self._values = values
+            modes = range(len(self.rows.dims))
+            self._places = [arrangement.at_places(mode) for mode in modes]
         self._own_weights = weights
         self._weights = np.empty(0)
         if weights is not None:
             self._weights = arrangement.spread(weights)
-        shown = self._shown if weights is None else self._shown * weights
-        self._train_weight = float(np.sum(shown))
-        self._squares = float(np.sum(shown * (values - offset) ** 2))
+        self._train_weight = self._train_sum(np.ones(len(arrangement)))
+        self._squares = self._train_sum(self._targets[: len(arrangement)] ** 2)
         self._hidden = self.rows.stacked(arrangement.indices[hidden])
         self._hidden_values = values[hidden]
         self._hidden_weights = None if weights is None else weights[hidden]
@@ -282,7 +286,7 @@ class Alternation:
         if len(self._weights) == 0:
             self._weights = np.empty(len(self._targets))
         predictions = self._at_places(factors, mode)[here] + self._offset
-        places = self.arrangement.places[mode]
+        places = self._places[mode]
         weights, targets = self._loss.majorizer(predictions, self._values[places])
         if self._own_weights is not None:
             weights = weights * self._own_weights[places]
@@ -308,11 +312,17 @@ class Alternation:
         return out
 
     def _train_loss(self, factors: Values) -> float:
-        losses = self._loss(self._at_places(factors, 0) + self._offset, self._values)
-        losses *= self._shown
+        predictions = self._at_places(factors, 0)
+        predictions += self._offset
+        losses = self._loss(predictions, self._values)
+        return self._train_sum(losses) / self._train_weight
+
+    def _train_sum(self, numbers: Values) -> float:
+        """Of observations that are shown, times their weights; `numbers` are lost."""
+        numbers *= self._shown
         if self._own_weights is not None:
-            losses *= self._own_weights
-        return float(np.sum(losses)) / self._train_weight
+            numbers *= self._own_weights
+        return float(np.sum(numbers))
 
     def _heldout_loss(self, factors: Values) -> float:
         if not len(self._hidden):
@@ -357,28 +367,35 @@ class Alternation:
         residuals, weights = self._residuals(factors)
         units = np.ascontiguousarray(directions)
         strengths = self._climb(units, links, residuals)
+        del residuals
         best = int(np.argmax(strengths))
         unit = np.ascontiguousarray(units[:, best : best + 1])
         along = self._at_places(unit, 0)
-        curvature = float(np.sum(weights * along**2))
+        along *= along
+        if weights is not None:
+            along *= weights
+        curvature = self._train_sum(along)
         drawn = max(float(strengths[best]), 0.0) / (curvature if curvature > 0 else 1.0)
         return (_ENTRY_SHARE * drawn) ** (1 / len(self.rows.dims)) * unit
 
-    def _residuals(self, factors: Values) -> tuple[Values, Values]:
+    def _residuals(self, factors: Values) -> tuple[Values, Values | None]:
         """Half the negative slopes of losses at the places of the first mode, and the
-        weights of their majorizers.
+        weights of their majorizers where they are not all one.
         """
-        here = self._at_places(factors, 0)
-        weights = self._shown.astype(np.float64)
-        if self._is_quadratic:
-            targets = self._targets[: len(here)]
-        else:
-            own, targets = self._loss.majorizer(here + self._offset, self._values)
+        residuals, weights = self._at_places(factors, 0), None
+        targets = self._targets[: len(residuals)]
+        if not self._is_quadratic:
+            weights, targets = self._loss.majorizer(
+                residuals + self._offset, self._values
+            )
             targets = targets - self._offset
-            weights *= own
+        np.subtract(targets, residuals, out=residuals)
+        residuals *= self._shown
+        if weights is not None:
+            residuals *= weights
         if self._own_weights is not None:
-            weights *= self._own_weights
-        return weights * (targets - here), weights
+            residuals *= self._own_weights
+        return residuals, weights
 
     def _climb(self, units: Values, links: Chains, residuals: Values) -> Values:
         """Turn directions towards the pull in place; how strong it is along each."""

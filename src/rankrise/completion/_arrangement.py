@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ from rankrise._typing import Indices, ModeDims, Values
 from rankrise.completion._compiled import kernels
 
 Integers = npt.NDArray[np.integer]
+Number = TypeVar("Number", bound=np.generic)
 
 # A tensor of more entries is not listed by what is missing from it.
 _MOST_LISTED = 2**26
@@ -60,19 +62,30 @@ class Rows:
     def places(self, indices: Indices) -> tuple[Indices, npt.NDArray[np.bool_]]:
         """Indices of the tensor as numbers of rows within modes, and which have none.
 
-        A row that was never observed is given as the first.
+        A row that was never observed, or lies outside, is one more than the last.
         """
-        if self.are_all:
-            none = np.zeros(indices.shape, bool)
-            return np.ascontiguousarray(indices, np.int32), none
         places = np.empty(indices.shape, np.int32)
         unknown = np.empty(indices.shape, bool)
-        for mode, names in enumerate(self.names):
-            found = np.searchsorted(names, indices[:, mode])
-            found[found == len(names)] = 0
-            unknown[:, mode] = names[found] != indices[:, mode]
-            places[:, mode] = np.where(unknown[:, mode], 0, found)
+        for mode, (names, dim) in enumerate(
+            zip(self.names, self.mode_dims, strict=True)
+        ):
+            column = indices[:, mode]
+            if len(names) == dim:
+                none = (column < 0) | (column >= dim)
+                found = column
+            else:
+                found = np.searchsorted(names, column)
+                found[found == len(names)] = 0
+                none = names[found] != column
+            unknown[:, mode] = none
+            places[:, mode] = np.where(none, len(names), found)
         return places, unknown
+
+    def of_observed(self, indices: Indices) -> Indices:
+        """The same of observed entries; without a copy where nothing changes."""
+        if self.are_all:
+            return np.ascontiguousarray(indices, np.int32)
+        return self.places(indices)[0]
 
     def stacked(self, places: Indices) -> Indices:
         """The same as rows of the stack."""
@@ -98,8 +111,6 @@ class Arrangement:
 
     Attributes
     ----------
-    places
-        For every mode the number of the observation at each of its places.
     begins
         For every row of the stack where its observations begin.
     others
@@ -110,7 +121,6 @@ class Arrangement:
 
     rows: Rows
     indices: Indices
-    places: tuple[Integers, ...]
     begins: npt.NDArray[np.int64]
     others: Indices
     missing_begins: npt.NDArray[np.int64]
@@ -119,8 +129,8 @@ class Arrangement:
     @classmethod
     def of(cls, indices: Indices, rows: Rows) -> "Arrangement":
         """Arrange observations; their indices must run in order, the last fastest."""
-        indices, _ = rows.places(indices)
-        places, begins, others = _listed(indices, rows)
+        indices = rows.of_observed(indices)
+        begins, others = _listed(indices, rows)
         missing_begins = np.empty(0, np.int64)
         missing = np.empty((0, max(1, len(rows.dims) - 1)), np.int32)
         entries = math.prod(rows.dims)
@@ -130,31 +140,42 @@ class Arrangement:
             absent = np.ones(rows.dims, bool)
             absent[tuple(indices.T)] = False
             gaps = np.ascontiguousarray(np.argwhere(absent), np.int32)
-            _, missing_begins, missing = _listed(gaps, rows)
-        return cls(rows, indices, places, begins, others, missing_begins, missing)
+            missing_begins, missing = _listed(gaps, rows)
+        return cls(rows, indices, begins, others, missing_begins, missing)
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def spread(self, numbers: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def at_places(self, mode: int) -> npt.NDArray[np.int32]:
+        """The number of the observation at each place of a mode.
+
+        Sorted anew each time, for that is quick and they would take much memory.
+        """
+        dim, places = self.rows.dims[mode], np.empty(len(self), np.int32)
+        kernels.sort_rows(self.indices, mode, dim, np.empty(dim + 1, np.int64), places)
+        return places
+
+    def spread(self, numbers: npt.NDArray[Number]) -> npt.NDArray[Number]:
         """A number for every observation, at every place."""
-        return np.concatenate([numbers[places] for places in self.places])
+        spread = np.empty((len(self.rows.dims), len(self)), numbers.dtype)
+        # Observations are in the order of the first mode.
+        spread[0] = numbers
+        for mode in range(1, len(spread)):
+            np.take(numbers, self.at_places(mode), out=spread[mode])
+        return spread.reshape(-1)
 
 
-def _listed(
-    indices: Indices, rows: Rows
-) -> tuple[tuple[Integers, ...], npt.NDArray[np.int64], Indices]:
+def _listed(indices: Indices, rows: Rows) -> tuple[npt.NDArray[np.int64], Indices]:
     count, order = indices.shape
     others = np.empty((order * count, order - 1), np.int32)
     begins = np.empty(rows.starts[-1] + 1, np.int64)
-    places = []
+    places = np.empty(count, np.int32)
     for mode, dim in enumerate(rows.dims):
-        own, found = np.empty(dim + 1, np.int64), np.empty(count, np.int32)
-        kernels.sort_rows(indices, mode, dim, own, found)
         first = mode * count
+        own = begins[rows.starts[mode] : rows.starts[mode + 1] + 1]
+        kernels.sort_rows(indices, mode, dim, own, places)
+        own += first
         kernels.gather_others(
-            indices, found, mode, rows.starts, others[first : first + count]
+            indices, places, mode, rows.starts, others[first : first + count]
         )
-        begins[rows.starts[mode] : rows.starts[mode + 1] + 1] = own + first
-        places.append(found)
-    return tuple(places), begins, others
+    return begins, others

@@ -81,7 +81,7 @@ class Completion:
     ) -> "Completion":
         """What models say, with the noise of each on the part that it was not shown."""
         rows, loss = models[0].rows, settings.loss_function
-        places, _ = rows.places(observations.indices)
+        places = rows.of_observed(observations.indices)
         predictions = np.full(len(observations), np.nan)
         for model in models:
             hidden = folds.part == model.number
@@ -160,7 +160,7 @@ class Completion:
 
     def are_unobserved(self, indices: Indices) -> npt.NDArray[np.bool_]:
         """For rows of indices and every mode, whether the slice was never observed."""
-        return self._places(indices)[1]
+        return self.reference.rows.places(indices)[1]
 
     # The components.
 
@@ -417,7 +417,7 @@ class Completion:
 
     def _mean_and_std(self, indices: Indices) -> tuple[Values, Values]:
         mean, spread = self._moments(indices)
-        places, unobserved = self._places(indices)
+        places, unobserved = self.reference.rows.places(indices)
         std = np.sqrt(self.noise.variances(places) + spread)
         guessed = np.flatnonzero(unobserved.any(axis=1))
         for modes in np.unique(unobserved[guessed], axis=0):
@@ -427,7 +427,7 @@ class Completion:
 
     def _left(self, unobserved: npt.NDArray[np.bool_]) -> float:
         """Root mean square of what the baseline leaves, less some modes' effects."""
-        places, _ = self._places(self.observations.indices)
+        places, _ = self.reference.rows.places(self.observations.indices)
         # Those of the last row are zero.
         places = np.where(unobserved, self.reference.rows.dims, places)
         baseline = self.reference.baseline.at(places)
@@ -436,21 +436,10 @@ class Completion:
         )
         return math.sqrt(float(np.mean(residuals**2)))
 
-    def _places(self, indices: Indices) -> tuple[Indices, npt.NDArray[np.bool_]]:
-        """Rows of the models, the last for a slice never observed, and which those are.
-
-        An index outside the tensor is of no slice that was observed.
-        """
-        rows = self.reference.rows
-        indices = np.asarray(indices)
-        places, unobserved = rows.places(indices)
-        unobserved |= (indices < 0) | (indices >= np.asarray(rows.mode_dims))
-        return np.where(unobserved, rows.dims, places), unobserved
-
     def _moments(self, indices: Indices) -> tuple[Values, Values]:
         """Mean of the models, and the variance of one of them."""
         loss = self.settings.loss_function
-        places, _ = self._places(indices)
+        places, _ = self.reference.rows.places(indices)
         mean, squares = np.zeros(len(places)), np.zeros(len(places))
         for count, model in enumerate(self.models, start=1):
             change = model.predictions(places, loss) - mean
