@@ -65,7 +65,7 @@ class Case:
         """The same for the kernels: lists of what is observed."""
         indices = np.argwhere(self.observed).astype(np.int32)
         arrangement = Arrangement.of(indices, self.rows)
-        parts = np.ones(len(indices), np.int16)
+        parts = np.ones(len(indices), np.uint8)
         if self.hidden is not None:
             parts[self.hidden[self.observed]] = 0
         weights = None if self.weights is None else self.weights[self.observed]

@@ -15,8 +15,9 @@ VALUES = RNG.gamma(2, size=len(INDICES))
 
 
 def fitted(loss, values=VALUES, *, center=True, main_effects=False):
+    shown = np.ones(len(values), bool)
     return fit_baseline(
-        INDICES, values, DIMS, loss, center=center, main_effects=main_effects
+        INDICES, values, shown, DIMS, loss, center=center, main_effects=main_effects
     )
 
 

@@ -83,7 +83,7 @@ class Alternation:
         arrangement: Arrangement,
         values: Values,
         weights: Values | None,
-        parts: npt.NDArray[np.int16],
+        parts: npt.NDArray[np.uint8],
         part: int,
         *,
         loss: AbstractLoss,
@@ -98,7 +98,7 @@ class Alternation:
         self._is_quadratic = isinstance(loss, SquaredLoss)
         first = parts[: len(arrangement)]
         self._shown, hidden = first != part, np.flatnonzero(first == part)
-        self._targets = arrangement.spread(values - offset)
+        self._targets = arrangement.spread(values - offset if offset else values)
         # A copy where targets are replaced by those of the loss's majorizer.
         self._values = values if offset else self._targets[: len(arrangement)]
         if not self._is_quadratic:
@@ -110,7 +110,9 @@ class Alternation:
         if weights is not None:
             self._weights = arrangement.spread(weights)
         self._train_weight = self._train_sum(np.ones(len(arrangement)))
-        self._squares = self._train_sum(self._targets[: len(arrangement)] ** 2)
+        squares = self._targets[: len(arrangement)].copy()
+        squares *= squares
+        self._squares = self._train_sum(squares)
         self._hidden = self.rows.stacked(arrangement.indices[hidden])
         self._hidden_values = values[hidden]
         self._hidden_weights = None if weights is None else weights[hidden]

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from rankrise._typing import Indices, ModeDims, Values
 from rankrise.losses import AbstractLoss
@@ -37,6 +38,14 @@ class Baseline:
     scale: float
     effects: tuple[Values, ...] = ()
 
+    def taken_off(self, indices: Indices, values: Values) -> Values:
+        """Values of observations in units of `scale`."""
+        rest = values - self.offset
+        for rows, effect in zip(indices.T, self.effects, strict=False):
+            rest -= effect[rows]
+        rest /= self.scale
+        return rest
+
     def at(self, indices: Indices) -> Values:
         """Offset and main effects."""
         total = np.full(len(indices), self.offset)
@@ -48,13 +57,15 @@ class Baseline:
 def fit_baseline(
     indices: Indices,
     values: Values,
+    shown: npt.NDArray[np.bool_],
     dims: ModeDims,
     loss: AbstractLoss,
     *,
     center: bool,
     main_effects: bool,
 ) -> Baseline:
-    """The baseline of the entries trained on."""
+    """The baseline of the entries that are shown."""
+    values = values[shown]
     if loss.is_linked:
         return Baseline(loss.link_of_mean(float(np.mean(values)), len(values)), 1.0)
     effects: tuple[Values, ...] = ()
@@ -62,9 +73,9 @@ def fit_baseline(
     offset = float(middle(values)) if center else 0.0
     rest = values - offset
     if main_effects:
-        effects = _main_effects(indices, rest, dims)
-        rest = rest - Baseline(0.0, 1.0, effects).at(indices)
-    scale = math.sqrt(float(np.mean(rest**2)))
+        effects = _main_effects(indices[shown], rest, dims)
+        rest = rest - Baseline(0.0, 1.0, effects).at(indices[shown])
+    scale = math.sqrt(float(np.einsum("i,i", rest, rest)) / len(rest))
     if loss.is_robust:
         scale = float(np.median(np.abs(rest))) * _NORMAL or scale
     # Values shown to one model can be all the same but for rounding.

@@ -45,8 +45,9 @@ def complete_by_constants(
         baseline = Baseline(float(np.average(values, weights=weights)), 1.0)
         if loss.is_linked:
             baseline = fit_baseline(
-                observations.indices[shown],
-                values,
+                observations.indices,
+                observations.values,
+                shown,
                 rows.dims,
                 loss,
                 center=True,

@@ -87,7 +87,7 @@ class Fitting:
         self._observations, self._settings, self._folds = observations, settings, folds
         self._watch, self._progress = watch, progress
         self._arrangement = Arrangement.of(observations.indices, rows)
-        self._parts = self._arrangement.spread(folds.part.astype(np.int16))
+        self._parts = self._arrangement.spread(folds.part.astype(np.uint8))
         self._models: dict[Key, Model] = {}
         self._walks: dict[Key, WalkState] = {}
         self._lock = threading.Lock()
@@ -199,10 +199,10 @@ class Fitting:
 
     def _baseline(self, number: int) -> Baseline:
         settings = self._settings
-        shown = self._folds.part != number
         return fit_baseline(
-            self._arrangement.indices[shown],
-            self._observations.values[shown],
+            self._arrangement.indices,
+            self._observations.values,
+            self._folds.part != number,
             self._arrangement.rows.dims,
             settings.loss_function,
             center=settings.center and not settings.non_negative,
@@ -217,7 +217,7 @@ class Fitting:
         if loss.is_linked:
             offset = baseline.offset
         else:
-            values = (values - baseline.at(self._arrangement.indices)) / baseline.scale
+            values = baseline.taken_off(self._arrangement.indices, values)
         weights = self._observations.weights
         alternation = Alternation(
             self._arrangement,

@@ -132,8 +132,8 @@ def make_folds(
             "No mode has fibers that are observed whole or not at all, so no whole "
             "fibers can be held out; hold out entries at random."
         )
-    group = _groups(observations, modes) if modes else np.arange(len(observations))
-    groups = int(group.max()) + 1
+    group = _groups(observations, modes) if modes else None
+    groups = len(observations) if group is None else int(group.max()) + 1
     if groups < 2 * count:
         if heldout == "fiber":
             raise InputError(
@@ -141,14 +141,14 @@ def make_folds(
                 f"{', '.join(str(mode + 1) for mode in modes)}; hold out entries at "
                 "random."
             )
-        modes, group, groups = (), np.arange(len(observations)), len(observations)
+        modes, group, groups = (), None, len(observations)
     if share is None:
         share = min(1 / count, _LARGEST_PART) if count > 1 else 0.1
     size = min(max(1, round(share * groups)), groups // (count + (count == 1)))
     order = np.random.default_rng(seed).permutation(groups)
-    part_of_group = np.full(groups, count, np.int32)
+    part = np.full(groups, count, np.min_scalar_type(count))
     if count > 1 and share * count >= 1:
-        part_of_group[order] = np.arange(groups) % count
+        part[order] = np.arange(groups) % count
     else:
-        part_of_group[order[: size * count]] = np.arange(size * count) % count
-    return Folds(part_of_group[group], count, modes)
+        part[order[: size * count]] = np.arange(size * count) % count
+    return Folds(part if group is None else part[group], count, modes)

@@ -29,7 +29,7 @@ DIRECTIONS = 4
 CLIMBED = 1e-3
 
 _F, _FF, _FFF = "float64[::1]", "float64[:,::1]", "float64[:,:,::1]"
-_I, _II, _P = "int64[::1]", "int32[:,::1]", "int16[::1]"
+_I, _II, _P = "int64[::1]", "int32[:,::1]", "uint8[::1]"
 
 
 def _compiled(signature):  # type: ignore[no-untyped-def]

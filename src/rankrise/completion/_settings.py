@@ -20,6 +20,8 @@ _KINDS: dict[str, tuple[Kind, ...]] = {
     **dict.fromkeys(("init_scales", "steps", "flat_steps", "save_every"), _STARTED),
     **dict.fromkeys(("solver", "learning_rate", "batch_size"), ("paper",)),
 }
+# Parts are numbered by one byte.
+_MOST_MODELS = 250
 # Models by default: with many observations one tells little that another does not.
 _MODELS = ((20_000, 8), (200_000, 5), (2_000_000, 2))
 
@@ -134,6 +136,10 @@ class CompletionSettings(Settings):
     def check(self) -> None:
         self.require_positive("models", "max_components", "max_seconds")
         self.require_not_negative("seed")
+        if self.models is not None and self.models > _MOST_MODELS:
+            raise InputError(
+                f"`models` is {self.models}; it can be {_MOST_MODELS} at most."
+            )
         self.require_moderate("loss_threshold", self.loss_threshold)
         share = self.heldout_share
         if share is not None and not 0 < share < 1:
