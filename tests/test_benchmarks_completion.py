@@ -101,7 +101,7 @@ def test_a_run_goes_on_where_it_was_interrupted(benchmarks, tmp_path, monkeypatc
         asked.append(peer.name)
         return search(case, peer, fit_seconds=fit_seconds)
 
-    def failing(case):
+    def failing(case, checkout):
         raise RuntimeError("diverged")
 
     monkeypatch.setattr(module, "search", noted)
@@ -122,3 +122,68 @@ def test_a_run_goes_on_where_it_was_interrupted(benchmarks, tmp_path, monkeypatc
     assert "rankrise failed" in console.export_text()
     with pytest.raises(ValueError, match="fits of up to 5 s"):
         module.main(["--cases", "small", "--out", str(out), "--fit-seconds", "6"])
+    module.main([*arguments, "mean", "--afresh"])
+    assert asked == ["mean", "LRTC-TNN", "mean"]
+
+
+def test_a_case_is_completed_in_a_process_of_its_own(benchmarks, synthetic):
+    complete = benchmarks("_completion_rankrise").rankrise_complete
+    at_test, at_held_out, found = complete(synthetic)
+    # Without noise a CP of three components is found but for the smallest penalty.
+    assert synthetic.error(at_test, synthetic.test) < 0.01
+    assert len(at_held_out) == len(synthetic.held_out)
+    assert found["rank"] >= 3
+    assert 0 <= found["coverage"] <= 1
+    assert found["cpu_seconds"] > 0
+    assert found["peak_bytes"] > 0
+
+
+def test_rankrise_is_shown_beside_that_of_another_checkout(benchmarks):
+    def record(error, seconds):
+        fit = {
+            "test_error": error,
+            "setting": {"components": 2},
+            "stopped": None,
+            "peak_bytes": 1e8,
+            "coverage": 0.9,
+            "failure": None,
+        }
+        return {
+            "failure": None,
+            "picked": {**fit, "seconds": seconds, "cpu_seconds": seconds},
+            "oracle": fit,
+            "seconds": seconds,
+            "cpu_seconds": seconds,
+            "fits": [fit],
+        }
+
+    split = {
+        "rankrise": record(0.2, 3.0),
+        "rankrise at abc": record(0.25, 12.0),
+        "ridge ALS": record(0.3, 2.0),
+    }
+    table, words, *_ = benchmarks("_completion_table").tables(
+        {"cases": {"il2/entries-80": {"0": split}}}
+    )
+    console = Console(record=True, width=170, file=io.StringIO())
+    console.print(table)
+    cells = console.export_text()
+    # Errors over the old's, seconds over the old's and over the search's.
+    assert all(ratio in cells for ratio in ("0.800", "0.250", "1.500"))
+    assert "in 0 of 1 cases; errors more than 2% above the old in 0" in words
+
+
+def test_a_process_says_what_it_took_and_why_it_failed(benchmarks, tmp_path):
+    processes = benchmarks("_processes")
+    used = processes.python(processes.HERE, "-c", "print(sum(range(10**6)))")
+    assert used.output == "499999500000\n"
+    assert used.cpu_seconds > 0
+    assert used.peak_bytes > 2**20
+    with pytest.raises(processes.ProcessError, match="ended with 1: ValueError: no"):
+        processes.python(processes.HERE, "-c", "raise ValueError('no')")
+    with pytest.raises(processes.ProcessError, match=r"not done in 0\.3 s"):
+        processes.python(
+            processes.HERE, "-c", "import time; time.sleep(60)", timeout=0.3
+        )
+    with pytest.raises(ValueError, match="no src/rankrise"):
+        processes.python(tmp_path, "-c", "")
