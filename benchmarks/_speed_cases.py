@@ -67,7 +67,8 @@ class SpeedCase:
 
 _SMALL = (30, 20, 12)
 _MIDDLE = (120, 40, 50)
-_KINETIC = (60, 12, 10, 60)
+# TensorLy's.
+_KINETIC = (64, 12, 10, 60)
 _RANDOM = "kinetic, 50% at random"
 
 CASES = (

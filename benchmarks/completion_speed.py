@@ -1,8 +1,8 @@
 """Completing small and odd tensors: processor seconds and memory of whole processes.
 
-Each is completed in a process of its own, three times, and that of another checkout beside
-it in turn (`--old CHECKOUT`). Then, density by density, a sweep by each way to the
-normal equations. Made to be run by itself on an idle machine.
+Each is completed in a process of its own, three times, in turn with the rankrise of
+another checkout (`--old CHECKOUT`). Then, density by density, a sweep by each way to
+the normal equations. Made to be run by itself on an idle machine.
 """
 
 import argparse
@@ -28,6 +28,7 @@ OURS = "rankrise"
 CROSSING = "crossing"
 _FOLDER = Path(__file__).parent
 _WIDTH = 150
+_LARGE_ARRAY = 2**24
 
 
 def run_case(
@@ -45,9 +46,7 @@ def run_case(
                 if peer in failures:
                     continue
                 patience = None if peer == OURS else case.patience
-                out = (
-                    folder / f"{len(runs[peer])}-{repeat}-{list(checkouts).index(peer)}"
-                )
+                out = folder / f"{peer} {repeat}"
                 try:
                     runs[peer].append(_run(case, folder, out, checkout, patience))
                 except ProcessError as error:
@@ -129,7 +128,7 @@ def _cells(
     old_peak = median(result, old, "peak_bytes") if old else None
     other = cases.get(case["beside"] or "")
     beside = median(other, OURS, "cpu_seconds") if other else None
-    array = SpeedCase(**case).array_bytes if case["form"] == "array" else None
+    array = SpeedCase(**case).array_bytes if case["form"] == "array" else 0
     return [
         _said(result, OURS, cpu),
         _number(median(result, OURS, "seconds")),
@@ -138,7 +137,8 @@ def _cells(
         _number(cpu, beside) if case["beside"] else "",
         _number(peak, 1e6),
         _number(old_peak, 1e6),
-        _number(peak, array) if array else "",
+        # Beside a small array stands what Python itself takes.
+        _number(peak, array) if array > _LARGE_ARRAY else "",
         case["goal"],
     ]
 
