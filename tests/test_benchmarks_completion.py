@@ -3,6 +3,7 @@
 import importlib
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -109,11 +110,11 @@ def test_a_run_goes_on_where_it_was_interrupted(benchmarks, tmp_path, monkeypatc
     monkeypatch.setattr(plug, "rankrise_complete", failing)
     out = tmp_path / "results.json"
     arguments = ["--cases", "small", "--out", str(out), "--fit-seconds", "5", "--peers"]
-    module.main([*arguments, "mean"])
-    module.main([*arguments, "mean", "LRTC-TNN", "rankrise"])
-    assert asked == ["mean", "LRTC-TNN"]
+    module.main([*arguments, "LRTC-TNN"])
+    module.main([*arguments, "LRTC-TNN", "Bayesian CP", "rankrise"])
+    assert asked == ["LRTC-TNN", "Bayesian CP"]
     records = json.loads(out.read_text())["cases"]["small"]["0"]
-    assert records["mean"]["failure"] is None
+    assert records["LRTC-TNN"]["failure"] is None
     # Whoever fails is in the record and in what is printed.
     assert "diverged" in records["rankrise"]["failure"]
     console = Console(record=True, width=150, file=io.StringIO())
@@ -122,8 +123,8 @@ def test_a_run_goes_on_where_it_was_interrupted(benchmarks, tmp_path, monkeypatc
     assert "rankrise failed" in console.export_text()
     with pytest.raises(ValueError, match="fits of up to 5 s"):
         module.main(["--cases", "small", "--out", str(out), "--fit-seconds", "6"])
-    module.main([*arguments, "mean", "--afresh"])
-    assert asked == ["mean", "LRTC-TNN", "mean"]
+    module.main([*arguments, "LRTC-TNN", "--afresh"])
+    assert asked == ["LRTC-TNN", "Bayesian CP", "LRTC-TNN"]
 
 
 def test_a_case_is_completed_in_a_process_of_its_own(benchmarks, synthetic):
@@ -187,3 +188,97 @@ def test_a_process_says_what_it_took_and_why_it_failed(benchmarks, tmp_path):
         )
     with pytest.raises(ValueError, match="no src/rankrise"):
         processes.python(tmp_path, "-c", "")
+
+
+@pytest.fixture(scope="module")
+def speed(benchmarks):
+    """One tensor for every journey and form, and a crossing of two densities."""
+    module, cases = benchmarks("completion_speed"), benchmarks("_speed_cases")
+    case = cases.SpeedCase("again", "again", (6, 5, 4), 0.6)
+    small = [
+        case,
+        replace(case, name="blocks", journey="fresh", gaps="blocks", beside="again"),
+        replace(case, name="table", journey="command", observed=70, form="table"),
+        replace(case, name="long", journey="fresh", mode_dims=(10**9, 3, 2),
+                observed=30, form="coordinates"),
+    ]  # fmt: skip
+    ours = {module.OURS: benchmarks("_processes").HERE}
+    found = {each.name: module.run_case(each, ours, repeats=1) for each in small}
+    sizes = {"mode_dims": [6, 5, 4], "components": [2], "densities": [0.4, 0.9]}
+    crossing = module.run_crossing({**sizes, "repeats": 1, "seconds": 0.0})
+    return {"cases": found, module.CROSSING: crossing}
+
+
+def test_every_journey_is_measured_as_a_whole(benchmarks, speed):
+    module = benchmarks("completion_speed")
+    for name, result in speed["cases"].items():
+        assert not result["failures"], name
+        assert module.median(result, module.OURS, "cpu_seconds") > 0
+        assert module.median(result, module.OURS, "peak_bytes") > 2**20
+    console = Console(record=True, width=150, file=io.StringIO())
+    console.print(*module.tables(speed), sep="\n")
+    text = console.export_text()
+    assert all(name in text for name in speed["cases"])
+
+
+def test_the_crossing_has_each_way_at_each_density(speed):
+    rows = speed["crossing"]
+    assert [row["listed"] for row in rows] == ["observed", "missing"]
+    assert all(row[way] > 0 for row in rows for way in ("observed", "missing", "dense"))
+
+
+def test_the_ways_to_normal_equations_agree(benchmarks):
+    sweeps = benchmarks("_equation_crossing").sweeps
+    rng = np.random.default_rng(0)
+    tensor, mask = rng.normal(size=(6, 5, 4)), rng.random((6, 5, 4)) < 0.7
+    factors = [rng.normal(size=(dim, 2)) for dim in tensor.shape]
+    ways = sweeps(tensor, mask, factors)
+    dense = np.einsum("ir,jr,kr->ijk", *ways["dense"]())
+    for way in ("observed", "missing"):
+        parts = np.split(ways[way]().factors, [6, 11])
+        # Norms are shared between modes otherwise; the same but for rounding.
+        np.testing.assert_allclose(
+            np.einsum("ir,jr,kr->ijk", *parts), dense, rtol=0, atol=1e-10
+        )
+
+
+def test_gaps_of_a_case_are_as_it_says(benchmarks, tmp_path):
+    module = benchmarks("_speed_cases")
+    case = module.SpeedCase("blocks", "fresh", (12, 8, 8), 0.8, gaps="blocks")
+    module.write_file(case, tmp_path)
+    missing = np.isnan(np.load(tmp_path / case.file_name))
+    # Whole boxes of 3 x 2 x 2 entries, the last of which may go a little beyond.
+    assert 0.2 <= missing.mean() <= 0.2 + 12 / missing.size
+    module.write_file(replace(case, gaps="random", observed=767), tmp_path)
+    assert np.isnan(np.load(tmp_path / case.file_name)).sum() == 1
+
+
+def test_a_large_tensor_is_completed_and_its_passes_are_timed(benchmarks):
+    module = benchmarks("large_completion")
+    sizes = benchmarks("_large_tensor").LargeSizes(
+        mode_dims=(30, 20, 10), observed=3000, width=4, max_seconds=60.0, repeats=1
+    )
+    result = module.run(sizes)
+    done = result["completion"]
+    assert done["rank"] == 3
+    # The noise is half the size of the values; seven observations a parameter.
+    assert done["relative_error"] < 0.3
+    assert done["peak_bytes"] > done["bytes_before"] > 0
+    names = {row["name"] for row in result["passes"]["cases"]}
+    assert {module.PASS, "sparse product, equal width"} <= names
+    assert all(row["seconds"] > 0 for row in result["passes"]["cases"])
+    console = Console(record=True, width=150, file=io.StringIO())
+    console.print(*module.tables(json.loads(json.dumps(result))), sep="\n")
+    assert "bytes an observation" in console.export_text()
+
+
+def test_entries_of_a_large_tensor_are_distinct_and_within_it(benchmarks, monkeypatch):
+    module = benchmarks("_large_tensor")
+    monkeypatch.setattr(module, "_BLOCK", 100)
+    sizes = module.LargeSizes(mode_dims=(30, 20, 10), observed=1000)
+    observations = module.LargeTensor(sizes).observations()
+    flat = np.ravel_multi_index(tuple(observations.indices.T), sizes.mode_dims)
+    assert len(np.unique(flat)) == len(flat) > 900
+    # From all of the tensor, though it is made block by block.
+    assert flat.min() < 60
+    assert flat.max() > 5940
