@@ -52,10 +52,10 @@ class LargeTensor:
 
     def __init__(self, sizes: LargeSizes) -> None:
         self._sizes, self._rng = sizes, np.random.default_rng(0)
-        self._matrices = [
+        self._matrices = tuple(
             self._rng.uniform(-(3**0.5), 3**0.5, (dim, sizes.components))
             for dim in sizes.mode_dims
-        ]
+        )
 
     def indices(self, count: int) -> npt.NDArray[np.int32]:
         """Distinct entries in order, a few fewer where some coincide."""
