@@ -1,6 +1,9 @@
 """Settings and fixtures shared by all tests."""
 
 import os
+import sys
+from importlib.abc import MetaPathFinder
+from importlib.machinery import PathFinder
 
 import hypothesis
 import jax
@@ -13,6 +16,19 @@ jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+class _Unchecked(MetaPathFinder):
+    """Finds modules whose functions Numba compiles: it takes none that is wrapped."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname == "rankrise.completion._kernels":
+            return PathFinder.find_spec(fullname, path, target)
+        return None
+
+
+# Before that of jaxtyping, which has all other modules check their arguments.
+sys.meta_path.insert(0, _Unchecked())
 
 # The first example of a test compiles, so a deadline would measure the compiler.
 hypothesis.settings.register_profile("rankrise", deadline=None, derandomize=True)

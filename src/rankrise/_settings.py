@@ -1,9 +1,9 @@
 """The base of all classes of settings: frozen, with no room for a misspelled name."""
 
 import difflib
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from rankrise._errors import InputError
 
@@ -23,6 +23,7 @@ _FITTING = {
     "bool_parsing": "give True or False",
     "bool_type": "give True or False",
     "tuple_type": "give several numbers",
+    "model_type": "give its settings",
     "string_type": "give a name",
 }
 
@@ -50,6 +51,21 @@ class Settings(BaseModel):
             super().__init__(**given)
         except ValidationError as error:
             raise InputError(refused(error, list(type(self).model_fields))) from None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_read_into(cls, given: Any, info: Any) -> Any:
+        """Refuse text for a number or a truth value, and a truth value for a number."""
+        name = str(info.field_name)
+        annotation = cls.model_fields[name].annotation
+        kinds = {*(get_args(annotation) or (annotation,))} - {type(None)}
+        numbers = kinds <= {int, float}
+        is_text = isinstance(given, str) and kinds <= {int, float, bool}
+        if is_text or (isinstance(given, bool) and numbers):
+            whole = "int_type" if int in kinds else "float_type"
+            fitting = _FITTING[whole if numbers else "bool_type"]
+            raise InputError(f"`{name}` is {given!r}; {fitting}.")
+        return given
 
     def model_post_init(self, context: Any, /) -> None:
         self.check()
@@ -87,7 +103,7 @@ class Settings(BaseModel):
                 f"{LARGEST:g}."
             )
 
-    def _require_bounded(self, name: str, number: float | None) -> None:
+    def _require_bounded(self, name: str, number: int | float | None) -> None:
         limit = LARGEST_WHOLE if isinstance(number, int) else LARGEST
         if number is not None and number > limit:
             raise InputError(f"`{name}` is {number}; it can be {limit} at most.")
@@ -115,6 +131,8 @@ def _fitting(error: ValidationError, name: str) -> str:
             continue
         if each["type"] == "literal_error":
             words.append(f"choose {each['ctx']['expected']}")
+        elif each["type"] == "is_instance_of":
+            words.append(f"give an {each['ctx']['class']}")
         else:
             message = each["msg"]
             words.append(_FITTING.get(each["type"], message[:1].lower() + message[1:]))

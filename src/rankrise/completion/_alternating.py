@@ -6,10 +6,12 @@ $n$: a row solves $(\sum_s a_s h_s h_s^\top + \lambda Q) w = \sum_s a_s t_s h_s$
 observations, with weights $a_s$ and targets $t_s$ of the loss's majorizer.
 """
 
+import functools as ft
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,14 +26,18 @@ from rankrise.losses import AbstractLoss, SquaredLoss
 _TURNS = 10
 # A component enters with this share of the norm it is drawn to.
 _ENTRY_SHARE = 0.3
-# A component this much smaller than the largest is none.
-_VANISHED = 1e-3
+# A component this much smaller than the largest is none, nor is one whose entries are
+# this small beside the values.
+_VANISHED, _NOTHING = 1e-3, 1e-9
 # Sweeps end when the objective falls by less than this share.
 _TOLERANCE = 1e-4
 # Pulls of a tensor with a larger share observed are products of dense arrays.
 _DENSE_SHARE, _DENSE_ENTRIES, _FEW_OBSERVED = 0.05, 2**24, 20_000
 # So many row blocks are worked on by several threads.
 _BLOCKS = 8
+
+# Of stacked factors, without those of the mode that is named.
+Contraction = Callable[[Values, int], Values]
 
 
 class Stage(NamedTuple):
@@ -98,11 +104,6 @@ class Alternation:
         self._weights = np.empty(0)
         if weights is not None:
             self._weights = arrangement.spread(weights)
-        self._use_missing = (
-            self._is_quadratic
-            and weights is None
-            and len(arrangement.missing_begins) > 0
-        )
         shown = self._shown if weights is None else self._shown * weights
         self._train_weight = float(np.sum(shown))
         self._squares = float(np.sum(shown * (values - offset) ** 2))
@@ -115,6 +116,10 @@ class Alternation:
             and len(arrangement) > max(_DENSE_SHARE * entries, _FEW_OBSERVED)
             and len(self.rows.dims) < 10
         )
+        # Where little is missing, equations are those of all entries less some.
+        self._from_all: Contraction | None = None
+        if self._is_quadratic and weights is None and len(arrangement.missing_begins):
+            self._from_all = self._contraction(self._shown * (values - offset))
 
     def nothing(self) -> Stage:
         """No component yet, measured."""
@@ -170,12 +175,13 @@ class Alternation:
         """One sweep in place; sums of losses and of penalties after it."""
         shares = np.empty((len(self.rows.dims), factors.shape[1]))
         along = np.empty(len(factors))
-        if self._pool is None and self._is_quadratic:
+        lists = self._lists()
+        if self._pool is None and self._is_quadratic and self._from_all is None:
             change = kernels.sweep_rows(
                 self._kind,
                 factors,
                 self.rows.starts,
-                *self._listed(),
+                *lists,
                 links.diagonal,
                 links.coupling,
                 links.chained,
@@ -194,11 +200,8 @@ class Alternation:
             return self._squares + change, float(np.sum(shares))
         return self._train_loss(factors) * self._train_weight, float(np.sum(shares))
 
-    def _listed(self) -> tuple[np.ndarray, ...]:
+    def _lists(self) -> tuple[Any, ...]:
         arrangement = self.arrangement
-        missing = arrangement.missing_begins
-        if not self._use_missing:
-            missing = missing[:0]
         return (
             arrangement.begins,
             arrangement.others,
@@ -206,8 +209,6 @@ class Alternation:
             self._weights,
             self._parts,
             self._part,
-            missing,
-            arrangement.missing,
         )
 
     def _solve_mode(
@@ -216,31 +217,35 @@ class Alternation:
         if not self._is_quadratic:
             self._majorize(mode, factors)
         first, last = map(int, self.rows.starts[mode : mode + 2])
-        size = factors.shape[1]
-        gram = np.empty((size, size))
-        if self._use_missing:
-            kernels.gram_of_others(factors, self.rows.starts, mode, gram)
+        arrangement, size = self.arrangement, factors.shape[1]
         chained = self._kind == kernels.SOLVE and bool(links.chained[mode])
-        count = last - first if chained else 0
-        matrices, rights = np.empty((count, size, size)), np.empty((count, size))
+        matrices = np.empty((last - first if chained else 0, size, size))
+        rights, gram = np.empty((last - first, size)), np.empty((size, size))
+        missing_begins = arrangement.missing_begins[:0]
+        if self._from_all is not None:
+            kernels.gram_of_others(factors, self.rows.starts, mode, gram)
+            rights = self._from_all(factors, mode)
+            missing_begins = arrangement.missing_begins
         diagonal, coupling = penalty * links.diagonal, penalty * links.coupling
         # Rows that are neighbours do not move at once.
         step = 2 if self._kind == kernels.NON_NEGATIVE else 1
 
         def solve(begin: int, end: int) -> None:
-            place = slice(begin - first, end - first) if chained else slice(0)
             kernels.solve_rows(
                 kernels.EQUATIONS if chained else self._kind,
+                first,
                 begin,
                 end,
                 step,
                 factors,
-                *self._listed(),
+                *self._lists(),
+                missing_begins,
+                arrangement.missing,
                 gram,
                 diagonal,
                 coupling,
-                matrices[place],
-                rights[place],
+                matrices,
+                rights,
                 along,
             )
 
@@ -268,7 +273,7 @@ class Alternation:
         wanted = np.linspace(begins[0], begins[-1], _BLOCKS + 1)
         cuts = np.unique(np.searchsorted(begins, wanted) // step * step)
         cuts = [first, *(first + int(each) for each in cuts[1:-1]), last]
-        return zip(cuts[:-1], cuts[1:], strict=True)
+        return itertools.pairwise(cuts)
 
     def _majorize(self, mode: int, factors: Values) -> None:
         """Least squares that stand for the loss, touching it where the factors are."""
@@ -332,7 +337,8 @@ class Alternation:
         """Without what vanished, by falling norm."""
         squares = np.add.reduceat(factors**2, self.rows.starts[:-1], axis=0)
         norms = np.sqrt(np.prod(squares, axis=0))
-        alive = norms > _VANISHED * np.max(norms, initial=0)
+        least = _NOTHING * math.sqrt(math.prod(self.rows.dims))
+        alive = norms > max(_VANISHED * np.max(norms, initial=0), least)
         order = np.argsort(-norms, kind="stable")
         kept = order[alive[order]]
         factors = np.ascontiguousarray(factors[:, kept])
@@ -392,10 +398,13 @@ class Alternation:
                 strengths,
             )
             return strengths
-        pull_of = self._dense_pull(residuals) if self._is_dense else self._pull
+        if self._is_dense:
+            pull_of = self._contraction(residuals)
+        else:
+            pull_of = ft.partial(self._pull, residuals)
         for _ in range(_TURNS):
             for mode in range(len(self.rows.dims)):
-                pull = pull_of(residuals, units, mode)
+                pull = pull_of(units, mode)
                 start = int(starts[mode])
                 kernels.towards_pull(pull, links.decay, start, positive, units)
             strengths = np.sum(pull * units[starts[mode] : starts[mode + 1]], axis=0)
@@ -428,24 +437,37 @@ class Alternation:
             done.result()
         return np.asarray(sum(totals))
 
-    def _dense_pull(self, residuals: Values) -> Callable[[Values, Values, int], Values]:
-        """The same from all entries, which are zero where unobserved."""
+    def _contraction(self, numbers: Values) -> "Contraction":
+        """The tensor of numbers at observations, zero elsewhere, times all factors but
+        those of one mode; as a dense array.
+        """
         dims, starts = self.rows.dims, self.rows.starts
         tensor = np.zeros(dims)
-        tensor[tuple(self.arrangement.indices.T)] = residuals
+        tensor[tuple(self.arrangement.indices.T)] = numbers
         last = len(dims) - 1
+        unfolded = tensor.reshape(-1, dims[last])
 
-        def pull(residuals: Values, units: Values, mode: int) -> Values:
-            own = [units[a:b] for a, b in zip(starts[:-1], starts[1:], strict=True)]
-            # The first product is the large one, and BLAS's.
-            if mode < last:
-                left = np.tensordot(tensor, own[last], 1)
-                for m in range(last - 1, mode, -1):
-                    left = np.einsum("...ir,ir->...r", left, own[m])
-            else:
-                left = np.moveaxis(np.tensordot(own[0], tensor, (0, 0)), 0, -1)
-            for m in range(int(mode == last), mode):
+        def contracted(factors: Values, mode: int) -> Values:
+            own = [factors[a:b] for a, b in itertools.pairwise(starts)]
+            # The first product is the large one.
+            if mode == last:
+                products = ft.reduce(khatri_rao, own[:last])
+                out = np.empty((dims[last], products.shape[1]))
+                kernels.times_rows(unfolded, products, out)
+                return out
+            out = np.empty((len(unfolded), factors.shape[1]))
+            kernels.times_last(unfolded, np.ascontiguousarray(own[last]), out)
+            left = out.reshape(*dims[:last], -1)
+            for m in range(last - 1, mode, -1):
+                left = np.einsum("...ir,ir->...r", left, own[m])
+            for m in range(mode):
                 left = np.einsum("i...r,ir->...r", left, own[m])
             return np.ascontiguousarray(left)
 
-        return pull
+        return contracted
+
+
+def khatri_rao(first: Values, second: Values) -> Values:
+    """Column-wise Kronecker product, rows of the second running fastest."""
+    rows = len(first) * len(second)
+    return (first[:, None] * second).reshape(rows, first.shape[1])

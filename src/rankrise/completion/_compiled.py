@@ -1,4 +1,4 @@
-"""The compiled loops, loaded when first used: that takes a second, once half a minute."""
+"""The compiled loops, loaded when first used: that takes a second, at first 20."""
 
 import importlib
 import logging
@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 # Seconds of waiting after which it is said what is waited for.
-_SILENT = 1.5
+_SILENT = 4.0
 
 logger = logging.getLogger("rankrise")
 

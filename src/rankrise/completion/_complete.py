@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from rankrise._errors import InputError
 from rankrise._typing import ModeDims
 from rankrise.completion._arrangement import Rows
 from rankrise.completion._checks import check_amount, warn_of_result
@@ -156,6 +157,8 @@ def complete_tensor(
         method's trajectory.
     """
     settings = settings or CompletionSettings()
+    if not isinstance(checkpoint, Checkpoint | None):
+        raise InputError(f"`checkpoint` is {checkpoint!r}; give a Checkpoint(path).")
     observations, loss = incomplete.observations, settings.loss_function
     check_amount(observations)
     loss.check_values(observations.values)
@@ -230,7 +233,15 @@ def _fingerprint(
     # The time limit says when to leave off, not what comes out.
     fields = [name for name in type(settings).model_fields if name != "max_seconds"]
     return {
-        **{name: repr(getattr(settings, name)) for name in fields},
+        **{name: _told(getattr(settings, name)) for name in fields},
         "mode_dims": list(observations.mode_dims),
         "observations": content.hexdigest(),
     }
+
+
+def _told(value: object) -> str:
+    """A setting in words that are the same in another process."""
+    words = repr(value)
+    if type(value).__repr__ is object.__repr__:
+        words = f"{type(value).__qualname__}({vars(value)})"
+    return words

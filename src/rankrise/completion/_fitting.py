@@ -40,7 +40,7 @@ from rankrise.runs import Ending, Watch
 # A way, smooth or not, that is worse after this many models is given up, and at once
 # if its loss is larger than what a mean of models could gain. Rows are taken to be alike
 # only where that lowers the loss by more than three models' losses are off.
-_TRIED, _SMALL_SHARE = 3, 0.07
+_TRIED, _SMALL_SHARE = 3, 0.05
 # Entries at which models are compared.
 _SAMPLED = 10_000
 # Of the loss, that their mean is taken to gain at most: models of few observations may
@@ -130,6 +130,8 @@ class Fitting:
         """Which of the ways, not smooth and smooth, are still to be tried."""
         plain, smooth = self._of(False), self._of(True)
         losses = [_single_loss(models) for models in (plain, smooth)]
+        if not any(any(m.path.best_point.correlations) for m in smooth):
+            return [False]
         if min(losses) < (1 - _MOST_GAIN) * max(losses):
             return [losses[1] < losses[0]]
         if not last:
@@ -162,17 +164,20 @@ class Fitting:
 
     def _report(self) -> None:
         # In the caller's thread, where its callback may do what it likes.
-        while not self._reports.empty():
+        for _ in range(self._reports.qsize()):
             at = self._reports.get()
-            if self._progress is not None:
+            if self._progress is not None and self._watch.ending() is None:
                 self._progress(at)
 
     def _fit(self, key: Key, pool: Executor | None) -> Ending | None:
         number, _ = key
-        walk = self._walked(key, pool)
+        walk, reported = self._walked(key, pool), 0
         while not walk.is_over:
-            at = CompletionProgress(number + 1, self._folds.count, walk.path.points[-1])
-            self._reports.put(at)
+            points = walk.path.points
+            if len(points) > reported:
+                reported = len(points)
+                at = CompletionProgress(number + 1, self._folds.count, points[-1])
+                self._reports.put(at)
             ending = self._watch.ending()
             if ending or self._leave_off or self._watch.is_due:
                 with self._lock:

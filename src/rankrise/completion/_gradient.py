@@ -74,7 +74,7 @@ def complete_by_gradients(
         settings,
         folds,
         [model],
-        trajectory.ending,
+        trajectory.result,
         seconds=trajectory.seconds_compile + trajectory.seconds_run,
         trajectory=trajectory,
         chosen=chosen,

@@ -123,41 +123,27 @@ def _row_equations(  # type: ignore[no-untyped-def]
 
 
 @_inner
-def _complement_equations(  # type: ignore[no-untyped-def]
-    factors, others, targets, parts, part, begin, end, missing, missing_begin,
-    missing_end, places, some, product, matrix, right,
-):  # fmt: skip
-    """The same from the equations of all entries, less those that are not shown."""
+def _take_off(  # type: ignore[no-untyped-def]
+    factors, others, parts, part, begin, end, places, some, product, matrix
+):
+    """Subtract from the equations of all entries what some of them say.
+
+    Those are all that are listed, or of these only the ones of a part.
+    """
     size = factors.shape[1]
-    for listed in range(2):
-        place, last = begin, end
-        if listed:
-            place, last = missing_begin, missing_end
-        while place < last:
-            count = 0
-            while place < last and count < len(some):
-                if listed or parts[place] == part:
-                    places[count] = place
-                    count += 1
-                place += 1
-            _fill(factors, missing if listed else others, places, count, some)
-            np.dot(some[:count].T, some[:count], product)
-            for r in range(size):
-                for q in range(size):
-                    matrix[r, q] -= product[r, q]
     place = begin
     while place < end:
         count = 0
         while place < end and count < len(some):
-            if parts[place] != part:
+            if len(parts) == 0 or parts[place] == part:
                 places[count] = place
                 count += 1
             place += 1
         _fill(factors, others, places, count, some)
-        for c in range(count):
-            target = targets[places[c]]
-            for r in range(size):
-                right[r] += target * some[c, r]
+        np.dot(some[:count].T, some[:count], product)
+        for r in range(size):
+            for q in range(size):
+                matrix[r, q] -= product[r, q]
 
 
 @_inner
@@ -243,12 +229,12 @@ def _descend(matrix, right, diagonal, towards, out):  # type: ignore[no-untyped-
 
 
 @_compiled(
-    f"void(int64, int64, int64, int64, {_FF}, {_I}, {_II}, {_F}, {_F}, {_P}, int64, "
+    f"void(int64, int64, int64, int64, int64, {_FF}, {_I}, {_II}, {_F}, {_F}, {_P}, int64, "
     f"{_I}, {_II}, {_FF}, {_F}, {_F}, {_FFF}, {_FF}, {_F})"
 )
 def solve_rows(  # type: ignore[no-untyped-def]
-    what, first, last, step, factors, begins, others, targets, weights, parts, part,
-    missing_begins, missing, gram, diagonal, coupling, matrices, rights, along,
+    what, start, first, last, step, factors, begins, others, targets, weights, parts,
+    part, missing_begins, missing, gram, diagonal, coupling, matrices, rights, along,
 ):  # fmt: skip
     r"""Rows `first`, `first + step`, ... of one mode that minimize their quadratic.
 
@@ -263,8 +249,9 @@ def solve_rows(  # type: ignore[no-untyped-def]
     parts, part
         Observations of this part are held out.
     missing_begins, missing, gram
-        Entries that are not observed, listed as observations are, and the equations
-        that a row has where all are shown; empty where observations are summed.
+        Entries that are not observed, listed as observations are, and the matrix that
+        a row's equations have where all are shown; `rights` are given then. Empty where
+        observations are summed.
     diagonal, coupling
         Of the penalty: of a row, and of a row with the next.
     along
@@ -277,24 +264,27 @@ def solve_rows(  # type: ignore[no-untyped-def]
     product, matrix = np.empty((size, size)), np.empty((size, size))
     right, found, towards = np.empty(size), np.empty(size), np.empty(size)
     for row in range(first, last, step):
-        right[:] = 0.0
         if len(missing_begins):
             matrix[:] = gram
-            _complement_equations(
-                factors, others, targets, parts, part, begins[row], begins[row + 1],
-                missing, missing_begins[row], missing_begins[row + 1], places, some,
-                product, matrix, right,
+            right[:] = rights[row - start]
+            _take_off(
+                factors, others, parts, part, begins[row], begins[row + 1], places,
+                some, product, matrix,
+            )  # fmt: skip
+            _take_off(
+                factors, missing, parts[:0], part, missing_begins[row],
+                missing_begins[row + 1], places, some, product, matrix,
             )  # fmt: skip
         else:
+            right[:] = 0.0
             matrix[:] = 0.0
             _row_equations(
                 factors, others, targets, weights, parts, part, begins[row],
-                begins[row + 1], places, some, weighted, product, matrix,
-                right,
+                begins[row + 1], places, some, weighted, product, matrix, right,
             )  # fmt: skip
         if what == EQUATIONS:
-            matrices[row - first] = matrix
-            rights[row - first] = right
+            matrices[row - start] = matrix
+            rights[row - start] = right
             continue
         own = factors[row]
         if what == SOLVE:
@@ -560,6 +550,27 @@ def balance(factors, starts, shares):  # type: ignore[no-untyped-def]
                 factors[row, r] *= factor
 
 
+@_compiled(f"void({_FF}, {_FF}, {_FF})")
+def times_last(tensor, matrix, out):  # type: ignore[no-untyped-def]
+    """A tensor, unfolded to rows of its last mode, times that mode's matrix."""
+    length = max(1, _ONE_THREAD // (matrix.shape[0] * matrix.shape[1] + 1))
+    for begin in range(0, len(tensor), length):
+        end = min(begin + length, len(tensor))
+        np.dot(tensor[begin:end], matrix, out[begin:end])
+
+
+@_compiled(f"void({_FF}, {_FF}, {_FF})")
+def times_rows(tensor, products, out):  # type: ignore[no-untyped-def]
+    """The same unfolded tensor, transposed, times a row for each of its rows."""
+    length = max(1, _ONE_THREAD // (out.shape[0] * out.shape[1] + 1))
+    part = np.empty_like(out)
+    out[:] = 0.0
+    for begin in range(0, len(tensor), length):
+        end = min(begin + length, len(tensor))
+        np.dot(tensor[begin:end].T, products[begin:end], part)
+        out += part
+
+
 @_compiled(f"void({_FF}, {_I}, int64, {_FF})")
 def gram_of_others(factors, starts, mode, out):  # type: ignore[no-untyped-def]
     """Products of components over all entries of the other modes."""
@@ -578,39 +589,36 @@ def gram_of_others(factors, starts, mode, out):  # type: ignore[no-untyped-def]
 
 
 @_compiled(
-    f"float64(int64, {_FF}, {_I}, {_I}, {_II}, {_F}, {_F}, {_P}, int64, {_I}, "
-    f"{_II}, {_F}, {_F}, boolean[::1], float64, {_F}, {_FF})"
+    f"float64(int64, {_FF}, {_I}, {_I}, {_II}, {_F}, {_F}, {_P}, int64, {_F}, {_F}, "
+    f"boolean[::1], float64, {_F}, {_FF})"
 )
 def sweep_rows(  # type: ignore[no-untyped-def]
-    what, factors, starts, begins, others, targets, weights, parts, part,
-    missing_begins, missing, diagonal, coupling, chained, penalty, along, shares,
+    what, factors, starts, begins, others, targets, weights, parts, part, diagonal,
+    coupling, chained, penalty, along, shares,
 ):  # fmt: skip
     """Solve for one factor matrix after another; sum of `along` of the last."""
     size, order = factors.shape[1], len(starts) - 1
     scaled, links = penalty * diagonal, penalty * coupling
-    nothing = np.empty((0, 0, 0))
+    nothing, none = np.empty((0, 0, 0)), np.empty((0, 0))
     for mode in range(order):
-        first, last = starts[mode], starts[mode + 1]
-        gram = np.empty((size, size))
-        if len(missing_begins):
-            gram_of_others(factors, starts, mode, gram)
+        start, end = starts[mode], starts[mode + 1]
         if what == SOLVE and chained[mode]:
-            matrices = np.empty((last - first, size, size))
-            rights = np.empty((last - first, size))
+            matrices = np.empty((end - start, size, size))
+            rights = np.empty((end - start, size))
             solve_rows(
-                EQUATIONS, first, last, 1, factors, begins, others, targets, weights,
-                parts, part, missing_begins, missing, gram, scaled, links, matrices,
+                EQUATIONS, start, start, end, 1, factors, begins, others, targets,
+                weights, parts, part, begins[:0], others, none, scaled, links, matrices,
                 rights, along,
             )  # fmt: skip
-            solve_chain(matrices, rights, scaled, links, first, factors, along)
+            solve_chain(matrices, rights, scaled, links, start, factors, along)
             continue
         # Rows that are neighbours do not move at once.
         steps = 2 if what == NON_NEGATIVE else 1
         for begin in range(steps):
             solve_rows(
-                what, first + begin, last, steps, factors, begins, others, targets,
-                weights, parts, part, missing_begins, missing, gram, scaled, links,
-                nothing, gram, along,
+                what, start, start + begin, end, steps, factors, begins, others,
+                targets, weights, parts, part, begins[:0], others, none, scaled, links,
+                nothing, none, along,
             )  # fmt: skip
     total = 0.0
     for row in range(starts[order - 1], starts[order]):

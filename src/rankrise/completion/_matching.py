@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from rankrise._typing import Values
 
@@ -14,6 +13,9 @@ def match_scores(reference: Sequence[Values], other: Sequence[Values]) -> Values
     The product over modes of the cosines between two components' vectors, up to sign,
     maximized over pairings (Acar et al. 2011); zero without a partner.
     """
+    # Half a second that most completions don't need.
+    from scipy.optimize import linear_sum_assignment
+
     scores = np.ones((reference[0].shape[1], other[0].shape[1]))
     for left, right in zip(reference, other, strict=True):
         scores *= np.abs(_units(left).T @ _units(right))

@@ -13,6 +13,7 @@ import numpy as np
 from rankrise._atomic import atomic_path
 from rankrise._errors import InputError
 from rankrise._typing import Indices, Values
+from rankrise.completion._alternating import khatri_rao
 from rankrise.completion._holdout import Folds
 from rankrise.completion._matching import match_scores
 from rankrise.completion._model import Model
@@ -474,7 +475,8 @@ class _Sum:
     def of_products(cls, factors: Sequence[Values], half: int) -> "_Sum":
         """Of factor matrices, or of vectors, whose last row is of no index."""
         matrices = [w[:-1].reshape(len(w) - 1, -1) for w in factors]
-        return cls(_khatri_rao(matrices[:half]), _khatri_rao(matrices[half:]))
+        first, second = matrices[:half], matrices[half:]
+        return cls(ft.reduce(khatri_rao, first), ft.reduce(khatri_rao, second))
 
     @classmethod
     def of_model(cls, model: Model, half: int) -> "_Sum":
@@ -498,10 +500,3 @@ class _Sum:
             found += self.effects[0][rows, None]
             found += self.effects[1]
         return found
-
-
-def _khatri_rao(matrices: Sequence[Values]) -> Values:
-    """Column-wise Kronecker product, the last matrix's rows running fastest."""
-    return ft.reduce(
-        lambda a, b: (a[:, None] * b).reshape(len(a) * len(b), -1), matrices
-    )

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import field_validator
 
@@ -122,7 +122,14 @@ class CompletionSettings(Settings):
     @classmethod
     def _method(cls, given: Any) -> Any:
         """A gradient method by its name has its default options."""
-        return {"kind": given} if given in ("paper", "flow", "limit") else given
+        if not isinstance(given, str) or given == "alternating":
+            return given
+        if given not in get_args(Kind):
+            raise InputError(
+                f"`method` is {given!r}; choose 'alternating', 'paper', 'flow' or "
+                "'limit'."
+            )
+        return {"kind": given}
 
     def check(self) -> None:
         self.require_positive("models", "max_components", "max_seconds")

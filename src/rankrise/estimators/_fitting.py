@@ -133,7 +133,7 @@ class Task:
     """
 
     targets: FloatArray
-    loss: AbstractLoss = eqx.field(static=True)
+    loss: AbstractLoss
     mean: float
     offset: float = 0.0
 

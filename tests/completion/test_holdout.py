@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rankrise import InputError, Observations
-from rankrise.completion._gaps import fiber_modes, make_folds
+from rankrise.completion import fiber_modes, make_folds
 
 RNG = np.random.default_rng(0)
 DENSE = RNG.standard_normal((8, 9, 5))
@@ -80,3 +80,54 @@ def test_fibers_are_told_in_a_tensor_with_more_entries_than_64_bits_count():
     mode_dims = (10**6, 10**6, 3, 10**6, 10**6)
     observations = Observations.from_coordinates(indices, np.ones(600), mode_dims)
     assert fiber_modes(observations) == (2,)
+
+
+AT_RANDOM = with_gaps(RNG.random(DENSE.shape) < 0.5)
+
+
+@pytest.mark.parametrize(("count", "expected"), [(2, 0.2), (4, 0.2), (10, 0.1)])
+def test_a_model_is_not_shown_a_fifth_at_most(count, expected):
+    folds = make_folds(AT_RANDOM, count, share=None, heldout="random", seed=0)
+    for part in range(count):
+        share = np.mean(folds.part == part)
+        assert share == pytest.approx(expected, abs=0.01)
+    assert folds.count == count
+    assert folds.modes == ()
+
+
+def test_a_single_model_is_not_shown_a_tenth():
+    folds = make_folds(AT_RANDOM, 1, share=None, heldout="random", seed=0)
+    assert np.sum(folds.part == 0) == round(0.1 * len(AT_RANDOM))
+
+
+def test_a_share_that_is_asked_for_is_held_out():
+    folds = make_folds(AT_RANDOM, 3, share=0.25, heldout="random", seed=0)
+    sizes = np.bincount(folds.part)[:3]
+    np.testing.assert_array_equal(sizes, round(0.25 * len(AT_RANDOM)))
+
+
+def test_a_seed_fixes_what_is_held_out():
+    first, second, other = (
+        make_folds(AT_RANDOM, 4, share=None, heldout="auto", seed=seed).part
+        for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, second)
+    assert np.any(first != other)
+
+
+def test_entries_are_held_out_at_random_where_that_is_asked_for():
+    folds = make_folds(FIBERS, 4, share=None, heldout="random", seed=0)
+    assert folds.modes == ()
+    fiber = np.all(FIBERS.indices[:, :2] == FIBERS.indices[0, :2], axis=1)
+    assert len(set(folds.part[fiber])) > 1
+
+
+def test_too_few_fibers_are_refused_where_they_are_asked_for():
+    hidden = np.ones((4, 3, 5), bool)
+    for fiber in ((0, 0), (1, 1), (2, 2), (3, 0)):
+        hidden[fiber] = False
+    few = Observations.from_array(np.where(hidden, np.nan, 1.0))
+    with pytest.raises(InputError, match="only 4 observed fibers along mode 3"):
+        make_folds(few, 3, share=None, heldout="fiber", seed=0)
+    # Left to itself it takes entries.
+    assert make_folds(few, 3, share=None, heldout="auto", seed=0).modes == ()
