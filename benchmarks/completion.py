@@ -56,6 +56,7 @@ def compare(
     """
     results = _resumed(out, fit_seconds)
     if afresh:
+        results["environment"] = _surroundings()
         _forget(results, splits, peers)
     for name, split, peer in _todo(results, splits, peers):
         case = load_case(name, split)
