@@ -154,6 +154,15 @@ ALL = (
     *("digits/entries-50", "digits/entries-80", "digits_600/entries-50"),
     "digits_600/fibers-50",
 )
+# Those of docs/complete.md, and how many splits of each it has.
+DOCUMENTED = {
+    name: 1
+    if name.startswith(("kinetic/", "pines/"))
+    or name in ("pines_coarse/entries-50", "digits/entries-50")
+    else 3
+    for name in ALL
+    if name not in ("kinetic/entries-80", "pines/entries-80")
+}
 FAST = (
     "il2/entries-80",
     "covid/fibers-50",

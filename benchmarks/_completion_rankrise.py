@@ -2,46 +2,60 @@
 
 It is given the entries for training alone and holds out of these what it chooses by.
 Those held out for the others it never sees, though a user's call would learn from them.
+Each case is completed in a process of its own, so that another checkout can be beside.
 """
 
-import time
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from _completion_cases import Case, Floats
-from rankrise.completion import complete_observations
-from rankrise.data import Observations
+from _processes import HERE, commit_of, python
 
 NAME = "rankrise"
-_LEVEL = 0.9
+# What a record of another checkout is called begins so.
+OLD = f"{NAME} at "
+_SCRIPT = Path(__file__).with_name("_completing_process.py")
 
 
-def rankrise_complete(case: Case) -> tuple[Floats, Floats, dict[str, float | int]]:
+def name_of(checkout: Path) -> str:
+    """What another checkout is called beside this one."""
+    return f"{OLD}{commit_of(checkout)}"
+
+
+def rankrise_complete(
+    case: Case, checkout: Path = HERE
+) -> tuple[Floats, Floats, dict[str, Any]]:
     """Predictions at `case.test` and `case.held_out`, and what else is of interest.
 
-    That is the seconds it took, the number of models, the rank, and which share of the
-    test entries the 90% intervals hold.
+    That is what the fit took (imports, loading of kernels, tracing and loading of
+    compiled programs apart), its peak memory, the number of models, the rank, and which
+    share of the test entries the 90% intervals hold.
     """
-    began = time.perf_counter()
-    observations = Observations.from_coordinates(
-        case.indices(case.train), case.values(case.train), case.mode_dims
-    )
-    completion = complete_observations(observations)
-    at_test, at_held_out = (
-        completion.entries(case.indices(places))
-        for places in (case.test, case.held_out)
-    )
-    seconds = time.perf_counter() - began
-    low, high = completion.interval(case.indices(case.test), _LEVEL)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        data, out = folder / "data.npz", folder / "out.npz"
+        np.savez(
+            data,
+            indices=case.indices(case.train),
+            values=case.values(case.train),
+            mode_dims=case.mode_dims,
+            asked=case.indices(np.concatenate([case.test, case.held_out])),
+        )
+        arguments = str(_SCRIPT), str(data), "--out", str(out), "--before", "tiny"
+        said = json.loads(python(checkout, *arguments).output)
+        if said["compiled"]:
+            # Now that its programs are on disk.
+            said = json.loads(python(checkout, *arguments).output)
+        with np.load(out) as found:
+            entries, low, high = (found[each] for each in ("entries", "low", "high"))
+    for key in ("seconds", "cpu_seconds"):
+        said[key] -= said["compiling_seconds"]
+    tested = len(case.test)
     truth = case.values(case.test)
-    return (
-        at_test,
-        at_held_out,
-        {
-            "seconds": seconds,
-            "models": len(completion.members),
-            "smooth": completion.reference.smooth,
-            "rank": completion.rank,
-            "coverage": float(np.mean((low <= truth) & (truth <= high))),
-        },
-    )
+    inside = (low[:tested] <= truth) & (truth <= high[:tested])
+    said["coverage"] = float(np.mean(inside))
+    return entries[:tested], entries[tested:], said

@@ -2,14 +2,16 @@
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from rich.console import RenderableType
 from rich.table import Table
 
 from _completion_peers import PEERS
+from _completion_rankrise import NAME, OLD
 from _completion_search import SECONDS
+from _ridge_als import RIDGE_ALS
 
 Record = dict[str, Any]
 # Records of a case, split by split and peer by peer.
@@ -17,13 +19,15 @@ Splits = dict[str, dict[str, Record]]
 
 
 def tables(results: dict[str, Any]) -> list[RenderableType]:
-    """Errors beside the best CP, then seconds; cases down, peers across."""
+    """Beside an older rankrise; errors beside the best CP; seconds; failures."""
     cases: dict[str, Splits] = results["cases"]
     found = {
         name for splits in cases.values() for each in splits.values() for name in each
     }
-    peers = [name for name in (*PEERS, "rankrise") if name in found]
+    old = sorted(name for name in found if name.startswith(OLD))
+    peers = [name for name in (*PEERS, *old, NAME) if name in found]
     return [
+        *(each for name in old for each in _beside_old(cases, name)),
         _error_table(cases, peers),
         *(_second_table(cases, peers, key) for key in SECONDS),
         *_failures(cases),
@@ -124,6 +128,84 @@ def _second_cell(splits: Splits, peer: str, key: str) -> str:
 
 def _rounded(seconds: float) -> str:
     return f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.1f}"
+
+
+def _beside_old(cases: dict[str, Splits], old: str) -> Iterator[RenderableType]:
+    """rankrise beside an older one and the ridge ALS search, case by case."""
+    table = Table(
+        title=f"rankrise over {old}, and over the search of ridge ALS: geometric means "
+        "over splits, medians of processor seconds"
+    )
+    table.add_column("case", no_wrap=True)
+    for heading in ("test error", "CPU / old", "CPU / ridge"):
+        table.add_column(heading, justify="right")
+    for heading in ("CPU s: new", "old", "ridge", "MB: new", "old", "90% hold: new"):
+        table.add_column(heading, justify="right")
+    table.add_column("old", justify="right")
+    rows = []
+    for case, splits in cases.items():
+        both = [each for each in splits.values() if _sound(each, (NAME, old))]
+        if not both:
+            continue
+        three = [each for each in both if _sound(each, (RIDGE_ALS.name,))]
+        row = (
+            _over(both, old, lambda each: each["picked"]["test_error"]),
+            _over(both, old, _cpu_seconds),
+            _over(three, RIDGE_ALS.name, _cpu_seconds) if three else math.nan,
+        )
+        rows.append(row)
+        table.add_row(
+            f"{case} ({len(both)})",
+            *(f"{each:.3f}" for each in row),
+            *(_median(both, name, _cpu_seconds) for name in (NAME, old)),
+            _median(three, RIDGE_ALS.name, _cpu_seconds),
+            *(_median(both, name, _megabytes) for name in (NAME, old)),
+            *(_coverage(both, name) for name in (NAME, old)),
+        )
+    if not rows:
+        return
+    table.add_section()
+    for name, what in (("geometric mean", _geometric_mean), ("largest", max)):
+        columns = zip(*rows, strict=True)
+        known = [[each for each in c if not math.isnan(each)] for c in columns]
+        table.add_row(name, *(f"{what(c):.3f}" if c else "-" for c in known))
+    yield table
+    fast = sum(row[2] <= 1 for row in rows)
+    yield (
+        f"At most the processor seconds of ridge ALS in {fast} of {len(rows)} cases; "
+        f"errors more than 2% above the old in {sum(row[0] > 1.02 for row in rows)}."
+    )
+
+
+def _sound(split: dict[str, Record], peers: Sequence[str]) -> bool:
+    return all(each in split and split[each]["failure"] is None for each in peers)
+
+
+def _over(
+    splits: Sequence[dict[str, Record]], peer: str, what: Callable[[Record], float]
+) -> float:
+    return _geometric_mean([what(each[NAME]) / what(each[peer]) for each in splits])
+
+
+def _median(
+    splits: Sequence[dict[str, Record]], peer: str, what: Callable[[Record], float]
+) -> str:
+    if not splits:
+        return "-"
+    return _rounded(statistics.median(what(each[peer]) for each in splits))
+
+
+def _cpu_seconds(record: Record) -> float:
+    return float(record["cpu_seconds"])
+
+
+def _megabytes(record: Record) -> float:
+    return float(record["picked"]["peak_bytes"] / 1e6)
+
+
+def _coverage(splits: Sequence[dict[str, Record]], peer: str) -> str:
+    shares = [each[peer]["picked"]["coverage"] for each in splits]
+    return f"{100 * min(shares):.1f} to {100 * max(shares):.1f}%"
 
 
 def _failures(cases: dict[str, Splits]) -> Iterable[str]:

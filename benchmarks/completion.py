@@ -2,7 +2,8 @@
 
 Everyone gets the same entries to train on, the same to choose settings by, and is
 tested on the same. What was done is written after each case and peer, so a run that was
-interrupted goes on when started again. Peers beyond rankrise's own dependencies:
+interrupted goes on when started again. `--old CHECKOUT` takes the rankrise of another
+checkout beside this one. Peers beyond rankrise's own dependencies:
 `pip install tensorly pyttb scikit-image`.
 """
 
@@ -11,41 +12,56 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 import _completion_rankrise
-from _completion_cases import ALL, FAST, Case, load_case
+from _completion_cases import ALL, DOCUMENTED, FAST, Case, load_case
 from _completion_peers import PEERS
 from _completion_search import errors, record_of, recorded, search
 from _completion_table import tables
+from _processes import HERE
 from rankrise._atomic import write_json
 
 RESULTS = Path(__file__).with_name("completion.json")
 RANKRISE = _completion_rankrise.NAME
-_FIT_SECONDS = {"fast": 2.0, "all": 60.0}
+_FIT_SECONDS = {"fast": 2.0, "documented": 2.0, "all": 60.0}
 _WIDTH = 170
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "tensorly", "pyttb", "scikit-image")
 
 
 def compare(
     out: Path,
-    cases: Sequence[str],
+    splits: Mapping[str, int],
     *,
-    splits: int,
     peers: Sequence[str],
+    checkouts: Mapping[str, Path],
     fit_seconds: float,
+    afresh: bool,
     console: Console,
 ) -> dict[str, Any]:
-    """Run what `out` lacks; records of failures are tried again."""
+    """Run what `out` lacks; records of failures are tried again.
+
+    Parameters
+    ----------
+    splits
+        How many of each case.
+    checkouts
+        Those whose rankrise is a peer, by its name.
+    afresh
+        Forget what `out` has of these cases and peers.
+    """
     results = _resumed(out, fit_seconds)
-    for name, split, peer in _todo(results, cases, splits, peers):
+    if afresh:
+        results["environment"] = _surroundings()
+        _forget(results, splits, peers)
+    for name, split, peer in _todo(results, splits, peers):
         case = load_case(name, split)
         with console.status(f"{name}, split {split}: {peer} ..."):
-            record = _record(case, peer, fit_seconds)
+            record = _record(case, peer, checkouts.get(peer), fit_seconds)
         results["cases"].setdefault(name, {}).setdefault(str(split), {})[peer] = record
         write_json(out, results)
         console.print(f"{name}, split {split}: {_said(peer, record)}", highlight=False)
@@ -70,22 +86,35 @@ def _resumed(out: Path, fit_seconds: float) -> dict[str, Any]:
     return results
 
 
+def _forget(
+    results: dict[str, Any], splits: Mapping[str, int], peers: Sequence[str]
+) -> None:
+    for name, count in splits.items():
+        for split in range(count):
+            for peer in peers:
+                results["cases"].get(name, {}).get(str(split), {}).pop(peer, None)
+
+
 def _todo(
-    results: dict[str, Any], cases: Sequence[str], splits: int, peers: Sequence[str]
+    results: dict[str, Any], splits: Mapping[str, int], peers: Sequence[str]
 ) -> Iterator[tuple[str, int, str]]:
-    for name in cases:
-        for split in range(splits):
+    for name, count in splits.items():
+        for split in range(count):
             done = results["cases"].get(name, {}).get(str(split), {})
             for peer in peers:
                 if peer not in done or done[peer]["failure"] is not None:
                     yield name, split, peer
 
 
-def _record(case: Case, peer: str, fit_seconds: float) -> dict[str, Any]:
-    if peer != RANKRISE:
+def _record(
+    case: Case, peer: str, checkout: Path | None, fit_seconds: float
+) -> dict[str, Any]:
+    if checkout is None:
         return search(case, PEERS[peer], fit_seconds=fit_seconds)
     with recorded() as outcome:
-        at_test, at_held_out, found = _completion_rankrise.rankrise_complete(case)
+        at_test, at_held_out, found = _completion_rankrise.rankrise_complete(
+            case, checkout
+        )
         outcome.update(errors(case, at_test, at_held_out), **found)
     return record_of([{"setting": {}, "stopped": None, **outcome}])
 
@@ -114,35 +143,61 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--cases",
         nargs="+",
         default=["fast"],
-        help="fast, all, or names such as il2/entries-80",
+        help="fast, documented (those of docs/complete.md, with the splits they have "
+        "there), all, or names such as il2/entries-80",
     )
     parser.add_argument("--splits", type=int, default=1, choices=(1, 3))
     parser.add_argument(
         "--peers", nargs="+", default=list(PEERS), choices=[*PEERS, RANKRISE]
     )
     parser.add_argument(
+        "--old",
+        type=Path,
+        metavar="CHECKOUT",
+        help="take the rankrise of this folder beside this one",
+    )
+    parser.add_argument(
         "--fit-seconds",
         type=float,
-        help="processor time for one fit; 2 for fast cases, otherwise 60",
+        help="processor time for one fit; 2 for fast or documented, otherwise 60",
+    )
+    parser.add_argument(
+        "--afresh",
+        action="store_true",
+        help="forget what the results have of these cases and peers; leave it out to "
+        "go on with a run that was interrupted",
     )
     parser.add_argument("--out", type=Path, default=RESULTS, help="results (JSON)")
     return parser.parse_args(arguments)
 
 
+def _splits(options: argparse.Namespace) -> dict[str, int]:
+    named = options.cases[0]
+    if named == "documented":
+        return dict(DOCUMENTED)
+    cases = {"fast": FAST, "all": ALL}.get(named, tuple(options.cases))
+    return dict.fromkeys(cases, options.splits)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Compare, print, write."""
     options = _options(arguments)
-    cases = {"fast": FAST, "all": ALL}.get(options.cases[0], tuple(options.cases))
     limit = options.fit_seconds or _FIT_SECONDS.get(options.cases[0], 60.0)
+    checkouts, peers = {RANKRISE: HERE}, list(options.peers)
+    if options.old:
+        old = _completion_rankrise.name_of(options.old)
+        checkouts[old] = options.old
+        peers = [RANKRISE, old, *(each for each in peers if each != RANKRISE)]
     console = Console()
     # A column a peer: narrower ones would be cut, and in a file there is no width.
     console.width = max(console.width, _WIDTH)
     results = compare(
         options.out,
-        cases,
-        splits=options.splits,
-        peers=options.peers,
+        _splits(options),
+        peers=peers,
+        checkouts=checkouts,
         fit_seconds=limit,
+        afresh=options.afresh,
         console=console,
     )
     console.print(*tables(results), sep="\n")

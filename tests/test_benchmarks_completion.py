@@ -3,6 +3,7 @@
 import importlib
 import io
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +102,7 @@ def test_a_run_goes_on_where_it_was_interrupted(benchmarks, tmp_path, monkeypatc
         asked.append(peer.name)
         return search(case, peer, fit_seconds=fit_seconds)
 
-    def failing(case):
+    def failing(case, checkout):
         raise RuntimeError("diverged")
 
     monkeypatch.setattr(module, "search", noted)
@@ -109,11 +110,11 @@ def test_a_run_goes_on_where_it_was_interrupted(benchmarks, tmp_path, monkeypatc
     monkeypatch.setattr(plug, "rankrise_complete", failing)
     out = tmp_path / "results.json"
     arguments = ["--cases", "small", "--out", str(out), "--fit-seconds", "5", "--peers"]
-    module.main([*arguments, "mean"])
-    module.main([*arguments, "mean", "LRTC-TNN", "rankrise"])
-    assert asked == ["mean", "LRTC-TNN"]
+    module.main([*arguments, "LRTC-TNN"])
+    module.main([*arguments, "LRTC-TNN", "Bayesian CP", "rankrise"])
+    assert asked == ["LRTC-TNN", "Bayesian CP"]
     records = json.loads(out.read_text())["cases"]["small"]["0"]
-    assert records["mean"]["failure"] is None
+    assert records["LRTC-TNN"]["failure"] is None
     # Whoever fails is in the record and in what is printed.
     assert "diverged" in records["rankrise"]["failure"]
     console = Console(record=True, width=150, file=io.StringIO())
@@ -122,3 +123,220 @@ def test_a_run_goes_on_where_it_was_interrupted(benchmarks, tmp_path, monkeypatc
     assert "rankrise failed" in console.export_text()
     with pytest.raises(ValueError, match="fits of up to 5 s"):
         module.main(["--cases", "small", "--out", str(out), "--fit-seconds", "6"])
+    module.main([*arguments, "LRTC-TNN", "--afresh"])
+    assert asked == ["LRTC-TNN", "Bayesian CP", "LRTC-TNN"]
+
+
+def test_a_case_is_completed_in_a_process_of_its_own(benchmarks, synthetic):
+    complete = benchmarks("_completion_rankrise").rankrise_complete
+    at_test, at_held_out, found = complete(synthetic)
+    # Without noise a CP of three components is found but for the smallest penalty.
+    assert synthetic.error(at_test, synthetic.test) < 0.01
+    assert len(at_held_out) == len(synthetic.held_out)
+    assert found["rank"] >= 3
+    assert 0 <= found["coverage"] <= 1
+    assert found["cpu_seconds"] > 0
+    assert found["peak_bytes"] > 0
+
+
+def test_rankrise_is_shown_beside_that_of_another_checkout(benchmarks):
+    def record(error, seconds):
+        fit = {
+            "test_error": error,
+            "setting": {"components": 2},
+            "stopped": None,
+            "peak_bytes": 1e8,
+            "coverage": 0.9,
+            "failure": None,
+        }
+        return {
+            "failure": None,
+            "picked": {**fit, "seconds": seconds, "cpu_seconds": seconds},
+            "oracle": fit,
+            "seconds": seconds,
+            "cpu_seconds": seconds,
+            "fits": [fit],
+        }
+
+    split = {
+        "rankrise": record(0.2, 3.0),
+        "rankrise at abc": record(0.25, 12.0),
+        "ridge ALS": record(0.3, 2.0),
+    }
+    table, words, *_ = benchmarks("_completion_table").tables(
+        {"cases": {"il2/entries-80": {"0": split}}}
+    )
+    console = Console(record=True, width=170, file=io.StringIO())
+    console.print(table)
+    cells = console.export_text()
+    # Errors over the old's, seconds over the old's and over the search's.
+    assert all(ratio in cells for ratio in ("0.800", "0.250", "1.500"))
+    assert "in 0 of 1 cases; errors more than 2% above the old in 0" in words
+
+
+def test_a_process_says_what_it_took_and_why_it_failed(benchmarks, tmp_path):
+    processes = benchmarks("_processes")
+    used = processes.python(processes.HERE, "-c", "print(sum(range(10**6)))")
+    assert used.output == "499999500000\n"
+    assert used.cpu_seconds > 0
+    assert used.peak_bytes > 2**20
+    with pytest.raises(processes.ProcessError, match="ended with 1: ValueError: no"):
+        processes.python(processes.HERE, "-c", "raise ValueError('no')")
+    with pytest.raises(processes.ProcessError, match=r"not done in 0\.3 s"):
+        processes.python(
+            processes.HERE, "-c", "import time; time.sleep(60)", timeout=0.3
+        )
+    with pytest.raises(ValueError, match="no src/rankrise"):
+        processes.python(tmp_path, "-c", "")
+
+
+def measured(benchmarks, **changes):
+    """What `completion_speed` finds of a small tensor."""
+    module, cases = benchmarks("completion_speed"), benchmarks("_speed_cases")
+    case = cases.SpeedCase("small", "again", (6, 5, 4), 0.6)
+    ours = {module.OURS: benchmarks("_processes").HERE}
+    return module.run_case(replace(case, **changes), ours, repeats=1)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"journey": "again", "gaps": "blocks"}, id="again"),
+        pytest.param(
+            {"journey": "fresh", "mode_dims": (10**9, 3, 2), "observed": 30}
+            | {"form": "coordinates"},
+            id="fresh",
+        ),
+        pytest.param(
+            {"journey": "command", "observed": 70, "form": "table"},
+            id="command",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_a_journey_is_measured_as_a_whole(benchmarks, changes):
+    module = benchmarks("completion_speed")
+    result = measured(benchmarks, **changes)
+    assert result["failures"] == {}
+    assert module.median(result, module.OURS, "cpu_seconds") > 0
+    assert module.median(result, module.OURS, "peak_bytes") > 2**20
+    json.dumps(result, allow_nan=False)
+
+
+def test_a_completion_that_fails_is_in_the_table(benchmarks):
+    module = benchmarks("completion_speed")
+    result = measured(benchmarks, observed=3)
+    (failure,) = result["failures"].values()
+    assert "Only 3 of 120 entries are observed" in failure
+    console = Console(record=True, width=250, file=io.StringIO())
+    console.print(*module.tables({"cases": {"small": result}}), sep="\n")
+    assert "Only 3 of 120" in console.export_text()
+
+
+def test_ratios_are_of_medians_and_of_the_case_beside(benchmarks):
+    module, cases = benchmarks("completion_speed"), benchmarks("_speed_cases")
+    case = cases.SpeedCase("one", "fresh", (6, 5, 4), 0.6, beside="other")
+
+    def result(case, ours, old):
+        def runs(seconds):
+            keys = ("seconds", "cpu_seconds", "peak_bytes")
+            return [dict.fromkeys(keys, each) for each in seconds]
+
+        both = {module.OURS: runs(ours), "rankrise at abc": runs(old)}
+        return {"case": asdict(case), "runs": both, "failures": {}}
+
+    found = {
+        "one": result(case, [4.0, 9.0, 3.0], [20.0, 22.0, 40.0]),
+        "other": result(replace(case, name="other", beside=None), [2.5], [1.0]),
+    }
+    console = Console(record=True, width=150, file=io.StringIO())
+    console.print(*module.tables({"cases": found}), sep="\n")
+    (line,) = [each for each in console.export_text().splitlines() if " one " in each]
+    # 22 over 4, and 4 over 2.5.
+    assert {"4", "22", "5.5", "1.6"} <= set(line.split())
+
+
+def test_the_crossing_has_each_way_at_each_density(benchmarks):
+    module = benchmarks("_equation_crossing")
+    sizes = module.CrossingSizes((6, 5, 4), (2,), (0.4, 0.9), repeats=1, seconds=0.0)
+    rows = module.run(sizes)
+    assert [row["listed"] for row in rows] == ["observed", "missing"]
+    assert all(row[way] > 0 for row in rows for way in ("observed", "missing", "dense"))
+    tables = benchmarks("completion_speed").tables({"cases": {}, "crossing": rows})
+    assert len(tables) == 2
+
+
+def test_the_ways_to_normal_equations_agree(benchmarks):
+    sweeps = benchmarks("_equation_crossing").sweeps
+    rng = np.random.default_rng(0)
+    tensor, mask = rng.normal(size=(6, 5, 4)), rng.random((6, 5, 4)) < 0.7
+    factors = [rng.normal(size=(dim, 2)) for dim in tensor.shape]
+    ways = sweeps(tensor, mask, factors)
+    dense = np.einsum("ir,jr,kr->ijk", *ways["dense"]())
+    for way in ("observed", "missing"):
+        parts = np.split(ways[way]().factors, [6, 11])
+        # Norms are shared between modes otherwise; the same but for rounding.
+        np.testing.assert_allclose(
+            np.einsum("ir,jr,kr->ijk", *parts), dense, rtol=0, atol=1e-10
+        )
+
+
+def test_gaps_of_a_case_are_as_it_says(benchmarks, tmp_path):
+    module = benchmarks("_speed_cases")
+    case = module.SpeedCase("blocks", "fresh", (12, 8, 8), 0.8, gaps="blocks")
+    module.write_file(case, tmp_path)
+    missing = np.isnan(np.load(tmp_path / case.file_name))
+    # Whole boxes of 3 x 2 x 2 entries, the last of which may go a little beyond.
+    assert 0.2 <= missing.mean() <= 0.2 + 12 / missing.size
+    module.write_file(replace(case, gaps="random", observed=767), tmp_path)
+    assert np.isnan(np.load(tmp_path / case.file_name)).sum() == 1
+
+
+@pytest.fixture(scope="module")
+def large(benchmarks):
+    return benchmarks("_large_tensor").LargeSizes(
+        mode_dims=(30, 20, 10), observed=3000, width=4, max_seconds=60.0, repeats=1
+    )
+
+
+def test_a_large_tensor_is_completed_and_its_passes_are_timed(benchmarks, large):
+    module = benchmarks("large_completion")
+    done, passes = module._completed(large), module._timed(large, None)
+    assert done["rank"] == 3
+    # The noise is half the size of the values; fifteen observations a parameter.
+    assert done["relative_error"] < 0.3
+    assert done["peak_bytes"] >= done["bytes_before"] > 0
+    names = {row["name"] for row in passes["cases"]}
+    assert {module.PASS, "sparse product, equal width"} <= names
+    assert all(row["seconds"] > 0 for row in passes["cases"])
+    result = {"sizes": {**asdict(large), "operations": large.operations}}
+    result |= {"completion": done, "passes": passes}
+    console = Console(record=True, width=150, file=io.StringIO())
+    console.print(*module.tables(json.loads(json.dumps(result))), sep="\n")
+    assert "bytes an observation" in console.export_text()
+
+
+@pytest.mark.slow
+def test_a_large_completion_is_measured_in_processes_of_its_own(
+    benchmarks, large, tmp_path
+):
+    out = tmp_path / "large.json"
+    dims = [str(dim) for dim in large.mode_dims]
+    arguments = ["--out", str(out), "--observed", "3000", "--width", "4"]
+    benchmarks("large_completion").main(
+        [*arguments, "--repeats", "1", "--mode-dims", *dims]
+    )
+    written = json.loads(out.read_text())
+    assert {"environment", "sizes", "completion", "passes"} == set(written)
+
+
+def test_entries_of_a_large_tensor_are_distinct_and_within_it(benchmarks, monkeypatch):
+    module = benchmarks("_large_tensor")
+    monkeypatch.setattr(module, "_BLOCK", 100)
+    sizes = module.LargeSizes(mode_dims=(30, 20, 10), observed=1000)
+    observations = module.LargeTensor(sizes).observations()
+    flat = np.ravel_multi_index(tuple(observations.indices.T), sizes.mode_dims)
+    assert len(np.unique(flat)) == len(flat) > 900
+    # From all of the tensor, though it is made block by block.
+    assert flat.min() < 60
+    assert flat.max() > 5940
