@@ -33,6 +33,8 @@ _VANISHED, _NOTHING = 1e-3, 1e-9
 _TOLERANCE = 1e-4
 # Pulls of a tensor with a larger share observed are products of dense arrays.
 _DENSE_SHARE, _DENSE_ENTRIES, _FEW_OBSERVED = 0.05, 2**22, 20_000
+# Observations that are summed over at once.
+_BLOCK = 2**18
 # So many row blocks are worked on by several threads.
 _BLOCKS = 8
 
@@ -109,10 +111,19 @@ class Alternation:
         self._weights = np.empty(0)
         if weights is not None:
             self._weights = arrangement.spread(weights)
-        self._train_weight = self._train_sum(np.ones(len(arrangement)))
-        squares = self._targets[: len(arrangement)].copy()
-        squares *= squares
-        self._squares = self._train_sum(squares)
+        self._train_weight = float(np.count_nonzero(self._shown))
+        if weights is not None:
+            self._train_weight = float(np.sum(weights[self._shown]))
+        self._squares = 0.0
+        if self._is_quadratic:
+            for begin in range(0, len(arrangement), _BLOCK):
+                block = slice(begin, begin + _BLOCK)
+                squares = (
+                    self._shown[block] * self._targets[: len(arrangement)][block] ** 2
+                )
+                if weights is not None:
+                    squares *= weights[block]
+                self._squares += float(np.sum(squares))
         self._hidden = self.rows.stacked(arrangement.indices[hidden])
         self._hidden_values = values[hidden]
         self._hidden_weights = None if weights is None else weights[hidden]

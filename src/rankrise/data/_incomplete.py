@@ -72,7 +72,8 @@ class IncompleteTensor:
                 f"The completed tensor has shape {entries.shape} but the mode "
                 f"dimensions are {self.observations.mode_dims}; they must agree."
             )
-        return self.form(entries.astype(np.promote_types(entries.dtype, np.float32)))
+        kind = np.promote_types(entries.dtype, np.float32)
+        return self.form(entries.astype(kind, copy=False))
 
 
 def incomplete_tensor(

@@ -36,9 +36,9 @@ def as_stored(completed: Values, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     estimate stored as infinity would be lost.
     """
     if dtype.kind != "f":
-        return completed.astype(np.float64)
+        return completed.astype(np.float64, copy=False)
     with np.errstate(over="ignore"):
-        stored = completed.astype(dtype)
-    if np.isinf(stored).any():
-        return completed.astype(np.float64)
+        stored = completed.astype(dtype, copy=False)
+    if stored.dtype != completed.dtype and np.isinf(stored).any():
+        return completed.astype(np.float64, copy=False)
     return stored
