@@ -147,7 +147,7 @@ def _cores() -> int:
 def _pass_case(
     arrangement: Arrangement, values: Any, width: int, pool: Executor | None
 ) -> Case:
-    nowhere = arrangement.spread(np.zeros(len(arrangement), np.int16))
+    nowhere = arrangement.spread(np.zeros(len(arrangement), np.uint8))
     alternation = Alternation(
         arrangement, values, None, nowhere, 1, loss=SquaredLoss(), pool=pool
     )

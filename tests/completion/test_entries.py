@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-import rankrise.completion._alternating as alternating
+import rankrise.completion._pulls as pulls
 from rankrise.completion._kernels import DIRECTIONS
 from rankrise.losses import HuberLoss, SquaredLoss
 
@@ -103,7 +103,7 @@ def test_pulls_from_lists_are_those_from_dense_arrays(
     case = make_case((7, 6, 5), share=0.5, loss=loss)
     pool = threads if threaded else None
     listed = entered(case, smooth=smooth, pool=pool)
-    monkeypatch.setattr(alternating, "_FEW_OBSERVED", 0)
+    monkeypatch.setattr(pulls, "_FEW_OBSERVED", 0)
     dense = entered(case, smooth=smooth, pool=pool)
     # Sums in another order, which the turns hardly amplify.
     assert_same_component(listed, dense, rtol=1e-8, atol=1e-10)

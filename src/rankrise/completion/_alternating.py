@@ -2,14 +2,12 @@ r"""Alternating least squares, and components that enter along the largest pull.
 
 With $h_s = \prod_{m \ne n} w^m_{i_m}$, taken component by component, the prediction at
 observation $s$ is $\langle h_s, w^n_{i_n}\rangle$, linear in a row of factor matrix
-$n$: a row solves $(\sum_s a_s h_s h_s^\top + \lambda Q) w = \sum_s a_s t_s h_s$ over its
-observations, with weights $a_s$ and targets $t_s$ of the loss's majorizer.
+$n$: a row solves $(\sum_s a_s h_s h_s^\top + \lambda Q) w = \sum_s a_s t_s h_s$ over
+its observations, with weights $a_s$ and targets $t_s$ of the loss's majorizer.
 """
 
-import functools as ft
-import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, NamedTuple
 
@@ -20,10 +18,9 @@ from rankrise._typing import Values
 from rankrise.completion._arrangement import Arrangement
 from rankrise.completion._chain import Chains, chains, neighbour_correlations
 from rankrise.completion._compiled import kernels
+from rankrise.completion._pulls import Contraction, climb, contraction
 from rankrise.losses import AbstractLoss, SquaredLoss
 
-# How often directions are turned towards the pull, at most.
-_TURNS = 10
 # A component enters with this share of the norm it is drawn to.
 _ENTRY_SHARE = 0.3
 # A component this much smaller than the largest is none, nor is one whose entries are
@@ -31,15 +28,8 @@ _ENTRY_SHARE = 0.3
 _VANISHED, _NOTHING = 1e-3, 1e-9
 # Sweeps end when the objective falls by less than this share.
 _TOLERANCE = 1e-4
-# Pulls of a tensor with a larger share observed are products of dense arrays.
-_DENSE_SHARE, _DENSE_ENTRIES, _FEW_OBSERVED = 0.05, 2**22, 20_000
 # Observations that are summed over at once.
 _BLOCK = 2**18
-# So many row blocks are worked on by several threads.
-_BLOCKS = 8
-
-# Of stacked factors, without those of the mode that is named.
-Contraction = Callable[[Values, int], Values]
 
 
 class Stage(NamedTuple):
@@ -108,35 +98,26 @@ class Alternation:
             modes = range(len(self.rows.dims))
             self._places = [arrangement.at_places(mode) for mode in modes]
         self._own_weights = weights
-        self._weights = np.empty(0)
+        self._weights: Values = np.empty(0)
         if weights is not None:
             self._weights = arrangement.spread(weights)
         self._train_weight = float(np.count_nonzero(self._shown))
         if weights is not None:
             self._train_weight = float(np.sum(weights[self._shown]))
         self._squares = 0.0
-        if self._is_quadratic:
-            for begin in range(0, len(arrangement), _BLOCK):
-                block = slice(begin, begin + _BLOCK)
-                squares = (
-                    self._shown[block] * self._targets[: len(arrangement)][block] ** 2
-                )
-                if weights is not None:
-                    squares *= weights[block]
-                self._squares += float(np.sum(squares))
+        for begin in range(0, len(arrangement), _BLOCK):
+            block = slice(begin, min(begin + _BLOCK, len(arrangement)))
+            squares = self._shown[block] * self._targets[block] ** 2
+            if weights is not None:
+                squares *= weights[block]
+            self._squares += float(np.sum(squares))
         self._hidden = self.rows.stacked(arrangement.indices[hidden])
         self._hidden_values = values[hidden]
         self._hidden_weights = None if weights is None else weights[hidden]
-        entries = math.prod(self.rows.dims)
-        self._is_dense = (
-            entries <= _DENSE_ENTRIES
-            and len(arrangement) > max(_DENSE_SHARE * entries, _FEW_OBSERVED)
-            and len(self.rows.dims) < 10
-        )
         # Where little is missing, equations are those of all entries less some.
         self._from_all: Contraction | None = None
         if self._is_quadratic and weights is None and len(arrangement.missing_begins):
-            self._from_all = self._contraction(self._shown * (values - offset))
+            self._from_all = contraction(arrangement, self._shown * (values - offset))
 
     def nothing(self) -> Stage:
         """No component yet, measured."""
@@ -159,7 +140,7 @@ class Alternation:
         directions
             In which a component may enter, stacked, as columns.
         """
-        correlations = np.zeros(len(self.rows.dims))
+        correlations: Values = np.zeros(len(self.rows.dims))
         if smooth:
             correlations = neighbour_correlations(stage.factors, self.rows)
         links = chains(self.rows, correlations)
@@ -237,7 +218,8 @@ class Alternation:
         arrangement, size = self.arrangement, factors.shape[1]
         chained = self._kind == kernels.SOLVE and bool(links.chained[mode])
         matrices = np.empty((last - first if chained else 0, size, size))
-        rights, gram = np.empty((last - first, size)), np.empty((size, size))
+        rights: Values = np.empty((last - first, size))
+        gram = np.empty((size, size))
         missing_begins = arrangement.missing_begins[:0]
         if self._from_all is not None:
             kernels.gram_of_others(factors, self.rows.starts, mode, gram)
@@ -267,30 +249,27 @@ class Alternation:
             )
 
         for parity in range(step):
-            self._shared(lambda a, b, p=parity: solve(a + p, b), first, last, step)
+            self._shared(solve, first, last, step, parity)
         if chained:
             kernels.solve_chain(
                 matrices, rights, diagonal, coupling, first, factors, along
             )
 
     def _shared(
-        self, work: Callable[[int, int], None], first: int, last: int, step: int = 1
+        self,
+        work: Callable[[int, int], None],
+        first: int,
+        last: int,
+        step: int = 1,
+        skip: int = 0,
     ) -> None:
         """Do some rows' work, by several threads where there is a pool."""
         if self._pool is None:
-            work(first, last)
+            work(first + skip, last)
             return
-        bounds = list(self._blocks(first, last, step))
-        for done in [self._pool.submit(work, *each) for each in bounds]:
+        blocks = self.arrangement.blocks(first, last, step)
+        for done in [self._pool.submit(work, a + skip, b) for a, b in blocks]:
             done.result()
-
-    def _blocks(self, first: int, last: int, step: int) -> Iterator[tuple[int, int]]:
-        """Blocks of rows with about as many observations each."""
-        begins = self.arrangement.begins[first : last + 1]
-        wanted = np.linspace(begins[0], begins[-1], _BLOCKS + 1)
-        cuts = np.unique(np.searchsorted(begins, wanted) // step * step)
-        cuts = [first, *(first + int(each) for each in cuts[1:-1]), last]
-        return itertools.pairwise(cuts)
 
     def _majorize(self, mode: int, factors: Values) -> None:
         """Least squares that stand for the loss, touching it where the factors are."""
@@ -379,7 +358,10 @@ class Alternation:
         """
         residuals, weights = self._residuals(factors)
         units = np.ascontiguousarray(directions)
-        strengths = self._climb(units, links, residuals)
+        positive = self._kind == kernels.NON_NEGATIVE
+        strengths = climb(
+            self.arrangement, residuals, units, links.decay, positive, self._pool
+        )
         del residuals
         best = int(np.argmax(strengths))
         unit = np.ascontiguousarray(units[:, best : best + 1])
@@ -409,95 +391,3 @@ class Alternation:
         if self._own_weights is not None:
             residuals *= self._own_weights
         return residuals, weights
-
-    def _climb(self, units: Values, links: Chains, residuals: Values) -> Values:
-        """Turn directions towards the pull in place; how strong it is along each."""
-        positive = self._kind == kernels.NON_NEGATIVE
-        starts, arrangement = self.rows.starts, self.arrangement
-        strengths, before = np.zeros(kernels.DIRECTIONS), 0.0
-        if not self._is_dense and self._pool is None:
-            kernels.climb(
-                _TURNS,
-                units,
-                starts,
-                arrangement.begins,
-                arrangement.others,
-                residuals,
-                links.decay,
-                positive,
-                strengths,
-            )
-            return strengths
-        if self._is_dense:
-            pull_of = self._contraction(residuals)
-        else:
-            pull_of = ft.partial(self._pull, residuals)
-        for _ in range(_TURNS):
-            for mode in range(len(self.rows.dims)):
-                pull = pull_of(units, mode)
-                start = int(starts[mode])
-                kernels.towards_pull(pull, links.decay, start, positive, units)
-            strengths = np.sum(pull * units[starts[mode] : starts[mode + 1]], axis=0)
-            if np.max(strengths) <= (1 + kernels.CLIMBED) * before:
-                break
-            before = float(np.max(strengths))
-        return strengths
-
-    def _pull(self, residuals: Values, units: Values, mode: int) -> Values:
-        """The pull on a mode's vectors, from listed observations."""
-        starts, arrangement = self.rows.starts, self.arrangement
-        start, end = map(int, starts[mode : mode + 2])
-        blocks = list(self._blocks(0, int(starts[1]), 1))
-        totals = [np.zeros((end - start, units.shape[1])) for _ in blocks]
-
-        def work(number: int) -> None:
-            kernels.add_pulls(
-                *blocks[number],
-                mode,
-                units,
-                arrangement.begins,
-                arrangement.others,
-                residuals,
-                start,
-                totals[number],
-            )
-
-        assert self._pool is not None
-        for done in [self._pool.submit(work, k) for k in range(len(blocks))]:
-            done.result()
-        return np.asarray(sum(totals))
-
-    def _contraction(self, numbers: Values) -> "Contraction":
-        """The tensor of numbers at observations, zero elsewhere, times all factors but
-        those of one mode; as a dense array.
-        """
-        dims, starts = self.rows.dims, self.rows.starts
-        tensor = np.zeros(dims)
-        tensor[tuple(self.arrangement.indices.T)] = numbers
-        last = len(dims) - 1
-        unfolded = tensor.reshape(-1, dims[last])
-
-        def contracted(factors: Values, mode: int) -> Values:
-            own = [factors[a:b] for a, b in itertools.pairwise(starts)]
-            # The first product is the large one.
-            if mode == last:
-                products = ft.reduce(khatri_rao, own[:last])
-                out = np.empty((dims[last], products.shape[1]))
-                kernels.times_rows(unfolded, products, out)
-                return out
-            out = np.empty((len(unfolded), factors.shape[1]))
-            kernels.times_last(unfolded, np.ascontiguousarray(own[last]), out)
-            left = out.reshape(*dims[:last], -1)
-            for m in range(last - 1, mode, -1):
-                left = np.einsum("...ir,ir->...r", left, own[m])
-            for m in range(mode):
-                left = np.einsum("i...r,ir->...r", left, own[m])
-            return np.ascontiguousarray(left)
-
-        return contracted
-
-
-def khatri_rao(first: Values, second: Values) -> Values:
-    """Column-wise Kronecker product, rows of the second running fastest."""
-    rows = len(first) * len(second)
-    return (first[:, None] * second).reshape(rows, first.shape[1])

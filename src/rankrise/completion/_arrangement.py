@@ -1,5 +1,6 @@
 """Observed entries sorted by the row they lie in, once for every mode."""
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TypeVar
@@ -17,6 +18,8 @@ Number = TypeVar("Number", bound=np.generic)
 _MOST_LISTED = 2**26
 # Summing what is missing pays off where it is this much less than what is observed.
 _FEW_MISSING = 0.7
+# So many blocks of rows are shared between threads.
+_BLOCKS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +110,7 @@ def _distinct(column: Integers, dim: int) -> Integers:
 
 @dataclass(frozen=True, eq=False)
 class Arrangement:
-    """Where observations stand: those of mode 1 sorted by row, then those of mode 2, ...
+    """Where observations stand: those of mode 1 sorted by row, then of mode 2, ...
 
     Attributes
     ----------
@@ -132,7 +135,7 @@ class Arrangement:
         indices = rows.of_observed(indices)
         begins, others = _listed(indices, rows)
         missing_begins = np.empty(0, np.int64)
-        missing = np.empty((0, max(1, len(rows.dims) - 1)), np.int32)
+        missing: Indices = np.empty((0, len(rows.dims) - 1), np.int32)
         entries = math.prod(rows.dims)
         if entries <= _MOST_LISTED and entries - len(indices) < _FEW_MISSING * len(
             indices
@@ -154,6 +157,14 @@ class Arrangement:
         dim, places = self.rows.dims[mode], np.empty(len(self), np.int32)
         kernels.sort_rows(self.indices, mode, dim, np.empty(dim + 1, np.int64), places)
         return places
+
+    def blocks(self, first: int, last: int, step: int = 1) -> list[tuple[int, int]]:
+        """Rows of the stack in blocks with about as many observations each."""
+        begins = self.begins[first : last + 1]
+        wanted = np.linspace(begins[0], begins[-1], _BLOCKS + 1)
+        inner = np.unique(np.searchsorted(begins, wanted) // step * step)[1:-1]
+        cuts = [first, *(first + int(each) for each in inner), last]
+        return list(itertools.pairwise(cuts))
 
     def spread(self, numbers: npt.NDArray[Number]) -> npt.NDArray[Number]:
         """A number for every observation, at every place."""

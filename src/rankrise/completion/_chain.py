@@ -4,8 +4,8 @@ Rows of a mode with an order, such as time, wavelength or a line of pixels, rese
 their neighbours, and where few entries are observed that is most of what is known of
 them. A penalty $\lambda\,\mathrm{tr}(W^\top Q_\rho W)$ says so, where $Q_\rho$ is the
 precision of a stationary chain of unit variance whose neighbours are correlated by
-$\rho$ (an autoregressive process of order one); $\rho = 0$ is the plain L2 penalty. Rows
-that are $g$ apart, with none observed between them, are correlated by $\rho^g$.
+$\rho$ (an autoregressive process of order one); $\rho = 0$ is the plain L2 penalty.
+Rows that are $g$ apart, with none observed between, are correlated by $\rho^g$.
 """
 
 from typing import NamedTuple

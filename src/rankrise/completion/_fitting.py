@@ -1,10 +1,10 @@
 """Several models of one tensor, each of which is not shown a part of it.
 
 What completes a tensor is the mean of the models, and models that differ gain more by
-it. On entries that none of them has seen, the mean square error of their mean is that of
-one of them less the variance between them (Krogh and Vedelsby 1995, "Neural network
-ensembles, cross validation, and active learning"). So it is decided whether neighbouring
-rows may be alike.
+it. On entries that none of them has seen, the mean square error of their mean is that
+of one of them less the variance between them (Krogh and Vedelsby 1995, "Neural network
+ensembles, cross validation, and active learning"). So it is decided whether
+neighbouring rows may be alike.
 """
 
 import math
@@ -37,9 +37,9 @@ from rankrise.data import Observations, ravel_indices
 from rankrise.losses import SquaredLoss
 from rankrise.runs import Ending, Watch
 
-# A way, smooth or not, that is worse after this many models is given up, and at once
-# if its loss is larger than what a mean of models could gain. Rows are taken to be alike
-# only where that lowers the loss by more than three models' losses are off.
+# Smooth or not: what is worse after this many models is given up, and at once if its
+# loss is larger than what a mean of models could gain. Rows are taken to be alike only
+# where that lowers the loss by more than three models' losses are off.
 _TRIED, _SMALL_SHARE = 3, 0.05
 # Entries at which models are compared.
 _SAMPLED = 10_000

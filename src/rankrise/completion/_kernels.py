@@ -1,13 +1,13 @@
 """Loops over observations, compiled by Numba for all shapes and kept on disk.
 
 Rows of all factor matrices stand above one another, mode after mode, in `factors`
-(row, component). Observations are listed once for every mode, sorted by the row they lie
-in there: those of a row are `begins[row]` to `begins[row + 1]`, and `others` names the
-rows of the remaining modes. So no loop knows of modes, and none is compiled anew for
-another shape, order or number of components.
+(row, component). Observations are listed once for every mode, sorted by the row they
+lie in there: those of a row are `begins[row]` to `begins[row + 1]`, and `others` names
+the rows of the remaining modes. So no loop knows of modes, and none is compiled anew
+for another shape, order or number of components.
 
-All kernels leave Python's lock to others; none starts a thread. Products are cut so that
-OpenBLAS starts none either.
+All kernels leave Python's lock to others; none starts a thread. Products are cut so
+that OpenBLAS starts none either.
 """
 
 import numba
@@ -22,8 +22,8 @@ _CHUNK = 128
 _ROUNDS = 4
 
 SOLVE, NON_NEGATIVE, EQUATIONS = 0, 1, 2
-# Directions that are tried for a component to enter with: as many numbers as a processor
-# multiplies at once.
+# Directions that are tried for a component to enter with: as many numbers as a
+# processor multiplies at once.
 DIRECTIONS = 4
 # Turns towards the pull end where the largest grows by less than this share.
 CLIMBED = 1e-3
@@ -32,17 +32,17 @@ _F, _FF, _FFF = "float64[::1]", "float64[:,::1]", "float64[:,:,::1]"
 _I, _II, _P = "int64[::1]", "int32[:,::1]", "uint8[::1]"
 
 
-def _compiled(signature):  # type: ignore[no-untyped-def]
+def _compiled(signature):
     return numba.njit(signature, cache=True, nogil=True, fastmath=_SUMS)
 
 
-def _inner(function):  # type: ignore[no-untyped-def]
+def _inner(function):
     """Compiled as a part of the kernels that call it."""
     return numba.njit(function, nogil=True, fastmath=_SUMS)
 
 
 @_compiled(f"void({_II}, int64, int64, {_I}, int32[::1])")
-def sort_rows(indices, mode, dim, begins, places):  # type: ignore[no-untyped-def]
+def sort_rows(indices, mode, dim, begins, places):
     """Counting sort by one column: where each row begins, and the places in order."""
     begins[:] = 0
     for p in range(len(indices)):
@@ -57,7 +57,7 @@ def sort_rows(indices, mode, dim, begins, places):  # type: ignore[no-untyped-de
 
 
 @_compiled(f"void({_II}, int32[::1], int64, {_I}, {_II})")
-def gather_others(indices, places, mode, starts, others):  # type: ignore[no-untyped-def]
+def gather_others(indices, places, mode, starts, others):
     """Rows of the modes but one, in the order of `places`."""
     order = indices.shape[1]
     for p in range(len(places)):
@@ -69,7 +69,7 @@ def gather_others(indices, places, mode, starts, others):  # type: ignore[no-unt
 
 
 @_inner
-def _fill(factors, others, places, count, out):  # type: ignore[no-untyped-def]
+def _fill(factors, others, places, count, out):
     """The other modes' rows of some observations, multiplied, a row of `out` each."""
     size = factors.shape[1]
     # One loop for each of the usual orders: a loop over modes within costs ten times.
@@ -91,7 +91,7 @@ def _fill(factors, others, places, count, out):  # type: ignore[no-untyped-def]
 
 
 @_inner
-def _row_equations(  # type: ignore[no-untyped-def]
+def _row_equations(
     factors, others, targets, weights, parts, part, begin, end, places, some, weighted,
     product, matrix, right,
 ):  # fmt: skip
@@ -123,9 +123,7 @@ def _row_equations(  # type: ignore[no-untyped-def]
 
 
 @_inner
-def _take_off(  # type: ignore[no-untyped-def]
-    factors, others, parts, part, begin, end, places, some, product, matrix
-):
+def _take_off(factors, others, parts, part, begin, end, places, some, product, matrix):
     """Subtract from the equations of all entries what some of them say.
 
     Those are all that are listed, or of these only the ones of a part.
@@ -147,7 +145,7 @@ def _take_off(  # type: ignore[no-untyped-def]
 
 
 @_inner
-def _cholesky(matrix, shift):  # type: ignore[no-untyped-def]
+def _cholesky(matrix, shift):
     """The upper Cholesky factor in place, four rows at a time.
 
     `shift` is added to the diagonal. A pivot that rounding made negative is set to a
@@ -182,7 +180,7 @@ def _cholesky(matrix, shift):  # type: ignore[no-untyped-def]
 
 
 @_inner
-def _back_substitute(upper, right, out):  # type: ignore[no-untyped-def]
+def _back_substitute(upper, right, out):
     size = len(upper)
     out[:] = right
     for i in range(size):
@@ -197,7 +195,7 @@ def _back_substitute(upper, right, out):  # type: ignore[no-untyped-def]
 
 
 @_inner
-def _inverse(upper, root, out):  # type: ignore[no-untyped-def]
+def _inverse(upper, root, out):
     """The inverse of the matrix with this Cholesky factor."""
     size = len(upper)
     root[:] = 0.0
@@ -214,7 +212,7 @@ def _inverse(upper, root, out):  # type: ignore[no-untyped-def]
 
 
 @_inner
-def _descend(matrix, right, diagonal, towards, out):  # type: ignore[no-untyped-def]
+def _descend(matrix, right, diagonal, towards, out):
     """Coordinate descent on a row without negative entries."""
     size = len(right)
     for _ in range(_ROUNDS):
@@ -229,10 +227,10 @@ def _descend(matrix, right, diagonal, towards, out):  # type: ignore[no-untyped-
 
 
 @_compiled(
-    f"void(int64, int64, int64, int64, int64, {_FF}, {_I}, {_II}, {_F}, {_F}, {_P}, int64, "
-    f"{_I}, {_II}, {_FF}, {_F}, {_F}, {_FFF}, {_FF}, {_F})"
+    f"void(int64, int64, int64, int64, int64, {_FF}, {_I}, {_II}, {_F}, {_F}, {_P}, "
+    f"int64, {_I}, {_II}, {_FF}, {_F}, {_F}, {_FFF}, {_FF}, {_F})"
 )
-def solve_rows(  # type: ignore[no-untyped-def]
+def solve_rows(
     what, start, first, last, step, factors, begins, others, targets, weights, parts,
     part, missing_begins, missing, gram, diagonal, coupling, matrices, rights, along,
 ):  # fmt: skip
@@ -317,9 +315,7 @@ def solve_rows(  # type: ignore[no-untyped-def]
 
 
 @_compiled(f"void({_FFF}, {_FF}, {_F}, {_F}, int64, {_FF}, {_F})")
-def solve_chain(  # type: ignore[no-untyped-def]
-    matrices, rights, diagonal, coupling, first, factors, along
-):
+def solve_chain(matrices, rights, diagonal, coupling, first, factors, along):
     """Rows coupled to their neighbours: block elimination forth and back.
 
     `matrices` and `rights` are overwritten.
@@ -369,7 +365,7 @@ def solve_chain(  # type: ignore[no-untyped-def]
 
 
 @_compiled(f"void(int64, int64, {_FF}, {_I}, {_II}, {_F})")
-def predict_rows(first, last, factors, begins, others, out):  # type: ignore[no-untyped-def]
+def predict_rows(first, last, factors, begins, others, out):
     """Sums of components at the observations of some rows."""
     size = factors.shape[1]
     if others.shape[1] == 2:
@@ -396,7 +392,7 @@ def predict_rows(first, last, factors, begins, others, out):  # type: ignore[no-
 
 
 @_compiled(f"void({_FF}, {_II}, {_F})")
-def predict_entries(factors, rows, out):  # type: ignore[no-untyped-def]
+def predict_entries(factors, rows, out):
     """Sums of components at entries given by the rows of all modes."""
     size = factors.shape[1]
     some, places = np.empty((_CHUNK, size)), np.empty(_CHUNK, np.int64)
@@ -413,9 +409,7 @@ def predict_entries(factors, rows, out):  # type: ignore[no-untyped-def]
 
 
 @_compiled(f"void(int64, int64, int64, {_FF}, {_I}, {_II}, {_F}, int64, {_FF})")
-def add_pulls(  # type: ignore[no-untyped-def]
-    first, last, mode, units, begins, others, residuals, start, out
-):
+def add_pulls(first, last, mode, units, begins, others, residuals, start, out):
     r"""Add $-\nabla\mathcal{L} \times_{m \ne n} u^m$ of some rows of the first mode.
 
     Parameters
@@ -452,7 +446,7 @@ def add_pulls(  # type: ignore[no-untyped-def]
 
 
 @_compiled(f"void({_FF}, {_F}, int64, boolean, {_FF})")
-def towards_pull(pull, decay, start, non_negative, units):  # type: ignore[no-untyped-def]
+def towards_pull(pull, decay, start, non_negative, units):
     """Turn a mode's vectors towards the pull: shared with neighbours, of norm one.
 
     Parameters
@@ -492,7 +486,7 @@ def towards_pull(pull, decay, start, non_negative, units):  # type: ignore[no-un
 
 
 @_compiled(f"void(int64, {_FF}, {_I}, {_I}, {_II}, {_F}, {_F}, boolean, {_F})")
-def climb(  # type: ignore[no-untyped-def]
+def climb(
     turns, units, starts, begins, others, residuals, decay, non_negative, strengths
 ):
     """Turn all modes' vectors towards the pull, one after another, so many times."""
@@ -514,7 +508,7 @@ def climb(  # type: ignore[no-untyped-def]
 
 
 @_compiled(f"void({_FF}, {_I}, {_F}, {_F}, {_FF})")
-def penalties(factors, starts, diagonal, coupling, out):  # type: ignore[no-untyped-def]
+def penalties(factors, starts, diagonal, coupling, out):
     """For every mode and component what the penalty is of, without its weight."""
     size = factors.shape[1]
     for mode in range(len(starts) - 1):
@@ -529,7 +523,7 @@ def penalties(factors, starts, diagonal, coupling, out):  # type: ignore[no-unty
 
 
 @_compiled(f"void({_FF}, {_I}, {_FF})")
-def balance(factors, starts, shares):  # type: ignore[no-untyped-def]
+def balance(factors, starts, shares):
     """Spread every component's penalty evenly over the modes, where it is smallest.
 
     Parameters
@@ -551,7 +545,7 @@ def balance(factors, starts, shares):  # type: ignore[no-untyped-def]
 
 
 @_compiled(f"void({_FF}, {_FF}, {_FF})")
-def times_last(tensor, matrix, out):  # type: ignore[no-untyped-def]
+def times_last(tensor, matrix, out):
     """A tensor, unfolded to rows of its last mode, times that mode's matrix."""
     length = max(1, _ONE_THREAD // (matrix.shape[0] * matrix.shape[1] + 1))
     for begin in range(0, len(tensor), length):
@@ -560,7 +554,7 @@ def times_last(tensor, matrix, out):  # type: ignore[no-untyped-def]
 
 
 @_compiled(f"void({_FF}, {_FF}, {_FF})")
-def times_rows(tensor, products, out):  # type: ignore[no-untyped-def]
+def times_rows(tensor, products, out):
     """The same unfolded tensor, transposed, times a row for each of its rows."""
     length = max(1, _ONE_THREAD // (out.shape[0] * out.shape[1] + 1))
     part = np.empty_like(out)
@@ -572,7 +566,7 @@ def times_rows(tensor, products, out):  # type: ignore[no-untyped-def]
 
 
 @_compiled(f"void({_FF}, {_I}, int64, {_FF})")
-def gram_of_others(factors, starts, mode, out):  # type: ignore[no-untyped-def]
+def gram_of_others(factors, starts, mode, out):
     """Products of components over all entries of the other modes."""
     out[:] = 1.0
     size = factors.shape[1]
@@ -592,7 +586,7 @@ def gram_of_others(factors, starts, mode, out):  # type: ignore[no-untyped-def]
     f"float64(int64, {_FF}, {_I}, {_I}, {_II}, {_F}, {_F}, {_P}, int64, {_F}, {_F}, "
     f"boolean[::1], float64, {_F}, {_FF})"
 )
-def sweep_rows(  # type: ignore[no-untyped-def]
+def sweep_rows(
     what, factors, starts, begins, others, targets, weights, parts, part, diagonal,
     coupling, chained, penalty, along, shares,
 ):  # fmt: skip
@@ -629,7 +623,7 @@ def sweep_rows(  # type: ignore[no-untyped-def]
 
 
 @_compiled(f"void({_FF}, {_I}, {_F}, {_F})")
-def neighbour_products(factors, starts, gaps, out):  # type: ignore[no-untyped-def]
+def neighbour_products(factors, starts, gaps, out):
     """Of every mode, how alike rows are that are next to one another."""
     size = factors.shape[1]
     for mode in range(len(starts) - 1):

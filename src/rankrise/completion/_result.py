@@ -14,12 +14,12 @@ import numpy.typing as npt
 from rankrise._atomic import atomic_path
 from rankrise._errors import InputError
 from rankrise._typing import Indices, Values
-from rankrise.completion._alternating import khatri_rao
 from rankrise.completion._holdout import Folds
 from rankrise.completion._matching import match_scores
 from rankrise.completion._model import Model
 from rankrise.completion._noise import Noise, fit_noise
 from rankrise.completion._path import PathPoint
+from rankrise.completion._pulls import khatri_rao
 from rankrise.completion._settings import CompletionSettings
 from rankrise.data import MAX_DENSE_BYTES, IncompleteTensor, ModeAxis, Observations
 from rankrise.runs import Ending
