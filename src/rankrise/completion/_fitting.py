@@ -40,7 +40,7 @@ from rankrise.runs import Ending, Watch
 # Smooth or not: what is worse after this many models is given up, and at once if its
 # loss is larger than what a mean of models could gain. Rows are taken to be alike only
 # where that lowers the loss by more than three models' losses are off.
-_TRIED, _SMALL_SHARE = 3, 0.05
+_TRIED, _SMALL_SHARE = 3, 0.07
 # Entries at which models are compared.
 _SAMPLED = 10_000
 # Of the loss, that their mean is taken to gain at most: models of few observations may
