@@ -37,6 +37,8 @@ venv: .venv/.installed ## build .venv from requirements.lock
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . \
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo 'Compiling what completes tensors, once on this machine ...'
+	@$(BIN)/python -c 'from rankrise.completion import load_kernels; load_kernels()'
 	@touch $@
 
 # Keeps the pins that still fit; `make lock LOCK_FLAGS=--upgrade` takes the newest.

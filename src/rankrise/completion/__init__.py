@@ -1,6 +1,7 @@
 """The main job: a partly observed tensor completes itself."""
 
 from rankrise.completion._checks import check_enough as check_enough
+from rankrise.completion._compiled import load_kernels as load_kernels
 from rankrise.completion._complete import complete as complete
 from rankrise.completion._complete import (
     complete_by_alternation as complete_by_alternation,
