@@ -25,7 +25,7 @@ kernels = _Kernels()
 
 def load_kernels() -> None:
     """Load them, and log what is waited for if it takes longer than a moment."""
-    words = "compiling what completes tensors, once on this machine ..."
+    words = "loading what completes tensors; a first run compiles it, for half a minute"
     timer = threading.Timer(_SILENT, logger.warning, [words])
     timer.daemon = True
     timer.start()

@@ -38,9 +38,9 @@ from rankrise.losses import SquaredLoss
 from rankrise.runs import Ending, Watch
 
 # Smooth or not: what is worse after this many models is given up, and at once if its
-# loss is larger than what a mean of models could gain. Rows are taken to be alike only
-# where that lowers the loss by more than three models' losses are off.
-_TRIED, _SMALL_SHARE = 3, 0.07
+# loss is larger than what a mean of models could gain. Models are smooth only where that
+# lowers held-out losses by more than so many standard errors of the difference.
+_TRIED, _CLEARLY = 3, 2.5
 # Entries at which models are compared.
 _SAMPLED = 10_000
 # Of the loss, that their mean is taken to gain at most: models of few observations may
@@ -136,7 +136,7 @@ class Fitting:
             return [losses[1] < losses[0]]
         if not last:
             return [False, True]
-        return [self._loss(smooth) < (1 - _SMALL_SHARE) * self._loss(plain)]
+        return [self._is_better(smooth, plain)]
 
     def _of(self, way: bool) -> list[Model]:
         return [self._models[key] for key in sorted(self._models) if key[1] == way]
@@ -240,6 +240,24 @@ class Fitting:
         )
 
     # Which way is better.
+
+    def _is_better(self, smooth: Sequence[Model], plain: Sequence[Model]) -> bool:
+        """Whether smooth models are expected to be better, and held-out entries show it."""
+        if self._loss(smooth) >= self._loss(plain):
+            return False
+        pairs = zip(plain, smooth, strict=True)
+        gains = np.concatenate([self._errors(a) - self._errors(b) for a, b in pairs])
+        error = float(np.std(gains)) / math.sqrt(len(gains))
+        return float(np.mean(gains)) > _CLEARLY * error
+
+    def _errors(self, model: Model) -> Values:
+        """Squares of held-out residuals; of losses for outliers, their sizes."""
+        held_out = self._folds.part == model.number
+        places, loss = self._arrangement.indices[held_out], self._settings.loss_function
+        residuals = self._observations.values[held_out] - model.predictions(
+            places, loss
+        )
+        return np.abs(residuals) if loss.is_robust else residuals**2
 
     def _loss(self, models: Sequence[Model]) -> float:
         """Expected loss, in units of the data, of the mean of as many such models."""
