@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rankrise._typing import Indices
+from rankrise._typing import Indices, Values
 from rankrise.completion._alternating import Alternation
 from rankrise.completion._arrangement import Arrangement, Rows
 from rankrise.completion._baseline import Baseline, fit_baseline
@@ -38,8 +38,8 @@ from rankrise.losses import SquaredLoss
 from rankrise.runs import Ending, Watch
 
 # Smooth or not: what is worse after this many models is given up, and at once if its
-# loss is larger than what a mean of models could gain. Models are smooth only where that
-# lowers held-out losses by more than so many standard errors of the difference.
+# loss is larger than what a mean of models could gain. Models are smooth only where
+# that lowers held-out losses by more than so many standard errors of the difference.
 _TRIED, _CLEARLY = 3, 2.5
 # Entries at which models are compared.
 _SAMPLED = 10_000
@@ -242,7 +242,7 @@ class Fitting:
     # Which way is better.
 
     def _is_better(self, smooth: Sequence[Model], plain: Sequence[Model]) -> bool:
-        """Whether smooth models are expected to be better, and held-out entries show it."""
+        """Whether smooth models should be better, and held-out entries show it."""
         if self._loss(smooth) >= self._loss(plain):
             return False
         pairs = zip(plain, smooth, strict=True)
