@@ -49,8 +49,8 @@ def complete(
     Parameters
     ----------
     files
-        The tensor, or several, each with a folder of its own in that of the results.
-        Left out when a run of one is resumed.
+        One file, or several; the results of each of several go to a subfolder. Omit
+        when resuming a single run.
     variable
         Which array, where a file holds several.
     mode_dims

@@ -25,4 +25,4 @@ class OutputOptions:
     config: Path | None = None
     """A TOML file with settings under the names of the options; flags override it."""
     checkpoint_seconds: float = 30.0
-    """At least so long between two writes of the run's state."""
+    """Minimum time between two checkpoints, in seconds."""

@@ -70,7 +70,7 @@ def warn_of_result(found: Completion) -> None:
     error = found.typical_error()
     if error > _POOR_ERROR:
         advice = (
-            "the gaps may not be guessed from the rest"
+            "the missing entries may not be predictable from the observed ones"
             if found.settings.gradient is None
             else "try more `starts`, other `init_scales`, another `seed` or the "
             "`method` alternating"

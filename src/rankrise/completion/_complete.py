@@ -73,33 +73,33 @@ def complete(
         How many, each with another part held out; the completed entries are their
         mean. By default 8, fewer for many observations.
     heldout
-        Whether entries or whole fibers are held out: `auto` looks which of them the
-        gaps are.
+        Hold out entries or whole fibers; `auto` chooses fibers if the missing entries
+        form whole fibers, else single entries.
     heldout_share
-        Of the observed entries that each model is not shown. By default all are held
+        Share of the observed entries held out from each model. By default all are held
         out once, but at most a fifth by a model, and a tenth for a single model.
     loss, loss_threshold
-        Of one entry: `squared`, `absolute`, `huber` or `smooth-l1` for outliers,
+        Loss of one entry: `squared`, `absolute`, `huber` or `smooth-l1` for outliers,
         `logistic` for labels 0 and 1, `poisson` for counts, or a loss of one's own with
         a `majorizer`. The threshold is that of Huber and smooth-L1 loss, in deviations
         of the centered values.
     center
-        Subtract the mean of the observed values inside, and add it back.
+        Fit the values less their mean; the mean is added back to the result.
     max_components
-        Where no more enter; the rank is not set by it.
+        Upper limit on the number of components; the rank is found, not set by it.
     max_seconds
-        Time limit, over all the times the run is resumed.
+        Time limit in seconds, over all the times the run is resumed.
     smooth
-        Whether neighbouring rows of a mode may be alike; by default where it is better
-        on held-out entries.
+        Smooth factors along each mode, as strongly as the data support; by default
+        smooth or not is chosen by held-out errors.
     non_negative
-        No factor is negative, and nothing is subtracted.
+        Constrain factors to be non-negative; turns centering off.
     main_effects
-        Subtract a number for every slice inside, and add it back.
+        Fit one number for every slice first; it is added back to the result.
     penalties
-        Of the path, falling, in units of one observation's weight.
+        Penalties of the path, in falling order, in units of one observation's weight.
     seed
-        Of the held-out entries and of the first model.
+        Seed of the held-out entries and of the first model.
     checkpoint
         Where the state is kept, for a run that may be cut off.
     progress

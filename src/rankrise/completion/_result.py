@@ -42,15 +42,16 @@ class Completion:
     ending
         `converged`, or what cut it short: then fewer models were made.
     models
-        Those whose mean the completed entries are.
+        The models whose mean gives the completed entries.
     folds
-        Which observations each of them was not shown.
+        Which observations were held out from each model.
     noise
-        Of single models on entries they were not shown.
+        Noise model, fitted to held-out residuals of single models.
     heldout_predictions
-        Of every observation, by the model that was not shown it; NaN where all were.
+        Prediction of each observation by the model it was held out from; NaN where it
+        was held out from none.
     seconds
-        It took, before it was resumed too.
+        Running time, including runs before a resume.
     trajectory
         All runs of a gradient method, in standardized units, else None; `chosen` says
         which of them had the smallest held-out error.
@@ -135,7 +136,7 @@ class Completion:
     def entries(self, indices: Indices) -> Values:
         """The mean of the models at rows of indices, observed or not.
 
-        Where a slice was never observed, what the rest says.
+        In a slice without observations, the baseline.
         """
         return self._moments(indices)[0]
 
@@ -153,8 +154,8 @@ class Completion:
     ) -> tuple[Values, Values]:
         """Bounds between which a share `level` of entries like these should lie.
 
-        As many standard deviations to either side as that share of held-out residuals
-        lies within.
+        The mean and so many standard deviations to either side that this share of
+        held-out residuals lies inside.
         """
         return self._bounds_about(*self._mean_and_std(indices), level)
 
@@ -176,7 +177,7 @@ class Completion:
 
     @cached_property
     def factors(self) -> tuple[Values, ...]:
-        """Of the reference, in units of the data: index by component, norms falling.
+        """Factor matrices of the reference (mode dimension x components), in data units.
 
         Rows of slices without any observation are zero.
         """
@@ -197,12 +198,12 @@ class Completion:
 
     @property
     def offset(self) -> float:
-        """Added to the sum of components: the mean of the observed values, or zero."""
+        """Offset added to the components: the mean of the observed values, or zero."""
         return self.reference.baseline.offset
 
     @property
     def component_norms(self) -> Values:
-        """Of the reference, in units of the data, largest first."""
+        """Component norms of the reference, in data units, largest first."""
         return self.reference.component_norms
 
     @cached_property
@@ -287,7 +288,7 @@ class Completion:
 
     @property
     def heldout_error(self) -> float:
-        """Root mean square error of single models on entries they were not shown."""
+        """Root mean square error of single models on held-out entries."""
         return self.errors()["heldout_error"]
 
     @property
@@ -296,14 +297,12 @@ class Completion:
         return self.errors()["heldout_relative_error"]
 
     def errors(self) -> dict[str, float]:
-        """Errors of single models on entries they were not shown, and were shown.
-
-        Those on entries that were shown are of the reference alone.
+        """Held-out errors of single models, and the training error of the reference.
 
         `heldout_error` and `train_error` are root mean squares in units of the data;
         `..._relative_error` is over the root mean square of the values, and
-        `..._centered_error` over their deviation from the mean of all observed: a
-        guess of the mean has 1. The mean of several models is nearer than they are.
+        `..._centered_error` over their deviation from the mean of all observed:
+        predicting the mean gives 1. The mean of the models is usually more accurate.
         """
         errors = {}
         for name, part in (("train", self._shown), ("heldout", self._hidden)):
@@ -452,7 +451,9 @@ class Completion:
     ) -> tuple[Values, Values]:
         """As many standard deviations to either side as `level` asks for."""
         if not 0 < level < 1:
-            raise InputError(f"The level is {level}; it must lie between 0 and 1.")
+            raise InputError(
+                f"The level is {level}; it must lie between 0 and 1, such as 0.9."
+            )
         width = self.noise.multiple(level) * std
         # No label is outside [0, 1], and no count negative.
         least, most = self.settings.loss_function.bounds

@@ -27,7 +27,7 @@ _MODELS = ((20_000, 8), (200_000, 5), (2_000_000, 2))
 
 
 class GradientMethod(Settings):
-    """The paper's way: many components start near zero and rise one after another."""
+    """The paper's method: many components start near zero and rise one after another."""
 
     kind: Kind = "paper"
     """paper: gradient descent. flow: gradient flow with error control. limit: gradient
@@ -50,7 +50,7 @@ class GradientMethod(Settings):
     steps: int = 20_000
     """Step limit."""
     flat_steps: int = 3_000
-    """Stop when the held-out error had no new minimum for so many steps. Runs rest on
+    """Steps without a new smallest held-out error before a run stops. Runs rest on
     plateaus between two rises, so descent needs thousands."""
     save_every: int = 20
     """Steps between two measurements of the held-out error."""
@@ -91,9 +91,10 @@ class CompletionSettings(Settings):
     """Models whose mean completes the tensor, each with another part held out; by
     default 8, fewer for many observations."""
     heldout: Literal["auto", "random", "fiber"] = "auto"
-    """Hold out entries, or whole fibers; auto looks which of them the gaps are."""
+    """Hold out entries or whole fibers; auto chooses fibers if the missing entries form
+    whole fibers, else single entries."""
     heldout_share: float | None = None
-    """Share of the observed entries that a model is not shown. By default each entry is
+    """Share of the observed entries held out from each model. By default each entry is
     held out once, but at most a fifth by a model; a tenth for a single model."""
     loss: LossName | AbstractLoss = "squared"
     """Loss of one entry: huber for outliers, logistic for labels 0 and 1, poisson for
@@ -102,21 +103,23 @@ class CompletionSettings(Settings):
     """Threshold delta of Huber and smooth-L1 loss, in deviations of the centered
     values: by their median (alternating), or root mean square."""
     center: bool = True
-    """Subtract the mean of the observed values inside, and add it back."""
+    """Fit the values less their mean; the mean is added back to the result."""
     max_components: int = 64
-    """Where no more enter (alternating, limit). The rank is not set by it: it is what
-    the method settles at."""
+    """Upper limit on the number of components (alternating, limit). The rank is found,
+    not set by this limit."""
     max_seconds: float | None = None
-    """Time limit; what it cuts off depends on the machine."""
+    """Time limit in seconds. The result so far is returned, which depends on the
+    machine."""
     smooth: bool | None = None
-    """Take neighbouring rows of a mode to be alike, as far as the data say; by default
-    where it is better on held-out entries."""
+    """Smooth factors along each mode, as strongly as the data support; by default
+    smooth or not is chosen by held-out errors."""
     non_negative: bool = False
-    """No factor is negative, and nothing is subtracted."""
+    """Constrain factors to be non-negative; turns centering off."""
     main_effects: bool = False
-    """Subtract a number for every slice inside, and add it back."""
+    """Fit one number for every slice first (a row effect, a day effect); it is added
+    back to the result."""
     penalties: tuple[float, ...] = PENALTIES
-    """Of the path, falling, in units of one observation's weight."""
+    """Penalties of the path, in falling order, in units of one observation's weight."""
     seed: int = 0
     """Seed of the held-out entries and of the first model."""
 

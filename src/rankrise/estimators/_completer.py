@@ -54,10 +54,10 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     .. math:: y = b + \sum_n e^n_{i_n} + \sum_{r=1}^R \prod_n W^n_{i_n r}
 
     where $i_n$ is the place of the label in column $n$ among the labels of that mode.
-    Several models, each of which is not shown a part of the samples, walk a path of
-    falling penalties on which components enter one by one; each rests where the part it
-    was not shown is predicted best, so no rank is asked for. Predictions are the mean
-    of the models.
+    Several models are fitted, each with another part of the samples held out.
+    Components enter one by one as the penalty falls; each model is taken at its
+    smallest held-out loss, so no rank is asked for. Predictions are the mean of the
+    models.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         Whether ``"random"`` samples or whole ``"fiber"``\ s are held out; ``"auto"``
         looks which of them the gaps are.
     heldout_share
-        Of the samples that each model is not shown; by default all are held out once.
+        Share of the samples held out from each model; by default all are held out once.
     loss
         ``"squared"``, ``"absolute"``, ``"huber"`` or ``"smooth-l1"`` (with threshold
         one standard deviation), ``"logistic"`` for labels 0 and 1, of which
@@ -77,23 +77,23 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         Whether neighbouring labels of a mode may be alike, in ascending order; by
         default what is better on held-out samples.
     non_negative
-        Factors without negative numbers; nothing is taken off the values first.
+        Constrain factors to be non-negative; turns centering off.
     center
         Take the mean off the values first.
     main_effects
         Take a number for every label of every mode off as well.
     penalties
-        Of the path, falling, in units of one sample's weight.
+        Penalties of the path, in falling order, in units of one sample's weight.
     max_components
         Where no more enter; the rank is not set by it.
     max_seconds
-        Stop when so many have passed, with what was found.
+        Time limit in seconds; what was found so far is kept.
     handle_unknown
         What is predicted for labels never seen in `fit`. ``"ignore"``: what the rest
         says, $b$ and the effects of the labels that were seen; ``"warn"``: the same,
         with a warning; ``"nan"``: NaN; ``"error"``: a ValueError.
     random_state
-        Of what is held out and of the directions that components enter along.
+        Seed of the held-out samples and of the directions that components enter along.
 
     Attributes
     ----------
@@ -103,9 +103,9 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         How many components of the reference, which is the model with the smallest
         held-out loss, have a norm above a hundredth of the largest.
     factors_
-        Of the reference, for every mode: label by component, in units of the target.
+        Factor matrices of the reference: label by component, in units of the target.
     component_norms_
-        Of the reference, falling.
+        Component norms of the reference, falling.
     intercept_, effects_
         Of the reference: $b$, and for every mode $e^n$ (none without `main_effects`).
         With logistic and Poisson losses log-odds and logarithms, as the components.
@@ -129,7 +129,7 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     ending_
         ``"converged"``, or ``"time limit"``.
     n_features_in_, feature_names_in_
-        Of the samples learned from.
+        Number and names of the features in `fit`.
     """
 
     def __init__(
@@ -184,7 +184,7 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         y
             The values.
         sample_weight
-            In the loss; without any, a sample does not count at all.
+            Weight of each sample in the loss; one of weight zero is ignored.
 
         Warns
         -----

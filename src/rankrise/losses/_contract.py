@@ -26,9 +26,9 @@ class AbstractLoss(ABC):
     takes_counts
         Whether it is defined for observed values from 0 on only.
     bounds
-        Of observed values, and so of means that are predicted.
+        Range of observed values and of predicted means.
     is_linked
-        Whether predictions are something else than means, as `mean` says.
+        Whether predictions pass through a link, which `mean` inverts.
     is_robust
         Whether outliers hardly move what is fitted.
     smoothness

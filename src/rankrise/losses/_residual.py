@@ -45,7 +45,7 @@ class AbsoluteLoss(AbstractLoss):
 class HuberLoss(AbstractLoss):
     r"""$z^2/2$ for $|z| \le \delta$, else $\delta(|z| - \delta/2)$, with $z = p - y$.
 
-    A threshold above every $|z|$ leaves half the squared loss: it changes a run only
+    A threshold above every $|z|$ gives half the squared loss: it changes a run only
     where it is well below the observed values.
     """
 

@@ -32,7 +32,7 @@ class Checkpoint:
     path
         The file, an `.npz` without pickle, replaced atomically.
     seconds
-        At least so long between two writes.
+        Minimum time between two writes.
     resume
         Go on from the file if it is there. Without it an existing file is replaced.
     """

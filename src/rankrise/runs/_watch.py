@@ -17,7 +17,7 @@ from rankrise.runs._interrupts import hearing_interrupts
 
 
 class Watch:
-    """Looks after a run from the host: asked between any two of its steps.
+    """Time limit, interrupts and checkpoint of one run, asked between its steps.
 
     Within it the first Ctrl-C is noted, so that `ending` tells of it and the state can
     be written; when it is left, KeyboardInterrupt is raised, but not under
@@ -26,7 +26,7 @@ class Watch:
     Parameters
     ----------
     checkpoint
-        Where the state is kept, if it is.
+        File for the state, if any.
     fingerprint
         What a run must agree with to go on from the checkpoint, for JSON; a function
         of it is called only where there is one.
@@ -68,7 +68,7 @@ class Watch:
 
     @property
     def seconds(self) -> float:
-        """Spent by the run, with those before it was resumed."""
+        """Running time, including earlier parts of a resumed run."""
         now = time.monotonic() if self._ended is None else self._ended
         return self._earlier + now - self._began
 
