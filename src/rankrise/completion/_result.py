@@ -177,7 +177,7 @@ class Completion:
 
     @cached_property
     def factors(self) -> tuple[Values, ...]:
-        """Factor matrices of the reference (mode dimension x components), in data units.
+        """Factor matrices of the reference: index by component, in units of the data.
 
         Rows of slices without any observation are zero.
         """

@@ -27,7 +27,7 @@ _MODELS = ((20_000, 8), (200_000, 5), (2_000_000, 2))
 
 
 class GradientMethod(Settings):
-    """The paper's method: many components start near zero and rise one after another."""
+    """The paper's method: components start near zero and rise one after another."""
 
     kind: Kind = "paper"
     """paper: gradient descent. flow: gradient flow with error control. limit: gradient
