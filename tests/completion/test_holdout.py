@@ -131,3 +131,16 @@ def test_too_few_fibers_are_refused_where_they_are_asked_for():
         make_folds(few, 3, share=None, heldout="fiber", seed=0)
     # Left to itself it takes entries.
     assert make_folds(few, 3, share=None, heldout="auto", seed=0).modes == ()
+
+
+def test_fibers_are_looked_for_in_a_tensor_of_many_modes():
+    # Of three among so many modes there are four million choices.
+    indices = RNG.integers(0, 4, (100, 300))
+    values = Observations.from_coordinates(indices, np.ones(100), (4,) * 300)
+    assert fiber_modes(values) == ()
+
+
+def test_fibers_along_several_modes_are_told():
+    hidden = np.broadcast_to(RNG.random((9, 1, 8, 1)) < 0.5, (9, 3, 8, 2))
+    planes = Observations.from_array(np.where(hidden, np.nan, 1.0))
+    assert fiber_modes(planes) == (1, 3)

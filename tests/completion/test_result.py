@@ -318,3 +318,27 @@ def test_a_summary_is_strict_json(found):
     assert summary["heldout_error"] == found.heldout_error
     assert len(summary["models"]) == 3
     assert summary["interval"]["level"] == 0.8
+
+
+@pytest.mark.parametrize(
+    ("indices", "words"),
+    [
+        ([[0, 0, 1.5]], "whole numbers"),
+        ([[0, 0]], "2 columns but the tensor has 3"),
+        ([0, 0, 1], "one row per observed entry"),
+        ([["a", "b", "c"]], "whole numbers are needed"),
+    ],
+)
+def test_indices_that_name_no_entry_are_refused(gappy, indices, words):
+    found = rr.complete(gappy, models=2)
+    for method in (found.entries, found.entries_std, found.are_unobserved):
+        with pytest.raises(rr.InputError, match=words):
+            method(indices)
+
+
+def test_indices_may_be_a_list(gappy):
+    found = rr.complete(gappy, models=2)
+    given = found.entries([[0, 0, 1], [1, 2.0, 0]])
+    np.testing.assert_array_equal(
+        given, found.entries(np.array([[0, 0, 1], [1, 2, 0]]))
+    )

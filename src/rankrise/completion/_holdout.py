@@ -53,11 +53,22 @@ def fiber_modes(observations: Observations) -> tuple[int, ...]:
     order = observations.order
     # Slices without any observation say nothing of the fibers in the others.
     seen = [len(np.unique(column)) for column in observations.indices.T]
+    # Fibers along several modes are full only where those along each of them are.
+    along = [mode for mode in range(order) if _are_mostly_full(observations, mode)]
     for size in range(min(_MOST_MODES, order - 1), 0, -1):
-        for modes in itertools.combinations(range(order), size):
+        for modes in itertools.combinations(along, size):
             if _are_fibers(observations, modes, seen):
                 return modes
     return ()
+
+
+def _are_mostly_full(observations: Observations, mode: int) -> bool:
+    length = observations.mode_dims[mode]
+    if length > len(observations) or not _may_be_full(observations, (mode,), length):
+        return False
+    counts = np.bincount(_groups(observations, (mode,)))
+    full = int(np.sum(counts[counts == length]))
+    return full >= _LARGE_SHARE * len(observations)
 
 
 def _are_fibers(

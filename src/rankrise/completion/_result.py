@@ -21,7 +21,13 @@ from rankrise.completion._noise import Noise, fit_noise
 from rankrise.completion._path import PathPoint
 from rankrise.completion._pulls import khatri_rao
 from rankrise.completion._settings import CompletionSettings
-from rankrise.data import MAX_DENSE_BYTES, IncompleteTensor, ModeAxis, Observations
+from rankrise.data import (
+    MAX_DENSE_BYTES,
+    IncompleteTensor,
+    ModeAxis,
+    Observations,
+    whole_numbers,
+)
 from rankrise.runs import Ending
 
 if TYPE_CHECKING:
@@ -133,14 +139,14 @@ class Completion:
         """`interval` as arrays, whatever the form of the input."""
         return self._bounds_about(*self._whole, level)
 
-    def entries(self, indices: Indices) -> Values:
+    def entries(self, indices: npt.ArrayLike) -> Values:
         """The mean of the models at rows of indices, observed or not.
 
         In a slice without observations, the baseline.
         """
         return self._moments(indices)[0]
 
-    def entries_std(self, indices: Indices) -> Values:
+    def entries_std(self, indices: npt.ArrayLike) -> Values:
         """Standard deviation of the errors of `entries`.
 
         From the spread of the models and from their residuals on entries that were
@@ -150,7 +156,7 @@ class Completion:
         return self._mean_and_std(indices)[1]
 
     def entries_interval(
-        self, indices: Indices, level: float = 0.9
+        self, indices: npt.ArrayLike, level: float = 0.9
     ) -> tuple[Values, Values]:
         """Bounds between which a share `level` of entries like these should lie.
 
@@ -159,9 +165,9 @@ class Completion:
         """
         return self._bounds_about(*self._mean_and_std(indices), level)
 
-    def are_unobserved(self, indices: Indices) -> npt.NDArray[np.bool_]:
+    def are_unobserved(self, indices: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """For rows of indices and every mode, whether the slice was never observed."""
-        return self.reference.rows.places(indices)[1]
+        return self._places(indices)[1]
 
     # The components.
 
@@ -414,15 +420,25 @@ class Completion:
             np.sqrt(spread, out=spread)
         return mean.reshape(dims), squares.reshape(dims)
 
-    def _mean_and_std(self, indices: Indices) -> tuple[Values, Values]:
+    def _mean_and_std(self, indices: npt.ArrayLike) -> tuple[Values, Values]:
         mean, spread = self._moments(indices)
-        places, unobserved = self.reference.rows.places(indices)
+        places, unobserved = self._places(indices)
         std = np.sqrt(self.noise.variances(places) + spread)
         guessed = np.flatnonzero(unobserved.any(axis=1))
         for modes in np.unique(unobserved[guessed], axis=0):
             alike = guessed[(unobserved[guessed] == modes).all(axis=1)]
             std[alike] = np.maximum(std[alike], self._left(modes))
         return mean, std
+
+    def _places(self, indices: npt.ArrayLike) -> tuple[Indices, npt.NDArray[np.bool_]]:
+        """Of rows of indices as someone gives them; those outside are unobserved."""
+        rows, order = whole_numbers(indices), self.observations.order
+        if rows.shape[1] != order:
+            raise InputError(
+                f"The indices have {rows.shape[1]} columns but the tensor has {order} "
+                "modes; give an index for each."
+            )
+        return self.reference.rows.places(rows)
 
     def _left(self, unobserved: npt.NDArray[np.bool_]) -> float:
         """Root mean square of what the baseline leaves, less some modes' effects."""
@@ -435,10 +451,10 @@ class Completion:
         )
         return math.sqrt(float(np.mean(residuals**2)))
 
-    def _moments(self, indices: Indices) -> tuple[Values, Values]:
+    def _moments(self, indices: npt.ArrayLike) -> tuple[Values, Values]:
         """Mean of the models, and the variance of one of them."""
         loss = self.settings.loss_function
-        places, _ = self.reference.rows.places(indices)
+        places, _ = self._places(indices)
         mean, squares = np.zeros(len(places)), np.zeros(len(places))
         for count, model in enumerate(self.models, start=1):
             change = model.predictions(places, loss) - mean

@@ -9,6 +9,7 @@ from rankrise.data._incomplete import IncompleteTensor as IncompleteTensor
 from rankrise.data._incomplete import incomplete_tensor as incomplete_tensor
 from rankrise.data._index_rows import ravel_indices as ravel_indices
 from rankrise.data._input_checks import checked_weights as checked_weights
+from rankrise.data._input_checks import whole_numbers as whole_numbers
 from rankrise.data._labelled_sets import load_labelled_set as load_labelled_set
 from rankrise.data._levels import Levels as Levels
 from rankrise.data._measurements import gaussian_measurements as gaussian_measurements
