@@ -33,9 +33,9 @@ venv: .venv/.installed ## build .venv from requirements.lock
 # Its build backend is in the lock, so nothing is downloaded without a hash.
 .venv/.installed: .venv/.created requirements.lock pyproject.toml
 	@echo 'Installing rankrise and its dependencies into .venv ...'
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock \
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock \
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . \
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --no-build-isolation -e . \
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@echo 'Compiling what completes tensors, once on this machine ...'
 	@$(BIN)/python -c 'from rankrise.completion import load_kernels; load_kernels()'

@@ -311,7 +311,8 @@ class Alternation:
 
     def _train_sum(self, numbers: Values) -> float:
         """Of observations that are shown, times their weights; `numbers` are lost."""
-        numbers *= self._shown
+        # What is held out may overflow, and infinity times zero is no number.
+        numbers[~self._shown] = 0
         if self._own_weights is not None:
             numbers *= self._own_weights
         return float(np.sum(numbers))

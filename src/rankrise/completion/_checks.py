@@ -7,6 +7,7 @@ import numpy as np
 from rankrise._errors import InputError
 from rankrise.completion._result import Completion
 from rankrise.data import Observations
+from rankrise.losses import AbstractLoss
 
 # Fewer observed entries than this leave nothing to hold out and learn from.
 _FEWEST_OBSERVED = 10
@@ -14,6 +15,8 @@ _FEWEST_OBSERVED = 10
 _POOR_ERROR = 0.5
 # Times the median deviation from the median.
 _OUTLYING = 1000
+# Observations that a loss is tried on.
+_TRIED = 100
 # A sentinel value occurs so often, beside so many others at least.
 _REPEATED, _FEWEST_DIFFERENT = 3, 10
 
@@ -40,6 +43,28 @@ def check_amount(observations: Observations) -> None:
             "array, or absent from a list."
         )
     check_enough(observations)
+
+
+def check_loss(loss: AbstractLoss, observations: Observations) -> None:
+    """Refuse a loss of one's own whose numbers alternating least squares can't take."""
+    values = observations.values[:_TRIED]
+    start = loss.link_of_mean(float(np.mean(observations.values)), len(observations))
+    predictions = np.full(len(values), start)
+    for name, found in (
+        ("values", [loss(predictions, values)]),
+        ("`majorizer`", loss.majorizer(predictions, values)),
+    ):
+        for numbers in found:
+            if np.shape(numbers) != np.shape(values) or not np.isfinite(numbers).all():
+                raise InputError(
+                    f"The {name} of {type(loss).__name__} are not a finite number for "
+                    "every observation; mend it, or choose another loss."
+                )
+    if np.any(np.asarray(loss.majorizer(predictions, values)[0]) < 0):
+        raise InputError(
+            f"The `majorizer` of {type(loss).__name__} has negative weights; mend it, "
+            "or choose another loss."
+        )
 
 
 def _suspected_sentinel(observations: Observations) -> str:

@@ -10,7 +10,11 @@ import numpy as np
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims
 from rankrise.completion._arrangement import Rows
-from rankrise.completion._checks import check_amount, warn_of_result
+from rankrise.completion._checks import (
+    check_amount,
+    check_loss,
+    warn_of_result,
+)
 from rankrise.completion._compiled import load_kernels
 from rankrise.completion._fitting import CompletionProgress, Fitting
 from rankrise.completion._holdout import make_folds
@@ -168,6 +172,8 @@ def complete_tensor(
     observations, loss = incomplete.observations, settings.loss_function
     check_amount(observations)
     loss.check_values(observations.values)
+    if settings.gradient is None:
+        check_loss(loss, observations)
     if not loss.is_linked:
         # Refuses what never varies, or leaves the range of floating point squared.
         Standardization.fit(observations.values, center=True)
@@ -199,8 +205,12 @@ def complete_by_alternation(
 ) -> Completion:
     """Models by alternating least squares, of a tensor with or without gaps."""
     load_kernels()
+    observations = incomplete.observations
+    if observations.weights is not None:
+        observations = observations.take(np.flatnonzero(observations.weights > 0))
+        check_enough(observations)
     # Which entries are held out must not depend on how they came in.
-    observations = incomplete.observations.in_order()
+    observations = observations.in_order()
     count = min(settings.models_for(len(observations)), len(observations) // 2)
     folds = make_folds(
         observations,

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rankrise._errors import InputError
 from rankrise._typing import Indices, Values
 from rankrise.completion._alternating import Alternation
 from rankrise.completion._arrangement import Arrangement, Rows
@@ -212,6 +213,7 @@ class Fitting:
     def _walked(self, key: Key, pool: Executor | None = None) -> Walk:
         """A model's path, from where it was left off."""
         number, smooth = key
+        rows = self._arrangement.rows
         settings, baseline = self._settings, self._baseline(number)
         values, loss, offset = self._observations.values, settings.loss_function, 0.0
         if loss.is_linked:
@@ -222,7 +224,7 @@ class Fitting:
         alternation = Alternation(
             self._arrangement,
             values,
-            None if weights is None else weights / np.mean(weights),
+            None if weights is None else _scaled(weights),
             self._parts,
             number,
             loss=loss,
@@ -233,7 +235,10 @@ class Fitting:
         return Walk(
             alternation,
             penalties=settings.penalties,
-            max_components=settings.max_components,
+            # No tensor of these dimensions needs more.
+            max_components=min(
+                settings.max_components, math.prod(rows.dims) // max(rows.dims)
+            ),
             smooth=smooth,
             seed=settings.seed + number,
             state=self._walks.get(key),
@@ -306,7 +311,15 @@ class Fitting:
         saved = self._watch.load()
         if saved is None:
             return
-        arrays, facts = saved
+        try:
+            self._take_up(*saved)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"The checkpoint does not hold a completion ({error!r}); start again "
+                "without resuming."
+            ) from error
+
+    def _take_up(self, arrays: dict[str, Any], facts: dict[str, Any]) -> None:
         for number, each in enumerate(facts["models"]):
             part, way = each["key"]
             path = Path(
@@ -317,6 +330,12 @@ class Fitting:
             part, way = each["key"]
             factors, best = arrays[f"walk{number}"], arrays[f"walk{number}-best"]
             self._walks[part, way] = WalkState(each["facts"], factors, best)
+
+
+def _scaled(weights: Values) -> Values:
+    """Weights whose mean is one; large ones have no finite sum."""
+    weights = weights / np.max(weights)
+    return np.asarray(weights / np.mean(weights))
 
 
 def _single_loss(models: Sequence[Model]) -> float:

@@ -142,7 +142,7 @@ class Completion:
     def entries(self, indices: npt.ArrayLike) -> Values:
         """The mean of the models at rows of indices, observed or not.
 
-        In a slice without observations, the baseline.
+        In a slice without observations, the baseline; -1 stands for one as well.
         """
         return self._moments(indices)[0]
 
@@ -390,8 +390,9 @@ class Completion:
             for tensor, part in zip(whole, (mean, std), strict=True):
                 tensor[np.ix_(*rows.names)] = part
             mean, std = whole
-        observed = tuple(self.observations.indices.T)
-        mean[observed] = self.observations.values
+        # Those of weight zero too, which nothing was learned from.
+        observed = tuple(self.input.observations.indices.T)
+        mean[observed] = self.input.observations.values
         std[observed] = 0
         return mean, std
 
@@ -431,12 +432,20 @@ class Completion:
         return mean, std
 
     def _places(self, indices: npt.ArrayLike) -> tuple[Indices, npt.NDArray[np.bool_]]:
-        """Of rows of indices as someone gives them; those outside are unobserved."""
+        """Rows of the models for rows of indices, and which were never observed."""
         rows, order = whole_numbers(indices), self.observations.order
+        dims = np.asarray(self.observations.mode_dims)
         if rows.shape[1] != order:
             raise InputError(
                 f"The indices have {rows.shape[1]} columns but the tensor has {order} "
                 "modes; give an index for each."
+            )
+        outside = (rows >= dims) | (rows < -1)
+        if outside.any():
+            row, mode = (int(place) for place in np.argwhere(outside)[0])
+            raise InputError(
+                f"Row {row} has the index {int(rows[row, mode])} in mode {mode + 1}, "
+                f"whose dimension is {dims[mode]}; indices count from 0."
             )
         return self.reference.rows.places(rows)
 

@@ -42,6 +42,11 @@ class Checkpoint:
     resume: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.path, str | Path) or not isinstance(self.resume, bool):
+            raise InputError(
+                f"A checkpoint has a path and True or False for resume, not "
+                f"{self.path!r} and {self.resume!r}."
+            )
         object.__setattr__(self, "path", Path(self.path))
         if not 0 <= self.seconds < math.inf:
             raise InputError(
@@ -88,6 +93,7 @@ def read_checkpoint(
             arrays = {name: file[name] for name in file.files if name != "meta"}
             meta: dict[str, Any] = dict(json.loads(str(file["meta"])))
         seconds = float(meta.get("seconds", 0.0))
+        written, facts = meta.get("fingerprint"), meta.get("facts")
     # A damaged file can fail anywhere inside a reader, with any exception.
     except Exception as error:
         raise InputError(
@@ -99,9 +105,13 @@ def read_checkpoint(
             f"{path} was written by rankrise {meta.get('version', 'of before')}, whose "
             "checkpoints this version does not read; start again without resuming."
         )
+    if not isinstance(written, dict) or not isinstance(facts, dict):
+        raise InputError(
+            f"{path} does not hold the state of a run; start again without resuming."
+        )
     # Through JSON, so that tuples and lists compare equal.
-    _check_same(path, meta["fingerprint"], json.loads(json.dumps(dict(fingerprint))))
-    return arrays, meta["facts"], seconds
+    _check_same(path, written, json.loads(json.dumps(dict(fingerprint))))
+    return arrays, facts, seconds
 
 
 def _check_same(path: Path, written: Facts, wanted: Facts) -> None:
