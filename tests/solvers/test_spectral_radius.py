@@ -7,13 +7,20 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from rankrise.factorizations import CPFactorization, near_zero
-from rankrise.solvers._spectral_radius import _SAFETY, spectral_radius
+from rankrise.solvers import _spectral_radius
+from rankrise.solvers._spectral_radius import _SAFETY
+
+spectral_radius = jax.jit(_spectral_radius.spectral_radius)
+
+
+@jax.jit
+def hessian(problem, model):
+    flat, unravel = ravel_pytree(model)
+    return jax.hessian(lambda w: problem.loss(unravel(w)))(flat)
 
 
 def eigenvalues(problem, model):
-    flat, unravel = ravel_pytree(model)
-    hessian = jax.hessian(lambda w: problem.loss(unravel(w)))(flat)
-    return np.linalg.eigvalsh(np.asarray(hessian))
+    return np.linalg.eigvalsh(np.asarray(hessian(problem, model)))
 
 
 @pytest.mark.parametrize("init_scale", [0.02, 0.5, 2.0])

@@ -24,7 +24,7 @@ from rankrise.theory._rates import (
     unbalance,
 )
 
-from .conftest import MODE_DIMS, a_start, completion, sensing
+from .conftest import COMPONENTS, MODE_DIMS, a_start, completion, sensing
 
 CHECKS = (check_conservation, check_growth, check_growth_bounds)
 
@@ -169,9 +169,13 @@ def test_bounds_need_both_signs_of_the_pull(problem):
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_a_run_that_cannot_move_is_not_tested(check, problem):
-    # One component, and signs that no tensor of CP rank 1 has.
+    # Components that are and stay equal, and signs that no tensor of CP rank 1 has.
     values = jnp.where(jnp.sum(problem.indices, axis=1) % 3 == 0, 1.0, -1.0)
-    claim = check(with_values(problem, values), a_start(MODE_DIMS, 1))
+    one = a_start(MODE_DIMS, 1)
+    start = CPFactorization(
+        tuple(jnp.repeat(w, COMPONENTS, 1) for w in one.factor_matrices)
+    )
+    claim = check(with_values(problem, values), start)
     assert claim.verdict == "not tested"
     assert "not at a tenth or less" in claim.explanation
 
