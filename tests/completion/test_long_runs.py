@@ -220,7 +220,9 @@ def test_progress_tells_of_every_model_in_the_callers_thread(gappy):
 
     found = rr.complete(gappy, **QUICK, progress=tell)
     assert threads == {threading.current_thread()}
-    assert {(at.model, at.models) for at in seen} == {(1, 2), (2, 2)}
+    # Before the first model is begun a run tells that it is under way.
+    assert (seen[0].model, seen[0].models) == (0, 2)
+    assert {(at.model, at.models) for at in seen[1:]} == {(1, 2), (2, 2)}
     for model in found.models:
         told = [at.point for at in seen if at.model == model.number + 1]
         # A point is told of again where only the penalty falls; the last may not be.

@@ -12,6 +12,7 @@ from rankrise._typing import ModeDims
 from rankrise.completion._arrangement import Rows
 from rankrise.completion._checks import (
     check_amount,
+    check_enough,
     check_loss,
     warn_of_result,
 )
