@@ -37,8 +37,6 @@ venv: .venv/.installed ## build .venv from requirements.lock
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --no-build-isolation -e . \
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@echo 'Compiling what completes tensors, once on this machine ...'
-	@$(BIN)/python -c 'from rankrise.completion import load_kernels; load_kernels()'
 	@touch $@
 
 # Keeps the pins that still fit; `make lock LOCK_FLAGS=--upgrade` takes the newest.
@@ -50,8 +48,11 @@ lock: .venv/.created ## rewrite requirements.lock from pyproject.toml
 demo: venv ## run the demonstration
 	$(BIN)/python examples/demo.py
 
+# The fast tests compile some thousand small programs and run most of them once, so
+# optimizing these costs more than it saves. `make test-all` compiles as users do.
+test: export XLA_FLAGS ?= --xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0
 test: lint types ## lint, check types and run the fast tests
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 test-all: lint types ## the same with the slow tests, which take minutes
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m '' --timeout=3600

@@ -14,7 +14,7 @@ def staircase_config():
         components=10,
         init_scales=(0.1, 0.003),
         steps=6000,
-        save_every=10,
+        save_every=1,
         seed=1,
     )
 

@@ -357,11 +357,10 @@ def test_an_interrupt_is_raised_or_leaves_the_plateaus_so_far(completion, start)
 
 
 def test_a_start_that_is_not_pulled_stays_at_zero():
-    tensor, bases = orthogonal_tensor([1.0])
-    signs = (1, 1, -1)
-    start = CPFactorization(
-        tuple(jnp.asarray(s * b) for s, b in zip(signs, bases, strict=True))
-    )
+    # Along the axes, where no rounding turns the component to where it is pulled.
+    first, second, third = (jnp.eye(dim, 1) for dim in DIMS)
+    tensor = CPFactorization((first, second, third)).end_tensor()
+    start = CPFactorization((first, second, -third))
     found = solve_limit(full_problem(tensor), start, observables=OBSERVABLES)
     assert found.outcomes[0].reason == "no component is pulled away from zero"
     assert found.rank[-1] == 0

@@ -167,7 +167,14 @@ def test_bounds_need_both_signs_of_the_pull(problem):
     assert "only one of the two cases occurred" in claim.explanation
 
 
-@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize(
+    "check",
+    [
+        check_conservation,
+        pytest.param(check_growth, marks=pytest.mark.slow),
+        pytest.param(check_growth_bounds, marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_that_cannot_move_is_not_tested(check, problem):
     # Components that are and stay equal, and signs that no tensor of CP rank 1 has.
     values = jnp.where(jnp.sum(problem.indices, axis=1) % 3 == 0, 1.0, -1.0)
