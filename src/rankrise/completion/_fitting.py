@@ -40,8 +40,9 @@ from rankrise.runs import Ending, Watch
 
 # Smooth or not: what is worse after this many models is given up, and at once if its
 # loss is larger than what a mean of models could gain. Models are smooth only where
-# that lowers held-out losses by more than so many standard errors of the difference.
-_TRIED, _CLEARLY = 3, 2.5
+# that lowers the expected loss by a large share, or held-out losses by more than so many
+# standard errors of the difference.
+_TRIED, _MUCH, _CLEARLY = 3, 0.07, 2.5
 # Entries at which models are compared.
 _SAMPLED = 10_000
 # Of the loss, that their mean is taken to gain at most: models of few observations may
@@ -247,9 +248,13 @@ class Fitting:
     # Which way is better.
 
     def _is_better(self, smooth: Sequence[Model], plain: Sequence[Model]) -> bool:
-        """Whether smooth models should be better, and held-out entries show it."""
-        if self._loss(smooth) >= self._loss(plain):
-            return False
+        """Whether smooth models should be better, by much or as held-out entries show.
+
+        Entries alone would not do: few of them, with errors of all sizes, show little.
+        """
+        ratio = self._loss(smooth) / max(self._loss(plain), math.ulp(0.0))
+        if ratio >= 1 or ratio < 1 - _MUCH:
+            return ratio < 1
         pairs = zip(plain, smooth, strict=True)
         gains = np.concatenate([self._errors(a) - self._errors(b) for a, b in pairs])
         error = float(np.std(gains)) / math.sqrt(len(gains))
