@@ -80,7 +80,7 @@ def sweeps(tensor: Any, mask: Any, factors: Sequence[Any]) -> dict[str, Any]:
     stage = Stage(np.concatenate(factors), np.zeros(mask.ndim), 0.0, 0.0)
 
     def sweep_of(arrangement: Arrangement) -> Any:
-        nowhere = arrangement.spread(np.zeros(len(indices), np.int16))
+        nowhere = arrangement.spread(np.zeros(len(indices), np.uint8))
         alternation = Alternation(
             arrangement, tensor[mask], None, nowhere, 1, loss=SquaredLoss()
         )

@@ -40,8 +40,8 @@ from rankrise.runs import Ending, Watch
 
 # Smooth or not: what is worse after this many models is given up, and at once if its
 # loss is larger than what a mean of models could gain. Models are smooth only where
-# that lowers the expected loss by a large share, or held-out losses by more than so many
-# standard errors of the difference.
+# that lowers the expected loss by a large share, or held-out losses by more than so
+# many standard errors of the difference.
 _TRIED, _MUCH, _CLEARLY = 3, 0.07, 2.5
 # Entries at which models are compared.
 _SAMPLED = 10_000
