@@ -450,3 +450,47 @@ def test_a_poor_fit_is_warned_of(caplog):
     assert found.errors()["heldout_centered_error"] > 0.5
     assert "little was learned" in caplog.text
     assert "--" not in caplog.text
+
+
+@dataclass(frozen=True)
+class BrokenLoss(rr.AbstractLoss):
+    """Gives whatever it is made with in place of weights."""
+
+    weight: float
+
+    def __call__(self, predictions, values):
+        return (predictions - values) ** 2
+
+    def majorizer(self, predictions, values):
+        return np.full(len(values), self.weight), values
+
+
+@pytest.mark.parametrize(
+    ("weight", "words"), [(np.nan, "not a finite number"), (-1.0, "negative weights")]
+)
+def test_a_loss_whose_majorizer_is_none_is_refused(weight, words):
+    tensor = np.random.default_rng(0).normal(size=(6, 5, 4))
+    tensor[0, 0, 0] = np.nan
+    with pytest.raises(rr.InputError, match=words):
+        rr.complete(tensor, loss=BrokenLoss(weight), models=2)
+
+
+def test_no_more_components_enter_than_a_matrix_can_have():
+    rng = np.random.default_rng(0)
+    tensor = np.outer(rng.normal(size=12), rng.normal(size=10))
+    tensor[rng.random(tensor.shape) < 0.4] = np.nan
+    found = rr.complete(tensor, models=2)
+    assert max(point.components for point in found.path) <= 10
+
+
+def test_an_entry_of_weight_zero_teaches_nothing_and_stays_as_it_came():
+    rng = np.random.default_rng(0)
+    tensor = np.einsum("i,j,k->ijk", *(rng.normal(size=dim) for dim in (7, 6, 5)))
+    weights = np.ones(tensor.shape)
+    weights[2, 3, 1] = 0
+    tensor[rng.random(tensor.shape) < 0.4] = np.nan
+    tensor[2, 3, 1] = 1e6
+    observations = rr.Observations.from_array(tensor, weights=weights)
+    found = rr.complete(observations, models=2, center=False)
+    assert found.completed[2, 3, 1] == 1e6
+    assert np.abs(found.entries([[2, 3, 1]])) < 100

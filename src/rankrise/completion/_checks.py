@@ -6,7 +6,7 @@ import numpy as np
 
 from rankrise._errors import InputError
 from rankrise.completion._result import Completion
-from rankrise.data import Observations
+from rankrise.data import Observations, Standardization
 from rankrise.losses import AbstractLoss
 
 # Fewer observed entries than this leave nothing to hold out and learn from.
@@ -47,8 +47,13 @@ def check_amount(observations: Observations) -> None:
 
 def check_loss(loss: AbstractLoss, observations: Observations) -> None:
     """Refuse a loss of one's own whose numbers alternating least squares can't take."""
-    values = observations.values[:_TRIED]
-    start = loss.link_of_mean(float(np.mean(observations.values)), len(observations))
+    values, start = observations.values[:_TRIED], 0.0
+    if loss.is_linked:
+        mean = float(np.mean(observations.values))
+        start = loss.link_of_mean(mean, len(observations))
+    else:
+        fit = Standardization.fit(observations.values, center=True)
+        values = (values - fit.offset) / fit.scale
     predictions = np.full(len(values), start)
     for name, found in (
         ("values", [loss(predictions, values)]),

@@ -173,11 +173,11 @@ def complete_tensor(
     observations, loss = incomplete.observations, settings.loss_function
     check_amount(observations)
     loss.check_values(observations.values)
-    if settings.gradient is None:
-        check_loss(loss, observations)
     if not loss.is_linked:
         # Refuses what never varies, or leaves the range of floating point squared.
         Standardization.fit(observations.values, center=True)
+    if settings.gradient is None:
+        check_loss(loss, observations)
     if settings.gradient is not None:
         from rankrise.completion._gradient import complete_by_gradients
 
