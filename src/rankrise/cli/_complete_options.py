@@ -49,9 +49,9 @@ class CompleteOptions(_SideBySide):  # type: ignore[misc]
         if self.method != "alternating":
             method = GradientMethod(kind=self.method, **own)
             return CompletionSettings(method=method, **given)
-        for name in sorted(own):
+        if own:
             raise InputError(
-                f"`{name}` is for a gradient method, not for `method` alternating; "
+                f"`{min(own)}` is for a gradient method, not for `method` alternating; "
                 "leave it out or choose another method."
             )
         return CompletionSettings(**given)

@@ -91,7 +91,7 @@ class Alternation:
         first = parts[: len(arrangement)]
         self._shown, hidden = first != part, np.flatnonzero(first == part)
         self._targets = arrangement.spread(values - offset if offset else values)
-        # A copy where targets are replaced by those of the loss's majorizer.
+        # The targets' own memory where they are the same numbers and stay so.
         self._values = values if offset else self._targets[: len(arrangement)]
         if not self._is_quadratic:
             self._values = values

@@ -176,8 +176,6 @@ def complete_tensor(
     if not loss.is_linked:
         # Refuses what never varies, or leaves the range of floating point squared.
         Standardization.fit(observations.values, center=True)
-    if settings.gradient is None:
-        check_loss(loss, observations)
     if settings.gradient is not None:
         from rankrise.completion._gradient import complete_by_gradients
 
@@ -190,6 +188,7 @@ def complete_tensor(
             progress=progress,
         )
     else:
+        check_loss(loss, observations)
         found = complete_by_alternation(
             incomplete, settings, checkpoint=checkpoint, progress=progress
         )

@@ -4,15 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rankrise._defaults import RISEN_SHARE
 from rankrise._typing import Indices, Values
 from rankrise.completion._arrangement import Rows
 from rankrise.completion._baseline import Baseline
 from rankrise.completion._compiled import kernels
 from rankrise.completion._path import Path
 from rankrise.losses import AbstractLoss
-
-# A component whose norm is below this share of the largest has not risen.
-RISEN_SHARE = 0.01
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ import numpy as np
 from rankrise._typing import Values
 from rankrise.completion._arrangement import Arrangement
 from rankrise.completion._compiled import kernels
+from rankrise.data import khatri_rao
 
 # How often directions are turned towards the pull, at most.
 _TURNS = 10
@@ -105,7 +106,7 @@ def contraction(arrangement: Arrangement, numbers: Values) -> Contraction:
         own = [factors[a:b] for a, b in itertools.pairwise(starts)]
         # The first product is the large one.
         if mode == last:
-            products = ft.reduce(khatri_rao, own[:last])
+            products = khatri_rao(own[:last])
             out = np.empty((dims[last], products.shape[1]))
             kernels.times_rows(unfolded, products, out)
             return out
@@ -119,9 +120,3 @@ def contraction(arrangement: Arrangement, numbers: Values) -> Contraction:
         return np.ascontiguousarray(left)
 
     return contracted
-
-
-def khatri_rao(first: Values, second: Values) -> Values:
-    """Column-wise Kronecker product, rows of the second running fastest."""
-    rows = len(first) * len(second)
-    return (first[:, None] * second).reshape(rows, first.shape[1])

@@ -19,13 +19,13 @@ from rankrise.completion._matching import match_scores
 from rankrise.completion._model import Model
 from rankrise.completion._noise import Noise, fit_noise
 from rankrise.completion._path import PathPoint
-from rankrise.completion._pulls import khatri_rao
 from rankrise.completion._settings import CompletionSettings
 from rankrise.data import (
     MAX_DENSE_BYTES,
     IncompleteTensor,
     ModeAxis,
     Observations,
+    khatri_rao,
     whole_numbers,
 )
 from rankrise.runs import Ending
@@ -533,7 +533,7 @@ class _Sum:
         """Of factor matrices, or of vectors, whose last row is of no index."""
         matrices = [w[:-1].reshape(len(w) - 1, -1) for w in factors]
         first, second = matrices[:half], matrices[half:]
-        return cls(ft.reduce(khatri_rao, first), ft.reduce(khatri_rao, second))
+        return cls(khatri_rao(first), khatri_rao(second))
 
     @classmethod
     def of_model(cls, model: Model, half: int) -> "_Sum":

@@ -29,6 +29,7 @@ from rankrise.data._tables import labelled_table as labelled_table
 from rankrise.data._targets import cp_component_norms as cp_component_norms
 from rankrise.data._targets import cp_entries as cp_entries
 from rankrise.data._targets import cp_frobenius_norm as cp_frobenius_norm
+from rankrise.data._targets import khatri_rao as khatri_rao
 from rankrise.data._targets import random_target as random_target
 from rankrise.data.files import TensorFile as TensorFile
 from rankrise.data.files import read_tensor as read_tensor

@@ -20,7 +20,7 @@ from rankrise.data._synthetic import (
     noisy,
     row_blocks,
 )
-from rankrise.data._targets import scaled_to, target_mode_dims
+from rankrise.data._targets import khatri_rao, scaled_to, target_mode_dims
 
 _GIBIBYTE = 2**30
 
@@ -178,10 +178,6 @@ def _factored_sizes(
 def _formed(factor_matrices: tuple[Values, ...]) -> Values:
     """The CP tensor as a matrix, its leading half of the modes along the rows."""
     half = len(factor_matrices) // 2
-    rows = ft.reduce(_khatri_rao, factor_matrices[:half])
-    columns = ft.reduce(_khatri_rao, factor_matrices[half:])
+    rows = khatri_rao(factor_matrices[:half])
+    columns = khatri_rao(factor_matrices[half:])
     return rows @ columns.T
-
-
-def _khatri_rao(left: Values, right: Values) -> Values:
-    return (left[:, None, :] * right[None, :, :]).reshape(-1, left.shape[1])

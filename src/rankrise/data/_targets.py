@@ -6,6 +6,7 @@ A target $\mathcal{W} = \sum_r w_r^1 \otimes \dots \otimes w_r^N$ is one factor 
 
 import functools as ft
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -62,6 +63,13 @@ def random_target(
             "equal or leave symmetric out."
         )
     return scaled_to(gaussian, frobenius_norm)
+
+
+def khatri_rao(matrices: Sequence[Values]) -> Values:
+    """Column-wise Kronecker product; rows of the last matrix run fastest."""
+    return ft.reduce(
+        lambda a, b: (a[:, None] * b).reshape(len(a) * len(b), a.shape[1]), matrices
+    )
 
 
 def cp_entries(factor_matrices: tuple[Values, ...], indices: Indices) -> Values:

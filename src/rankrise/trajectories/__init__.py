@@ -19,7 +19,6 @@ from rankrise.trajectories._observables import problem_scale as problem_scale
 from rankrise.trajectories._observables import (
     standard_observables as standard_observables,
 )
-from rankrise.trajectories._rises import RISEN_SHARE as RISEN_SHARE
 from rankrise.trajectories._rises import arrival as arrival
 from rankrise.trajectories._rises import crossing as crossing
 from rankrise.trajectories._rises import rises as rises

@@ -6,11 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rankrise._defaults import RISEN_SHARE
 from rankrise._typing import Values
 
-# A component below this share of the largest did not rise: those of the paper's runs
-# that stay near zero end below a thousandth, the smallest that rises at a third.
-RISEN_SHARE = 0.01
 # A component has arrived when it grows at less than this share of its fastest.
 _ARRIVED_SHARE = 0.02
 
