@@ -62,7 +62,7 @@ def run(sizes: CrossingSizes) -> list[dict[str, Any]]:
 def _listed(mask: Any) -> str:
     indices = np.argwhere(mask).astype(np.int32)
     found = Arrangement.of(indices, Rows.of(indices, mask.shape))
-    return MISSING if len(found.missing_begins) else OBSERVED
+    return MISSING if len(found.missing.begins) else OBSERVED
 
 
 def sweeps(tensor: Any, mask: Any, factors: Sequence[Any]) -> dict[str, Any]:
@@ -74,9 +74,7 @@ def sweeps(tensor: Any, mask: Any, factors: Sequence[Any]) -> dict[str, Any]:
     rows = Rows.of(indices, mask.shape)
     with mock.patch.object(arrangements, "_FEW_MISSING", math.inf):
         missing = Arrangement.of(indices, rows)
-    observed = replace(
-        missing, missing_begins=missing.missing_begins[:0], missing=missing.missing[:0]
-    )
+    observed = replace(missing, missing=missing.observed.none)
     stage = Stage(np.concatenate(factors), np.zeros(mask.ndim), 0.0, 0.0)
 
     def sweep_of(arrangement: Arrangement) -> Any:

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from rankrise.completion._arrangement import Arrangement, Rows
-from rankrise.completion._chain import chains
+from rankrise.completion._arrangement import Arrangement, Rows, chains
 
 RNG = np.random.default_rng(0)
 
@@ -25,11 +24,11 @@ def test_each_observation_stands_once_among_those_of_its_row(mode_dims):
     for mode in range(len(mode_dims)):
         places = found.at_places(mode)
         np.testing.assert_array_equal(np.sort(places), np.arange(len(indices)))
-        begins = found.begins[rows.starts[mode] : rows.starts[mode + 1] + 1]
+        begins = found.observed.begins[rows.starts[mode] : rows.starts[mode + 1] + 1]
         counts = np.diff(begins)
         owners = np.repeat(rows.names[mode], counts)
         np.testing.assert_array_equal(indices[places, mode], owners)
-        others = found.others[begins[0] : begins[-1]]
+        others = found.observed.others[begins[0] : begins[-1]]
         np.testing.assert_array_equal(others, np.delete(stacked[places], mode, axis=1))
 
 

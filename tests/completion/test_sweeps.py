@@ -145,7 +145,7 @@ def test_summing_what_is_missing_gives_what_summing_observations_gives(
     held_out, make_case
 ):
     case = make_case((6, 5, 4), share=0.9)
-    assert len(case.alternation().arrangement.missing_begins)
+    assert len(case.alternation().arrangement.missing.begins)
     if held_out:
         case = case.but(hidden=random_hidden(case))
     start = case.start(3)

@@ -6,8 +6,8 @@ $n$: a row solves $(\sum_s a_s h_s h_s^\top + \lambda Q) w = \sum_s a_s t_s h_s$
 its observations, with weights $a_s$ and targets $t_s$ of the loss's majorizer.
 """
 
+import itertools
 import math
-from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, NamedTuple
 
@@ -15,8 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._typing import Values
-from rankrise.completion._arrangement import Arrangement
-from rankrise.completion._chain import Chains, chains, neighbour_correlations
+from rankrise.completion._arrangement import (
+    Arrangement,
+    Chains,
+    chains,
+    neighbour_correlations,
+    sums_of_components,
+)
 from rankrise.completion._compiled import kernels
 from rankrise.completion._pulls import Contraction, climb, contraction
 from rankrise.losses import AbstractLoss, SquaredLoss
@@ -30,6 +35,9 @@ _VANISHED, _NOTHING = 1e-3, 1e-9
 _TOLERANCE = 1e-4
 # Observations that are summed over at once.
 _BLOCK = 2**18
+
+# What `kernels.solve` does to rows, a job a row.
+Jobs = npt.NDArray[np.int64]
 
 
 class Stage(NamedTuple):
@@ -84,30 +92,30 @@ class Alternation:
         pool: Executor | None = None,
     ) -> None:
         self.arrangement, self.rows = arrangement, arrangement.rows
-        self._loss, self._offset = loss, offset
-        self._kind = kernels.NON_NEGATIVE if non_negative else kernels.SOLVE
-        self._parts, self._part, self._pool = parts, part, pool
+        self._loss, self._offset, self._pool = loss, offset, pool
         self._is_quadratic = isinstance(loss, SquaredLoss)
+        self._is_non_negative = non_negative
         first = parts[: len(arrangement)]
         self._shown, hidden = first != part, np.flatnonzero(first == part)
-        self._targets = arrangement.spread(values - offset if offset else values)
+        targets = arrangement.spread(values - offset if offset else values)
         # The targets' own memory where they are the same numbers and stay so.
-        self._values = values if offset else self._targets[: len(arrangement)]
+        keeps = self._is_quadratic and not offset
+        self._values = targets[: len(arrangement)] if keeps else values
+        self._places: list[npt.NDArray[np.int32]] = []
+        each = np.empty(0) if weights is None else arrangement.spread(weights)
         if not self._is_quadratic:
-            self._values = values
             modes = range(len(self.rows.dims))
             self._places = [arrangement.at_places(mode) for mode in modes]
+            each = np.empty(len(targets)) if weights is None else each
         self._own_weights = weights
-        self._weights: Values = np.empty(0)
-        if weights is not None:
-            self._weights = arrangement.spread(weights)
+        self._targets, self._weights = targets, each
         self._train_weight = float(np.count_nonzero(self._shown))
         if weights is not None:
             self._train_weight = float(np.sum(weights[self._shown]))
         self._squares = 0.0
         for begin in range(0, len(arrangement), _BLOCK):
             block = slice(begin, min(begin + _BLOCK, len(arrangement)))
-            squares = self._shown[block] * self._targets[block] ** 2
+            squares = self._shown[block] * targets[block] ** 2
             if weights is not None:
                 squares *= weights[block]
             self._squares += float(np.sum(squares))
@@ -116,8 +124,12 @@ class Alternation:
         self._hidden_weights = None if weights is None else weights[hidden]
         # Where little is missing, equations are those of all entries less some.
         self._from_all: Contraction | None = None
-        if self._is_quadratic and weights is None and len(arrangement.missing_begins):
+        missing = arrangement.observed.none
+        if self._is_quadratic and weights is None and len(arrangement.missing.begins):
             self._from_all = contraction(arrangement, self._shown * (values - offset))
+            missing = arrangement.missing
+        # What kernels learn from; weights and targets of other losses are majorizers'.
+        self._lists = arrangement.observed, missing, (targets, each, parts, part)
 
     def nothing(self) -> Stage:
         """No component yet, measured."""
@@ -148,135 +160,83 @@ class Alternation:
         if directions is not None:
             entered = self._entered(factors, links, directions)
             factors = np.column_stack([factors, entered])
-        train_loss = self._sweep_until_flat(factors, links, penalty, sweeps)
-        return self._tidied(factors, correlations, train_loss)
-
-    # Sweeps.
-
-    def _sweep_until_flat(
-        self, factors: Values, links: Chains, penalty: float, sweeps: int
-    ) -> float:
-        """Solve for one factor matrix after another until the objective is flat."""
         before = train_loss = math.inf
+        jobs, scaled = self._jobs(correlations), links.times(penalty)
         for number in range(sweeps):
-            total, size = self._sweep(factors, links, penalty)
+            total, size = self._sweep(factors, jobs, links, scaled)
             train_loss = max(total, 0.0) / self._train_weight
             objective = total + penalty * size
             if number and before - objective <= _TOLERANCE * abs(objective):
                 break
             before = objective
-        return train_loss
+        return self._tidied(factors, correlations, train_loss)
+
+    # Sweeps.
+
+    def _jobs(self, correlations: Values) -> list[Jobs]:
+        """What is done to the rows of one mode after another.
+
+        As one where nothing comes between.
+        """
+        jobs = []
+        bounds = itertools.pairwise(self.rows.starts.tolist())
+        for (start, end), correlation in zip(bounds, correlations, strict=True):
+            rows = start, start, end, 1
+            if self._is_non_negative:
+                # Rows that are neighbours do not move at once.
+                turns = (start, start, end, 2), (start, start + 1, end, 2)
+                jobs.append([(kernels.NON_NEGATIVE, *turn) for turn in turns])
+            elif correlation > 0:
+                jobs.append([(kernels.EQUATIONS, *rows), (kernels.CHAIN, *rows)])
+            else:
+                jobs.append([(kernels.SOLVE, *rows)])
+        if self._is_quadratic and self._from_all is None:
+            jobs = [list(itertools.chain(*jobs))]
+        return [np.array(each) for each in jobs]
 
     def _sweep(
-        self, factors: Values, links: Chains, penalty: float
+        self, factors: Values, jobs: list[Jobs], links: Chains, scaled: Chains
     ) -> tuple[float, float]:
         """One sweep in place; sums of losses and of penalties after it."""
-        shares = np.empty((len(self.rows.dims), factors.shape[1]))
-        along = np.empty(len(factors))
-        lists = self._lists()
-        if self._pool is None and self._is_quadratic and self._from_all is None:
-            change = kernels.sweep_rows(
-                self._kind,
-                factors,
-                self.rows.starts,
-                *lists,
-                links.diagonal,
-                links.coupling,
-                links.chained,
-                penalty,
-                along,
-                shares,
-            )
-            return self._squares + change, float(np.sum(shares))
-        for mode in range(len(self.rows.dims)):
-            self._solve_mode(mode, factors, links, penalty, along)
-        starts = self.rows.starts
-        change = float(np.sum(along[starts[-2] :]))
-        kernels.penalties(factors, starts, links.diagonal, links.coupling, shares)
-        kernels.balance(factors, starts, shares)
-        if self._is_quadratic:
-            return self._squares + change, float(np.sum(shares))
-        return self._train_loss(factors) * self._train_weight, float(np.sum(shares))
-
-    def _lists(self) -> tuple[Any, ...]:
-        arrangement = self.arrangement
-        return (
-            arrangement.begins,
-            arrangement.others,
-            self._targets,
-            self._weights,
-            self._parts,
-            self._part,
-        )
-
-    def _solve_mode(
-        self, mode: int, factors: Values, links: Chains, penalty: float, along: Values
-    ) -> None:
+        size, longest = factors.shape[1], max(self.rows.dims)
+        along, gram = np.empty(len(factors)), np.empty((size, size))
+        matrices = np.empty((longest if links.decay.any() else 0, size, size))
+        rights: Values = np.empty((longest, size))
+        for mode, own in enumerate(jobs):
+            if not self._is_quadratic:
+                self._majorize(mode, factors)
+            if self._from_all is not None:
+                kernels.gram_of_others(factors, self.rows.starts, mode, gram)
+                rights = self._from_all(factors, mode)
+            equations = gram, matrices, rights, along
+            self._do(own, *self._lists, scaled, factors, *equations)
+        change = float(np.sum(along[self.rows.starts[-2] :]))
+        shares = np.empty((len(self.rows.dims), size))
+        kernels.balance(factors, self.rows.starts, links, shares)
+        total = self._squares + change
         if not self._is_quadratic:
-            self._majorize(mode, factors)
-        first, last = map(int, self.rows.starts[mode : mode + 2])
-        arrangement, size = self.arrangement, factors.shape[1]
-        chained = self._kind == kernels.SOLVE and bool(links.chained[mode])
-        matrices = np.empty((last - first if chained else 0, size, size))
-        rights: Values = np.empty((last - first, size))
-        gram = np.empty((size, size))
-        missing_begins = arrangement.missing_begins[:0]
-        if self._from_all is not None:
-            kernels.gram_of_others(factors, self.rows.starts, mode, gram)
-            rights = self._from_all(factors, mode)
-            missing_begins = arrangement.missing_begins
-        diagonal, coupling = penalty * links.diagonal, penalty * links.coupling
-        # Rows that are neighbours do not move at once.
-        step = 2 if self._kind == kernels.NON_NEGATIVE else 1
+            total = self._train_loss(factors) * self._train_weight
+        return total, float(np.sum(shares))
 
-        def solve(begin: int, end: int) -> None:
-            kernels.solve_rows(
-                kernels.EQUATIONS if chained else self._kind,
-                first,
-                begin,
-                end,
-                step,
-                factors,
-                *self._lists(),
-                missing_begins,
-                arrangement.missing,
-                gram,
-                diagonal,
-                coupling,
-                matrices,
-                rights,
-                along,
-            )
-
-        for parity in range(step):
-            self._shared(solve, first, last, step, parity)
-        if chained:
-            kernels.solve_chain(
-                matrices, rights, diagonal, coupling, first, factors, along
-            )
-
-    def _shared(
-        self,
-        work: Callable[[int, int], None],
-        first: int,
-        last: int,
-        step: int = 1,
-        skip: int = 0,
-    ) -> None:
-        """Do some rows' work, by several threads where there is a pool."""
+    def _do(self, jobs: Jobs, *arguments: Any) -> None:
+        """By several threads where there is a pool, which share the rows of a job."""
         if self._pool is None:
-            work(first + skip, last)
+            kernels.solve(jobs, *arguments)
             return
-        blocks = self.arrangement.blocks(first, last, step)
-        for done in [self._pool.submit(work, a + skip, b) for a, b in blocks]:
-            done.result()
+        for what, start, first, last, step in jobs.tolist():
+            blocks = [(start, last)]
+            if what != kernels.CHAIN:
+                blocks = self.arrangement.blocks(start, last, step)
+            parts = [(what, start, a + first - start, b, step) for a, b in blocks]
+            work = self._pool.map(
+                lambda part: kernels.solve(np.array([part]), *arguments), parts
+            )
+            list(work)
 
     def _majorize(self, mode: int, factors: Values) -> None:
         """Least squares that stand for the loss, touching it where the factors are."""
         count = len(self.arrangement)
         here = slice(mode * count, (mode + 1) * count)
-        if len(self._weights) == 0:
-            self._weights = np.empty(len(self._targets))
         predictions = self._at_places(factors, mode)[here] + self._offset
         places = self._places[mode]
         weights, targets = self._loss.majorizer(predictions, self._values[places])
@@ -289,18 +249,16 @@ class Alternation:
     def _at_places(self, factors: Values, mode: int) -> Values:
         """Sums of components at the places of a mode; what stands elsewhere is void."""
         first, last = map(int, self.rows.starts[mode : mode + 2])
-        out = np.empty(self.arrangement.begins[last])
-        if factors.shape[1] == 0:
-            out[:] = 0
-            return out
-        others = self.arrangement.others
-        self._shared(
-            lambda a, b: kernels.predict_rows(
-                a, b, factors, self.arrangement.begins, others, out
-            ),
-            first,
-            last,
-        )
+        lists = self.arrangement.observed
+        out = np.empty(lists.begins[last])
+
+        def predict(block: tuple[int, int]) -> None:
+            kernels.predict(*block, factors, factors, lists, out)
+
+        if self._pool is None:
+            predict((first, last))
+        else:
+            list(self._pool.map(predict, self.arrangement.blocks(first, last)))
         return out
 
     def _train_loss(self, factors: Values) -> float:
@@ -320,9 +278,7 @@ class Alternation:
     def _heldout_loss(self, factors: Values) -> float:
         if not len(self._hidden):
             return math.nan
-        predictions = np.zeros(len(self._hidden))
-        if factors.shape[1]:
-            kernels.predict_entries(factors, self._hidden, predictions)
+        predictions = sums_of_components(factors, self._hidden)
         losses = self._loss(predictions + self._offset, self._hidden_values)
         return float(np.average(losses, weights=self._hidden_weights))
 
@@ -359,9 +315,13 @@ class Alternation:
         """
         residuals, weights = self._residuals(factors)
         units = np.ascontiguousarray(directions)
-        positive = self._kind == kernels.NON_NEGATIVE
         strengths = climb(
-            self.arrangement, residuals, units, links.decay, positive, self._pool
+            self.arrangement,
+            residuals,
+            units,
+            links.decay,
+            self._is_non_negative,
+            self._pool,
         )
         del residuals
         best = int(np.argmax(strengths))

@@ -1,9 +1,17 @@
-"""Observed entries sorted by the row they lie in, once for every mode."""
+r"""Rows of factor matrices, the entries that lie in them, and rows that are neighbours.
+
+Rows of a mode with an order, such as time, wavelength or a line of pixels, resemble
+their neighbours, and where few entries are observed that is most of what is known of
+them. A penalty $\lambda\,\mathrm{tr}(W^\top Q_\rho W)$ says so, where $Q_\rho$ is the
+precision of a stationary chain of unit variance whose neighbours are correlated by
+$\rho$ (an autoregressive process of order one); $\rho = 0$ is the plain L2 penalty.
+Rows that are $g$ apart, with none observed between, are correlated by $\rho^g$.
+"""
 
 import itertools
 import math
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +28,11 @@ _MOST_LISTED = 2**26
 _FEW_MISSING = 0.7
 # So many blocks of rows are shared between threads.
 _BLOCKS = 8
+# Correlations of neighbours below the first count as none; the largest leaves rows
+# some freedom. The third is assumed before anything is learned.
+_LEAST_CORRELATION, _MOST_CORRELATION, _FIRST_CORRELATION = 0.4, 0.98, 0.9
+# With fewer rows there is no telling.
+_FEWEST_ROWS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,43 +121,70 @@ def _distinct(column: Integers, dim: int) -> Integers:
     return np.unique(column)
 
 
-@dataclass(frozen=True, eq=False)
-class Arrangement:
-    """Where observations stand: those of mode 1 sorted by row, then of mode 2, ...
+class Lists(NamedTuple):
+    """Where entries stand: those of mode 1 sorted by row, then of mode 2, ...
 
     Attributes
     ----------
     begins
-        For every row of the stack where its observations begin.
+        For every row of the stack where its entries begin; empty where none are listed.
     others
         For every place the rows of the stack that the other modes have there.
-    missing_begins, missing
-        The same for unobserved entries, where they are fewer; else empty.
+    """
+
+    begins: npt.NDArray[np.int64]
+    others: Indices
+
+    @classmethod
+    def of(cls, indices: Indices, rows: Rows) -> "Lists":
+        """Of entries in order, the last index fastest."""
+        count, order = indices.shape
+        others = np.empty((order * count, order - 1), np.int32)
+        begins = np.empty(rows.starts[-1] + 1, np.int64)
+        places = np.empty(count, np.int32)
+        for mode, dim in enumerate(rows.dims):
+            first = mode * count
+            own = begins[rows.starts[mode] : rows.starts[mode + 1] + 1]
+            kernels.sort_rows(indices, mode, dim, own, places)
+            own += first
+            kernels.gather_others(
+                indices, places, mode, rows.starts, others[first : first + count]
+            )
+        return cls(begins, others)
+
+    @property
+    def none(self) -> "Lists":
+        """Of no entries."""
+        return Lists(self.begins[:0], self.others[:0])
+
+
+@dataclass(frozen=True, eq=False)
+class Arrangement:
+    """Observations and where they stand.
+
+    Attributes
+    ----------
+    missing
+        The same for unobserved entries, where they are fewer.
     """
 
     rows: Rows
     indices: Indices
-    begins: npt.NDArray[np.int64]
-    others: Indices
-    missing_begins: npt.NDArray[np.int64]
-    missing: Indices
+    observed: Lists
+    missing: Lists
 
     @classmethod
     def of(cls, indices: Indices, rows: Rows) -> "Arrangement":
         """Arrange observations; their indices must run in order, the last fastest."""
         indices = rows.of_observed(indices)
-        begins, others = _listed(indices, rows)
-        missing_begins = np.empty(0, np.int64)
-        missing: Indices = np.empty((0, len(rows.dims) - 1), np.int32)
-        entries = math.prod(rows.dims)
-        if entries <= _MOST_LISTED and entries - len(indices) < _FEW_MISSING * len(
-            indices
-        ):
-            absent = np.ones(rows.dims, bool)
-            absent[tuple(indices.T)] = False
-            gaps = np.ascontiguousarray(np.argwhere(absent), np.int32)
-            missing_begins, missing = _listed(gaps, rows)
-        return cls(rows, indices, begins, others, missing_begins, missing)
+        observed, entries = Lists.of(indices, rows), math.prod(rows.dims)
+        few = entries - len(indices) < _FEW_MISSING * len(indices)
+        if entries > _MOST_LISTED or not few:
+            return cls(rows, indices, observed, observed.none)
+        absent = np.ones(rows.dims, bool)
+        absent[tuple(indices.T)] = False
+        gaps = np.ascontiguousarray(np.argwhere(absent), np.int32)
+        return cls(rows, indices, observed, Lists.of(gaps, rows))
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -160,7 +200,7 @@ class Arrangement:
 
     def blocks(self, first: int, last: int, step: int = 1) -> list[tuple[int, int]]:
         """Rows of the stack in blocks with about as many observations each."""
-        begins = self.begins[first : last + 1]
+        begins = self.observed.begins[first : last + 1]
         wanted = np.linspace(begins[0], begins[-1], _BLOCKS + 1)
         inner = np.unique(np.searchsorted(begins, wanted) // step * step)[1:-1]
         cuts = [first, *(first + int(each) for each in inner), last]
@@ -176,17 +216,62 @@ class Arrangement:
         return spread.reshape(-1)
 
 
-def _listed(indices: Indices, rows: Rows) -> tuple[npt.NDArray[np.int64], Indices]:
-    count, order = indices.shape
-    others = np.empty((order * count, order - 1), np.int32)
-    begins = np.empty(rows.starts[-1] + 1, np.int64)
-    places = np.empty(count, np.int32)
-    for mode, dim in enumerate(rows.dims):
-        first = mode * count
-        own = begins[rows.starts[mode] : rows.starts[mode + 1] + 1]
-        kernels.sort_rows(indices, mode, dim, own, places)
-        own += first
-        kernels.gather_others(
-            indices, places, mode, rows.starts, others[first : first + count]
+class Chains(NamedTuple):
+    """The penalty of all modes.
+
+    Attributes
+    ----------
+    decay
+        Correlation of every row of the stack with the next; zero where it has none.
+    diagonal, coupling
+        Of the precision: of every row, and of it with the next.
+    """
+
+    decay: Values
+    diagonal: Values
+    coupling: Values
+
+    def times(self, penalty: float) -> "Chains":
+        """With this weight."""
+        return Chains(self.decay, penalty * self.diagonal, penalty * self.coupling)
+
+
+def chains(rows: Rows, correlations: Values) -> Chains:
+    """The chains with these correlations between neighbours, mode by mode."""
+    of_row = np.repeat(correlations, rows.dims)
+    decay = np.where(rows.gaps > 0, of_row**rows.gaps, 0.0)
+    squares = decay * decay
+    # 1 / (1 - r^2) - 1 for a neighbour on either side.
+    links = squares / (1 - squares)
+    diagonal = 1 + links
+    diagonal[1:] += links[:-1]
+    return Chains(decay, diagonal, -decay / (1 - squares))
+
+
+def neighbour_correlations(factors: Values, rows: Rows) -> Values:
+    """How alike neighbouring rows are, zero unless clearly; a guess before any."""
+    found = np.full(len(rows.dims), _FIRST_CORRELATION)
+    if factors.shape[1]:
+        near = np.flatnonzero(rows.gaps == 1)
+        modes = np.searchsorted(rows.starts, near, side="right") - 1
+        products = np.einsum("ir,ir->i", factors[:-1], factors[1:])
+        squares = np.einsum("ir,ir->i", factors, factors)
+        product, left, right = (
+            np.bincount(modes, each, len(found))
+            for each in (products[near], squares[near], squares[near + 1])
         )
-    return begins, others
+        sizes = np.sqrt(left * right)
+        found = np.divide(product, sizes, out=np.zeros_like(sizes), where=sizes > 0)
+        np.minimum(found, _MOST_CORRELATION, out=found)
+        found[found <= _LEAST_CORRELATION] = 0
+    found[np.array(rows.dims) < _FEWEST_ROWS] = 0
+    return found
+
+
+def sums_of_components(factors: Values, rows: Indices) -> Values:
+    """At entries, given by the stack's rows of all modes."""
+    sums, size = np.zeros(len(rows)), factors.shape[1]
+    if size:
+        entries = Lists(np.array([0, len(rows)]), rows)
+        kernels.predict(0, 1, np.ones((1, size)), factors, entries, sums)
+    return sums

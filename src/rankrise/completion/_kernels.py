@@ -12,6 +12,10 @@ that OpenBLAS starts none either.
 
 import numba
 import numpy as np
+from numba import boolean, float64, int32, int64, uint8, void
+from numba.core import types
+
+from rankrise.completion._arrangement import Chains, Lists
 
 # Sums may be taken in any order; NaN and infinity keep their meaning.
 _SUMS = {"reassoc", "contract", "nsz", "arcp"}
@@ -21,15 +25,20 @@ _CHUNK = 128
 # Rounds over the components of a row that may not be negative.
 _ROUNDS = 4
 
-SOLVE, NON_NEGATIVE, EQUATIONS = 0, 1, 2
+# What is done to rows: solve for each alone; descend without negative entries, beside
+# the neighbours as they are; leave their equations, and solve these as one chain.
+SOLVE, NON_NEGATIVE, EQUATIONS, CHAIN = 0, 1, 2, 3
 # Directions that are tried for a component to enter with: as many numbers as a
 # processor multiplies at once.
 DIRECTIONS = 4
 # Turns towards the pull end where the largest grows by less than this share.
 CLIMBED = 1e-3
 
-_F, _FF, _FFF = "float64[::1]", "float64[:,::1]", "float64[:,:,::1]"
-_I, _II, _P = "int64[::1]", "int32[:,::1]", "uint8[::1]"
+_F, _FF, _FFF = float64[::1], float64[:, ::1], float64[:, :, ::1]
+_I, _II = int64[::1], int32[:, ::1]
+_LISTS, _CHAINS = types.NamedTuple((_I, _II), Lists), types.NamedUniTuple(_F, 3, Chains)
+# Targets, weights and parts of observations at all places, and the part held out.
+_SEEN = types.Tuple((_F, _F, uint8[::1], int64))
 
 
 def _compiled(signature):
@@ -41,7 +50,7 @@ def _inner(function):
     return numba.njit(function, nogil=True, fastmath=_SUMS)
 
 
-@_compiled(f"void({_II}, int64, int64, {_I}, int32[::1])")
+@_compiled(void(_II, int64, int64, _I, int32[::1]))
 def sort_rows(indices, mode, dim, begins, places):
     """Counting sort by one column: where each row begins, and the places in order."""
     begins[:] = 0
@@ -56,7 +65,7 @@ def sort_rows(indices, mode, dim, begins, places):
         ends[row] += 1
 
 
-@_compiled(f"void({_II}, int32[::1], int64, {_I}, {_II})")
+@_compiled(void(_II, int32[::1], int64, _I, _II))
 def gather_others(indices, places, mode, starts, others):
     """Rows of the modes but one, in the order of `places`."""
     order = indices.shape[1]
@@ -91,57 +100,36 @@ def _fill(factors, others, places, count, out):
 
 
 @_inner
-def _row_equations(
-    factors, others, targets, weights, parts, part, begin, end, places, some, weighted,
-    product, matrix, right,
-):  # fmt: skip
-    """Add to a row's normal equations what the observations shown to a model say."""
-    size = factors.shape[1]
-    place = begin
+def _add_products(sign, held_out, row, factors, lists, seen, scratch, matrix, right):
+    """Add to a row's normal equations, or take off, what its observations say.
+
+    Those of the part that is held out or all others; of entries without parts, all.
+    """
+    begins, others = lists
+    targets, weights, parts, part = seen
+    places, some, weighted, product = scratch
+    size, place, end = factors.shape[1], begins[row], begins[row + 1]
     while place < end:
         count = 0
         while place < end and count < len(some):
-            if parts[place] != part:
+            if len(parts) == 0 or (parts[place] == part) == held_out:
                 places[count] = place
                 count += 1
             place += 1
         _fill(factors, others, places, count, some)
-        if len(weights):
-            for c in range(count):
-                weight = weights[places[c]]
-                for r in range(size):
-                    weighted[c, r] = weight * some[c, r]
+        for c in range(count if len(weights) else 0):
+            weight = weights[places[c]]
+            for r in range(size):
+                weighted[c, r] = weight * some[c, r]
         left = weighted if len(weights) else some
-        for c in range(count):
+        for c in range(count if len(targets) else 0):
             target = targets[places[c]]
             for r in range(size):
                 right[r] += target * left[c, r]
         np.dot(left[:count].T, some[:count], product)
         for r in range(size):
             for q in range(size):
-                matrix[r, q] += product[r, q]
-
-
-@_inner
-def _take_off(factors, others, parts, part, begin, end, places, some, product, matrix):
-    """Subtract from the equations of all entries what some of them say.
-
-    Those are all that are listed, or of these only the ones of a part.
-    """
-    size = factors.shape[1]
-    place = begin
-    while place < end:
-        count = 0
-        while place < end and count < len(some):
-            if len(parts) == 0 or parts[place] == part:
-                places[count] = place
-                count += 1
-            place += 1
-        _fill(factors, others, places, count, some)
-        np.dot(some[:count].T, some[:count], product)
-        for r in range(size):
-            for q in range(size):
-                matrix[r, q] -= product[r, q]
+                matrix[r, q] += sign * product[r, q]
 
 
 @_inner
@@ -212,114 +200,88 @@ def _inverse(upper, root, out):
 
 
 @_inner
-def _descend(matrix, right, diagonal, towards, out):
-    """Coordinate descent on a row without negative entries."""
-    size = len(right)
+def _descend(row, matrix, right, chain, towards, factors):
+    """Coordinate descent on a row without negative entries; the loss's change."""
+    _, diagonal, coupling = chain
+    size, out, shift = len(right), factors[row], diagonal[row]
+    before = coupling[row - 1] if row else 0.0
+    for r in range(size):
+        pull = 0.0
+        # Where the coupling is zero the next row is of another mode, or none.
+        if before != 0.0:
+            pull += before * factors[row - 1, r]
+        if coupling[row] != 0.0:
+            pull += coupling[row] * factors[row + 1, r]
+        towards[r] = pull
+        out[r] = max(out[r], 0.0)
     for _ in range(_ROUNDS):
         for r in range(size):
-            own = matrix[r, r] + diagonal
-            slope = right[r] - towards[r] - diagonal * out[r]
-            row = matrix[r]
+            own = matrix[r, r] + shift
+            slope = right[r] - towards[r] - shift * out[r]
             for q in range(size):
-                slope -= row[q] * out[q]
+                slope -= matrix[r, q] * out[q]
             if own > 0:
                 out[r] = max(out[r] + slope / own, 0.0)
+    total = 0.0
+    for r in range(size):
+        inner = -2.0 * right[r]
+        for q in range(size):
+            inner += matrix[r, q] * out[q]
+        total += inner * out[r]
+    return total
 
 
-@_compiled(
-    f"void(int64, int64, int64, int64, int64, {_FF}, {_I}, {_II}, {_F}, {_F}, {_P}, "
-    f"int64, {_I}, {_II}, {_FF}, {_F}, {_F}, {_FFF}, {_FF}, {_F})"
-)
-def solve_rows(
-    what, start, first, last, step, factors, begins, others, targets, weights, parts,
-    part, missing_begins, missing, gram, diagonal, coupling, matrices, rights, along,
-):  # fmt: skip
-    r"""Rows `first`, `first + step`, ... of one mode that minimize their quadratic.
-
-    Parameters
-    ----------
-    what
-        SOLVE: rows that know nothing of each other. NON_NEGATIVE: rows without
-        negative entries, beside the neighbours as they are. EQUATIONS: leave the
-        equations in `matrices` and `rights`, counted from `first`.
-    weights
-        Of the observations; empty where all are one.
-    parts, part
-        Observations of this part are held out.
-    missing_begins, missing, gram
-        Entries that are not observed, listed as observations are, and the matrix that
-        a row's equations have where all are shown; `rights` are given then. Empty where
-        observations are summed.
-    diagonal, coupling
-        Of the penalty: of a row, and of a row with the next.
-    along
-        For every row the change of the squared error, $w^\top A w - 2 b^\top w$.
-    """
+@_inner
+def _solve_rows(
+    job, observed, missing, seen, chain, factors, gram, matrices, rights, along
+):
+    what, start, first, last, step = job
+    targets, weights, parts, part = seen
+    unweighted = (targets[:0], weights, parts, part)
+    everywhere = (targets[:0], weights, parts[:0], part)
     size = factors.shape[1]
     chunk = max(4, min(_CHUNK, _ONE_THREAD // (size * size + 1)))
     some, weighted = np.empty((chunk, size)), np.empty((chunk, size))
-    places = np.empty(chunk, np.int64)
     product, matrix = np.empty((size, size)), np.empty((size, size))
-    right, found, towards = np.empty(size), np.empty(size), np.empty(size)
+    scratch = (np.empty(chunk, np.int64), some, weighted, product)
+    right, found = np.empty(size), np.empty(size)
     for row in range(first, last, step):
-        if len(missing_begins):
+        matrix[:] = 0.0
+        right[:] = 0.0
+        if len(missing.begins):
             matrix[:] = gram
             right[:] = rights[row - start]
-            _take_off(
-                factors, others, parts, part, begins[row], begins[row + 1], places,
-                some, product, matrix,
-            )  # fmt: skip
-            _take_off(
-                factors, missing, parts[:0], part, missing_begins[row],
-                missing_begins[row + 1], places, some, product, matrix,
-            )  # fmt: skip
+            for lists, numbers in ((observed, unweighted), (missing, everywhere)):
+                _add_products(
+                    -1.0, True, row, factors, lists, numbers, scratch, matrix, right
+                )
         else:
-            right[:] = 0.0
-            matrix[:] = 0.0
-            _row_equations(
-                factors, others, targets, weights, parts, part, begins[row],
-                begins[row + 1], places, some, weighted, product, matrix, right,
-            )  # fmt: skip
+            _add_products(
+                1.0, False, row, factors, observed, seen, scratch, matrix, right
+            )
         if what == EQUATIONS:
             matrices[row - start] = matrix
             rights[row - start] = right
-            continue
-        own = factors[row]
-        if what == SOLVE:
-            _cholesky(matrix, diagonal[row])
+        elif what == NON_NEGATIVE:
+            along[row] = _descend(row, matrix, right, chain, found, factors)
+        else:
+            shift = chain.diagonal[row]
+            _cholesky(matrix, shift)
             _back_substitute(matrix, right, found)
             total = 0.0
             for r in range(size):
-                total -= (right[r] + diagonal[row] * found[r]) * found[r]
-                own[r] = found[r]
+                total -= (right[r] + shift * found[r]) * found[r]
+                factors[row, r] = found[r]
             along[row] = total
-            continue
-        before = coupling[row - 1] if row else 0.0
-        for r in range(size):
-            pull = 0.0
-            # Where the coupling is zero the next row is of another mode, or none.
-            if before != 0.0:
-                pull += before * factors[row - 1, r]
-            if coupling[row] != 0.0:
-                pull += coupling[row] * factors[row + 1, r]
-            towards[r] = pull
-            own[r] = max(own[r], 0.0)
-        _descend(matrix, right, diagonal[row], towards, own)
-        total = 0.0
-        for r in range(size):
-            inner = -2.0 * right[r]
-            for q in range(size):
-                inner += matrix[r, q] * own[q]
-            total += inner * own[r]
-        along[row] = total
 
 
-@_compiled(f"void({_FFF}, {_FF}, {_F}, {_F}, int64, {_FF}, {_F})")
-def solve_chain(matrices, rights, diagonal, coupling, first, factors, along):
+@_inner
+def _solve_chain(matrices, rights, chain, first, factors, along):
     """Rows coupled to their neighbours: block elimination forth and back.
 
     `matrices` and `rights` are overwritten.
     """
+    _, diagonal, coupling = chain
     rows, size = rights.shape
     upper, root = np.empty((size, size)), np.empty((size, size))
     wanted = np.empty(size)
@@ -364,9 +326,49 @@ def solve_chain(matrices, rights, diagonal, coupling, first, factors, along):
         along[row] = total
 
 
-@_compiled(f"void(int64, int64, {_FF}, {_I}, {_II}, {_F})")
-def predict_rows(first, last, factors, begins, others, out):
-    """Sums of components at the observations of some rows."""
+@_compiled(void(int64[:, ::1], _LISTS, _LISTS, _SEEN, _CHAINS, _FF, _FF, _FFF, _FF, _F))
+def solve(jobs, observed, missing, seen, chain, factors, gram, matrices, rights, along):
+    r"""Rows of factor matrices that minimize their quadratic, in place.
+
+    Parameters
+    ----------
+    jobs
+        One after another: what to do, where the mode's rows start, and with which of
+        them (first, last, step).
+    missing, gram
+        Entries that are not observed, and the matrix that a row's equations have where
+        all are shown; `rights` are given then. Empty where observations are summed.
+    seen
+        What to learn from; weights are empty where all are one.
+    chain
+        The penalty.
+    matrices, rights
+        Equations of the rows of a chain.
+    along
+        For every row the change of the squared error, $w^\top A w - 2 b^\top w$.
+    """
+    for n in range(len(jobs)):
+        what, start, first, last = jobs[n, 0], jobs[n, 1], jobs[n, 2], jobs[n, 3]
+        if what == CHAIN:
+            count = last - start
+            _solve_chain(matrices[:count], rights[:count], chain, start, factors, along)
+        else:
+            _solve_rows(
+                (what, start, first, last, jobs[n, 4]), observed, missing, seen, chain,
+                factors, gram, matrices, rights, along,
+            )  # fmt: skip
+
+
+@_compiled(void(int64, int64, _FF, _FF, _LISTS, _F))
+def predict(first, last, own, factors, lists, out):
+    """Sums of components at the entries of some rows.
+
+    Parameters
+    ----------
+    own
+        The rows themselves, which the products of those listed are multiplied by.
+    """
+    begins, others = lists
     size = factors.shape[1]
     if others.shape[1] == 2:
         for row in range(first, last):
@@ -374,7 +376,7 @@ def predict_rows(first, last, factors, begins, others, out):
                 one, other = others[place, 0], others[place, 1]
                 total = 0.0
                 for r in range(size):
-                    total += factors[row, r] * factors[one, r] * factors[other, r]
+                    total += own[row, r] * factors[one, r] * factors[other, r]
                 out[place] = total
         return
     some, places = np.empty((_CHUNK, size)), np.empty(_CHUNK, np.int64)
@@ -387,29 +389,12 @@ def predict_rows(first, last, factors, begins, others, out):
             for c in range(count):
                 total = 0.0
                 for r in range(size):
-                    total += factors[row, r] * some[c, r]
+                    total += own[row, r] * some[c, r]
                 out[begin + c] = total
 
 
-@_compiled(f"void({_FF}, {_II}, {_F})")
-def predict_entries(factors, rows, out):
-    """Sums of components at entries given by the rows of all modes."""
-    size = factors.shape[1]
-    some, places = np.empty((_CHUNK, size)), np.empty(_CHUNK, np.int64)
-    for begin in range(0, len(rows), _CHUNK):
-        count = min(_CHUNK, len(rows) - begin)
-        for c in range(count):
-            places[c] = begin + c
-        _fill(factors, rows, places, count, some)
-        for c in range(count):
-            total = 0.0
-            for r in range(size):
-                total += some[c, r]
-            out[begin + c] = total
-
-
-@_compiled(f"void(int64, int64, int64, {_FF}, {_I}, {_II}, {_F}, int64, {_FF})")
-def add_pulls(first, last, mode, units, begins, others, residuals, start, out):
+@_compiled(void(int64, int64, int64, _FF, _LISTS, _F, int64, _FF))
+def add_pulls(first, last, mode, units, lists, residuals, start, out):
     r"""Add $-\nabla\mathcal{L} \times_{m \ne n} u^m$ of some rows of the first mode.
 
     Parameters
@@ -419,33 +404,27 @@ def add_pulls(first, last, mode, units, begins, others, residuals, start, out):
     start
         Where the rows of mode $n$ begin in the stack; `out` has its rows.
     """
-    count = others.shape[1]
-    one = np.empty(DIRECTIONS)
+    begins, others = lists
+    one, ones = np.empty(DIRECTIONS), np.ones(DIRECTIONS)
     for row in range(first, last):
+        own = units[row] if mode else ones
         for place in range(begins[row], begins[row + 1]):
             residual = residuals[place]
             if residual == 0.0:
                 continue
-            target = row
-            if mode == 0:
-                along = others[place, 0]
-                for r in range(DIRECTIONS):
-                    one[r] = residual * units[along, r]
-            else:
-                target = others[place, mode - 1]
-                for r in range(DIRECTIONS):
-                    one[r] = residual * units[row, r]
-            for n in range(count):
-                if n != mode - 1 and (mode or n):
+            for r in range(DIRECTIONS):
+                one[r] = residual * own[r]
+            for n in range(others.shape[1]):
+                if n != mode - 1:
                     along = others[place, n]
                     for r in range(DIRECTIONS):
                         one[r] *= units[along, r]
-            target -= start
+            target = (others[place, mode - 1] if mode else row) - start
             for r in range(DIRECTIONS):
                 out[target, r] += one[r]
 
 
-@_compiled(f"void({_FF}, {_F}, int64, boolean, {_FF})")
+@_compiled(void(_FF, _F, int64, boolean, _FF))
 def towards_pull(pull, decay, start, non_negative, units):
     """Turn a mode's vectors towards the pull: shared with neighbours, of norm one.
 
@@ -485,17 +464,15 @@ def towards_pull(pull, decay, start, non_negative, units):
                 units[start + i, r] /= np.sqrt(square)
 
 
-@_compiled(f"void(int64, {_FF}, {_I}, {_I}, {_II}, {_F}, {_F}, boolean, {_F})")
-def climb(
-    turns, units, starts, begins, others, residuals, decay, non_negative, strengths
-):
+@_compiled(void(int64, _FF, _I, _LISTS, _F, _F, boolean, _F))
+def climb(turns, units, starts, lists, residuals, decay, non_negative, strengths):
     """Turn all modes' vectors towards the pull, one after another, so many times."""
     order, before = len(starts) - 1, 0.0
     for _ in range(turns):
         for mode in range(order):
             start, end = starts[mode], starts[mode + 1]
             pull = np.zeros((end - start, DIRECTIONS))
-            add_pulls(0, starts[1], mode, units, begins, others, residuals, start, pull)
+            add_pulls(0, starts[1], mode, units, lists, residuals, start, pull)
             towards_pull(pull, decay, start, non_negative, units)
             if mode == order - 1:
                 for r in range(DIRECTIONS):
@@ -507,31 +484,27 @@ def climb(
         before = np.max(strengths)
 
 
-@_compiled(f"void({_FF}, {_I}, {_F}, {_F}, {_FF})")
-def penalties(factors, starts, diagonal, coupling, out):
-    """For every mode and component what the penalty is of, without its weight."""
-    size = factors.shape[1]
-    for mode in range(len(starts) - 1):
-        out[mode] = 0.0
+@_compiled(void(_FF, _I, _CHAINS, _FF))
+def balance(factors, starts, chain, shares):
+    """Spread every component's penalty evenly over the modes, where it is smallest.
+
+    Parameters
+    ----------
+    shares
+        What the penalty is of, by mode and component and without its weight; those
+        after it are left there.
+    """
+    _, diagonal, coupling = chain
+    order, size = shares.shape
+    for mode in range(order):
+        shares[mode] = 0.0
         for row in range(starts[mode], starts[mode + 1]):
             for r in range(size):
                 value = factors[row, r]
                 total = diagonal[row] * value * value
                 if coupling[row] != 0.0:
                     total += 2.0 * coupling[row] * value * factors[row + 1, r]
-                out[mode, r] += total
-
-
-@_compiled(f"void({_FF}, {_I}, {_FF})")
-def balance(factors, starts, shares):
-    """Spread every component's penalty evenly over the modes, where it is smallest.
-
-    Parameters
-    ----------
-    shares
-        Penalties by mode and component; those after it are left there.
-    """
-    order, size = shares.shape
+                shares[mode, r] += total
     for r in range(size):
         mean, there = 0.0, True
         for mode in range(order):
@@ -544,7 +517,7 @@ def balance(factors, starts, shares):
                 factors[row, r] *= factor
 
 
-@_compiled(f"void({_FF}, {_FF}, {_FF})")
+@_compiled(void(_FF, _FF, _FF))
 def times_last(tensor, matrix, out):
     """A tensor, unfolded to rows of its last mode, times that mode's matrix."""
     length = max(1, _ONE_THREAD // (matrix.shape[0] * matrix.shape[1] + 1))
@@ -553,7 +526,7 @@ def times_last(tensor, matrix, out):
         np.dot(tensor[begin:end], matrix, out[begin:end])
 
 
-@_compiled(f"void({_FF}, {_FF}, {_FF})")
+@_compiled(void(_FF, _FF, _FF))
 def times_rows(tensor, products, out):
     """The same unfolded tensor, transposed, times a row for each of its rows."""
     length = max(1, _ONE_THREAD // (out.shape[0] * out.shape[1] + 1))
@@ -565,74 +538,13 @@ def times_rows(tensor, products, out):
         out += part
 
 
-@_compiled(f"void({_FF}, {_I}, int64, {_FF})")
+@_compiled(void(_FF, _I, int64, _FF))
 def gram_of_others(factors, starts, mode, out):
     """Products of components over all entries of the other modes."""
     out[:] = 1.0
-    size = factors.shape[1]
-    longest = max(1, _ONE_THREAD // (size * size + 1))
-    product, total = np.empty((size, size)), np.empty((size, size))
+    product = np.empty_like(out)
     for m in range(len(starts) - 1):
         if m != mode:
-            total[:] = 0.0
-            for begin in range(starts[m], starts[m + 1], longest):
-                some = factors[begin : min(begin + longest, starts[m + 1])]
-                np.dot(some.T, some, product)
-                total += product
-            out *= total
-
-
-@_compiled(
-    f"float64(int64, {_FF}, {_I}, {_I}, {_II}, {_F}, {_F}, {_P}, int64, {_F}, {_F}, "
-    f"boolean[::1], float64, {_F}, {_FF})"
-)
-def sweep_rows(
-    what, factors, starts, begins, others, targets, weights, parts, part, diagonal,
-    coupling, chained, penalty, along, shares,
-):  # fmt: skip
-    """Solve for one factor matrix after another; sum of `along` of the last."""
-    size, order = factors.shape[1], len(starts) - 1
-    scaled, links = penalty * diagonal, penalty * coupling
-    nothing, none = np.empty((0, 0, 0)), np.empty((0, 0))
-    for mode in range(order):
-        start, end = starts[mode], starts[mode + 1]
-        if what == SOLVE and chained[mode]:
-            matrices = np.empty((end - start, size, size))
-            rights = np.empty((end - start, size))
-            solve_rows(
-                EQUATIONS, start, start, end, 1, factors, begins, others, targets,
-                weights, parts, part, begins[:0], others, none, scaled, links, matrices,
-                rights, along,
-            )  # fmt: skip
-            solve_chain(matrices, rights, scaled, links, start, factors, along)
-            continue
-        # Rows that are neighbours do not move at once.
-        steps = 2 if what == NON_NEGATIVE else 1
-        for begin in range(steps):
-            solve_rows(
-                what, start, start + begin, end, steps, factors, begins, others,
-                targets, weights, parts, part, begins[:0], others, none, scaled, links,
-                nothing, none, along,
-            )  # fmt: skip
-    total = 0.0
-    for row in range(starts[order - 1], starts[order]):
-        total += along[row]
-    penalties(factors, starts, diagonal, coupling, shares)
-    balance(factors, starts, shares)
-    return total
-
-
-@_compiled(f"void({_FF}, {_I}, {_F}, {_F})")
-def neighbour_products(factors, starts, gaps, out):
-    """Of every mode, how alike rows are that are next to one another."""
-    size = factors.shape[1]
-    for mode in range(len(starts) - 1):
-        product = left = right = 0.0
-        for row in range(starts[mode], starts[mode + 1] - 1):
-            if gaps[row] == 1.0:
-                for r in range(size):
-                    one, other = factors[row, r], factors[row + 1, r]
-                    product += one * other
-                    left += one * one
-                    right += other * other
-        out[mode] = product / np.sqrt(left * right) if left * right > 0 else 0.0
+            own = factors[starts[m] : starts[m + 1]]
+            times_rows(own, own, product)
+            out *= product

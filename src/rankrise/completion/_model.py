@@ -6,9 +6,8 @@ import numpy as np
 
 from rankrise._defaults import RISEN_SHARE
 from rankrise._typing import Indices, Values
-from rankrise.completion._arrangement import Rows
+from rankrise.completion._arrangement import Rows, sums_of_components
 from rankrise.completion._baseline import Baseline
-from rankrise.completion._compiled import kernels
 from rankrise.completion._path import Path
 from rankrise.losses import AbstractLoss
 
@@ -72,8 +71,6 @@ class Model:
         total = self.baseline.at(places)
         if self.factors[0].shape[1]:
             counts = np.cumsum([0, *map(len, self.factors[:-1])])
-            sums = np.empty(len(places))
             stacked = np.ascontiguousarray(places + counts, np.int32)
-            kernels.predict_entries(np.concatenate(self.factors), stacked, sums)
-            total += sums
+            total += sums_of_components(np.concatenate(self.factors), stacked)
         return loss.mean(total)

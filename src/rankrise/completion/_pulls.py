@@ -48,7 +48,7 @@ def climb(
         How far rows are shared with the next, and whether none may be negative.
     """
     starts, dims = arrangement.rows.starts, arrangement.rows.dims
-    lists = arrangement.begins, arrangement.others, residuals
+    lists = arrangement.observed, residuals
     strengths, before, entries = np.zeros(kernels.DIRECTIONS), 0.0, math.prod(dims)
     if (
         entries <= _DENSE_ENTRIES
@@ -82,7 +82,7 @@ def _listed(
     """The pull summed over observations, by several threads."""
     starts = arrangement.rows.starts
     start, end = map(int, starts[mode : mode + 2])
-    lists = arrangement.begins, arrangement.others, residuals
+    lists = arrangement.observed, residuals
 
     def part(block: tuple[int, int]) -> Values:
         total = np.zeros((end - start, units.shape[1]))
