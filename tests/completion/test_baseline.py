@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from rankrise.completion._baseline import fit_baseline
+from rankrise.completion._model import fit_baseline
 from rankrise.losses import AbsoluteLoss, LogisticLoss, PoissonLoss, SquaredLoss
 
 RNG = np.random.default_rng(0)

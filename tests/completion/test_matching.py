@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rankrise.completion._matching import match_scores
+from rankrise.completion._model import match_scores
 
 
 @pytest.mark.parametrize("kept", [[2, 0, 1], [1], [0, 1, 2, 2]])

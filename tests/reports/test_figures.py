@@ -24,7 +24,7 @@ from rankrise.completion import (
     PathPoint,
 )
 from rankrise.completion._arrangement import Rows
-from rankrise.completion._baseline import Baseline
+from rankrise.completion._model import Baseline
 from rankrise.data import incomplete_tensor
 from rankrise.reports import completion_figure, dynamics_figure, save_figure
 from rankrise.runs import Ending

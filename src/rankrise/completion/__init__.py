@@ -14,7 +14,7 @@ from rankrise.completion._holdout import HeldOut as HeldOut
 from rankrise.completion._holdout import fiber_modes as fiber_modes
 from rankrise.completion._holdout import make_folds as make_folds
 from rankrise.completion._model import Model as Model
-from rankrise.completion._noise import Noise as Noise
+from rankrise.completion._model import Noise as Noise
 from rankrise.completion._path import Path as Path
 from rankrise.completion._path import PathPoint as PathPoint
 from rankrise.completion._result import Completion as Completion

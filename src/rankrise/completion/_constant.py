@@ -4,9 +4,8 @@ import numpy as np
 
 from rankrise._errors import InputError
 from rankrise.completion._arrangement import Rows
-from rankrise.completion._baseline import Baseline, fit_baseline
 from rankrise.completion._holdout import make_folds
-from rankrise.completion._model import Model
+from rankrise.completion._model import Baseline, Model, fit_baseline
 from rankrise.completion._path import Path, PathPoint
 from rankrise.completion._result import Completion
 from rankrise.completion._settings import CompletionSettings

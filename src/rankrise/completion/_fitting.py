@@ -29,9 +29,8 @@ from rankrise._errors import InputError
 from rankrise._typing import Indices, Values
 from rankrise.completion._alternating import Alternation
 from rankrise.completion._arrangement import Arrangement, Rows
-from rankrise.completion._baseline import Baseline, fit_baseline
 from rankrise.completion._holdout import Folds
-from rankrise.completion._model import Model
+from rankrise.completion._model import Baseline, Model, fit_baseline
 from rankrise.completion._path import Path, PathPoint, Walk, WalkState, points_of
 from rankrise.completion._settings import CompletionSettings
 from rankrise.data import Observations, ravel_indices

@@ -9,9 +9,8 @@ import numpy as np
 from rankrise._defaults import RISEN_SHARE
 from rankrise._typing import Values
 from rankrise.completion._arrangement import Rows
-from rankrise.completion._baseline import Baseline
 from rankrise.completion._holdout import make_folds
-from rankrise.completion._model import Model
+from rankrise.completion._model import Baseline, Model
 from rankrise.completion._path import Path, PathPoint
 from rankrise.completion._result import Completion
 from rankrise.completion._settings import CompletionSettings, GradientMethod

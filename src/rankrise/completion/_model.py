@@ -1,15 +1,114 @@
-"""One model of a tensor, which was not shown one part of the observations."""
+r"""One model of a tensor: its baseline, its components, and how far it is off.
 
-from dataclasses import dataclass
+The baseline is what is taken off the values before components are learned, and put
+back. For losses of residuals that is the mean and the scale, and on request main
+effects: a number for every slice of every mode, shrunk towards zero. For labels and
+counts it is the log-odds or the logarithm of the mean, which predictions begin from.
+
+The variance of a residual on entries that were held out is taken to be a product of one
+factor a slice, times a constant, so that rows that are noisier than others have wider
+intervals.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from rankrise._defaults import RISEN_SHARE
-from rankrise._typing import Indices, Values
+from rankrise._typing import Indices, ModeDims, Values
 from rankrise.completion._arrangement import Rows, sums_of_components
-from rankrise.completion._baseline import Baseline
 from rankrise.completion._path import Path
 from rankrise.losses import AbstractLoss
+
+# Standard deviation of normal values over their median absolute deviation.
+_NORMAL = 1.4826
+# Rounds of fitting main effects, and of factors of the noise.
+_ROUNDS, _NOISE_ROUNDS = 20, 5
+# Main effects are shrunk as if so many observations of zero were in every slice, and
+# factors of the noise as if so many typical residuals were.
+_SHRINKING, _NOISE_SHRINKING = 1.0, 10.0
+# Of the largest value.
+_ROUNDING = 1e-12
+# Of the mean square residual: exact fits leave some.
+_LEAST = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """Predictions are the inverse link of `offset` + effects + `scale` * components.
+
+    Attributes
+    ----------
+    effects
+        Main effects of every mode's rows, in units of the data, and zero for a row that
+        was never observed; none by default.
+    """
+
+    offset: float
+    scale: float
+    effects: tuple[Values, ...] = ()
+
+    def taken_off(self, indices: Indices, values: Values) -> Values:
+        """Values of observations in units of `scale`."""
+        rest = values - self.offset
+        for rows, effect in zip(indices.T, self.effects, strict=False):
+            rest -= effect[rows]
+        rest /= self.scale
+        return rest
+
+    def at(self, indices: Indices) -> Values:
+        """Offset and main effects."""
+        total = np.full(len(indices), self.offset)
+        for mode, effect in enumerate(self.effects):
+            total += effect[indices[:, mode]]
+        return total
+
+
+def fit_baseline(
+    indices: Indices,
+    values: Values,
+    shown: npt.NDArray[np.bool_],
+    dims: ModeDims,
+    loss: AbstractLoss,
+    *,
+    center: bool,
+    main_effects: bool,
+) -> Baseline:
+    """The baseline of the entries that are shown."""
+    values = values[shown]
+    if loss.is_linked:
+        return Baseline(loss.link_of_mean(float(np.mean(values)), len(values)), 1.0)
+    effects: tuple[Values, ...] = ()
+    middle = np.median if loss.is_robust else np.mean
+    offset = float(middle(values)) if center else 0.0
+    rest = values - offset
+    if main_effects:
+        effects = _main_effects(indices[shown], rest, dims)
+        rest = rest - Baseline(0.0, 1.0, effects).at(indices[shown])
+    scale = math.sqrt(float(np.einsum("i,i", rest, rest)) / len(rest))
+    if loss.is_robust:
+        scale = float(np.median(np.abs(rest))) * _NORMAL or scale
+    # Values shown to one model can be all the same but for rounding.
+    varies = scale > _ROUNDING * float(np.abs(values).max())
+    return Baseline(offset, scale if varies else 1.0, effects)
+
+
+def _main_effects(
+    indices: Indices, values: Values, dims: ModeDims
+) -> tuple[Values, ...]:
+    """Mode by mode, the mean of what the other modes leave."""
+    effects = [np.zeros(dim + 1) for dim in dims]
+    rest = values.copy()
+    for _ in range(_ROUNDS):
+        for rows, effect in zip(indices.T, effects, strict=True):
+            rest += effect[rows]
+            counts = np.bincount(rows, minlength=len(effect))
+            effect[:] = np.bincount(rows, rest, len(effect)) / (counts + _SHRINKING)
+            rest -= effect[rows]
+    return tuple(effects)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +147,19 @@ class Model:
         )
         return cls(rows, number, smooth, baseline, path, factors)
 
+    def with_baseline(self) -> list[Values]:
+        """Factors whose further components are the offset and the main effects."""
+        effects = self.baseline.effects
+        columns = []
+        for mode, factor in enumerate(self.factors):
+            further = np.ones((len(factor), 1 + len(effects)))
+            if mode == 0:
+                further[:, 0] = self.baseline.offset
+            if effects:
+                further[:, 1 + mode] = effects[mode]
+            columns.append(np.hstack([factor, further]))
+        return columns
+
     @property
     def component_norms(self) -> Values:
         """Largest first."""
@@ -74,3 +186,74 @@ class Model:
             stacked = np.ascontiguousarray(places + counts, np.int32)
             total += sums_of_components(np.concatenate(self.factors), stacked)
         return loss.mean(total)
+
+
+def match_scores(reference: Sequence[Values], other: Sequence[Values]) -> Values:
+    r"""Factor match score of every component of the first with its partner.
+
+    The product over modes of the cosines between two components' vectors, up to sign,
+    maximized over pairings (Acar et al. 2011); zero without a partner.
+    """
+    # Half a second that most completions don't need.
+    from scipy.optimize import linear_sum_assignment
+
+    scores = np.ones((reference[0].shape[1], other[0].shape[1]))
+    for left, right in zip(reference, other, strict=True):
+        scores *= np.abs(_units(left).T @ _units(right))
+    found = np.zeros(len(scores))
+    rows, columns = linear_sum_assignment(-scores)
+    found[rows] = scores[rows, columns]
+    return found
+
+
+def _units(matrix: Values) -> Values:
+    norms = np.linalg.norm(matrix, axis=0)
+    return matrix / np.where(norms > 0, norms, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    r"""$\sigma^2_i = \sigma^2 \prod_n f^n_{i_n}$.
+
+    Attributes
+    ----------
+    factors
+        Of every mode's rows, and one for a row that was never observed.
+    ratios
+        Held-out residuals over their standard deviations, by size, rising.
+    """
+
+    variance: float
+    factors: tuple[Values, ...]
+    ratios: Values
+
+    def variances(self, indices: Indices) -> Values:
+        """Of the residuals at these indices."""
+        total = np.full(len(indices), self.variance)
+        for rows, factor in zip(indices.T, self.factors, strict=True):
+            total *= factor[rows]
+        return total
+
+    def multiple(self, level: float) -> float:
+        """Standard deviations that this share of held-out residuals lies within."""
+        count = len(self.ratios)
+        place = min(count - 1, int(np.ceil(level * (count + 1))) - 1)
+        return float(self.ratios[max(0, place)])
+
+
+def fit_noise(indices: Indices, residuals: Values, dims: ModeDims) -> Noise:
+    """The noise of held-out entries."""
+    squares = residuals**2
+    noise = Noise(
+        float(np.mean(squares)), tuple(np.ones(dim + 1) for dim in dims), np.empty(0)
+    )
+    least = _LEAST * noise.variance
+    for _ in range(_NOISE_ROUNDS if noise.variance > 0 else 0):
+        for rows, own in zip(indices.T, noise.factors, strict=True):
+            ratios = squares / np.maximum(noise.variances(indices) / own[rows], least)
+            sums = np.bincount(rows, ratios, len(own)) + _NOISE_SHRINKING
+            counts = np.bincount(rows, minlength=len(own))
+            own[:] = sums / (counts + _NOISE_SHRINKING)
+    deviations = np.sqrt(noise.variances(indices))
+    ratios = np.abs(residuals) / np.where(deviations > 0, deviations, 1)
+    return replace(noise, ratios=np.sort(ratios))

@@ -1,6 +1,6 @@
 """A completed tensor: the mean of several models, and how far it may be off."""
 
-import functools as ft
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,7 @@ from rankrise._atomic import atomic_path
 from rankrise._errors import InputError
 from rankrise._typing import Indices, Values
 from rankrise.completion._holdout import Folds
-from rankrise.completion._matching import match_scores
-from rankrise.completion._model import Model
-from rankrise.completion._noise import Noise, fit_noise
+from rankrise.completion._model import Model, Noise, fit_noise, match_scores
 from rankrise.completion._path import PathPoint
 from rankrise.completion._settings import CompletionSettings
 from rankrise.data import (
@@ -144,7 +142,7 @@ class Completion:
 
         In a slice without observations, the baseline; -1 stands for one as well.
         """
-        return self._moments(indices)[0]
+        return self._at(indices)[0]
 
     def entries_std(self, indices: npt.ArrayLike) -> Values:
         """Standard deviation of the errors of `entries`.
@@ -247,11 +245,11 @@ class Completion:
             raise InputError(
                 "A CPTensor has no main effects; complete with `main_effects` False."
             )
-        factors = list(self.factors)
+        factors = self.factors
         if self.offset:
-            ones = [np.ones((len(matrix), 1)) for matrix in factors]
-            ones[0] = self.offset * ones[0]
-            factors = [np.hstack(pair) for pair in zip(factors, ones, strict=True)]
+            factors = tuple(
+                map(self._expanded, self.reference.with_baseline(), self._modes)
+            )
         norms = [np.linalg.norm(matrix, axis=0) for matrix in factors]
         units = [
             matrix / np.where(norm > 0, norm, 1)
@@ -346,10 +344,8 @@ class Completion:
         for mode, (names, dim) in enumerate(
             zip(rows.names, rows.mode_dims, strict=True)
         ):
-            for before, after in zip([-1, *names], [*names, dim], strict=True):
-                yield from (
-                    (mode, index) for index in range(int(before) + 1, int(after))
-                )
+            for before, after in itertools.pairwise((-1, *names.tolist(), dim)):
+                yield from ((mode, index) for index in range(before + 1, after))
 
     def axis(self, mode: int) -> ModeAxis:
         """What a mode, counted from 0, and its indices are called."""
@@ -377,18 +373,16 @@ class Completion:
     @cached_property
     def _whole(self) -> tuple[Values, Values]:
         """All entries and their standard deviations, evaluated once."""
-        dims = self.observations.mode_dims
+        dims, rows = self.observations.mode_dims, self.reference.rows
         if 8 * math.prod(dims) > MAX_DENSE_BYTES:
             raise InputError(
                 f"The tensor of mode dimensions {dims} does not fit in memory; ask "
                 "`entries` for those that are needed."
             )
-        rows = self.reference.rows
         mean, std = self._everywhere()
         if not rows.are_all:
-            whole = np.full((2, *dims), np.nan)
-            for tensor, part in zip(whole, (mean, std), strict=True):
-                tensor[np.ix_(*rows.names)] = part
+            seen, whole = np.ix_(*rows.names), np.full((2, *dims), np.nan)
+            whole[0][seen], whole[1][seen] = mean, std
             mean, std = whole
         # Those of weight zero too, which nothing was learned from.
         observed = tuple(self.input.observations.indices.T)
@@ -403,27 +397,32 @@ class Completion:
             range(1, len(dims)),
             key=lambda k: math.prod(dims[:k]) + math.prod(dims[k:]),
         )
-        left = math.prod(dims[:half])
-        mean = np.zeros((left, math.prod(dims[half:])))
-        squares = np.zeros_like(mean)
-        sums = [_Sum.of_model(model, half) for model in self.models]
-        noise = _Sum.of_products(self.noise.factors, half)
-        size = max(1, _BLOCK // mean.shape[1])
-        for begin in range(0, left, size):
-            block = slice(begin, min(begin + size, left))
-            own, spread = mean[block], squares[block]
-            for count, each in enumerate(sums, start=1):
-                change = loss.mean(each.block(block)) - own
-                own += change / count
-                spread += change**2 * ((count - 1) / count)
-            spread /= max(1, len(sums) - 1)
-            spread += self.noise.variance * noise.block(block)
-            np.sqrt(spread, out=spread)
-        return mean.reshape(dims), squares.reshape(dims)
+
+        def halves(factors: Sequence[Values]) -> tuple[Values, Values]:
+            own = [matrix[:-1] for matrix in factors]
+            return khatri_rao(own[:half]), khatri_rao(own[half:]).T
+
+        models = [halves(model.with_baseline()) for model in self.models]
+        left, right = halves([factor[:, None] for factor in self.noise.factors])
+        mean = np.empty((len(left), right.shape[1]))
+        std = np.empty_like(mean)
+        size = max(1, _BLOCK // len(mean[0]))
+        for begin in range(0, len(left), size):
+            block = slice(begin, begin + size)
+            mean[block], variance = _moments(loss.mean(a[block] @ b) for a, b in models)
+            variance += self.noise.variance * (left[block] @ right)
+            np.sqrt(variance, out=std[block])
+        return mean.reshape(dims), std.reshape(dims)
+
+    def _at(self, indices: npt.ArrayLike) -> tuple[Any, ...]:
+        """Mean and variance of the models, places and which were never observed."""
+        places, unobserved = self._places(indices)
+        loss = self.settings.loss_function
+        each = (model.predictions(places, loss) for model in self.models)
+        return *_moments(each), places, unobserved
 
     def _mean_and_std(self, indices: npt.ArrayLike) -> tuple[Values, Values]:
-        mean, spread = self._moments(indices)
-        places, unobserved = self._places(indices)
+        mean, spread, places, unobserved = self._at(indices)
         std = np.sqrt(self.noise.variances(places) + spread)
         guessed = np.flatnonzero(unobserved.any(axis=1))
         for modes in np.unique(unobserved[guessed], axis=0):
@@ -460,17 +459,6 @@ class Completion:
         )
         return math.sqrt(float(np.mean(residuals**2)))
 
-    def _moments(self, indices: npt.ArrayLike) -> tuple[Values, Values]:
-        """Mean of the models, and the variance of one of them."""
-        loss = self.settings.loss_function
-        places, _ = self._places(indices)
-        mean, squares = np.zeros(len(places)), np.zeros(len(places))
-        for count, model in enumerate(self.models, start=1):
-            change = model.predictions(places, loss) - mean
-            mean += change / count
-            squares += change**2 * (count - 1) / count
-        return mean, squares / max(1, len(self.models) - 1)
-
     def _bounds_about(
         self, mean: Values, std: Values, level: float
     ) -> tuple[Values, Values]:
@@ -505,7 +493,7 @@ class Completion:
         return rows.mode_dims[mode] > 16 * rows.dims[mode] + 1024
 
     def _expanded(self, matrix: Values, mode: int) -> Values:
-        """Rows of all indices, zero where one was never observed."""
+        """Rows of all indices; the last stands for all that were never observed."""
         names, dim = self.reference.rows.names[mode], self.observations.mode_dims[mode]
         if len(names) == dim:
             return matrix[:-1]
@@ -514,47 +502,20 @@ class Completion:
                 f"Mode {mode + 1} has dimension {dim}, too large for a factor matrix "
                 "in memory; `models` have the rows that were observed."
             )
-        whole = np.zeros((dim, *matrix.shape[1:]))
+        whole = np.full((dim, *matrix.shape[1:]), matrix[-1])
         whole[names] = matrix[:-1]
         return whole
 
 
-@dataclass(frozen=True)
-class _Sum:
-    """A tensor as a product of two matrices, for the first modes and for the others."""
-
-    left: Values
-    right: Values
-    offset: float = 0.0
-    effects: tuple[Values, Values] | None = None
-
-    @classmethod
-    def of_products(cls, factors: Sequence[Values], half: int) -> "_Sum":
-        """Of factor matrices, or of vectors, whose last row is of no index."""
-        matrices = [w[:-1].reshape(len(w) - 1, -1) for w in factors]
-        first, second = matrices[:half], matrices[half:]
-        return cls(khatri_rao(first), khatri_rao(second))
-
-    @classmethod
-    def of_model(cls, model: Model, half: int) -> "_Sum":
-        """What a model predicts, before the inverse link."""
-        products = cls.of_products(model.factors, half)
-        offset = model.baseline.offset
-        effects = [effect[:-1] for effect in model.baseline.effects]
-        if not effects:
-            return cls(products.left, products.right, offset)
-        sums = _outer_sum(effects[:half]), _outer_sum(effects[half:])
-        return cls(products.left, products.right, offset, sums)
-
-    def block(self, rows: slice) -> Values:
-        """Some rows of the product."""
-        found = self.left[rows] @ self.right.T
-        found += self.offset
-        if self.effects is not None:
-            found += self.effects[0][rows, None]
-            found += self.effects[1]
-        return found
-
-
-def _outer_sum(vectors: Sequence[Values]) -> Values:
-    return np.ravel(ft.reduce(np.add.outer, vectors))
+def _moments(samples: Iterator[Values]) -> tuple[Values, Values]:
+    """Mean and variance of arrays that come one after another, and are lost."""
+    mean, count = next(samples), 1
+    squares = np.zeros_like(mean)
+    for count, change in enumerate(samples, start=2):
+        change -= mean
+        mean += change / count
+        change *= change
+        change *= (count - 1) / count
+        squares += change
+    squares /= max(1, count - 1)
+    return mean, squares
