@@ -6,8 +6,10 @@ from rankrise.completion._complete import complete as complete
 from rankrise.completion._complete import (
     complete_by_alternation as complete_by_alternation,
 )
+from rankrise.completion._complete import (
+    complete_by_constants as complete_by_constants,
+)
 from rankrise.completion._complete import complete_tensor as complete_tensor
-from rankrise.completion._constant import complete_by_constants as complete_by_constants
 from rankrise.completion._fitting import CompletionProgress as CompletionProgress
 from rankrise.completion._holdout import Folds as Folds
 from rankrise.completion._holdout import HeldOut as HeldOut

@@ -19,7 +19,8 @@ from rankrise.completion._checks import (
 from rankrise.completion._compiled import load_kernels
 from rankrise.completion._fitting import CompletionProgress, Fitting
 from rankrise.completion._holdout import make_folds
-from rankrise.completion._path import PathPoint
+from rankrise.completion._model import Baseline, Model
+from rankrise.completion._path import Path, PathPoint
 from rankrise.completion._result import Completion
 from rankrise.completion._settings import (
     CompletionSettings,
@@ -33,10 +34,12 @@ from rankrise.data import (
     incomplete_tensor,
 )
 from rankrise.losses import AbstractLoss
-from rankrise.runs import Checkpoint, Watch
+from rankrise.runs import Checkpoint, Ending, Watch
 
 # Where every path begins.
 _NOTHING = PathPoint(math.inf, 0, math.nan, math.nan, ())
+# Of too few entries to learn components from.
+_MODELS = 8
 
 
 def complete(
@@ -232,14 +235,40 @@ def complete_by_alternation(
         models, ending = fitting.models()
         # Its lists are large, and the tensor is made next.
         del fitting
+    came = incomplete, observations, settings, folds
+    return Completion.of_models(*came, models, ending, seconds=watch.seconds)
+
+
+def complete_by_constants(
+    incomplete: IncompleteTensor, settings: CompletionSettings
+) -> Completion:
+    """Models without components, of a constant or of as few entries as two.
+
+    Each is the mean of what it was shown, also where no mean is taken off otherwise.
+    """
+    observations, loss = incomplete.observations, settings.loss_function
+    observed = len(observations)
+    if observed < 2:
+        raise InputError("Only one entry is observed; at least two are needed.")
+    count = min(_MODELS, observed)
+    folds = make_folds(
+        observations, count, share=None, heldout="random", seed=settings.seed
+    )
+    rows, models = Rows.of(observations.indices, observations.mode_dims), []
+    for number in range(folds.count):
+        shown = folds.part != number
+        known = observations.take(np.flatnonzero(shown))
+        mean = float(np.average(known.values, weights=known.weights))
+        if loss.is_linked:
+            mean = loss.link_of_mean(float(np.mean(known.values)), len(known))
+        baseline = Baseline(mean, 1.0)
+        losses = loss(np.full(observed, mean), observations.values)
+        means = float(np.mean(losses[shown])), float(np.mean(losses[~shown]))
+        point = PathPoint(math.inf, 0, *means, (0.0,) * observations.order)
+        path = Path([point], 0, np.empty((rows.starts[-1], 0)))
+        models.append(Model.at_best(rows, path, baseline, number, smooth=False))
     return Completion.of_models(
-        incomplete,
-        observations,
-        settings,
-        folds,
-        models,
-        ending,
-        seconds=watch.seconds,
+        incomplete, observations, settings, folds, models, Ending.CONVERGED
     )
 
 

@@ -12,16 +12,10 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import (
-    FIRST_EXCEPTION,
-    Executor,
-    Future,
-    ThreadPoolExecutor,
-    wait,
-)
+from concurrent.futures import FIRST_EXCEPTION, Executor, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,7 +25,7 @@ from rankrise.completion._alternating import Alternation
 from rankrise.completion._arrangement import Arrangement, Rows
 from rankrise.completion._holdout import Folds
 from rankrise.completion._model import Baseline, Model, fit_baseline
-from rankrise.completion._path import Path, PathPoint, Walk, WalkState, points_of
+from rankrise.completion._path import Path, PathPoint, Walk, WalkState
 from rankrise.completion._settings import CompletionSettings
 from rankrise.data import Observations, ravel_indices
 from rankrise.losses import SquaredLoss
@@ -130,7 +124,7 @@ class Fitting:
     def _better(self, *, last: bool) -> list[bool]:
         """Which of the ways, not smooth and smooth, are still to be tried."""
         plain, smooth = self._of(False), self._of(True)
-        losses = [_single_loss(models) for models in (plain, smooth)]
+        losses = _single_loss(plain), _single_loss(smooth)
         if not any(any(m.path.best_point.correlations) for m in smooth):
             return [False]
         if min(losses) < (1 - _MOST_GAIN) * max(losses):
@@ -146,11 +140,8 @@ class Fitting:
         self, keys: Sequence[Key], workers: Executor, pool: Executor | None
     ) -> Ending | None:
         """Fit models by threads; what ended it early, if something did."""
-        pending: set[Future[Ending | None]] = {
-            workers.submit(self._fit, key, pool)
-            for key in keys
-            if key not in self._models
-        }
+        new = [key for key in keys if key not in self._models]
+        pending = {workers.submit(self._fit, key, pool) for key in new}
         endings = []
         try:
             while pending:
@@ -171,14 +162,14 @@ class Fitting:
                 self._progress(at)
 
     def _fit(self, key: Key, pool: Executor | None) -> Ending | None:
-        number, _ = key
         walk, reported = self._walked(key, pool), 0
         while not walk.is_over:
             points = walk.path.points
             if len(points) > reported:
-                reported = len(points)
-                at = CompletionProgress(number + 1, self._folds.count, points[-1])
-                self._reports.put(at)
+                reported, last = len(points), points[-1]
+                self._reports.put(
+                    CompletionProgress(key[0] + 1, self._folds.count, last)
+                )
             ending = self._watch.ending()
             if ending or self._leave_off or self._watch.is_due:
                 with self._lock:
@@ -193,10 +184,8 @@ class Fitting:
         return None
 
     def _model(self, key: Key, path: Path) -> Model:
-        number, smooth = key
-        return Model.at_best(
-            self._arrangement.rows, path, self._baseline(number), number, smooth
-        )
+        rows, baseline = self._arrangement.rows, self._baseline(key[0])
+        return Model.at_best(rows, path, baseline, *key)
 
     def _baseline(self, number: int) -> Baseline:
         settings = self._settings
@@ -213,22 +202,24 @@ class Fitting:
     def _walked(self, key: Key, pool: Executor | None = None) -> Walk:
         """A model's path, from where it was left off."""
         number, smooth = key
-        rows = self._arrangement.rows
+        dims = self._arrangement.rows.dims
         settings, baseline = self._settings, self._baseline(number)
-        values, loss, offset = self._observations.values, settings.loss_function, 0.0
-        if loss.is_linked:
-            offset = baseline.offset
-        else:
+        values, weights = self._observations.values, self._observations.weights
+        loss = settings.loss_function
+        if not loss.is_linked:
             values = baseline.taken_off(self._arrangement.indices, values)
-        weights = self._observations.weights
+        if weights is not None:
+            # Their mean is one; large ones have no finite sum.
+            weights = weights / np.max(weights)
+            weights /= np.mean(weights)
         alternation = Alternation(
             self._arrangement,
             values,
-            None if weights is None else _scaled(weights),
+            weights,
             self._parts,
             number,
             loss=loss,
-            offset=offset,
+            offset=baseline.offset if loss.is_linked else 0.0,
             non_negative=settings.non_negative,
             pool=pool,
         )
@@ -236,9 +227,7 @@ class Fitting:
             alternation,
             penalties=settings.penalties,
             # No tensor of these dimensions needs more.
-            max_components=min(
-                settings.max_components, math.prod(rows.dims) // max(rows.dims)
-            ),
+            max_components=min(settings.max_components, math.prod(dims) // max(dims)),
             smooth=smooth,
             seed=settings.seed + number,
             state=self._walks.get(key),
@@ -263,9 +252,8 @@ class Fitting:
         """Squares of held-out residuals; of losses for outliers, their sizes."""
         held_out = self._folds.part == model.number
         places, loss = self._arrangement.indices[held_out], self._settings.loss_function
-        residuals = self._observations.values[held_out] - model.predictions(
-            places, loss
-        )
+        predictions = model.predictions(places, loss)
+        residuals = self._observations.values[held_out] - predictions
         return np.abs(residuals) if loss.is_robust else residuals**2
 
     def _loss(self, models: Sequence[Model]) -> float:
@@ -299,47 +287,36 @@ class Fitting:
     # The state on disk.
 
     def _save(self) -> None:
-        arrays: dict[str, Any] = {}
-        models, walks = [], []
-        for number, (key, model) in enumerate(self._models.items()):
-            arrays[f"model{number}"] = model.path.factors
-            points = [list(point) for point in model.path.points]
-            models.append({"key": key, "points": points, "best": model.path.best})
-        for number, (key, state) in enumerate(self._walks.items()):
+        models, walks = self._models.items(), self._walks.items()
+        arrays = {f"model{n}": each.path.factors for n, (_, each) in enumerate(models)}
+        for number, (_, state) in enumerate(walks):
             arrays[f"walk{number}"] = state.factors
             arrays[f"walk{number}-best"] = state.best
-            walks.append({"key": key, "facts": dict(state.facts)})
-        self._watch.save(arrays, {"models": models, "walks": walks})
+        facts = {
+            "models": [{"key": key, **model.path.facts()} for key, model in models],
+            "walks": [{"key": key, "facts": dict(state.facts)} for key, state in walks],
+        }
+        self._watch.save(arrays, facts)
 
     def _load(self) -> None:
         saved = self._watch.load()
         if saved is None:
             return
+        arrays, facts = saved
         try:
-            self._take_up(*saved)
+            for number, each in enumerate(facts["models"]):
+                part, way = each["key"]
+                path = Path.of_facts(each, arrays[f"model{number}"])
+                self._models[part, way] = self._model((part, way), path)
+            for number, each in enumerate(facts["walks"]):
+                part, way = each["key"]
+                factors, best = arrays[f"walk{number}"], arrays[f"walk{number}-best"]
+                self._walks[part, way] = WalkState(each["facts"], factors, best)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"The checkpoint does not hold a completion ({error!r}); start again "
                 "without resuming."
             ) from error
-
-    def _take_up(self, arrays: dict[str, Any], facts: dict[str, Any]) -> None:
-        for number, each in enumerate(facts["models"]):
-            part, way = each["key"]
-            path = Path(
-                points_of(each["points"]), each["best"], arrays[f"model{number}"]
-            )
-            self._models[part, way] = self._model((part, way), path)
-        for number, each in enumerate(facts["walks"]):
-            part, way = each["key"]
-            factors, best = arrays[f"walk{number}"], arrays[f"walk{number}-best"]
-            self._walks[part, way] = WalkState(each["facts"], factors, best)
-
-
-def _scaled(weights: Values) -> Values:
-    """Weights whose mean is one; large ones have no finite sum."""
-    weights = weights / np.max(weights)
-    return np.asarray(weights / np.mean(weights))
 
 
 def _single_loss(models: Sequence[Model]) -> float:

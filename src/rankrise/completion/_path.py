@@ -27,6 +27,8 @@ _PATIENCE, _LEAST_PATIENCE = 8, 3
 _MANY_OBSERVATIONS = 700_000
 # Penalties without one before the path ends.
 _PATIENT_PENALTIES = 3
+# What a walk counts, and keeps where it is left off.
+_COUNTS = ("_number", "_swept", "_unhelpful", "_worse", "_best_before", "is_over")
 
 
 class PathPoint(NamedTuple):
@@ -57,6 +59,16 @@ class Path:
     def best_point(self) -> PathPoint:
         """Where the held-out loss was smallest."""
         return self.points[self.best]
+
+    def facts(self) -> dict[str, Any]:
+        """What JSON can say."""
+        return {"points": [list(point) for point in self.points], "best": self.best}
+
+    @classmethod
+    def of_facts(cls, facts: Mapping[str, Any], factors: Values) -> "Path":
+        """The same path again."""
+        points = [PathPoint._make((*p[:-1], tuple(p[-1]))) for p in facts["points"]]
+        return cls(points, facts["best"], factors)
 
 
 class WalkState(NamedTuple):
@@ -107,34 +119,22 @@ class Walk:
 
     def state(self) -> WalkState:
         """What another walk goes on from."""
-        path = self.path
+        factors, correlations, *losses = self._stage
         facts = {
-            "points": [list(point) for point in path.points],
-            "best": path.best,
-            "number": self._number,
-            "swept": self._swept,
-            "unhelpful": self._unhelpful,
-            "worse": self._worse,
-            "best_before": self._best_before,
-            "is_over": self.is_over,
-            "correlations": self._stage.correlations.tolist(),
-            "train_loss": self._stage.train_loss,
-            "heldout_loss": self._stage.heldout_loss,
+            **self.path.facts(),
+            **{name: getattr(self, name) for name in _COUNTS},
+            "stage": [correlations.tolist(), *losses],
             "draws": self._rng.bit_generator.state,
         }
-        return WalkState(facts, self._stage.factors, path.factors)
+        return WalkState(facts, factors, self.path.factors)
 
     def _restore(self, state: WalkState) -> None:
-        facts = state.facts
-        self.path = Path(points_of(facts["points"]), facts["best"], state.best)
-        self._number, self._swept = facts["number"], facts["swept"]
-        self._unhelpful, self._worse = facts["unhelpful"], facts["worse"]
-        self._best_before, self.is_over = facts["best_before"], facts["is_over"]
-        self._rng.bit_generator.state = facts["draws"]
-        correlations = np.array(facts["correlations"], np.float64)
-        self._stage = Stage(
-            state.factors, correlations, facts["train_loss"], facts["heldout_loss"]
-        )
+        self.path = Path.of_facts(state.facts, state.best)
+        for name in _COUNTS:
+            setattr(self, name, state.facts[name])
+        correlations, *losses = state.facts["stage"]
+        self._stage = Stage(state.factors, np.array(correlations, np.float64), *losses)
+        self._rng.bit_generator.state = state.facts["draws"]
 
     def move(self) -> None:
         """Sweep at a new penalty, or let a component enter; then choose what is next.
@@ -181,19 +181,9 @@ class Walk:
 
     def _note(self, penalty: float) -> None:
         stage, path = self._stage, self.path
-        point = PathPoint(
-            penalty,
-            stage.components,
-            stage.train_loss,
-            stage.heldout_loss,
-            tuple(stage.correlations.tolist()),
-        )
-        path.points.append(point)
-        if path.best < 0 or point.heldout_loss < path.best_point.heldout_loss:
+        losses = stage.train_loss, stage.heldout_loss
+        correlations = tuple(stage.correlations.tolist())
+        path.points.append(PathPoint(penalty, stage.components, *losses, correlations))
+        if path.best < 0 or stage.heldout_loss < path.best_point.heldout_loss:
             path.best = len(path.points) - 1
             path.factors = stage.factors
-
-
-def points_of(rows: list[list[Any]]) -> list[PathPoint]:
-    """Points as JSON gives them back."""
-    return [PathPoint._make((*row[:-1], tuple(row[-1]))) for row in rows]
