@@ -200,7 +200,8 @@ class Alternation:
         """One sweep in place; sums of losses and of penalties after it."""
         size, longest = factors.shape[1], max(self.rows.dims)
         along, gram = np.empty(len(factors)), np.empty((size, size))
-        matrices = np.empty((longest if links.decay.any() else 0, size, size))
+        has_chain = any(kernels.CHAIN in each[:, 0] for each in jobs)
+        matrices = np.empty((longest if has_chain else 0, size, size))
         rights: Values = np.empty((longest, size))
         for mode, own in enumerate(jobs):
             if not self._is_quadratic:
