@@ -134,7 +134,8 @@ class Alternation:
     def nothing(self) -> Stage:
         """No component yet, measured."""
         factors = np.empty((self.rows.starts[-1], 0))
-        return self._measured(factors, np.zeros(len(self.rows.dims)))
+        losses = self._train_loss(factors), self._heldout_loss(factors)
+        return Stage(factors, np.zeros(len(self.rows.dims)), *losses)
 
     def advance(
         self,
@@ -238,12 +239,18 @@ class Alternation:
         """Least squares that stand for the loss, touching it where the factors are."""
         count = len(self.arrangement)
         here = slice(mode * count, (mode + 1) * count)
-        predictions = self._at_places(factors, mode)[here] + self._offset
-        places = self._places[mode]
-        weights, targets = self._loss.majorizer(predictions, self._values[places])
+        predictions = self._at_places(factors, mode)[here]
+        majorizer = self._majorizer(predictions, self._places[mode])
+        self._weights[here], self._targets[here] = majorizer
+
+    def _majorizer(self, sums: Values, places: Any) -> tuple[Values, Values]:
+        """Weights and targets of some observations' least squares."""
+        weights, targets = self._loss.majorizer(
+            sums + self._offset, self._values[places]
+        )
         if self._own_weights is not None:
             weights = weights * self._own_weights[places]
-        self._weights[here], self._targets[here] = weights, targets - self._offset
+        return weights, targets - self._offset
 
     # Losses.
 
@@ -266,14 +273,14 @@ class Alternation:
         predictions = self._at_places(factors, 0)
         predictions += self._offset
         losses = self._loss(predictions, self._values)
-        return self._train_sum(losses) / self._train_weight
+        return self._train_sum(losses, self._own_weights) / self._train_weight
 
-    def _train_sum(self, numbers: Values) -> float:
-        """Of observations that are shown, times their weights; `numbers` are lost."""
+    def _train_sum(self, numbers: Values, weights: Values | None) -> float:
+        """Of observations that are shown; `numbers` are lost."""
+        if weights is not None:
+            numbers *= weights
         # What is held out may overflow, and infinity times zero is no number.
         numbers[~self._shown] = 0
-        if self._own_weights is not None:
-            numbers *= self._own_weights
         return float(np.sum(numbers))
 
     def _heldout_loss(self, factors: Values) -> float:
@@ -282,14 +289,6 @@ class Alternation:
         predictions = sums_of_components(factors, self._hidden)
         losses = self._loss(predictions + self._offset, self._hidden_values)
         return float(np.average(losses, weights=self._hidden_weights))
-
-    def _measured(self, factors: Values, correlations: Values) -> Stage:
-        return Stage(
-            factors,
-            correlations,
-            self._train_loss(factors),
-            self._heldout_loss(factors),
-        )
 
     def _tidied(
         self, factors: Values, correlations: Values, train_loss: float
@@ -303,7 +302,7 @@ class Alternation:
         kept = order[alive[order]]
         factors = np.ascontiguousarray(factors[:, kept])
         if len(kept) < len(norms):
-            return self._measured(factors, correlations)
+            train_loss = self._train_loss(factors)
         return Stage(factors, correlations, train_loss, self._heldout_loss(factors))
 
     # Entries.
@@ -314,7 +313,15 @@ class Alternation:
         Each direction climbs the pull by alternating over the modes, as that of a
         component near zero does under gradient flow (Razin et al. 2021, Theorem 1).
         """
-        residuals, weights = self._residuals(factors)
+        residuals, weights = self._at_places(factors, 0), self._own_weights
+        targets = self._targets[: len(residuals)]
+        if not self._is_quadratic:
+            weights, targets = self._majorizer(residuals, slice(None))
+        # Half the negative slopes of the losses.
+        np.subtract(targets, residuals, out=residuals)
+        residuals *= self._shown
+        if weights is not None:
+            residuals *= weights
         units = np.ascontiguousarray(directions)
         strengths = climb(
             self.arrangement,
@@ -329,27 +336,6 @@ class Alternation:
         unit = np.ascontiguousarray(units[:, best : best + 1])
         along = self._at_places(unit, 0)
         along *= along
-        if weights is not None:
-            along *= weights
-        curvature = self._train_sum(along)
+        curvature = self._train_sum(along, weights)
         drawn = max(float(strengths[best]), 0.0) / (curvature if curvature > 0 else 1.0)
         return (_ENTRY_SHARE * drawn) ** (1 / len(self.rows.dims)) * unit
-
-    def _residuals(self, factors: Values) -> tuple[Values, Values | None]:
-        """Half the negative slopes of losses at the places of the first mode, and the
-        weights of their majorizers where they are not all one.
-        """
-        residuals, weights = self._at_places(factors, 0), None
-        targets = self._targets[: len(residuals)]
-        if not self._is_quadratic:
-            weights, targets = self._loss.majorizer(
-                residuals + self._offset, self._values
-            )
-            targets = targets - self._offset
-        np.subtract(targets, residuals, out=residuals)
-        residuals *= self._shown
-        if weights is not None:
-            residuals *= weights
-        if self._own_weights is not None:
-            residuals *= self._own_weights
-        return residuals, weights

@@ -95,13 +95,9 @@ def _solved(
     scales = (0.0,) if method.kind == "limit" else method.init_scales
     runs = [(scale, seed) for scale in scales for seed in seeds]
     components = method.components or default_components(problem.mode_dims)
+    size = problem.mode_dims, components
     starts = [
-        near_zero(
-            problem.mode_dims,
-            components,
-            init_scale=scale or 1.0,
-            key=jax.random.key(seed),
-        )
+        near_zero(*size, init_scale=scale or 1.0, key=jax.random.key(seed))
         for scale, seed in runs
     ]
     options: dict[str, Any] = {

@@ -200,19 +200,34 @@ def _inverse(upper, root, out):
 
 
 @_inner
+def _beside(row, r, chain, factors):
+    """What a component's neighbours in its mode add to the penalty's slope."""
+    _, _, coupling = chain
+    total = 0.0
+    # Where the coupling is zero the next row is of another mode, or none.
+    if row and coupling[row - 1] != 0.0:
+        total += coupling[row - 1] * factors[row - 1, r]
+    if coupling[row] != 0.0:
+        total += coupling[row] * factors[row + 1, r]
+    return total
+
+
+@_inner
+def _change(row, right, chain, factors):
+    """Of the squared error by a row that solves its equations."""
+    total, diagonal = 0.0, chain.diagonal[row]
+    for r in range(len(right)):
+        value = factors[row, r]
+        total -= (right[r] + diagonal * value + _beside(row, r, chain, factors)) * value
+    return total
+
+
+@_inner
 def _descend(row, matrix, right, chain, towards, factors):
-    """Coordinate descent on a row without negative entries; the loss's change."""
-    _, diagonal, coupling = chain
-    size, out, shift = len(right), factors[row], diagonal[row]
-    before = coupling[row - 1] if row else 0.0
+    """Coordinate descent on a row without negative entries; the error's change."""
+    size, out, shift = len(right), factors[row], chain.diagonal[row]
     for r in range(size):
-        pull = 0.0
-        # Where the coupling is zero the next row is of another mode, or none.
-        if before != 0.0:
-            pull += before * factors[row - 1, r]
-        if coupling[row] != 0.0:
-            pull += coupling[row] * factors[row + 1, r]
-        towards[r] = pull
+        towards[r] = _beside(row, r, chain, factors)
         out[r] = max(out[r], 0.0)
     for _ in range(_ROUNDS):
         for r in range(size):
@@ -244,7 +259,7 @@ def _solve_rows(
     some, weighted = np.empty((chunk, size)), np.empty((chunk, size))
     product, matrix = np.empty((size, size)), np.empty((size, size))
     scratch = (np.empty(chunk, np.int64), some, weighted, product)
-    right, found = np.empty(size), np.empty(size)
+    right, towards = np.empty(size), np.empty(size)
     for row in range(first, last, step):
         matrix[:] = 0.0
         right[:] = 0.0
@@ -263,16 +278,11 @@ def _solve_rows(
             matrices[row - start] = matrix
             rights[row - start] = right
         elif what == NON_NEGATIVE:
-            along[row] = _descend(row, matrix, right, chain, found, factors)
+            along[row] = _descend(row, matrix, right, chain, towards, factors)
         else:
-            shift = chain.diagonal[row]
-            _cholesky(matrix, shift)
-            _back_substitute(matrix, right, found)
-            total = 0.0
-            for r in range(size):
-                total -= (right[r] + shift * found[r]) * found[r]
-                factors[row, r] = found[r]
-            along[row] = total
+            _cholesky(matrix, chain.diagonal[row])
+            _back_substitute(matrix, right, factors[row])
+            along[row] = _change(row, right, chain, factors)
 
 
 @_inner
@@ -311,19 +321,9 @@ def _solve_chain(matrices, rights, chain, first, factors, along):
                 for q in range(size):
                     total += matrices[i, r, q] * after[q]
                 rights[i, r] -= link * total
-        for r in range(size):
-            factors[row, r] = rights[i, r]
+        factors[row] = rights[i]
     for i in range(rows):
-        row = first + i
-        total = 0.0
-        for r in range(size):
-            inner = plain[i, r] + diagonal[row] * factors[row, r]
-            if i:
-                inner += coupling[row - 1] * factors[row - 1, r]
-            if i < rows - 1:
-                inner += coupling[row] * factors[row + 1, r]
-            total -= inner * factors[row, r]
-        along[row] = total
+        along[first + i] = _change(first + i, plain[i], chain, factors)
 
 
 @_compiled(void(int64[:, ::1], _LISTS, _LISTS, _SEEN, _CHAINS, _FF, _FF, _FFF, _FF, _F))
