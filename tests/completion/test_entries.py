@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-import rankrise.completion._pulls as pulls
+import rankrise.completion._alternating as pulls
 from rankrise.completion._kernels import DIRECTIONS
 from rankrise.losses import HuberLoss, SquaredLoss
 

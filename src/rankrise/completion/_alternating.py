@@ -6,8 +6,10 @@ $n$: a row solves $(\sum_s a_s h_s h_s^\top + \lambda Q) w = \sum_s a_s t_s h_s$
 its observations, with weights $a_s$ and targets $t_s$ of the loss's majorizer.
 """
 
+import functools as ft
 import itertools
 import math
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, NamedTuple
 
@@ -23,7 +25,7 @@ from rankrise.completion._arrangement import (
     sums_of_components,
 )
 from rankrise.completion._compiled import kernels
-from rankrise.completion._pulls import Contraction, climb, contraction
+from rankrise.data import khatri_rao
 from rankrise.losses import AbstractLoss, SquaredLoss
 
 # A component enters with this share of the norm it is drawn to.
@@ -35,9 +37,17 @@ _VANISHED, _NOTHING = 1e-3, 1e-9
 _TOLERANCE = 1e-4
 # Observations that are summed over at once.
 _BLOCK = 2**18
+# How often directions are turned towards the pull, at most.
+_TURNS = 10
+# Pulls are summed over dense arrays where more than this share is observed, of tensors
+# of so many entries at most and so many observations at least.
+_DENSE_SHARE, _DENSE_ENTRIES, _FEW_OBSERVED = 0.05, 2**22, 20_000
+_HIGHEST_ORDER = 9
 
 # What `kernels.solve` does to rows, a job a row.
 Jobs = npt.NDArray[np.int64]
+# Of stacked factors, and the mode whose own are left out.
+Contraction = Callable[[Values, int], Values]
 
 
 class Stage(NamedTuple):
@@ -323,14 +333,7 @@ class Alternation:
         if weights is not None:
             residuals *= weights
         units = np.ascontiguousarray(directions)
-        strengths = climb(
-            self.arrangement,
-            residuals,
-            units,
-            links.decay,
-            self._is_non_negative,
-            self._pool,
-        )
+        strengths = self._climb(residuals, units, links.decay)
         del residuals
         best = int(np.argmax(strengths))
         unit = np.ascontiguousarray(units[:, best : best + 1])
@@ -339,3 +342,78 @@ class Alternation:
         curvature = self._train_sum(along, weights)
         drawn = max(float(strengths[best]), 0.0) / (curvature if curvature > 0 else 1.0)
         return (_ENTRY_SHARE * drawn) ** (1 / len(self.rows.dims)) * unit
+
+    def _climb(self, residuals: Values, units: Values, decay: Values) -> Values:
+        """Turn directions towards the pull in place; how strong it is along each.
+
+        The pull on mode $n$ is the tensor of residuals times the vectors of all other
+        modes. It is shared with neighbours as `decay` says.
+        """
+        starts, dims = self.rows.starts, self.rows.dims
+        strengths, before, entries = np.zeros(kernels.DIRECTIONS), 0.0, math.prod(dims)
+        positive, lists = self._is_non_negative, (self.arrangement.observed, residuals)
+        if (
+            entries <= _DENSE_ENTRIES
+            and len(residuals) > max(_DENSE_SHARE * entries, _FEW_OBSERVED)
+            and len(dims) <= _HIGHEST_ORDER
+        ):
+            pull_of = contraction(self.arrangement, residuals)
+        elif self._pool is None:
+            kernels.climb(_TURNS, units, starts, *lists, decay, positive, strengths)
+            return strengths
+        else:
+            pull_of = ft.partial(self._pull, residuals, self._pool)
+        for _ in range(_TURNS):
+            for mode, start in enumerate(starts[:-1]):
+                pull = pull_of(units, mode)
+                kernels.towards_pull(pull, decay, int(start), positive, units)
+            strengths = np.sum(pull * units[start:], axis=0)
+            if np.max(strengths) <= (1 + kernels.CLIMBED) * before:
+                break
+            before = float(np.max(strengths))
+        return strengths
+
+    def _pull(
+        self, residuals: Values, pool: Executor, units: Values, mode: int
+    ) -> Values:
+        """Summed over observations, by several threads."""
+        lists = self.arrangement.observed, residuals
+        start, end = map(int, self.rows.starts[mode : mode + 2])
+        blocks = self.arrangement.blocks(0, int(self.rows.starts[1]))
+
+        def part(block: tuple[int, int]) -> Values:
+            total = np.zeros((end - start, units.shape[1]))
+            kernels.add_pulls(*block, mode, units, *lists, start, total)
+            return total
+
+        # Neither blocks nor the order of sums depend on how many threads there are.
+        return np.asarray(sum(pool.map(part, blocks)))
+
+
+def contraction(arrangement: Arrangement, numbers: Values) -> Contraction:
+    """The tensor of numbers at observations, zero elsewhere, times all factors but
+    those of one mode; as a dense array.
+    """
+    dims, starts = arrangement.rows.dims, arrangement.rows.starts
+    tensor, last = np.zeros(dims), len(dims) - 1
+    tensor[tuple(arrangement.indices.T)] = numbers
+    unfolded = tensor.reshape(-1, dims[last])
+
+    def contracted(factors: Values, mode: int) -> Values:
+        own = [factors[a:b] for a, b in itertools.pairwise(starts)]
+        # The first product is the large one.
+        if mode == last:
+            products = khatri_rao(own[:last])
+            out = np.empty((dims[last], products.shape[1]))
+            kernels.times_rows(unfolded, products, out)
+            return out
+        out = np.empty((len(unfolded), factors.shape[1]))
+        kernels.times_last(unfolded, np.ascontiguousarray(own[last]), out)
+        left = out.reshape(*dims[:last], -1)
+        for m in range(last - 1, mode, -1):
+            left = np.einsum("...ir,ir->...r", left, own[m])
+        for m in range(mode):
+            left = np.einsum("i...r,ir->...r", left, own[m])
+        return np.ascontiguousarray(left)
+
+    return contracted

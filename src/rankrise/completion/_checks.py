@@ -55,17 +55,19 @@ def check_loss(loss: AbstractLoss, observations: Observations) -> None:
         fit = Standardization.fit(observations.values, center=True)
         values = (values - fit.offset) / fit.scale
     predictions = np.full(len(values), start)
+    majorizer = loss.majorizer(predictions, values)
     for name, found in (
         ("values", [loss(predictions, values)]),
-        ("`majorizer`", loss.majorizer(predictions, values)),
+        ("`majorizer`", majorizer),
     ):
-        for numbers in found:
-            if np.shape(numbers) != np.shape(values) or not np.isfinite(numbers).all():
-                raise InputError(
-                    f"The {name} of {type(loss).__name__} are not a finite number for "
-                    "every observation; mend it, or choose another loss."
-                )
-    if np.any(np.asarray(loss.majorizer(predictions, values)[0]) < 0):
+        if any(np.shape(each) != np.shape(values) for each in found) or not all(
+            np.isfinite(each).all() for each in found
+        ):
+            raise InputError(
+                f"The {name} of {type(loss).__name__} are not a finite number for "
+                "every observation; mend it, or choose another loss."
+            )
+    if np.any(np.asarray(majorizer[0]) < 0):
         raise InputError(
             f"The `majorizer` of {type(loss).__name__} has negative weights; mend it, "
             "or choose another loss."
@@ -137,12 +139,10 @@ def _warn_of_outlier(found: Completion) -> None:
 def _warn_of_sentinel(observations: Observations) -> bool:
     """Say whether a value far from all others repeats, as one for missing does."""
     # Few distinct values cannot be told apart from labels.
-    lowest, highest = observations.values.min(), observations.values.max()
-    for sentinel, others in (
-        (lowest, observations.values[observations.values != lowest]),
-        (highest, observations.values[observations.values != highest]),
-    ):
-        count = len(observations) - len(others)
+    values = observations.values
+    for sentinel in (values.min(), values.max()):
+        others = values[values != sentinel]
+        count = len(values) - len(others)
         if count < _REPEATED or not len(others):
             continue
         low, high = others.min(), others.max()

@@ -227,8 +227,7 @@ def complete_by_alternation(
         fingerprint=lambda: _fingerprint(observations, settings),
         max_seconds=settings.max_seconds,
     ) as watch:
-        rows = Rows.of(observations.indices, observations.mode_dims)
-        fitting = Fitting(observations, rows, folds, settings, watch, progress)
+        fitting = Fitting(observations, folds, settings, watch, progress)
         if progress is not None:
             # Now all input is known to fit, and nothing is written yet.
             progress(CompletionProgress(0, folds.count, _NOTHING))
@@ -261,15 +260,13 @@ def complete_by_constants(
         mean = float(np.average(known.values, weights=known.weights))
         if loss.is_linked:
             mean = loss.link_of_mean(float(np.mean(known.values)), len(known))
-        baseline = Baseline(mean, 1.0)
         losses = loss(np.full(observed, mean), observations.values)
         means = float(np.mean(losses[shown])), float(np.mean(losses[~shown]))
         point = PathPoint(math.inf, 0, *means, (0.0,) * observations.order)
         path = Path([point], 0, np.empty((rows.starts[-1], 0)))
-        models.append(Model.at_best(rows, path, baseline, number, smooth=False))
-    return Completion.of_models(
-        incomplete, observations, settings, folds, models, Ending.CONVERGED
-    )
+        models.append(Model.at_best(rows, path, Baseline(mean, 1.0), number, False))
+    came = incomplete, observations, settings, folds
+    return Completion.of_models(*came, models, Ending.CONVERGED)
 
 
 def _fingerprint(

@@ -73,7 +73,6 @@ class Fitting:
     def __init__(
         self,
         observations: Observations,
-        rows: Rows,
         folds: Folds,
         settings: CompletionSettings,
         watch: Watch,
@@ -81,6 +80,7 @@ class Fitting:
     ) -> None:
         self._observations, self._settings, self._folds = observations, settings, folds
         self._watch, self._progress = watch, progress
+        rows = Rows.of(observations.indices, observations.mode_dims)
         self._arrangement = Arrangement.of(observations.indices, rows)
         self._parts = self._arrangement.spread(folds.part.astype(np.uint8))
         self._models: dict[Key, Model] = {}

@@ -67,11 +67,9 @@ def complete_by_gradients(
         )
     chosen = int(np.argmin([np.min(_errors(run)) for run in trajectory.runs()]))
     model = _model(trajectory, chosen, standard, observations)
+    came = incomplete, observations, settings, folds
     return Completion.of_models(
-        incomplete,
-        observations,
-        settings,
-        folds,
+        *came,
         [model],
         trajectory.result,
         seconds=trajectory.seconds_compile + trajectory.seconds_run,
@@ -153,10 +151,7 @@ def _model(
     ]
     sizes = np.prod([np.linalg.norm(w, axis=0) for w in matrices], axis=0)
     falling = np.argsort(-sizes, kind="stable")
-    matrices = [
-        matrix[names][:, falling]
-        for matrix, names in zip(matrices, rows.names, strict=True)
-    ]
+    seen = [w[names] for w, names in zip(matrices, rows.names, strict=True)]
     norms = run.component_norms
     risen = norms > RISEN_SHARE * norms.max(axis=1, keepdims=True)
     points = [
@@ -166,6 +161,6 @@ def _model(
             risen.sum(axis=1), run.train_error, run.heldout_error, strict=True
         )
     ]
-    path = Path(points, int(np.argmin(_errors(run))), np.concatenate(matrices))
+    path = Path(points, int(np.argmin(_errors(run))), np.concatenate(seen)[:, falling])
     baseline = Baseline(standard.offset, standard.scale)
     return Model.at_best(rows, path, baseline, number=0, smooth=False)

@@ -54,7 +54,7 @@ def fiber_modes(observations: Observations) -> tuple[int, ...]:
     # Slices without any observation say nothing of the fibers in the others.
     seen = [len(np.unique(column)) for column in observations.indices.T]
     # Fibers along several modes are full only where those along each of them are.
-    along = [mode for mode in range(order) if _are_mostly_full(observations, mode)]
+    along = [m for m in range(order) if _fibers(observations, (m,)) is not None]
     for size in range(min(_MOST_MODES, order - 1), 0, -1):
         for modes in itertools.combinations(along, size):
             if _are_fibers(observations, modes, seen):
@@ -62,34 +62,30 @@ def fiber_modes(observations: Observations) -> tuple[int, ...]:
     return ()
 
 
-def _are_mostly_full(observations: Observations, mode: int) -> bool:
-    length = observations.mode_dims[mode]
-    if length > len(observations) or not _may_be_full(observations, (mode,), length):
-        return False
-    counts = np.bincount(_groups(observations, (mode,)))
+def _fibers(
+    observations: Observations, modes: tuple[int, ...]
+) -> npt.NDArray[np.integer] | None:
+    """Observations in every fiber, where most lie in fibers that are full."""
+    length = math.prod(observations.mode_dims[mode] for mode in modes)
+    if length > len(observations) or not _may_be_full(observations, modes, length):
+        return None
+    counts = np.bincount(_groups(observations, modes))
     full = int(np.sum(counts[counts == length]))
-    return full >= _LARGE_SHARE * len(observations)
+    return counts if full >= _LARGE_SHARE * len(observations) else None
 
 
 def _are_fibers(
     observations: Observations, modes: tuple[int, ...], seen: list[int]
 ) -> bool:
     length = math.prod(observations.mode_dims[mode] for mode in modes)
-    if length == 1 or length > len(observations):
-        return False
-    if not _may_be_full(observations, modes, length):
+    counts = _fibers(observations, modes) if length > 1 else None
+    if counts is None:
         return False
     missing = observations.entry_count - len(observations)
     fibers = math.prod(count for mode, count in enumerate(seen) if mode not in modes)
-    counts = np.bincount(_groups(observations, modes))
     outside = observations.entry_count - fibers * length
     empty = (fibers - len(counts)) * length
-    full = int(np.sum(counts[counts == length]))
-    return (
-        len(counts) < fibers
-        and empty >= _LARGE_SHARE * (missing - outside)
-        and full >= _LARGE_SHARE * len(observations)
-    )
+    return len(counts) < fibers and empty >= _LARGE_SHARE * (missing - outside)
 
 
 def _may_be_full(

@@ -199,14 +199,15 @@ def match_scores(reference: Sequence[Values], other: Sequence[Values]) -> Values
 
     scores = np.ones((reference[0].shape[1], other[0].shape[1]))
     for left, right in zip(reference, other, strict=True):
-        scores *= np.abs(_units(left).T @ _units(right))
+        scores *= np.abs(unit_columns(left).T @ unit_columns(right))
     found = np.zeros(len(scores))
     rows, columns = linear_sum_assignment(-scores)
     found[rows] = scores[rows, columns]
     return found
 
 
-def _units(matrix: Values) -> Values:
+def unit_columns(matrix: Values) -> Values:
+    """Columns of norm one; zero where they are."""
     norms = np.linalg.norm(matrix, axis=0)
     return matrix / np.where(norms > 0, norms, 1)
 

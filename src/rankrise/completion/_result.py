@@ -15,7 +15,13 @@ from rankrise._atomic import atomic_path
 from rankrise._errors import InputError
 from rankrise._typing import Indices, Values
 from rankrise.completion._holdout import Folds
-from rankrise.completion._model import Model, Noise, fit_noise, match_scores
+from rankrise.completion._model import (
+    Model,
+    Noise,
+    fit_noise,
+    match_scores,
+    unit_columns,
+)
 from rankrise.completion._path import PathPoint
 from rankrise.completion._settings import CompletionSettings
 from rankrise.data import (
@@ -94,17 +100,8 @@ class Completion:
         known = ~np.isnan(predictions)
         residuals = (observations.values - predictions)[known]
         noise = fit_noise(places[known], residuals, rows.dims)
-        return cls(
-            source,
-            observations,
-            settings,
-            ending,
-            tuple(models),
-            folds,
-            noise,
-            predictions,
-            **facts,
-        )
+        came = source, observations, settings, ending
+        return cls(*came, tuple(models), folds, noise, predictions, **facts)
 
     # The tensor.
 
@@ -185,7 +182,8 @@ class Completion:
 
         Rows of slices without any observation are zero.
         """
-        return tuple(map(self._expanded, self.reference.factors, self._modes))
+        factors = self.reference.factors
+        return tuple(self._expanded(w, mode) for mode, w in enumerate(factors))
 
     @property
     def effects(self) -> tuple[Values, ...]:
@@ -195,10 +193,6 @@ class Completion:
         """
         effects = self.reference.baseline.effects
         return tuple(self._expanded(e, m) for m, e in enumerate(effects))
-
-    @property
-    def _modes(self) -> range:
-        return range(self.observations.order)
 
     @property
     def offset(self) -> float:
@@ -216,12 +210,15 @@ class Completion:
 
         One is found again by all, zero by none; NaN where there is no other model.
         """
-        others = [model for model in self.models if model is not self.reference]
-        own = self.reference.factors
+        own, others = self.reference.factors, self._others
         if not others:
             return np.full(own[0].shape[1], np.nan)
         scores = [match_scores(own, other.factors) for other in others]
         return np.asarray(np.mean(scores, axis=0))
+
+    @property
+    def _others(self) -> list[Model]:
+        return [model for model in self.models if model is not self.reference]
 
     @property
     def path(self) -> list[PathPoint]:
@@ -245,17 +242,10 @@ class Completion:
             raise InputError(
                 "A CPTensor has no main effects; complete with `main_effects` False."
             )
-        factors = self.factors
-        if self.offset:
-            factors = tuple(
-                map(self._expanded, self.reference.with_baseline(), self._modes)
-            )
+        own = self.reference.with_baseline() if self.offset else self.reference.factors
+        factors = [self._expanded(matrix, mode) for mode, matrix in enumerate(own)]
         norms = [np.linalg.norm(matrix, axis=0) for matrix in factors]
-        units = [
-            matrix / np.where(norm > 0, norm, 1)
-            for matrix, norm in zip(factors, norms, strict=True)
-        ]
-        return CPTensor((np.prod(norms, axis=0), units))
+        return CPTensor((np.prod(norms, axis=0), list(map(unit_columns, factors))))
 
     def save_factors(self, folder: FilePath) -> FilePath:
         """Write `factors.npz`: all models, the reference first, with their offsets.
@@ -264,24 +254,23 @@ class Completion:
         there are any, are in `effects_n`, a row a model. Of a mode that is mostly
         unobserved only observed rows are written, with their indices in `rows_n`.
         """
-        others = [each for each in self.models if each is not self.reference]
-        models = [self.reference, *others]
-        rows = self.reference.rows
-        arrays: dict[str, Any] = {}
-        sparse = [self._is_mostly_unobserved(mode) for mode in range(len(rows.dims))]
-        for number, model in enumerate(models):
-            prefix = "" if len(models) == 1 else f"run_{number}_"
-            for mode, matrix in enumerate(model.factors):
-                whole = matrix[:-1] if sparse[mode] else self._expanded(matrix, mode)
+        models = [self.reference, *self._others]
+        rows, arrays = self.reference.rows, dict[str, Any]()
+        for mode, (names, dim) in enumerate(
+            zip(rows.names, rows.mode_dims, strict=True)
+        ):
+            is_sparse = dim > 16 * len(names) + 1024
+            for number, model in enumerate(models):
+                prefix = "" if len(models) == 1 else f"run_{number}_"
+                own = model.factors[mode]
+                whole = own[:-1] if is_sparse else self._expanded(own, mode)
                 arrays[f"{prefix}mode_{mode + 1}"] = whole
-        for mode, names in enumerate(rows.names):
-            if sparse[mode]:
+            if is_sparse:
                 arrays[f"rows_{mode + 1}"] = names
             elif self.settings.main_effects:
-                effects = [
-                    self._expanded(m.baseline.effects[mode], mode) for m in models
-                ]
-                arrays[f"effects_{mode + 1}"] = np.stack(effects)
+                effects = (model.baseline.effects[mode] for model in models)
+                whole = np.stack([self._expanded(each, mode) for each in effects])
+                arrays[f"effects_{mode + 1}"] = whole
         arrays["offset"] = np.array([model.baseline.offset for model in models])
         path = folder / "factors.npz"
         with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -454,10 +443,8 @@ class Completion:
         # Those of the last row are zero.
         places = np.where(unobserved, self.reference.rows.dims, places)
         baseline = self.reference.baseline.at(places)
-        residuals = self.observations.values - self.settings.loss_function.mean(
-            baseline
-        )
-        return math.sqrt(float(np.mean(residuals**2)))
+        left = self.observations.values - self.settings.loss_function.mean(baseline)
+        return math.sqrt(float(np.mean(left**2)))
 
     def _bounds_about(
         self, mean: Values, std: Values, level: float
@@ -487,10 +474,6 @@ class Completion:
         places, _ = self.reference.rows.places(self.observations.indices[shown])
         predictions = self.reference.predictions(places, self.settings.loss_function)
         return values - predictions, values
-
-    def _is_mostly_unobserved(self, mode: int) -> bool:
-        rows = self.reference.rows
-        return rows.mode_dims[mode] > 16 * rows.dims[mode] + 1024
 
     def _expanded(self, matrix: Values, mode: int) -> Values:
         """Rows of all indices; the last stands for all that were never observed."""
