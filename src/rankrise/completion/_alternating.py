@@ -366,8 +366,9 @@ class Alternation:
         for _ in range(_TURNS):
             for mode, start in enumerate(starts[:-1]):
                 pull = pull_of(units, mode)
-                kernels.towards_pull(pull, decay, int(start), positive, units)
-            strengths = np.sum(pull * units[start:], axis=0)
+                kernels.towards_pull(
+                    pull, decay, int(start), positive, units, strengths
+                )
             if np.max(strengths) <= (1 + kernels.CLIMBED) * before:
                 break
             before = float(np.max(strengths))

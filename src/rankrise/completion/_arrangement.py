@@ -57,10 +57,7 @@ class Rows:
     @classmethod
     def of(cls, indices: Indices, mode_dims: ModeDims) -> "Rows":
         """The rows with observations."""
-        names = tuple(
-            _distinct(column, dim)
-            for column, dim in zip(indices.T, mode_dims, strict=True)
-        )
+        names = tuple(map(_distinct, indices.T, mode_dims))
         starts = np.concatenate([[0], np.cumsum([len(each) for each in names])])
         gaps = [np.append(np.diff(each), 0).astype(np.float64) for each in names]
         return cls(mode_dims, names, starts.astype(np.int64), np.concatenate(gaps))
@@ -109,10 +106,7 @@ class Rows:
 
     def split(self, factors: Values) -> tuple[Values, ...]:
         """Stacked factors as factor matrices."""
-        return tuple(
-            factors[begin:end].copy()
-            for begin, end in zip(self.starts[:-1], self.starts[1:], strict=True)
-        )
+        return tuple(factors[a:b].copy() for a, b in itertools.pairwise(self.starts))
 
 
 def _distinct(column: Integers, dim: int) -> Integers:

@@ -424,8 +424,8 @@ def add_pulls(first, last, mode, units, lists, residuals, start, out):
                 out[target, r] += one[r]
 
 
-@_compiled(void(_FF, _F, int64, boolean, _FF))
-def towards_pull(pull, decay, start, non_negative, units):
+@_compiled(void(_FF, _F, int64, boolean, _FF, _F))
+def towards_pull(pull, decay, start, non_negative, units, strengths):
     """Turn a mode's vectors towards the pull: shared with neighbours, of norm one.
 
     Parameters
@@ -434,6 +434,8 @@ def towards_pull(pull, decay, start, non_negative, units):
         Correlation of a row of the stack with the next; zero where it has none.
     units
         The vectors, replaced; their norm is that of the penalty.
+    strengths
+        How strong the pull is along each.
     """
     rows, size = pull.shape
     for r in range(size):
@@ -459,9 +461,11 @@ def towards_pull(pull, decay, start, non_negative, units):
                 square += change * change / (1.0 - link * link) - (
                     units[row + 1, r] * units[row + 1, r]
                 )
-        if square > 0.0:
-            for i in range(rows):
+        strengths[r] = 0.0
+        for i in range(rows):
+            if square > 0.0:
                 units[start + i, r] /= np.sqrt(square)
+            strengths[r] += pull[i, r] * units[start + i, r]
 
 
 @_compiled(void(int64, _FF, _I, _LISTS, _F, _F, boolean, _F))
@@ -473,12 +477,7 @@ def climb(turns, units, starts, lists, residuals, decay, non_negative, strengths
             start, end = starts[mode], starts[mode + 1]
             pull = np.zeros((end - start, DIRECTIONS))
             add_pulls(0, starts[1], mode, units, lists, residuals, start, pull)
-            towards_pull(pull, decay, start, non_negative, units)
-            if mode == order - 1:
-                for r in range(DIRECTIONS):
-                    strengths[r] = 0.0
-                    for i in range(end - start):
-                        strengths[r] += pull[i, r] * units[start + i, r]
+            towards_pull(pull, decay, start, non_negative, units, strengths)
         if np.max(strengths) <= (1 + CLIMBED) * before:
             break
         before = np.max(strengths)

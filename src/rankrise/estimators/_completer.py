@@ -19,6 +19,7 @@ from rankrise.completion import (
     Completion,
     CompletionSettings,
     HeldOut,
+    PathPoint,
     check_enough,
     complete_by_alternation,
     complete_by_constants,
@@ -31,7 +32,6 @@ from rankrise.data import (
 )
 from rankrise.estimators._checked_tables import checked_rows, checked_samples
 from rankrise.estimators._mode_labels import ModeLabels, observations_of
-from rankrise.losses import AbstractLoss
 from rankrise.runs import Ending
 
 _UNKNOWN = ("warn", "ignore", "nan", "error")
@@ -40,12 +40,7 @@ _SETTINGS = (
     *("heldout", "heldout_share", "loss", "smooth", "non_negative", "center"),
     *("main_effects", "max_components", "max_seconds"),
 )
-_PATH = [
-    ("penalty", np.float64),
-    ("components", np.int64),
-    ("train_loss", np.float64),
-    ("heldout_loss", np.float64),
-]
+_PATH = list(zip(PathPoint._fields, ("f8", "i8", "f8", "f8"), strict=False))
 
 
 class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -207,10 +202,16 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
             counts = sample_weight > 0
-            X, y, sample_weight = _rows(X, counts), y[counts], sample_weight[counts]
+            X = X.iloc[counts] if is_data_frame(X) else X[counts]
+            y, sample_weight = y[counts], sample_weight[counts]
         modes, indices = ModeLabels.fit(X)
         observations = observations_of(indices, y, modes.mode_dims, sample_weight)
-        _refuse_shares(observations, settings.loss_function)
+        is_label = np.isin(observations.values, (0, 1))
+        if settings.loss_function.takes_labels and not is_label.all():
+            raise InputError(
+                "Some samples of one entry have the label 0 and others 1; leave one of "
+                "them out, or take loss='squared'."
+            )
         self._modes = modes
         self._take(_complete(observations, settings))
         return self
@@ -326,19 +327,6 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 def _plain(value: Any) -> Any:
     # A search over NumPy's numbers gives these.
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _rows(X: Any, rows: npt.NDArray[np.bool_]) -> Any:
-    return X.iloc[rows] if is_data_frame(X) else X[rows]
-
-
-def _refuse_shares(observations: Observations, loss: AbstractLoss) -> None:
-    values = observations.values
-    if loss.takes_labels and not np.isin(values, (0, 1)).all():
-        raise InputError(
-            "Some samples of one entry have the label 0 and others 1; leave one of "
-            "them out, or take loss='squared'."
-        )
 
 
 def _complete(observations: Observations, settings: CompletionSettings) -> Completion:
