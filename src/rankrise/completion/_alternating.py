@@ -166,17 +166,19 @@ class Alternation:
         correlations: Values = np.zeros(len(self.rows.dims))
         if smooth:
             correlations = neighbour_correlations(stage.factors, self.rows)
-        links = chains(self.rows, correlations)
+        links = chains(self.rows, correlations, penalty)
         factors = stage.factors.copy()
         if directions is not None:
             entered = self._entered(factors, links, directions)
             factors = np.column_stack([factors, entered])
         before = train_loss = math.inf
-        jobs, scaled = self._jobs(correlations), links.times(penalty)
+        jobs = self._jobs(correlations)
+        longest = max(self.rows.dims) if correlations.any() else 0
+        matrices = np.empty((longest, factors.shape[1], factors.shape[1]))
         for number in range(sweeps):
-            total, size = self._sweep(factors, jobs, links, scaled)
+            total, spent = self._sweep(factors, jobs, links, matrices)
             train_loss = max(total, 0.0) / self._train_weight
-            objective = total + penalty * size
+            objective = total + spent
             if number and before - objective <= _TOLERANCE * abs(objective):
                 break
             before = objective
@@ -206,14 +208,16 @@ class Alternation:
         return [np.array(each) for each in jobs]
 
     def _sweep(
-        self, factors: Values, jobs: list[Jobs], links: Chains, scaled: Chains
+        self,
+        factors: Values,
+        jobs: list[Jobs],
+        links: Chains,
+        matrices: Values,
     ) -> tuple[float, float]:
         """One sweep in place; sums of losses and of penalties after it."""
-        size, longest = factors.shape[1], max(self.rows.dims)
+        size = factors.shape[1]
         along, gram = np.empty(len(factors)), np.empty((size, size))
-        has_chain = any(kernels.CHAIN in each[:, 0] for each in jobs)
-        matrices = np.empty((longest if has_chain else 0, size, size))
-        rights: Values = np.empty((longest, size))
+        rights: Values = np.empty(matrices.shape[:2])
         for mode, own in enumerate(jobs):
             if not self._is_quadratic:
                 self._majorize(mode, factors)
@@ -221,7 +225,7 @@ class Alternation:
                 kernels.gram_of_others(factors, self.rows.starts, mode, gram)
                 rights = self._from_all(factors, mode)
             equations = gram, matrices, rights, along
-            self._do(own, *self._lists, scaled, factors, *equations)
+            self._do(own, *self._lists, links, factors, *equations)
         change = float(np.sum(along[self.rows.starts[-2] :]))
         shares = np.empty((len(self.rows.dims), size))
         kernels.balance(factors, self.rows.starts, links, shares)

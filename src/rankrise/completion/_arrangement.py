@@ -218,20 +218,16 @@ class Chains(NamedTuple):
     decay
         Correlation of every row of the stack with the next; zero where it has none.
     diagonal, coupling
-        Of the precision: of every row, and of it with the next.
+        Of the precision times the penalty: of every row, and of it with the next.
     """
 
     decay: Values
     diagonal: Values
     coupling: Values
 
-    def times(self, penalty: float) -> "Chains":
-        """With this weight."""
-        return Chains(self.decay, penalty * self.diagonal, penalty * self.coupling)
 
-
-def chains(rows: Rows, correlations: Values) -> Chains:
-    """The chains with these correlations between neighbours, mode by mode."""
+def chains(rows: Rows, correlations: Values, penalty: float = 1.0) -> Chains:
+    """Those of some correlations between neighbours, mode by mode."""
     of_row = np.repeat(correlations, rows.dims)
     decay = np.where(rows.gaps > 0, of_row**rows.gaps, 0.0)
     squares = decay * decay
@@ -239,7 +235,7 @@ def chains(rows: Rows, correlations: Values) -> Chains:
     links = squares / (1 - squares)
     diagonal = 1 + links
     diagonal[1:] += links[:-1]
-    return Chains(decay, diagonal, -decay / (1 - squares))
+    return Chains(decay, penalty * diagonal, -penalty * decay / (1 - squares))
 
 
 def neighbour_correlations(factors: Values, rows: Rows) -> Values:

@@ -109,12 +109,13 @@ def _add_products(sign, held_out, row, factors, lists, seen, scratch, matrix, ri
     targets, weights, parts, part = seen
     places, some, weighted, product = scratch
     size, place, end = factors.shape[1], begins[row], begins[row + 1]
+    takes_all = len(parts) == 0
     while place < end:
         count = 0
         while place < end and count < len(some):
-            if len(parts) == 0 or (parts[place] == part) == held_out:
-                places[count] = place
-                count += 1
+            # Written in any case: what is held out is at random, and hard to foresee.
+            places[count] = place
+            count += takes_all or (parts[place] == part) == held_out
             place += 1
         _fill(factors, others, places, count, some)
         for c in range(count if len(weights) else 0):
@@ -490,8 +491,7 @@ def balance(factors, starts, chain, shares):
     Parameters
     ----------
     shares
-        What the penalty is of, by mode and component and without its weight; those
-        after it are left there.
+        Penalties by mode and component; those after it are left there.
     """
     _, diagonal, coupling = chain
     order, size = shares.shape
