@@ -139,7 +139,8 @@ class Alternation:
             self._from_all = contraction(arrangement, self._shown * (values - offset))
             missing = arrangement.missing
         # What kernels learn from; weights and targets of other losses are majorizers'.
-        self._lists = arrangement.observed, missing, (targets, each, parts, part)
+        seen = targets, each, parts, part
+        self._lists = self.rows.starts, arrangement.observed, missing, seen
 
     def nothing(self) -> Stage:
         """No component yet, measured."""
@@ -203,6 +204,7 @@ class Alternation:
                 jobs.append([(kernels.EQUATIONS, *rows), (kernels.CHAIN, *rows)])
             else:
                 jobs.append([(kernels.SOLVE, *rows)])
+        jobs[-1].append((kernels.BALANCE, 0, 0, 0, 1))
         if self._is_quadratic and self._from_all is None:
             jobs = [list(itertools.chain(*jobs))]
         return [np.array(each) for each in jobs]
@@ -215,24 +217,22 @@ class Alternation:
         matrices: Values,
     ) -> tuple[float, float]:
         """One sweep in place; sums of losses and of penalties after it."""
-        size = factors.shape[1]
+        size, starts = factors.shape[1], self.rows.starts
         along, gram = np.empty(len(factors)), np.empty((size, size))
+        shares = np.empty((len(starts) - 1, size))
         rights: Values = np.empty(matrices.shape[:2])
         for mode, own in enumerate(jobs):
             if not self._is_quadratic:
                 self._majorize(mode, factors)
             if self._from_all is not None:
-                kernels.gram_of_others(factors, self.rows.starts, mode, gram)
+                kernels.gram_of_others(factors, starts, mode, gram)
                 rights = self._from_all(factors, mode)
-            equations = gram, matrices, rights, along
+            equations = gram, matrices, rights, along, shares
             self._do(own, *self._lists, links, factors, *equations)
-        change = float(np.sum(along[self.rows.starts[-2] :]))
-        shares = np.empty((len(self.rows.dims), size))
-        kernels.balance(factors, self.rows.starts, links, shares)
-        total = self._squares + change
+        total = self._squares + float(along[starts[-2] :].sum())
         if not self._is_quadratic:
             total = self._train_loss(factors) * self._train_weight
-        return total, float(np.sum(shares))
+        return total, float(shares.sum())
 
     def _do(self, jobs: Jobs, *arguments: Any) -> None:
         """By several threads where there is a pool, which share the rows of a job."""
@@ -241,7 +241,7 @@ class Alternation:
             return
         for what, start, first, last, step in jobs.tolist():
             blocks = [(start, last)]
-            if what != kernels.CHAIN:
+            if what not in (kernels.CHAIN, kernels.BALANCE):
                 blocks = self.arrangement.blocks(start, last, step)
             parts = [(what, start, a + first - start, b, step) for a, b in blocks]
             work = self._pool.map(

@@ -26,8 +26,9 @@ _CHUNK = 128
 _ROUNDS = 4
 
 # What is done to rows: solve for each alone; descend without negative entries, beside
-# the neighbours as they are; leave their equations, and solve these as one chain.
-SOLVE, NON_NEGATIVE, EQUATIONS, CHAIN = 0, 1, 2, 3
+# the neighbours as they are; leave their equations, and solve these as one chain; and
+# to all rows at last: let components weigh the same in all modes.
+SOLVE, NON_NEGATIVE, EQUATIONS, CHAIN, BALANCE = 0, 1, 2, 3, 4
 # Directions that are tried for a component to enter with: as many numbers as a
 # processor multiplies at once.
 DIRECTIONS = 4
@@ -99,17 +100,18 @@ def _fill(factors, others, places, count, out):
                 out[c, r] *= factors[first, r]
 
 
+# In the loop over rows arrays go one by one: each tuple that is taken apart there costs
+# as much as some observations.
 @_inner
-def _add_products(sign, held_out, row, factors, lists, seen, scratch, matrix, right):
+def _add_products(
+    sign, held_out, place, end, factors, others, targets, weights, parts, part, places,
+    some, weighted, product, matrix, right,
+):  # fmt: skip
     """Add to a row's normal equations, or take off, what its observations say.
 
     Those of the part that is held out or all others; of entries without parts, all.
     """
-    begins, others = lists
-    targets, weights, parts, part = seen
-    places, some, weighted, product = scratch
-    size, place, end = factors.shape[1], begins[row], begins[row + 1]
-    takes_all = len(parts) == 0
+    size, takes_all = factors.shape[1], len(parts) == 0
     while place < end:
         count = 0
         while place < end and count < len(some):
@@ -201,9 +203,8 @@ def _inverse(upper, root, out):
 
 
 @_inner
-def _beside(row, r, chain, factors):
+def _beside(row, r, coupling, factors):
     """What a component's neighbours in its mode add to the penalty's slope."""
-    _, _, coupling = chain
     total = 0.0
     # Where the coupling is zero the next row is of another mode, or none.
     if row and coupling[row - 1] != 0.0:
@@ -214,21 +215,22 @@ def _beside(row, r, chain, factors):
 
 
 @_inner
-def _change(row, right, chain, factors):
+def _change(row, right, diagonal, coupling, factors):
     """Of the squared error by a row that solves its equations."""
-    total, diagonal = 0.0, chain.diagonal[row]
+    total = 0.0
     for r in range(len(right)):
         value = factors[row, r]
-        total -= (right[r] + diagonal * value + _beside(row, r, chain, factors)) * value
+        slope = diagonal[row] * value + _beside(row, r, coupling, factors)
+        total -= (right[r] + slope) * value
     return total
 
 
 @_inner
-def _descend(row, matrix, right, chain, towards, factors):
+def _descend(row, matrix, right, diagonal, coupling, towards, factors):
     """Coordinate descent on a row without negative entries; the error's change."""
-    size, out, shift = len(right), factors[row], chain.diagonal[row]
+    size, out, shift = len(right), factors[row], diagonal[row]
     for r in range(size):
-        towards[r] = _beside(row, r, chain, factors)
+        towards[r] = _beside(row, r, coupling, factors)
         out[r] = max(out[r], 0.0)
     for _ in range(_ROUNDS):
         for r in range(size):
@@ -252,38 +254,48 @@ def _solve_rows(
     job, observed, missing, seen, chain, factors, gram, matrices, rights, along
 ):
     what, start, first, last, step = job
+    begins, others = observed
+    missing_begins, absent = missing
     targets, weights, parts, part = seen
-    unweighted = (targets[:0], weights, parts, part)
-    everywhere = (targets[:0], weights, parts[:0], part)
+    _, diagonal, coupling = chain
     size = factors.shape[1]
     chunk = max(4, min(_CHUNK, _ONE_THREAD // (size * size + 1)))
     some, weighted = np.empty((chunk, size)), np.empty((chunk, size))
+    places = np.empty(chunk, np.int64)
     product, matrix = np.empty((size, size)), np.empty((size, size))
-    scratch = (np.empty(chunk, np.int64), some, weighted, product)
     right, towards = np.empty(size), np.empty(size)
+    none, everywhere = targets[:0], parts[:0]
     for row in range(first, last, step):
-        matrix[:] = 0.0
-        right[:] = 0.0
-        if len(missing.begins):
+        if len(missing_begins):
             matrix[:] = gram
             right[:] = rights[row - start]
-            for lists, numbers in ((observed, unweighted), (missing, everywhere)):
-                _add_products(
-                    -1.0, True, row, factors, lists, numbers, scratch, matrix, right
-                )
-        else:
             _add_products(
-                1.0, False, row, factors, observed, seen, scratch, matrix, right
-            )
+                -1.0, True, begins[row], begins[row + 1], factors, others, none, none,
+                parts, part, places, some, weighted, product, matrix, right,
+            )  # fmt: skip
+            _add_products(
+                -1.0, True, missing_begins[row], missing_begins[row + 1], factors,
+                absent, none, none, everywhere, part, places, some, weighted, product,
+                matrix, right,
+            )  # fmt: skip
+        else:
+            matrix[:] = 0.0
+            right[:] = 0.0
+            _add_products(
+                1.0, False, begins[row], begins[row + 1], factors, others, targets,
+                weights, parts, part, places, some, weighted, product, matrix, right,
+            )  # fmt: skip
         if what == EQUATIONS:
             matrices[row - start] = matrix
             rights[row - start] = right
         elif what == NON_NEGATIVE:
-            along[row] = _descend(row, matrix, right, chain, towards, factors)
+            along[row] = _descend(
+                row, matrix, right, diagonal, coupling, towards, factors
+            )
         else:
-            _cholesky(matrix, chain.diagonal[row])
+            _cholesky(matrix, diagonal[row])
             _back_substitute(matrix, right, factors[row])
-            along[row] = _change(row, right, chain, factors)
+            along[row] = _change(row, right, diagonal, coupling, factors)
 
 
 @_inner
@@ -324,11 +336,51 @@ def _solve_chain(matrices, rights, chain, first, factors, along):
                 rights[i, r] -= link * total
         factors[row] = rights[i]
     for i in range(rows):
-        along[first + i] = _change(first + i, plain[i], chain, factors)
+        row = first + i
+        along[row] = _change(row, plain[i], diagonal, coupling, factors)
 
 
-@_compiled(void(int64[:, ::1], _LISTS, _LISTS, _SEEN, _CHAINS, _FF, _FF, _FFF, _FF, _F))
-def solve(jobs, observed, missing, seen, chain, factors, gram, matrices, rights, along):
+@_inner
+def _balance(factors, starts, chain, shares):
+    """Spread every component's penalty evenly over the modes, where it is smallest.
+
+    Parameters
+    ----------
+    shares
+        Penalties by mode and component; those after it are left there.
+    """
+    _, diagonal, coupling = chain
+    order, size = shares.shape
+    for mode in range(order):
+        shares[mode] = 0.0
+        for row in range(starts[mode], starts[mode + 1]):
+            for r in range(size):
+                value = factors[row, r]
+                total = diagonal[row] * value * value
+                if coupling[row] != 0.0:
+                    total += 2.0 * coupling[row] * value * factors[row + 1, r]
+                shares[mode, r] += total
+    for r in range(size):
+        mean, there = 0.0, True
+        for mode in range(order):
+            there = there and shares[mode, r] > 0.0
+            mean += np.log(max(shares[mode, r], 1e-300)) / order
+        for mode in range(order):
+            factor = np.sqrt(np.exp(mean) / shares[mode, r]) if there else 0.0
+            shares[mode, r] = np.exp(mean) if there else 0.0
+            for row in range(starts[mode], starts[mode + 1]):
+                factors[row, r] *= factor
+
+
+@_compiled(
+    void(
+        int64[:, ::1], _I, _LISTS, _LISTS, _SEEN, _CHAINS, _FF, _FF, _FFF, _FF, _F, _FF
+    )
+)
+def solve(
+    jobs, starts, observed, missing, seen, chain, factors, gram, matrices, rights,
+    along, shares,
+):  # fmt: skip
     r"""Rows of factor matrices that minimize their quadratic, in place.
 
     Parameters
@@ -350,7 +402,9 @@ def solve(jobs, observed, missing, seen, chain, factors, gram, matrices, rights,
     """
     for n in range(len(jobs)):
         what, start, first, last = jobs[n, 0], jobs[n, 1], jobs[n, 2], jobs[n, 3]
-        if what == CHAIN:
+        if what == BALANCE:
+            _balance(factors, starts, chain, shares)
+        elif what == CHAIN:
             count = last - start
             _solve_chain(matrices[:count], rights[:count], chain, start, factors, along)
         else:
@@ -406,21 +460,23 @@ def add_pulls(first, last, mode, units, lists, residuals, start, out):
         Where the rows of mode $n$ begin in the stack; `out` has its rows.
     """
     begins, others = lists
-    one, ones = np.empty(DIRECTIONS), np.ones(DIRECTIONS)
+    count, one = others.shape[1], np.empty(DIRECTIONS)
     for row in range(first, last):
-        own = units[row] if mode else ones
         for place in range(begins[row], begins[row + 1]):
             residual = residuals[place]
             if residual == 0.0:
                 continue
+            target, along = row, others[place, 0]
+            if mode:
+                target, along = others[place, mode - 1], row
             for r in range(DIRECTIONS):
-                one[r] = residual * own[r]
-            for n in range(others.shape[1]):
-                if n != mode - 1:
+                one[r] = residual * units[along, r]
+            for n in range(count):
+                if n != mode - 1 and (mode or n):
                     along = others[place, n]
                     for r in range(DIRECTIONS):
                         one[r] *= units[along, r]
-            target = (others[place, mode - 1] if mode else row) - start
+            target -= start
             for r in range(DIRECTIONS):
                 out[target, r] += one[r]
 
@@ -482,38 +538,6 @@ def climb(turns, units, starts, lists, residuals, decay, non_negative, strengths
         if np.max(strengths) <= (1 + CLIMBED) * before:
             break
         before = np.max(strengths)
-
-
-@_compiled(void(_FF, _I, _CHAINS, _FF))
-def balance(factors, starts, chain, shares):
-    """Spread every component's penalty evenly over the modes, where it is smallest.
-
-    Parameters
-    ----------
-    shares
-        Penalties by mode and component; those after it are left there.
-    """
-    _, diagonal, coupling = chain
-    order, size = shares.shape
-    for mode in range(order):
-        shares[mode] = 0.0
-        for row in range(starts[mode], starts[mode + 1]):
-            for r in range(size):
-                value = factors[row, r]
-                total = diagonal[row] * value * value
-                if coupling[row] != 0.0:
-                    total += 2.0 * coupling[row] * value * factors[row + 1, r]
-                shares[mode, r] += total
-    for r in range(size):
-        mean, there = 0.0, True
-        for mode in range(order):
-            there = there and shares[mode, r] > 0.0
-            mean += np.log(max(shares[mode, r], 1e-300)) / order
-        for mode in range(order):
-            factor = np.sqrt(np.exp(mean) / shares[mode, r]) if there else 0.0
-            shares[mode, r] = np.exp(mean) if there else 0.0
-            for row in range(starts[mode], starts[mode + 1]):
-                factors[row, r] *= factor
 
 
 @_compiled(void(_FF, _FF, _FF))
