@@ -25,6 +25,7 @@ from rankrise.completion._arrangement import (
     sums_of_components,
 )
 from rankrise.completion._compiled import kernels
+from rankrise.completion._spectral import is_spectral, spectral_components
 from rankrise.data import khatri_rao
 from rankrise.losses import AbstractLoss, SquaredLoss
 
@@ -35,6 +36,8 @@ _ENTRY_SHARE = 0.3
 _VANISHED, _NOTHING = 1e-3, 1e-9
 # Sweeps end when the objective falls by less than this share.
 _TOLERANCE = 1e-4
+# Standard errors by which a held-out loss is clearly larger, of so many entries.
+_CLEARLY, _MANY_HIDDEN = 3.0, 20_000
 # Observations that are summed over at once.
 _BLOCK = 2**18
 # How often directions are turned towards the pull, at most.
@@ -156,13 +159,16 @@ class Alternation:
         sweeps: int,
         smooth: bool,
         directions: Values | None = None,
+        entering: Values | None = None,
     ) -> Stage:
-        """Let a component enter, sweep over the modes, drop what vanished, measure.
+        """Let components enter, sweep over the modes, drop what vanished, measure.
 
         Parameters
         ----------
         directions
             In which a component may enter, stacked, as columns.
+        entering
+            Components that enter as they are, stacked.
         """
         correlations: Values = np.zeros(len(self.rows.dims))
         if smooth:
@@ -172,6 +178,8 @@ class Alternation:
         if directions is not None:
             entered = self._entered(factors, links, directions)
             factors = np.column_stack([factors, entered])
+        if entering is not None:
+            factors = np.column_stack([factors, entering])
         before = train_loss = math.inf
         jobs = self._jobs(correlations)
         longest = max(self.rows.dims) if correlations.any() else 0
@@ -297,12 +305,31 @@ class Alternation:
         numbers[~self._shown] = 0
         return float(np.sum(numbers))
 
+    def _heldout_losses(self, factors: Values) -> Values:
+        predictions = sums_of_components(factors, self._hidden)
+        losses = self._loss(predictions + self._offset, self._hidden_values)
+        return np.asarray(losses)
+
     def _heldout_loss(self, factors: Values) -> float:
         if not len(self._hidden):
             return math.nan
-        predictions = sums_of_components(factors, self._hidden)
-        losses = self._loss(predictions + self._offset, self._hidden_values)
+        losses = self._heldout_losses(factors)
         return float(np.average(losses, weights=self._hidden_weights))
+
+    def is_clearly_worse(self, factors: Values, than: Values) -> bool:
+        """Whether the held-out loss is larger by several standard errors of the
+        difference, entry by entry.
+
+        Never with few entries: their loss may rise between two penalties and fall
+        further after them.
+        """
+        if len(self._hidden) < _MANY_HIDDEN:
+            return False
+        gains = self._heldout_losses(factors) - self._heldout_losses(than)
+        if self._hidden_weights is not None:
+            gains = gains * self._hidden_weights
+        error = float(np.std(gains)) / math.sqrt(max(1, len(gains)))
+        return float(np.mean(gains)) > _CLEARLY * error
 
     def _tidied(
         self, factors: Values, correlations: Values, train_loss: float
@@ -321,21 +348,26 @@ class Alternation:
 
     # Entries.
 
+    @property
+    def is_spectral(self) -> bool:
+        """Whether components enter by `spectral`, rather than along directions."""
+        return not self._is_non_negative and is_spectral(
+            len(self._shown), self.rows.dims
+        )
+
+    def spectral(self, factors: Values, seed: int) -> Values:
+        """Components of what is left that rise above its noise, stacked."""
+        residuals, _ = self._residuals(factors)
+        indices, dims = self.arrangement.indices, self.rows.dims
+        return spectral_components(indices, residuals, dims, seed=seed, pool=self._pool)
+
     def _entered(self, factors: Values, links: Chains, directions: Values) -> Values:
         r"""One more component, along the largest pull that was found.
 
         Each direction climbs the pull by alternating over the modes, as that of a
         component near zero does under gradient flow (Razin et al. 2021, Theorem 1).
         """
-        residuals, weights = self._at_places(factors, 0), self._own_weights
-        targets = self._targets[: len(residuals)]
-        if not self._is_quadratic:
-            weights, targets = self._majorizer(residuals, slice(None))
-        # Half the negative slopes of the losses.
-        np.subtract(targets, residuals, out=residuals)
-        residuals *= self._shown
-        if weights is not None:
-            residuals *= weights
+        residuals, weights = self._residuals(factors)
         units = np.ascontiguousarray(directions)
         strengths = self._climb(residuals, units, links.decay)
         del residuals
@@ -346,6 +378,18 @@ class Alternation:
         curvature = self._train_sum(along, weights)
         drawn = max(float(strengths[best]), 0.0) / (curvature if curvature > 0 else 1.0)
         return (_ENTRY_SHARE * drawn) ** (1 / len(self.rows.dims)) * unit
+
+    def _residuals(self, factors: Values) -> tuple[Values, Values | None]:
+        """Half the negative slopes of the losses that are shown, and the weights."""
+        residuals, weights = self._at_places(factors, 0), self._own_weights
+        targets = self._targets[: len(residuals)]
+        if not self._is_quadratic:
+            weights, targets = self._majorizer(residuals, slice(None))
+        np.subtract(targets, residuals, out=residuals)
+        residuals *= self._shown
+        if weights is not None:
+            residuals *= weights
+        return residuals, weights
 
     def _climb(self, residuals: Values, units: Values, decay: Values) -> Values:
         """Turn directions towards the pull in place; how strong it is along each.

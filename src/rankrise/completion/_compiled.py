@@ -12,15 +12,19 @@ logger = logging.getLogger("rankrise")
 
 
 class _Kernels:
-    """The module `_kernels`, imported when one is first asked for."""
+    """A module of kernels, imported when one is first asked for."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
 
     def __getattr__(self, name: str) -> Any:
-        module = importlib.import_module("rankrise.completion._kernels")
+        module = importlib.import_module(f"rankrise.completion.{self._name}")
         self.__dict__.update(vars(module))
         return getattr(module, name)
 
 
-kernels = _Kernels()
+kernels = _Kernels("_kernels")
+plain_kernels = _Kernels("_plain_kernels")
 
 
 def load_kernels() -> None:

@@ -12,7 +12,7 @@ that OpenBLAS starts none either.
 
 import numba
 import numpy as np
-from numba import boolean, float64, int32, int64, uint8, void
+from numba import boolean, float32, float64, int32, int64, uint8, void
 from numba.core import types
 
 from rankrise.completion._arrangement import Chains, Lists
@@ -571,3 +571,26 @@ def gram_of_others(factors, starts, mode, out):
             own = factors[starts[m] : starts[m + 1]]
             times_rows(own, own, product)
             out *= product
+
+
+@_compiled(void(int32[::1], float32[::1], _I, _FF, _FF))
+def times_unfolding(rows, values, begins, block, out):
+    """Add an unfolding times its transpose, without the diagonal, times a block.
+
+    Parameters
+    ----------
+    rows, values, begins
+        The entries column after column, and where columns begin.
+    """
+    size = block.shape[1]
+    sums = np.empty(size)
+    for column in range(len(begins) - 1):
+        sums[:] = 0.0
+        for place in range(begins[column], begins[column + 1]):
+            value, row = values[place], rows[place]
+            for r in range(size):
+                sums[r] += value * block[row, r]
+        for place in range(begins[column], begins[column + 1]):
+            value, row = values[place], rows[place]
+            for r in range(size):
+                out[row, r] += value * (sums[r] - value * block[row, r])

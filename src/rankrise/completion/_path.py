@@ -28,7 +28,10 @@ _MANY_OBSERVATIONS = 700_000
 # Penalties without one before the path ends.
 _PATIENT_PENALTIES = 3
 # What a walk counts, and keeps where it is left off.
-_COUNTS = ("_number", "_swept", "_unhelpful", "_worse", "_best_before", "is_over")
+_COUNTS = (
+    *("_number", "_swept", "_unhelpful", "_worse", "_best_before", "_rising"),
+    "is_over",
+)
 
 
 class PathPoint(NamedTuple):
@@ -109,6 +112,8 @@ class Walk:
         self._patience = _LEAST_PATIENCE if many else _PATIENCE
         # Which penalty, and whether its sweep without an entry is done.
         self._number, self._swept = 0, False
+        # Whether the last spectrum had something above its noise.
+        self._rising, self._seed = True, seed
         # Entries and penalties since a new best point, and that before this penalty.
         self._unhelpful, self._worse, self._best_before = 0, 0, 0
         if state is None:
@@ -147,7 +152,11 @@ class Walk:
             if count:
                 self._take(enter=False)
                 return
-        if count < self._most:
+        if count < self._most and self._alternation.is_spectral:
+            # Once what is left is noise it stays so.
+            if self._rising and self._take_spectral():
+                return
+        elif count < self._most:
             self._take(enter=True)
             self._unhelpful = 0 if self.path.best > before else self._unhelpful + 1
             entered = self._stage.components > count
@@ -159,17 +168,35 @@ class Walk:
     def _next_penalty(self) -> None:
         self._worse = 0 if self.path.best > self._best_before else self._worse + 1
         tired = self._worse >= _PATIENT_PENALTIES and self.path.best > 0
+        # A smaller penalty makes it no better.
+        tired = tired or (
+            0 < self.path.best < len(self.path.points) - 1
+            and self._alternation.is_clearly_worse(
+                self._stage.factors, self.path.factors
+            )
+        )
         self._number, self._swept = self._number + 1, False
         self.is_over = tired or self._number == len(self._penalties)
 
+    def _take_spectral(self) -> bool:
+        """Let all components enter that rise above noise; whether there were any."""
+        entering = self._alternation.spectral(self._stage.factors, self._seed)
+        count = min(entering.shape[1], self._most - self._stage.components)
+        self._rising = count > 0
+        if self._rising:
+            self._advance(2 * _SWEEPS, entering=entering[:, :count])
+        elif not self._stage.components:
+            self._number = len(self._penalties) - 1
+        return self._rising
+
     def _take(self, *, enter: bool) -> None:
+        directions = self._directions() if enter else None
+        self._advance(_SWEEPS if enter else 2 * _SWEEPS, directions=directions)
+
+    def _advance(self, sweeps: int, **entering: Any) -> None:
         penalty = self._penalties[self._number]
         stage = self._alternation.advance(
-            self._stage,
-            penalty,
-            sweeps=_SWEEPS if enter else 2 * _SWEEPS,
-            smooth=self._smooth,
-            directions=self._directions() if enter else None,
+            self._stage, penalty, sweeps=sweeps, smooth=self._smooth, **entering
         )
         if np.isfinite(stage.factors).all() and math.isfinite(stage.train_loss):
             self._stage = stage
