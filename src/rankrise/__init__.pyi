@@ -6,8 +6,13 @@ from .completion import CompletionSettings as CompletionSettings
 from .completion import GradientMethod as GradientMethod
 from .completion import Model as Model
 from .completion import PathPoint as PathPoint
+from .completion import RankEstimate as RankEstimate
+from .completion import RankProgress as RankProgress
+from .completion import RankRow as RankRow
 from .completion import complete as complete
 from .completion import complete_tensor as complete_tensor
+from .completion import estimate_rank as estimate_rank
+from .completion import estimate_tensor_rank as estimate_tensor_rank
 from .complexity import RankCurve as RankCurve
 from .complexity import RankFit as RankFit
 from .complexity import SmallestRank as SmallestRank

@@ -168,9 +168,9 @@ def test_factors_are_those_of_the_model_of_least_held_out_loss(found, gappy):
     assert found.path is found.reference.path.points
 
 
-def test_rank_counts_components_above_a_hundredth_of_the_largest(found):
+def test_components_above_a_hundredth_of_the_largest_are_counted(found):
     norms = found.component_norms
-    assert found.rank == np.sum(norms > 0.01 * norms[0])
+    assert found.components == np.sum(norms > 0.01 * norms[0])
 
 
 def test_components_that_all_models_have_are_reproducible(make_low_rank):
@@ -188,7 +188,7 @@ def test_with_a_single_model_nothing_is_said_of_reproducibility(gappy):
 
 def test_a_cp_tensor_of_tensorly_is_the_reference_model(found, gappy):
     tensorly = pytest.importorskip("tensorly", reason="TensorLy is not installed")
-    tensor = found.cp_tensor()
+    tensor = found.cp_tensor(components="all")
     everywhere = np.argwhere(np.ones(gappy.shape))
     expected = found.reference.predictions(everywhere, rr.SquaredLoss())
     np.testing.assert_allclose(
@@ -296,7 +296,7 @@ def test_a_completion_is_told_in_few_lines(found):
     assert len(text.splitlines()) <= 10
     assert len(text) < 500
     assert "6 x 5 x 4" in text
-    assert f"rank {found.rank}" in text
+    assert f"{found.components} components" in text
     assert "converged" in text
 
 
@@ -315,6 +315,8 @@ def test_a_summary_is_strict_json(found):
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
     assert summary["result"] == "converged"
     assert summary["rank"] == found.rank
+    assert summary["components"] == found.components
+    assert len(summary["rank_table"]) == len(found.rank_table)
     assert summary["heldout_error"] == found.heldout_error
     assert len(summary["models"]) == 3
     assert summary["interval"]["level"] == 0.8

@@ -10,6 +10,10 @@ from rankrise.completion._complete import (
     complete_by_constants as complete_by_constants,
 )
 from rankrise.completion._complete import complete_tensor as complete_tensor
+from rankrise.completion._estimate_rank import estimate_rank as estimate_rank
+from rankrise.completion._estimate_rank import (
+    estimate_tensor_rank as estimate_tensor_rank,
+)
 from rankrise.completion._fitting import CompletionProgress as CompletionProgress
 from rankrise.completion._holdout import Folds as Folds
 from rankrise.completion._holdout import HeldOut as HeldOut
@@ -19,6 +23,10 @@ from rankrise.completion._model import Model as Model
 from rankrise.completion._model import Noise as Noise
 from rankrise.completion._path import Path as Path
 from rankrise.completion._path import PathPoint as PathPoint
+from rankrise.completion._plain_fit import PlainFits as PlainFits
+from rankrise.completion._rank import RankEstimate as RankEstimate
+from rankrise.completion._rank import RankProgress as RankProgress
+from rankrise.completion._rank import RankRow as RankRow
 from rankrise.completion._result import Completion as Completion
 from rankrise.completion._settings import CompletionSettings as CompletionSettings
 from rankrise.completion._settings import GradientMethod as GradientMethod

@@ -100,7 +100,16 @@ def warn_of_result(found: Completion) -> None:
         return
     _warn_of_outlier(found)
     error = found.typical_error()
-    if error > _POOR_ERROR:
+    if not found.components and found.settings.gradient is None:
+        rows = sum(found.reference.rows.dims)
+        logger.warning(
+            "no component stands out from the noise: the %d observed entries, %.0f "
+            "for each of %d slices, are too few to find one, or there is none.",
+            len(found.observations),
+            len(found.observations) * found.observations.order / rows,
+            rows,
+        )
+    elif error > _POOR_ERROR:
         advice = (
             "the missing entries may not be predictable from the observed ones"
             if found.settings.gradient is None

@@ -17,6 +17,10 @@ class _Kernels:
     def __init__(self, name: str) -> None:
         self._name = name
 
+    def load(self) -> None:
+        """Import the module."""
+        _ = self.__file__
+
     def __getattr__(self, name: str) -> Any:
         module = importlib.import_module(f"rankrise.completion.{self._name}")
         self.__dict__.update(vars(module))
@@ -27,13 +31,13 @@ kernels = _Kernels("_kernels")
 plain_kernels = _Kernels("_plain_kernels")
 
 
-def load_kernels() -> None:
-    """Load them, and log what is waited for if it takes longer than a moment."""
+def load_kernels(which: _Kernels = kernels) -> None:
+    """Load some, and log what is waited for if it takes longer than a moment."""
     words = "loading what completes tensors; a first run compiles it, for half a minute"
     timer = threading.Timer(_SILENT, logger.warning, [words])
     timer.daemon = True
     timer.start()
     try:
-        _ = kernels.SOLVE
+        which.load()
     finally:
         timer.cancel()

@@ -150,15 +150,15 @@ class Model:
     def with_baseline(self) -> list[Values]:
         """Factors whose further components are the offset and the main effects."""
         effects = self.baseline.effects
-        columns = []
-        for mode, factor in enumerate(self.factors):
-            further = np.ones((len(factor), 1 + len(effects)))
-            if mode == 0:
-                further[:, 0] = self.baseline.offset
-            if effects:
-                further[:, 1 + mode] = effects[mode]
-            columns.append(np.hstack([factor, further]))
-        return columns
+        columns = with_offset(self.factors, self.baseline.offset)
+        if not effects:
+            return columns
+        whole = []
+        for mode, factor in enumerate(columns):
+            further = np.ones((len(factor), len(effects)))
+            further[:, mode] = effects[mode]
+            whole.append(np.hstack([factor, further]))
+        return whole
 
     @property
     def component_norms(self) -> Values:
@@ -167,7 +167,7 @@ class Model:
         return np.asarray(np.prod(norms, axis=0))
 
     @property
-    def rank(self) -> int:
+    def components(self) -> int:
         """Components whose norm is above a hundredth of the largest."""
         norms = self.component_norms
         return int(np.sum(norms > RISEN_SHARE * norms[0])) if len(norms) else 0
@@ -186,6 +186,13 @@ class Model:
             stacked = np.ascontiguousarray(places + counts, np.int32)
             total += sums_of_components(np.concatenate(self.factors), stacked)
         return loss.mean(total)
+
+
+def with_offset(factors: Sequence[Values], offset: float) -> list[Values]:
+    """Factors whose last component is constant."""
+    ones = [np.ones((len(factor), 1)) for factor in factors]
+    ones[0] *= offset
+    return [np.hstack(pair) for pair in zip(factors, ones, strict=True)]
 
 
 def match_scores(reference: Sequence[Values], other: Sequence[Values]) -> Values:

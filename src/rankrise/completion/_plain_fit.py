@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rankrise._typing import Values
+from rankrise._typing import Indices, Values
 from rankrise.completion._compiled import plain_kernels as kernels
 from rankrise.losses import AbstractLoss, SquaredLoss
 
@@ -55,7 +55,7 @@ class PlainFits:
     """
 
     starts: npt.NDArray[np.int64]
-    rows: npt.NDArray[np.int32]
+    rows: Indices
     values: Values
     weights: Values
     loss: AbstractLoss

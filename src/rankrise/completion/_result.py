@@ -3,10 +3,10 @@
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +16,21 @@ from rankrise._errors import InputError
 from rankrise._typing import Indices, Values
 from rankrise.completion._holdout import Folds
 from rankrise.completion._model import (
+    Baseline,
     Model,
     Noise,
     fit_noise,
     match_scores,
     unit_columns,
+    with_offset,
 )
 from rankrise.completion._path import PathPoint
+from rankrise.completion._rank import (
+    RankEstimate,
+    is_told_by_fits,
+    rank_of_paths,
+    tell_rank,
+)
 from rankrise.completion._settings import CompletionSettings
 from rankrise.data import (
     MAX_DENSE_BYTES,
@@ -172,9 +180,54 @@ class Completion:
         return min(self.models, key=lambda model: model.path.best_point.heldout_loss)
 
     @property
+    def components(self) -> int:
+        """Components of the reference with a norm above a hundredth of the largest.
+
+        What predicts best, often more than the rank: small ones lower the error without
+        being in the data one by one.
+        """
+        return self.reference.components
+
+    @cached_property
+    def rank_estimate(self) -> RankEstimate:
+        """The rank that the observed entries show, by fits of their own.
+
+        Made when it is first asked for, which takes from a tenth of a second to a
+        minute. Of more observations than fits could take, by the models' paths. Of a
+        gradient method the components that had risen where it ended.
+        """
+        observations, loss = self.observations, self.settings.loss_function
+        if self.trajectory is not None:
+            count = self.components
+            own = tuple(matrix[:-1, :count] for matrix in self.reference.factors)
+            return RankEstimate(count, count, self.offset, own, (), len(observations))
+        if not is_told_by_fits(len(observations), self.reference.rows):
+            return rank_of_paths(self.models, self.folds, loss)
+        effects = self.reference.baseline.effects
+        if effects:
+            places = self.reference.rows.of_observed(observations.indices)
+            rest = Baseline(0.0, 1.0, effects).taken_off(places, observations.values)
+            observations = replace(observations, values=rest)
+        return tell_rank(
+            observations,
+            self.reference.rows,
+            loss,
+            heldout=self.settings.heldout,
+            max_components=self.settings.max_components,
+            seed=self.settings.seed,
+        )
+
+    @property
     def rank(self) -> int:
-        """Components of the reference with a norm above a hundredth of the largest."""
-        return self.reference.rank
+        """Components that the data show: needed by more than a standard error of the
+        held-out error, and found again in halves of the data (see `rank_estimate`).
+        """
+        return self.rank_estimate.rank
+
+    @property
+    def rank_table(self) -> Any:
+        """What the rank was told by: a pandas DataFrame by number of components."""
+        return self.rank_estimate.table
 
     @cached_property
     def factors(self) -> tuple[Values, ...]:
@@ -225,13 +278,21 @@ class Completion:
         """Where the reference came to rest, in standardized units."""
         return self.reference.path.points
 
-    def cp_tensor(self) -> Any:
-        """The reference as a `tensorly.cp_tensor.CPTensor`.
+    def cp_tensor(self, components: Literal["rank", "all"] = "rank") -> Any:
+        """A `tensorly.cp_tensor.CPTensor` of the data.
 
         Its weights are component norms, its factors have columns of norm one. An
-        offset is one more component, whose columns are constant. The reference is one
-        of the models whose mean completes the tensor.
+        offset is one more component, whose columns are constant.
+
+        Parameters
+        ----------
+        components
+            `rank`: as many as the rank, fitted to all observed entries with hardly any
+            penalty; of a matrix its singular vectors. `all`: those of the reference,
+            which is one of the models whose mean completes the tensor.
         """
+        if components not in ("rank", "all"):
+            raise InputError(f"`components` is {components!r}; choose 'rank' or 'all'.")
         try:
             from tensorly.cp_tensor import CPTensor
         except ImportError as error:
@@ -242,7 +303,16 @@ class Completion:
             raise InputError(
                 "A CPTensor has no main effects; complete with `main_effects` False."
             )
-        own = self.reference.with_baseline() if self.offset else self.reference.factors
+        if components == "rank":
+            found = self.rank_estimate
+            own: Sequence[Values] = [
+                np.pad(matrix, ((0, 1), (0, 0))) for matrix in found.factors
+            ]
+            offset = found.offset
+        else:
+            own, offset = self.reference.factors, self.offset
+        if offset:
+            own = with_offset(own, offset)
         factors = [self._expanded(matrix, mode) for mode, matrix in enumerate(own)]
         norms = [np.linalg.norm(matrix, axis=0) for matrix in factors]
         return CPTensor((np.prod(norms, axis=0), list(map(unit_columns, factors))))
@@ -353,8 +423,8 @@ class Completion:
         dims = " x ".join(map(str, self.observations.mode_dims))
         error = self.errors()["heldout_centered_error"]
         return (
-            f"Completion({dims}, rank {self.rank}, held-out error about the mean "
-            f"{error:.3g}, {self.ending})"
+            f"Completion({dims}, {self.components} components, held-out error about "
+            f"the mean {error:.3g}, {self.ending})"
         )
 
     # Evaluation.

@@ -6,6 +6,7 @@ from typing import Any
 from rankrise._environment import environment
 from rankrise._strict import strict
 from rankrise.completion._result import Completion
+from rankrise.runs import Ending
 
 _LISTED = 10
 
@@ -31,7 +32,8 @@ def summarize_completion(
         "observed_entries": len(observations),
         "entries": observations.entry_count,
         "heldout_modes": [mode + 1 for mode in found.folds.modes],
-        "rank": found.rank,
+        "components": found.components,
+        **_rank(found),
         "unobserved_slices": [_slice(found, *each) for each in slices],
         "unobserved_slice_count": found.unobserved_slice_count,
         **found.errors(),
@@ -42,6 +44,13 @@ def summarize_completion(
         multiple = found.noise.multiple(level)
         summary["interval"] = {"level": level, "standard_deviations": multiple}
     return strict(summary)
+
+
+def _rank(found: Completion) -> dict[str, Any]:
+    """Nothing of a run that was cut short: it is not worth the time that it takes."""
+    if found.ending == Ending.INTERRUPTED:
+        return {"rank": None}
+    return found.rank_estimate.facts()
 
 
 def _slice(found: Completion, mode: int, index: int) -> dict[str, Any]:
@@ -71,7 +80,7 @@ def _outcome(found: Completion) -> dict[str, Any]:
         "models": [
             {
                 "heldout_part": model.number,
-                "rank": model.rank,
+                "components": model.components,
                 "smooth": model.smooth,
                 "penalty": model.path.best_point.penalty,
                 "heldout_loss": model.path.best_point.heldout_loss,

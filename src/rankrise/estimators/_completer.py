@@ -95,6 +95,9 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     labels_
         For every mode, in the order of its indices: ascending, or the categories.
     rank_
+        Components that the samples show; estimated when it is asked for, as by
+        `estimate_rank`.
+    n_components_
         How many components of the reference, which is the model with the smallest
         held-out loss, have a norm above a hundredth of the largest.
     factors_
@@ -242,6 +245,12 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return np.where(hidden, np.nan, lower), np.where(hidden, np.nan, upper)
 
     @property
+    def rank_(self) -> int:
+        """Components that the samples show (see `estimate_rank`)."""
+        check_is_fitted(self)
+        return self._found.rank
+
+    @property
     def completed_(self) -> npt.NDArray[np.floating]:
         """All entries, one axis a mode: observed ones as they came, others completed.
 
@@ -270,7 +279,7 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def _take(self, found: Completion) -> None:
         self._found, reference = found, found.reference
         self.labels_ = tuple(labels.to_numpy() for labels in self._modes.labels)
-        self.rank_ = found.rank
+        self.n_components_ = found.components
         self.factors_ = found.factors
         self.component_norms_ = found.component_norms
         self.intercept_ = found.offset

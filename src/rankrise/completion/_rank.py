@@ -1,0 +1,529 @@
+"""The rank that data show: what a plain fit needs, and halves of the data find again.
+
+What predicts best uses penalties, smooth factors and the mean of several models, and
+its number of components says little of the data. So rank is told by fits that have no
+penalty to speak of, one more component at a time, on entries that were held out.
+"""
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rankrise._typing import Values
+from rankrise.completion._arrangement import Rows
+from rankrise.completion._compiled import load_kernels, plain_kernels
+from rankrise.completion._holdout import Folds, HeldOut, make_folds
+from rankrise.completion._model import Model, fit_baseline, match_scores
+from rankrise.completion._path import PathPoint
+from rankrise.completion._plain_fit import Fit, PlainFits
+from rankrise.data import Observations
+from rankrise.losses import AbstractLoss, SquaredLoss
+
+# Parts of the observations, each held out once.
+_PARTS = 5
+# Components without a smaller held-out error after which no more are tried.
+_PATIENCE = 2
+# A component is found again where both halves have it by this factor match score.
+_FOUND_AGAIN = 0.5
+# Penalties, in units of an observation's weight for values of unit root mean square:
+# the least hides no component, others are tried where the held-out loss is so many
+# times the least, as where components run off to infinity against each other.
+_PENALTIES, _RUN_OFF = (1e-3, 0.1, 1.0, 10.0), 1.2
+# Standard errors that ask for an offset: one number can seem to help by chance.
+_FOR_OFFSET = 3.0
+# More observations than these are sampled, where so many for each row suffice.
+_ENOUGH, _FOR_EACH_ROW = 40_000, 300
+# Fits to more would take too long.
+_TOO_MANY = 320_000
+# Fewer observations tell nothing.
+_FEWEST = 10
+# Core consistency is of tensors and cores that have at most so many entries.
+_DENSE, _LARGEST_CORE = 2**22, 2**16
+
+
+class RankRow(NamedTuple):
+    """What fits of so many components are like.
+
+    Attributes
+    ----------
+    heldout_error, standard_error
+        On entries that were held out: root mean square in units of the data, or the
+        mean loss where it is not the squared one; and the standard error of that.
+    match
+        Smallest factor match score of a component between fits to two halves of the
+        data, from 0 to 1; of a matrix between the spaces that components span.
+    core_consistency
+        Of the fit to all data, in percent (Bro and Kiers 2003); NaN for large tensors.
+    explained
+        Share of the loss about the mean (of the variance) that the fit to all takes.
+    """
+
+    components: int
+    heldout_error: float
+    standard_error: float
+    match: float
+    core_consistency: float
+    explained: float
+
+
+class RankProgress(NamedTuple):
+    """How far an estimate is; given to `progress` once a number was tried."""
+
+    components: int
+    heldout_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class RankEstimate:
+    """The rank of a tensor, and what it was told by.
+
+    Attributes
+    ----------
+    rank
+        Components that are needed, by more than a standard error of the held-out
+        error, and found again in both halves of the observations.
+    needed
+        Those that are needed.
+    offset
+        What is added to the components, in units of the data: zero unless held-out
+        entries ask for an offset.
+    factors
+        Of `rank` components fitted to all observations: for every mode index by
+        component, in units of the data, by falling norm; of a matrix its singular
+        vectors. Rows that were never observed are left out.
+    rows
+        One for each number of components that was tried.
+    observed
+        How many observations it is told from; of very many a sample.
+    """
+
+    rank: int
+    needed: int
+    offset: float
+    factors: tuple[Values, ...]
+    rows: tuple[RankRow, ...]
+    observed: int
+
+    @cached_property
+    def table(self) -> Any:
+        """The rows as a pandas DataFrame, indexed by the number of components."""
+        import pandas as pd
+
+        columns = list(RankRow._fields)
+        table = pd.DataFrame(list(self.rows), columns=columns)
+        return table.set_index("components")
+
+    @property
+    def words(self) -> str:
+        """The rank in a line."""
+        offset = f", about an offset of {self.offset:.4g}" if self.offset else ""
+        doubt = ""
+        if self.rank < self.needed:
+            doubt = (
+                f" ({self.needed} lower the held-out error, {self.needed - self.rank} "
+                "of them not found again in halves of the data)"
+            )
+        return f"rank {self.rank}{offset}{doubt}"
+
+    def facts(self) -> dict[str, Any]:
+        """What JSON can say, but for the factors."""
+        return {
+            "rank": self.rank,
+            "needed_components": self.needed,
+            "rank_offset": self.offset,
+            "rank_observed_entries": self.observed,
+            "rank_table": [row._asdict() for row in self.rows],
+        }
+
+    def __repr__(self) -> str:
+        return f"RankEstimate({self.words})"
+
+
+def tell_rank(
+    observations: Observations,
+    rows: Rows,
+    loss: AbstractLoss,
+    *,
+    heldout: HeldOut = "auto",
+    max_components: int = 64,
+    seed: int = 0,
+    progress: Callable[[RankProgress], None] | None = None,
+) -> RankEstimate:
+    """The rank of observations, whose indices run in order."""
+    if len(observations) < _FEWEST or not np.ptp(observations.values):
+        return _nothing(observations, rows)
+    load_kernels(plain_kernels)
+    observations = _sampled(observations, rows, seed)
+    # No tensor of these dimensions needs more.
+    most = min(max_components, math.prod(rows.dims) // max(rows.dims))
+    values, scale = observations.values, 1.0
+    if loss.is_robust:
+        scale = fit_baseline(
+            observations.indices,
+            values,
+            np.ones(len(values), bool),
+            rows.dims,
+            loss,
+            center=True,
+            main_effects=False,
+        ).scale
+    elif not loss.is_linked:
+        scale = math.sqrt(float(np.mean(values**2))) or 1.0
+    with ThreadPoolExecutor(_cores()) as threads:
+        search = _Search(observations, rows, loss, scale, threads, seed, progress)
+        return search.estimate(heldout, most)
+
+
+def _nothing(observations: Observations, rows: Rows) -> RankEstimate:
+    """No component, of a constant or of too few observations."""
+    factors = tuple(np.empty((dim, 0)) for dim in rows.dims)
+    offset = float(np.mean(observations.values))
+    return RankEstimate(0, 0, offset, factors, (), len(observations))
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _most(rows: Rows) -> int:
+    return max(_ENOUGH, _FOR_EACH_ROW * sum(rows.dims))
+
+
+def is_told_by_fits(count: int, rows: Rows) -> bool:
+    """Whether fits to so many observations, or a sample, take seconds or minutes."""
+    return min(count, _most(rows)) <= _TOO_MANY
+
+
+def rank_of_paths(
+    models: Sequence[Model], folds: Folds, loss: AbstractLoss
+) -> RankEstimate:
+    """The rank by paths of models, where observations are too many for fits.
+
+    The standard error of a mean square is that of normal residuals. Components are
+    found again if another model has them, whose observations are not all others.
+    """
+    hidden = max(2, int(np.sum(folds.part < folds.count)))
+    reference = min(models, key=lambda model: model.path.best_point.heldout_loss)
+    least = [_least_by_components(model) for model in models]
+    sizes = sorted(set.intersection(*(set(each) for each in least)))
+    squared = isinstance(loss, SquaredLoss)
+    rows = []
+    for size in sizes:
+        mean = float(np.mean([each[size].heldout_loss for each in least]))
+        train = float(np.mean([each[size].train_loss for each in least]))
+        deviation = mean * math.sqrt(2 / hidden)
+        if squared:
+            error = math.sqrt(_SQUARE * mean) * reference.baseline.scale
+            deviation *= error / (2 * mean) if mean else 0.0
+        else:
+            error = mean
+        explained = 1 - train / models[0].path.points[0].train_loss
+        rows.append(RankRow(size, error, deviation, math.nan, math.nan, explained))
+    best = min(rows, key=lambda row: row.heldout_error)
+    needed = next(
+        row.components
+        for row in rows
+        if row.heldout_error <= best.heldout_error + best.standard_error
+    )
+    factors = tuple(matrix[:-1, :needed] for matrix in reference.factors)
+    baseline, rank = reference.baseline, needed
+    others = [model for model in models if model is not reference]
+    if others:
+        scores = [match_scores(reference.factors, each.factors) for each in others]
+        again = np.max(scores, axis=0)[:needed]
+        rank = int(np.sum(again >= _FOUND_AGAIN))
+    return RankEstimate(
+        rank, needed, baseline.offset, factors, tuple(rows), len(folds.part)
+    )
+
+
+def _least_by_components(model: Model) -> dict[int, PathPoint]:
+    """The point with the least held-out loss for every number of components."""
+    found: dict[int, PathPoint] = {}
+    for point in model.path.points:
+        own = found.get(point.components, point)
+        found[point.components] = min(own, point, key=lambda each: each.heldout_loss)
+    return found
+
+
+def _sampled(observations: Observations, rows: Rows, seed: int) -> Observations:
+    most = _most(rows)
+    if len(observations) <= most:
+        return observations
+    rng = np.random.default_rng(seed)
+    return observations.take(np.sort(rng.permutation(len(observations))[:most]))
+
+
+class _Trial:
+    """Losses of held-out entries, of one number of components."""
+
+    def __init__(self, losses: Values, weights: Values, penalty: float) -> None:
+        self.losses, self.weights, self.penalty = losses, weights, penalty
+        self.mean, self.deviation = _mean(losses, weights)
+
+    def is_as_good_as(self, other: "_Trial", errors: float = 1.0) -> bool:
+        """Whether its mean is within so many standard errors, entry by entry."""
+        mean, deviation = _mean(self.losses - other.losses, self.weights)
+        return mean <= errors * deviation
+
+
+def _mean(losses: Values, weights: Values) -> tuple[float, float]:
+    """The mean and its standard error."""
+    mean = float(np.average(losses, weights=weights))
+    deviation = math.sqrt(float(np.sum((weights * (losses - mean)) ** 2)))
+    return mean, deviation / float(np.sum(weights))
+
+
+class _Search:
+    """Fits of ever more components to parts, halves and all of the observations."""
+
+    def __init__(
+        self,
+        observations: Observations,
+        rows: Rows,
+        loss: AbstractLoss,
+        scale: float,
+        threads: ThreadPoolExecutor,
+        seed: int,
+        progress: Callable[[RankProgress], None] | None,
+    ) -> None:
+        count, weights = len(observations), observations.weights
+        self._observations, self._rows, self._scale = observations, rows, scale
+        self._threads, self._seed, self._progress = threads, seed, progress
+        self._weights = np.ones(count) if weights is None else weights / weights.mean()
+        self._fits = PlainFits(
+            rows.starts,
+            rows.stacked(rows.of_observed(observations.indices)),
+            observations.values / scale,
+            self._weights,
+            loss,
+        )
+
+    def estimate(self, heldout: HeldOut, most: int) -> RankEstimate:
+        count = len(self._observations)
+        folds = make_folds(
+            self._observations,
+            min(_PARTS, count // 2),
+            share=None,
+            heldout=heldout,
+            seed=self._seed,
+        )
+        hidden = [np.flatnonzero(folds.part == k) for k in range(folds.count)]
+        shown = [np.flatnonzero(folds.part != k) for k in range(folds.count)]
+        plain = self._tried(shown, hidden, most, offset=False)
+        centered = self._tried(shown, hidden, _best(plain), offset=True)
+        found = {False: plain, True: centered}
+        # An offset is less than a component: so many without come before as many with.
+        order = [
+            (size, offset)
+            for size in range(len(plain))
+            for offset in (False, True)
+            if size < len(found[offset])
+        ]
+        means = [found[offset][size].mean for size, offset in order]
+        size, offset = order[int(np.argmin(means))]
+        least = found[offset][size]
+        needed, offset = next(
+            (size, offset)
+            for size, offset in order
+            if found[offset][size].is_as_good_as(least)
+        )
+        offset = offset and not plain[needed].is_as_good_as(least, _FOR_OFFSET)
+        trials = found[offset]
+        rng = np.random.default_rng(self._seed)
+        half = rng.permutation(count) % 2
+        halves = [np.flatnonzero(half == k) for k in (0, 1)]
+        penalties = [trial.penalty for trial in trials[: needed + _PATIENCE + 1]]
+        parts = self._paths([*halves, np.arange(count)], penalties, needed, offset)
+        matches = [self._matches(one, two) for one, two in zip(*parts[:2], strict=True)]
+        rank = int(np.sum(matches[needed] >= _FOUND_AGAIN))
+        whole = parts[2][needed]
+        if rank < needed:
+            whole = self._fits.improved(
+                parts[2][rank],
+                np.arange(count),
+                penalties[rank],
+                offset=offset,
+                seed=(self._seed,),
+            )
+        nothing = self._fits.nothing(np.arange(count), offset=True)
+        total = self._mean_loss(nothing)
+        rows = []
+        for size, (scores, fit) in enumerate(zip(matches, parts[2], strict=True)):
+            error, deviation = self._error(trials[size])
+            rows.append(
+                RankRow(
+                    size,
+                    error,
+                    deviation,
+                    float(np.min(scores, initial=1.0)),
+                    self._core_consistency(fit),
+                    1 - self._mean_loss(fit) / total if total else math.nan,
+                )
+            )
+        return RankEstimate(
+            rank,
+            needed,
+            self._scale * whole.offset,
+            self._sorted(whole),
+            tuple(rows),
+            count,
+        )
+
+    # Fits.
+
+    def _tried(
+        self, shown: Sequence[Any], hidden: Sequence[Any], most: int, offset: bool
+    ) -> list[_Trial]:
+        """Losses of held-out entries by number of components, until they only rise."""
+        fits = [self._fits.nothing(part, offset=offset) for part in shown]
+        found: list[_Trial] = []
+        first = 0
+        for size in range(most + 1):
+            least = min((each.mean for each in found), default=math.inf)
+            trials = []
+            for penalty in _PENALTIES[first:]:
+                own = self._extended(fits, shown, penalty, offset) if size else fits
+                trials.append((self._trial(own, hidden, penalty), own))
+                if trials[-1][0].mean <= _RUN_OFF * least:
+                    break
+            trial, fits = min(trials, key=lambda each: each[0].mean)
+            first = _PENALTIES.index(trial.penalty)
+            found.append(trial)
+            if self._progress is not None:
+                self._progress(RankProgress(size, self._error(trial)[0]))
+            if size - _best(found) >= _PATIENCE:
+                break
+        return found
+
+    def _extended(
+        self, fits: Sequence[Fit], shown: Sequence[Any], penalty: float, offset: bool
+    ) -> list[Fit]:
+        def extended(number: int) -> Fit:
+            fit = fits[number]
+            return self._fits.extended(
+                fit,
+                shown[number],
+                penalty,
+                offset=offset,
+                seed=(self._seed, number, fit.components),
+            )
+
+        return list(self._threads.map(extended, range(len(fits))))
+
+    def _trial(
+        self, fits: Sequence[Fit], hidden: Sequence[Any], penalty: float
+    ) -> _Trial:
+        pairs = zip(fits, hidden, strict=True)
+        losses = np.concatenate([self._fits.errors(*pair) for pair in pairs])
+        weights = self._weights[np.concatenate(hidden)]
+        return _Trial(losses, weights, penalty)
+
+    def _paths(
+        self,
+        parts: Sequence[Any],
+        penalties: Sequence[float],
+        needed: int,
+        offset: bool,
+    ) -> list[list[Fit]]:
+        """Fits to some parts by number of components."""
+
+        def path(number: int) -> list[Fit]:
+            shown, seed = parts[number], (self._seed, _PARTS + number)
+            fits = [self._fits.nothing(shown, offset=offset)]
+            for size, penalty in enumerate(penalties[1:], start=1):
+                fit = self._fits.extended(
+                    fits[-1], shown, penalty, offset=offset, seed=(*seed, size)
+                )
+                if size <= needed:
+                    fit = self._fits.improved(
+                        fit, shown, penalty, offset=offset, seed=(*seed, size)
+                    )
+                fits.append(fit)
+            return fits
+
+        return list(self._threads.map(path, range(len(parts))))
+
+    # Figures of merit.
+
+    def _error(self, trial: _Trial) -> tuple[float, float]:
+        if not isinstance(self._fits.loss, SquaredLoss):
+            return trial.mean, trial.deviation
+        # The loss is the square, or half of it, of a residual.
+        factor = self._scale**2 * _SQUARE
+        error = math.sqrt(factor * trial.mean)
+        return error, factor * trial.deviation / (2 * error) if error else 0.0
+
+    def _mean_loss(self, fit: Fit) -> float:
+        everywhere = np.arange(len(self._observations))
+        losses = self._fits.errors(fit, everywhere)
+        return float(np.average(losses, weights=self._weights))
+
+    def _matrices(self, fit: Fit) -> list[Values]:
+        return [
+            fit.factors[begin:end]
+            for begin, end in zip(
+                self._rows.starts[:-1], self._rows.starts[1:], strict=True
+            )
+        ]
+
+    def _matches(self, one: Fit, two: Fit) -> Values:
+        first, second = self._matrices(one), self._matrices(two)
+        if len(first) > 2 or not one.components:
+            return match_scores(first, second)
+        # Components of a matrix are not unique, but the spaces they span are.
+        cosines = np.ones(one.components)
+        for left, right in zip(first, second, strict=True):
+            bases = np.linalg.qr(left)[0], np.linalg.qr(right)[0]
+            cosines *= np.linalg.svd(bases[0].T @ bases[1], compute_uv=False)
+        return cosines
+
+    def _sorted(self, fit: Fit) -> tuple[Values, ...]:
+        """Factor matrices in units of the data, by falling norm."""
+        matrices = self._matrices(fit)
+        if len(matrices) == 2 and fit.components:
+            left, right = (np.linalg.qr(matrix) for matrix in matrices)
+            one, sizes, other = np.linalg.svd(left.R @ right.R.T)
+            matrices = [
+                left.Q @ one * np.sqrt(sizes),
+                right.Q @ other.T * np.sqrt(sizes),
+            ]
+        norms = np.prod([np.linalg.norm(each, axis=0) for each in matrices], axis=0)
+        falling = np.argsort(-norms, kind="stable")
+        share = self._scale ** (1 / len(matrices))
+        return tuple(share * matrix[:, falling] for matrix in matrices)
+
+    def _core_consistency(self, fit: Fit) -> float:
+        dims, size = self._rows.dims, fit.components
+        if (
+            not size
+            or math.prod(dims) > _DENSE
+            or size ** len(dims) > _LARGEST_CORE
+            or not isinstance(self._fits.loss, SquaredLoss)
+        ):
+            return math.nan
+        # Where nothing was observed the model stands in, which leaves no residual.
+        core = np.zeros(dims)
+        everywhere = np.arange(len(self._observations))
+        places = self._rows.of_observed(self._observations.indices)
+        residuals = self._fits.values - self._fits.predictions(fit, everywhere)
+        core[tuple(places.T)] = residuals
+        for matrix in self._matrices(fit):
+            core = np.tensordot(core, np.linalg.pinv(matrix), axes=(0, 1))
+        return 100 * (1 - float(np.sum(core**2)) / size)
+
+
+# Of the squared loss, over the square of a residual.
+_SQUARE = 1 / float(SquaredLoss()(np.ones(1), np.zeros(1))[0])
+
+
+def _best(found: Sequence[_Trial]) -> int:
+    return min(range(len(found)), key=lambda size: found[size].mean)
