@@ -110,10 +110,10 @@ def _complete(
     folder = RunFolder(output, "complete")
     options = folder.settings(options)
     settings = options.settings()
-    source = _source(folder, output, file, variable, mode_dims)
+    source = tensor_source("complete", folder, output, file, variable, mode_dims)
     if folder.is_finished():
         return DONE
-    tensor = _read(source)
+    tensor = read_source(source)
     if settings.gradient is not None:
         use_compile_cache()
     from rankrise.completion import complete_tensor, summarize_completion
@@ -141,13 +141,15 @@ def _complete(
     return status
 
 
-def _source(
+def tensor_source(
+    command: str,
     folder: RunFolder,
     output: OutputOptions,
     file: Path | None,
     variable: str | None,
     mode_dims: tuple[int, ...] | None,
 ) -> dict[str, Any]:
+    """Which file a command is given, or was given when its run began."""
     given = {
         "path": None if file is None else str(file.absolute()),
         "variable": variable,
@@ -157,7 +159,7 @@ def _source(
         return _stored_source(folder, given)
     if file is None:
         raise InputError(
-            "complete needs a file: rankrise complete FILE, a .npy, .npz, .csv, "
+            f"{command} needs a file: rankrise {command} FILE, a .npy, .npz, .csv, "
             ".parquet, .tns, .mat or .nc tensor."
         )
     require_mode_dims(mode_dims)
@@ -178,7 +180,8 @@ def _stored_source(folder: RunFolder, given: dict[str, Any]) -> dict[str, Any]:
     return stored
 
 
-def _read(source: dict[str, Any]) -> "TensorFile":
+def read_source(source: dict[str, Any]) -> "TensorFile":
+    """The tensor, refused where it is not what a run began with."""
     from rankrise.data import read_tensor
 
     dims = source["mode_dims"]
@@ -223,7 +226,7 @@ def _print(summary: dict[str, Any], written: dict[str, Path]) -> None:
     dims = "x".join(map(str, summary["mode_dims"]))
     share = summary["observed_entries"] / summary["entries"]
     print(f"tensor: {dims}, {share:.1%} observed")
-    print(f"rank: {summary['rank']} ({_how(summary)})")
+    print(f"{_rank(summary)} ({_how(summary)})")
     for name, words in (("train", "train"), ("heldout", "held-out")):
         raw = summary[f"{name}_relative_error"]
         centered = summary[f"{name}_centered_error"]
@@ -231,6 +234,20 @@ def _print(summary: dict[str, Any], written: dict[str, Path]) -> None:
             print(f"{words} relative error: {raw:.4g} ({centered:.4g} about the mean)")
     for words, path in written.items():
         print(f"{words}: {path}")
+
+
+def _rank(summary: dict[str, Any]) -> str:
+    rank, used = summary["rank"], summary["components"]
+    if "runs" in summary:
+        return f"rank: {rank}"
+    words = f"rank: {rank}"
+    if summary["rank_offset"]:
+        words += f" about an offset of {summary['rank_offset']:.4g}"
+    if used != rank:
+        words += f"; predictions use {used} components"
+    if used > rank:
+        words += f", {used - rank} of them small ones that the data do not show singly"
+    return words
 
 
 def _how(summary: dict[str, Any]) -> str:

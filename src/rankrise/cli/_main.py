@@ -29,6 +29,7 @@ _REFUSED = (
 COMMANDS = {
     "dynamics": "Watch components rise one after another on a synthetic target.",
     "complete": "Complete partly observed tensors; there is no rank to choose.",
+    "rank": "Estimate the CP rank of a tensor, whole or with gaps.",
     "verify": "Put the paper's theorems to the test: predicted against measured.",
     "agreement": "Compare gradient descent, gradient flow and its limit on one "
     "problem.",

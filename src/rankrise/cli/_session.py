@@ -17,7 +17,7 @@ from rankrise.cli._options import OutputOptions
 from rankrise.cli._status import DONE, INTERRUPTED
 
 if TYPE_CHECKING:
-    from rankrise.completion import CompletionProgress
+    from rankrise.completion import CompletionProgress, RankProgress
     from rankrise.data import LabelledSet
     from rankrise.ensembles import FitProgress
     from rankrise.experiments import ComplexityConfig
@@ -129,6 +129,22 @@ def running_models(
                 loss = at.point.heldout_loss
                 at = Progress(max(0, at.model - 1), at.models, 1, (loss,))
             report(at)
+
+        yield tell
+
+
+@contextmanager
+def running_ranks(
+    begin: Callable[[], None], quiet: bool
+) -> "Iterator[Callable[[RankProgress], None]]":
+    """The same for an estimate of a rank, of which a part is of no use."""
+    from rankrise.runs import Progress
+
+    with running_whole(begin, quiet) as report:
+
+        def tell(at: "RankProgress") -> None:
+            # It is not known how many will be tried; one more is.
+            report(Progress(at.components, at.components + 1, 1, (at.heldout_error,)))
 
         yield tell
 

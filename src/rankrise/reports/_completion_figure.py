@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from rankrise._typing import Values
 from rankrise.completion import Completion, Path
 from rankrise.data import ModeAxis
+from rankrise.reports._rank_figure import plot_rank
 from rankrise.reports._style import figure_style
 
 _CHANNELS = 3
@@ -34,7 +35,9 @@ def completion_figure(found: Completion, completed: Values | None) -> Figure:
     observations = found.observations
     dims = observations.mode_dims
     is_image = completed is not None and len(dims) == 3 and dims[2] == _CHANNELS
-    above, below = 5 if is_image else 3, min(len(dims), _MODES)
+    is_ranked = bool(found.rank_estimate.rows)
+    above = 3 + is_ranked + 2 * is_image
+    below = min(len(dims), _MODES)
     with figure_style():
         figure = Figure(figsize=(3.4 * max(above, below), 6.0), layout="constrained")
         upper, lower = figure.subfigures(2, 1, squeeze=False)[:, 0]
@@ -48,10 +51,12 @@ def completion_figure(found: Completion, completed: Values | None) -> Figure:
             plot_rise(panels[0], found.run)
             plot_errors(panels[1], found.run)
         _plot_heldout(panels[2], found)
+        if is_ranked:
+            plot_rank(panels[3], found.rank_estimate)
         if is_image and completed is not None:
             low, high = observations.values.min(), observations.values.max()
-            _show(panels[3], observations.dense(), "observed", low, high)
-            _show(panels[4], completed, "completed", low, high)
+            _show(panels[-2], observations.dense(), "observed", low, high)
+            _show(panels[-1], completed, "completed", low, high)
         _plot_factors(list(np.ravel(lower.subplots(1, below))), found)
     return figure
 

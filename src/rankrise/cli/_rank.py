@@ -1,0 +1,127 @@
+"""`rankrise rank FILE`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+from rankrise._settings import Settings
+from rankrise._strict import strict
+from rankrise.cli._complete import read_source, tensor_source
+from rankrise.cli._folder import RunFolder
+from rankrise.cli._options import OutputOptions
+from rankrise.cli._session import running_ranks
+from rankrise.cli._status import DONE
+from rankrise.completion import CompletionSettings, LossName
+
+if TYPE_CHECKING:
+    from rankrise.completion import RankEstimate
+
+
+class RankOptions(Settings):
+    """How a rank is estimated."""
+
+    heldout: Literal["auto", "random", "fiber"] = "auto"
+    """Hold out entries or whole fibers; auto chooses fibers if the missing entries form
+    whole fibers, else single entries."""
+    loss: LossName = "squared"
+    """Loss of one entry: huber for outliers, logistic for labels 0 and 1, poisson for
+    counts."""
+    loss_threshold: float = 1.0
+    """Threshold delta of Huber and smooth-L1 loss, in deviations of the centered
+    values, by their median."""
+    max_components: int = 64
+    """No more components are tried."""
+    seed: int = 0
+    """Seed of the held-out entries, the halves and the starts of the fits."""
+
+    def check(self) -> None:
+        self.settings()
+
+    def settings(self) -> CompletionSettings:
+        """Those that a completion has in common."""
+        return CompletionSettings(**self.model_dump())
+
+
+def rank(
+    file: Path | None = None,
+    /,
+    *,
+    settings: Annotated[RankOptions | None, Parameter(name="*")] = None,
+    variable: str | None = None,
+    mode_dims: tuple[int, ...] | None = None,
+    output: OutputOptions | None = None,
+) -> int:
+    """Estimate the CP rank of a tensor, whole or with gaps.
+
+    Fits one component more at a time, with other entries held out, and compares fits
+    to two halves of the entries. Prints a table by number of components; writes it as
+    rank.csv, with summary.json, rank.png and rank.pdf.
+
+    Parameters
+    ----------
+    file
+        A tensor as for `rankrise complete`. Left out when a run is resumed.
+    variable
+        Which array, where a file holds several.
+    mode_dims
+        Mode dimensions of a tensor given by coordinates; by default the largest index
+        of each mode decides.
+    """
+    output = output or OutputOptions()
+    folder = RunFolder(output, "rank")
+    settings = folder.settings(settings or RankOptions())
+    source = tensor_source("rank", folder, output, file, variable, mode_dims)
+    if folder.is_finished():
+        return DONE
+    tensor = read_source(source)
+    source["sha256"] = tensor.content_sha256
+    from rankrise._environment import environment
+    from rankrise.completion import estimate_tensor_rank
+    from rankrise.data import incomplete_tensor
+    from rankrise.reports import rank_figure, save_figure
+
+    with running_ranks(
+        lambda: folder.begin(settings, source), output.quiet
+    ) as progress:
+        found = estimate_tensor_rank(
+            incomplete_tensor(tensor), settings.settings(), progress=progress
+        )
+    found.table.to_csv(folder.path / "rank.csv")
+    picture, _ = save_figure(rank_figure(found), folder.path / "rank", ("png", "pdf"))
+    summary = {
+        "settings": settings.model_dump(mode="json"),
+        **environment(),
+        "result": "converged",
+        "source": source,
+        "mode_dims": list(tensor.observations.mode_dims),
+        "observed_entries": len(tensor.observations),
+        "entries": tensor.observations.entry_count,
+        **found.facts(),
+    }
+    folder.finish(strict(summary))
+    if not output.quiet:
+        _print(found, summary, picture)
+    return DONE
+
+
+def _print(found: "RankEstimate", summary: dict[str, Any], picture: Path) -> None:
+    dims = "x".join(map(str, summary["mode_dims"]))
+    share = summary["observed_entries"] / summary["entries"]
+    print(f"tensor: {dims}, {share:.1%} observed")
+    table = Table("components", "held-out error", "match", "core", "explained")
+    for row in found.rows:
+        error = f"{row.heldout_error:.4g} ± {row.standard_error:.2g}"
+        match = f"{row.match:.2f}" if row.match == row.match else ""
+        core = row.core_consistency
+        shown = "" if core != core else f"{core:.0f}%" if core > 0 else "below 0"
+        style = "bold" if row.components == found.rank else None
+        cells = str(row.components), error, match, shown, f"{row.explained:.1%}"
+        table.add_row(*cells, style=style)
+    Console().print(table)
+    if found.observed < summary["observed_entries"]:
+        print(f"told from a sample of {found.observed} observed entries")
+    print(found.words)
+    print(f"picture: {picture}")
