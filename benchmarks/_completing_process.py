@@ -20,9 +20,8 @@ import numpy as np
 
 import rankrise as rr
 import rankrise.completion as completion_folder
-from _processes import forget_peak, peak_bytes
+from _processes import LEVELS, forget_peak, peak_bytes
 
-_LEVEL = 0.9
 # Before the engine of kernels, observations were completed by another name.
 _OLD = getattr(completion_folder, "complete_observations", None)
 
@@ -50,14 +49,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "compiled": compiling.programs,
         "bytes_before": before,
         "peak_bytes": peak_bytes(),
-        "rank": int(found.rank),
+        "components": int(found.rank if _OLD else found.components),
         "ending": str(getattr(found, "ending", None) or found.result),
     }
     if options.out:
         models = found.members if _OLD else found.models
         bounds_at = found.interval if _OLD else found.entries_interval
-        low, high = bounds_at(given["asked"], _LEVEL)
-        np.savez(options.out, entries=entries, low=low, high=high)
+        bounds = np.array([bounds_at(given["asked"], level) for level in LEVELS])
+        np.savez(options.out, entries=entries, bounds=bounds)
         said |= {"models": len(models), "smooth": bool(found.reference.smooth)}
     sys.stdout.write(json.dumps(said))
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from _completion_cases import Case, Floats
-from _processes import HERE, commit_of, python
+from _processes import HERE, LEVELS, commit_of, python
 
 NAME = "rankrise"
 # What a record of another checkout is called begins so.
@@ -32,8 +32,8 @@ def rankrise_complete(
     """Predictions at `case.test` and `case.held_out`, and what else is of interest.
 
     That is what the fit took (imports, loading of kernels, tracing and loading of
-    compiled programs apart), its peak memory, the number of models, the rank, and which
-    share of the test entries the 90% intervals hold.
+    compiled programs apart), its peak memory, the numbers of models and components, and
+    which share of the test entries the bounds hold.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -51,11 +51,14 @@ def rankrise_complete(
             # Now that its programs are on disk.
             said = json.loads(python(checkout, *arguments).output)
         with np.load(out) as found:
-            entries, low, high = (found[each] for each in ("entries", "low", "high"))
+            entries, bounds = found["entries"], found["bounds"]
     for key in ("seconds", "cpu_seconds"):
         said[key] -= said["compiling_seconds"]
     tested = len(case.test)
     truth = case.values(case.test)
-    inside = (low[:tested] <= truth) & (truth <= high[:tested])
-    said["coverage"] = float(np.mean(inside))
+    shares = {}
+    for level, (low, high) in zip(LEVELS, bounds, strict=True):
+        inside = (low[:tested] <= truth) & (truth <= high[:tested])
+        shares[f"{level:g}"] = float(np.mean(inside))
+    said |= {"coverage": shares["0.9"], "coverages": shares}
     return entries[:tested], entries[tested:], said

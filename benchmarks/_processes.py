@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+# Of the bounds of entries that a completion is asked for.
+LEVELS = (0.5, 0.8, 0.9, 0.95)
 HERE = Path(__file__).resolve().parents[1]
 # Compiled programs of a checkout that needs them are kept, as its Makefile does.
 _JAX_CACHE = Path(tempfile.gettempdir()) / "rankrise-benchmarks-jax"

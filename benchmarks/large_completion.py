@@ -94,7 +94,7 @@ def _completed(sizes: LargeSizes) -> dict[str, Any]:
         "cpu_seconds": cpu_seconds,
         "moves": moves,
         "ending": str(found.ending),
-        "rank": found.rank,
+        "components": found.components,
         "relative_error": float(error / np.linalg.norm(wanted)),
         "heldout_error": found.errors()["heldout_error"],
         "data_bytes": held,
@@ -248,8 +248,8 @@ def _completion_words(done: dict[str, Any], sizes: dict[str, Any]) -> list[str]:
     return [
         f"{done['observed']:,} entries of {sizes['mode_dims']} completed in "
         f"{done['seconds']:.0f} s ({done['seconds'] / 60:.1f} minutes; processor "
-        f"{done['cpu_seconds']:.0f} s), {done['moves']} moves ({done['ending']}): rank "
-        f"{done['rank']}, relative error {done['relative_error']:.4f}, held-out error "
+        f"{done['cpu_seconds']:.0f} s), {done['moves']} moves ({done['ending']}): "
+        f"{done['components']} components, relative error {done['relative_error']:.4f}, held-out error "
         f"{done['heldout_error']:.3f} where the noise is {sizes['noise']}.",
         f"Peak memory {done['peak_bytes'] / _GIGABYTE:.2f} GB; in use before "
         f"completing {done['bytes_before'] / _GIGABYTE:.2f} GB, the data "

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from rankrise._typing import Indices, ModeDims, Values
 from rankrise.completion._compiled import kernels
+from rankrise.data import ravel_indices
 
 Integers = npt.NDArray[np.integer]
 Number = TypeVar("Number", bound=np.generic)
@@ -26,6 +27,8 @@ Number = TypeVar("Number", bound=np.generic)
 _MOST_LISTED = 2**26
 # Summing what is missing pays off where it is this much less than what is observed.
 _FEW_MISSING = 0.7
+# Unobserved entries that models are compared at.
+_SAMPLED = 10_000
 # So many blocks of rows are shared between threads.
 _BLOCKS = 8
 # Correlations of neighbours below the first count as none; the largest leaves rows
@@ -265,3 +268,22 @@ def sums_of_components(factors: Values, rows: Indices) -> Values:
         entries = Lists(np.array([0, len(rows)]), rows)
         kernels.predict(0, 1, np.ones((1, size)), factors, entries, sums)
     return sums
+
+
+def unseen_entries(places: Indices, dims: ModeDims, seed: int) -> Indices:
+    """Some unobserved entries of observed rows; there may be none.
+
+    Parameters
+    ----------
+    places
+        Rows within modes of what is observed, in order.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(len(places), size=(_SAMPLED, len(dims)))
+    found = np.take_along_axis(places, drawn, axis=0)
+    # In a tensor of more entries than int64 counts none of those drawn is observed.
+    if math.prod(dims) >= 2**63:
+        return found
+    observed, flat = ravel_indices(places, dims), ravel_indices(found, dims)
+    place = np.minimum(np.searchsorted(observed, flat), len(observed) - 1)
+    return found[observed[place] != flat]

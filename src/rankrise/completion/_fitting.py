@@ -22,12 +22,12 @@ import numpy as np
 from rankrise._errors import InputError
 from rankrise._typing import Indices, Values
 from rankrise.completion._alternating import Alternation
-from rankrise.completion._arrangement import Arrangement, Rows
+from rankrise.completion._arrangement import Arrangement, Rows, unseen_entries
 from rankrise.completion._holdout import Folds
 from rankrise.completion._model import Baseline, Model, fit_baseline
 from rankrise.completion._path import Path, PathPoint, Walk, WalkState
 from rankrise.completion._settings import CompletionSettings
-from rankrise.data import Observations, ravel_indices
+from rankrise.data import Observations
 from rankrise.losses import SquaredLoss
 from rankrise.runs import Ending, Watch
 
@@ -36,8 +36,6 @@ from rankrise.runs import Ending, Watch
 # that lowers the expected loss by a large share, or held-out losses by more than so
 # many standard errors of the difference.
 _TRIED, _MUCH, _CLEARLY = 3, 0.07, 2.5
-# Entries at which models are compared.
-_SAMPLED = 10_000
 # Of the loss, that their mean is taken to gain at most: models of few observations may
 # differ wildly where held-out entries are too few to show it.
 _MOST_GAIN = 0.25
@@ -270,19 +268,9 @@ class Fitting:
 
     @cached_property
     def _unseen(self) -> Indices:
-        """Some unobserved entries of observed rows; there may be none."""
-        indices, dims = self._arrangement.indices, self._arrangement.rows.dims
-        rng = np.random.default_rng(self._settings.seed)
-        drawn = rng.integers(len(indices), size=(_SAMPLED, len(dims)))
-        found = np.take_along_axis(indices, drawn, axis=0)
-        # In a tensor of more entries than int64 counts none of those drawn is observed.
-        if math.prod(dims) >= 2**63:
-            return found
-        observed = ravel_indices(indices, dims)
-        flat = ravel_indices(found, dims)
-        # Observations are in order.
-        place = np.minimum(np.searchsorted(observed, flat), len(observed) - 1)
-        return found[observed[place] != flat]
+        arrangement = self._arrangement
+        dims, seed = arrangement.rows.dims, self._settings.seed
+        return unseen_entries(arrangement.indices, dims, seed)
 
     # The state on disk.
 

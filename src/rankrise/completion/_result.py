@@ -14,6 +14,7 @@ import numpy.typing as npt
 from rankrise._atomic import atomic_path
 from rankrise._errors import InputError
 from rankrise._typing import Indices, Values
+from rankrise.completion._arrangement import unseen_entries
 from rankrise.completion._holdout import Folds
 from rankrise.completion._model import (
     Baseline,
@@ -45,6 +46,8 @@ from rankrise.runs import Ending
 if TYPE_CHECKING:
     from rankrise.trajectories import Trajectory
 
+# Of the variance of held-out residuals: what is not between models, at least.
+_LEAST_OWN = 0.25
 # Entries that are worked on at once.
 _BLOCK = 2**20
 
@@ -469,7 +472,7 @@ class Completion:
         for begin in range(0, len(left), size):
             block = slice(begin, begin + size)
             mean[block], variance = _moments(loss.mean(a[block] @ b) for a, b in models)
-            variance += self.noise.variance * (left[block] @ right)
+            variance += self._own_variance * (left[block] @ right)
             np.sqrt(variance, out=std[block])
         return mean.reshape(dims), std.reshape(dims)
 
@@ -482,12 +485,31 @@ class Completion:
 
     def _mean_and_std(self, indices: npt.ArrayLike) -> tuple[Values, Values]:
         mean, spread, places, unobserved = self._at(indices)
-        std = np.sqrt(self.noise.variances(places) + spread)
+        share = self._own_variance / (self.noise.variance or 1.0)
+        std = np.sqrt(share * self.noise.variances(places) + spread)
         guessed = np.flatnonzero(unobserved.any(axis=1))
         for modes in np.unique(unobserved[guessed], axis=0):
             alike = guessed[(unobserved[guessed] == modes).all(axis=1)]
             std[alike] = np.maximum(std[alike], self._left(modes))
         return mean, std
+
+    @cached_property
+    def _own_variance(self) -> float:
+        """Variance about the mean of the models, on average, less their spread.
+
+        The mean square error of their mean on unseen entries is that of one of them
+        less the variance between them (Krogh and Vedelsby 1995).
+        """
+        rows, count = self.reference.rows, len(self.models)
+        places = rows.of_observed(self.observations.indices)
+        unseen = unseen_entries(places, rows.dims, self.settings.seed)
+        if count < 2 or not len(unseen):
+            return self.noise.variance
+        loss = self.settings.loss_function
+        each = (model.predictions(unseen, loss) for model in self.models)
+        spread = float(np.mean(_moments(each)[1]))
+        own = self.noise.variance - (2 - 1 / count) * spread
+        return max(own, _LEAST_OWN * self.noise.variance)
 
     def _places(self, indices: npt.ArrayLike) -> tuple[Indices, npt.NDArray[np.bool_]]:
         """Rows of the models for rows of indices, and which were never observed."""
