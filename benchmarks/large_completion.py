@@ -249,8 +249,9 @@ def _completion_words(done: dict[str, Any], sizes: dict[str, Any]) -> list[str]:
         f"{done['observed']:,} entries of {sizes['mode_dims']} completed in "
         f"{done['seconds']:.0f} s ({done['seconds'] / 60:.1f} minutes; processor "
         f"{done['cpu_seconds']:.0f} s), {done['moves']} moves ({done['ending']}): "
-        f"{done['components']} components, relative error {done['relative_error']:.4f}, held-out error "
-        f"{done['heldout_error']:.3f} where the noise is {sizes['noise']}.",
+        f"{done['components']} components, relative error "
+        f"{done['relative_error']:.4f}, held-out error {done['heldout_error']:.3f} "
+        f"where the noise is {sizes['noise']}.",
         f"Peak memory {done['peak_bytes'] / _GIGABYTE:.2f} GB; in use before "
         f"completing {done['bytes_before'] / _GIGABYTE:.2f} GB, the data "
         f"{done['data_bytes'] / _GIGABYTE:.2f} GB: completing took "

@@ -253,6 +253,8 @@ def _rank(summary: dict[str, Any]) -> str:
 def _how(summary: dict[str, Any]) -> str:
     modes = summary["heldout_modes"]
     along = f"fibers along mode {' and '.join(map(str, modes))}" if modes else "entries"
+    if summary.get("heldout_runs_along") is not None:
+        along = f"runs along mode {summary['heldout_runs_along']}, as the gaps are"
     if "models" in summary:
         count = len(summary["models"])
         models = f"{count} model{'s' if count > 1 else ''}"

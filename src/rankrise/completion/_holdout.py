@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError
+from rankrise.completion._gap_runs import gap_runs, held_out_runs
 from rankrise.data import Observations, ravel_indices
 
 HeldOut = Literal["auto", "random", "fiber"]
@@ -41,11 +42,14 @@ class Folds:
         never held out.
     modes
         Along which whole fibers are held out; empty where entries are.
+    along
+        The mode along which runs are held out, where gaps are runs; else None.
     """
 
     part: npt.NDArray[np.integer]
     count: int
     modes: tuple[int, ...]
+    along: int | None = None
 
 
 def fiber_modes(observations: Observations) -> tuple[int, ...]:
@@ -127,6 +131,9 @@ def make_folds(
 ) -> Folds:
     """Divide observed entries, or whole fibers of them, at random.
 
+    Where gaps are runs along a mode, as of trials that end early, runs as long are
+    held out of each row, and other entries of it by no model.
+
     Parameters
     ----------
     share
@@ -139,6 +146,17 @@ def make_folds(
             "No mode has fibers that are observed whole or not at all, so no whole "
             "fibers can be held out; hold out entries at random."
         )
+    runs = None
+    if (
+        heldout == "auto"
+        and share is None
+        and len(observations) < observations.entry_count
+    ):
+        runs = gap_runs(observations, modes)
+    if runs is not None:
+        part = held_out_runs(observations, runs, count, seed)
+        if part is not None:
+            return Folds(part, count, modes, runs.mode)
     group = _groups(observations, modes) if modes else None
     groups = len(observations) if group is None else int(group.max()) + 1
     if groups < 2 * count:
