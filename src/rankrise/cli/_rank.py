@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
+from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from rankrise.completion import RankEstimate
 
 
-class RankOptions(Settings):
+class RankOptions(BaseModel):
     """How a rank is estimated."""
+
+    model_config = Settings.model_config
 
     heldout: Literal["auto", "random", "fiber"] = "auto"
     """Hold out entries or whole fibers; auto chooses fibers if the missing entries form
@@ -37,7 +40,7 @@ class RankOptions(Settings):
     seed: int = 0
     """Seed of the held-out entries, the halves and the starts of the fits."""
 
-    def check(self) -> None:
+    def model_post_init(self, context: Any, /) -> None:
         self.settings()
 
     def settings(self) -> CompletionSettings:
