@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import rankrise as rr
-from rankrise.completion import summarize_completion
+from rankrise.completion import summarize_completion, unseen_entries
 
 QUICK = {"models": 3, "smooth": False, "max_components": 3}
 
@@ -94,8 +94,28 @@ def test_deviations_are_of_the_noise_and_the_spread_of_the_models(found, gaps):
     predictions = [
         model.predictions(indices, rr.SquaredLoss()) for model in found.models
     ]
-    variance = found.noise.variances(indices) + np.var(predictions, axis=0, ddof=1)
-    np.testing.assert_allclose(found.entries_std(indices) ** 2, variance, rtol=1e-9)
+    spread = np.var(predictions, axis=0, ddof=1)
+    own = found.entries_std(indices) ** 2 - spread
+    shares = own / found.noise.variances(indices)
+    # What is between models is in the held-out residuals already.
+    assert 0.6 - 1e-9 <= shares[0] <= 1
+    np.testing.assert_allclose(shares, shares[0], rtol=1e-6)
+
+
+def test_the_error_of_the_mean_is_that_of_one_model_less_their_spread(found):
+    indices = unseen_entries(
+        found.observations.indices, found.observations.mode_dims, found.settings.seed
+    )
+    predictions = [
+        model.predictions(indices, rr.SquaredLoss()) for model in found.models
+    ]
+    spread = np.mean(np.var(predictions, axis=0, ddof=1))
+    count = len(found.models)
+    least = 0.6 * found.noise.variance
+    own = max(found.noise.variance - (2 - 1 / count) * spread, least)
+    variances = found.entries_std(indices) ** 2 - np.var(predictions, axis=0, ddof=1)
+    share = np.mean(variances / found.noise.variances(indices))
+    assert share == pytest.approx(own / found.noise.variance)
 
 
 def test_slices_that_were_never_observed_are_not_invented(gappy):

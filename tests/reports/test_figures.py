@@ -140,7 +140,7 @@ def test_a_completion_shows_how_it_was_chosen_and_its_factors_mode_by_mode():
     figure = completion_figure(completed_by(array), np.ones((2, 3, 4)))
     assert titles(figure) == [
         *("error (standardized)", "component norm", "held-out entries"),
-        *("mode 1", "mode 2", "mode 3"),
+        *("rank 1: held-out error", "mode 1", "mode 2", "mode 3"),
     ]
     panel = {axes.get_title(): axes for axes in figure.axes}
     bars = panel["component norm"].patches

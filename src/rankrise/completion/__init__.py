@@ -1,5 +1,6 @@
 """The main job: a partly observed tensor completes itself."""
 
+from rankrise.completion._arrangement import unseen_entries as unseen_entries
 from rankrise.completion._checks import check_enough as check_enough
 from rankrise.completion._compiled import load_kernels as load_kernels
 from rankrise.completion._complete import complete as complete

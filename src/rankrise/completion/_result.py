@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from rankrise.trajectories import Trajectory
 
 # Of the variance of held-out residuals: what is not between models, at least.
-_LEAST_OWN = 0.5
+_LEAST_OWN = 0.6
 # Entries that are worked on at once.
 _BLOCK = 2**20
 
