@@ -164,7 +164,7 @@ BAD_FILES = {
     "strings": ("x.npy", array(np.array([["a", "b"]])), "real numbers are needed"),
     "order 1": ("x.npy", array(np.ones(20)), "order 1; a tensor needs at least two"),
     "all missing": ("x.npy", array(gappy()[:1]), "None of the 5 entries is observed"),
-    "all observed": ("x.npy", array(np.ones((4, 5))), "nothing to complete"),
+    "all observed": ("x.npy", array(np.ones((4, 5))), "values equal 1"),
     "one entry": ("x.npy", array(lone()), "Only 1 of 20 entries"),
     "constant": ("x.npy", array(gappy() * 0 + 3), "All observed values equal 3"),
     "infinity": ("x.npy", array(spike()), r"entry at \(2, 2\) is inf"),
@@ -245,7 +245,7 @@ def test_an_input_that_a_result_would_replace_is_refused(assert_refused, tmp_pat
 
 
 BAD_COMMANDS = {
-    "dynamcs": "no command dynamcs; choose dynamics, complete, verify",
+    "dynamcs": "no command dynamcs; choose dynamics, complete, rank, verify",
     "--verison": "no command --verison",
     "complete": "complete needs a file",
     "complete a/x.npy b/x.npy": "Two of the files are named x, and their results",

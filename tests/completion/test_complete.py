@@ -1,5 +1,6 @@
 """`complete`: whatever form a tensor with gaps comes in, the same values come out."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -361,10 +362,6 @@ def test_memory_does_not_grow_with_the_number_of_entries():
 # Refusals and warnings
 
 
-def full():
-    return np.arange(24.0).reshape(2, 3, 4)
-
-
 def few():
     array = np.full((4, 4), np.nan)
     array.flat[:9] = np.arange(9.0)
@@ -380,7 +377,6 @@ def constant():
 @pytest.mark.parametrize(
     ("array", "words"),
     [
-        (full(), "All 24 entries are observed, so there is nothing to complete"),
         (few(), "Only 9 of 16 entries are observed; at least 10"),
         (constant(), "All observed values equal 2.5, so there is nothing to learn"),
     ],
@@ -390,10 +386,28 @@ def test_data_with_nothing_to_complete_or_to_learn_is_refused(array, words):
         rr.complete(array)
 
 
-def test_a_sentinel_value_that_stands_for_missing_is_suspected(gappy):
+def test_a_sentinel_value_that_stands_for_missing_is_suspected(gappy, caplog):
     marked = np.where(np.isnan(gappy), -999.0, gappy)
-    with pytest.raises(rr.InputError, match=r"\(-999 occurs \d+ times\); unobserved"):
-        rr.complete(marked)
+    rr.complete(marked, models=2)
+    assert re.search(r"so none is filled \(-999 occurs \d+ times\)", caplog.text)
+
+
+def test_a_full_tensor_is_asked_for_its_components_rank_and_noise(caplog):
+    rng = np.random.default_rng(0)
+    factors = [rng.standard_normal((dim, 2)) for dim in (12, 10, 8)]
+    tensor = np.einsum("ir,jr,kr->ijk", *factors)
+    tensor += 0.1 * rng.standard_normal(tensor.shape)
+    found = rr.complete(tensor, models=3)
+    np.testing.assert_array_equal(found.completed, tensor)
+    assert not found.std.any()
+    assert found.rank == 2
+    assert found.heldout_error == pytest.approx(0.1, rel=0.2)
+    assert "all 960 entries are observed, so none is filled" in caplog.text
+
+
+def test_it_is_said_where_more_components_are_not_allowed(gappy, caplog):
+    rr.complete(gappy, models=2, max_components=1)
+    assert "as many components as `max_components` allows, 1" in caplog.text
 
 
 @pytest.mark.parametrize(

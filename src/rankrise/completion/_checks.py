@@ -33,16 +33,17 @@ def check_enough(observations: Observations) -> None:
         )
 
 
-def check_amount(observations: Observations) -> None:
-    """Refuse a tensor without gaps as well."""
+def warn_of_no_gaps(observations: Observations) -> None:
+    """Say that nothing is to be filled: a full tensor is asked for its components."""
     entries = observations.entry_count
     if len(observations) == entries:
-        raise InputError(
-            f"All {entries} entries are observed, so there is nothing to complete"
-            f"{_suspected_sentinel(observations)}; unobserved entries are NaN in an "
-            "array, or absent from a list."
+        logger.warning(
+            "all %d entries are observed, so none is filled%s; the components, the "
+            "rank and the noise are told. Unobserved entries are NaN in an array, or "
+            "absent from a list.",
+            entries,
+            _suspected_sentinel(observations),
         )
-    check_enough(observations)
 
 
 def check_loss(loss: AbstractLoss, observations: Observations) -> None:
@@ -98,6 +99,15 @@ def warn_of_result(found: Completion) -> None:
         )
     if _warn_of_sentinel(found.observations):
         return
+    most = found.settings.max_components
+    if found.settings.gradient is None and any(
+        model.path.best_point.components == most for model in found.models
+    ):
+        logger.warning(
+            "a model has as many components as `max_components` allows, %d; more may "
+            "predict better, at a cost that grows faster than their number.",
+            most,
+        )
     _warn_of_outlier(found)
     error = found.typical_error()
     if not found.components and found.settings.gradient is None:

@@ -11,9 +11,9 @@ from rankrise._errors import InputError
 from rankrise._typing import ModeDims
 from rankrise.completion._arrangement import Rows
 from rankrise.completion._checks import (
-    check_amount,
     check_enough,
     check_loss,
+    warn_of_no_gaps,
     warn_of_result,
 )
 from rankrise.completion._compiled import load_kernels
@@ -174,7 +174,8 @@ def complete_tensor(
     if not isinstance(checkpoint, Checkpoint | None):
         raise InputError(f"`checkpoint` is {checkpoint!r}; give a Checkpoint(path).")
     observations, loss = incomplete.observations, settings.loss_function
-    check_amount(observations)
+    check_enough(observations)
+    warn_of_no_gaps(observations)
     loss.check_values(observations.values)
     if not loss.is_linked:
         # Refuses what never varies, or leaves the range of floating point squared.
