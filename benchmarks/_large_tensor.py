@@ -21,6 +21,8 @@ class LargeSizes:
     ----------
     components
         Of which the tensor is a sum.
+    normal
+        Whether factors have normal entries, whose products have outliers, or uniform.
     width
         How many components a completion may have, and a pass has.
     """
@@ -30,6 +32,7 @@ class LargeSizes:
     components: int = 3
     noise: float = 0.5
     width: int = 8
+    normal: bool = False
     max_seconds: float = 400.0
     repeats: int = 3
 
@@ -45,16 +48,16 @@ class LargeSizes:
 
 
 class LargeTensor:
-    """Components of uniform entries with unit variance, and noise on what is observed.
-
-    Products of normal entries have outliers that a random start follows instead.
-    """
+    """Components of entries with unit variance, and noise on what is observed."""
 
     def __init__(self, sizes: LargeSizes) -> None:
         self._sizes, self._rng = sizes, np.random.default_rng(0)
+        shapes = [(dim, sizes.components) for dim in sizes.mode_dims]
         self._matrices = tuple(
-            self._rng.uniform(-(3**0.5), 3**0.5, (dim, sizes.components))
-            for dim in sizes.mode_dims
+            self._rng.standard_normal(shape)
+            if sizes.normal
+            else self._rng.uniform(-(3**0.5), 3**0.5, shape)
+            for shape in shapes
         )
 
     def indices(self, count: int) -> npt.NDArray[np.int32]:

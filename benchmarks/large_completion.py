@@ -271,6 +271,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--components", type=int, default=sizes.components, help="of the tensor"
     )
     parser.add_argument(
+        "--normal", action="store_true", help="factors of normal, not uniform entries"
+    )
+    parser.add_argument(
         "--width", type=int, default=sizes.width, help="components at most"
     )
     parser.add_argument("--max-seconds", type=float, default=sizes.max_seconds)
@@ -301,6 +304,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         mode_dims=tuple(options.mode_dims),
         observed=options.observed,
         components=options.components,
+        normal=options.normal,
         width=options.width,
         max_seconds=options.max_seconds,
         repeats=options.repeats,
