@@ -296,7 +296,7 @@ TASKS: dict[str, Callable[[int], dict[str, Any]]] = {
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=RESULTS, help="results (JSON)")
-    parser.add_argument("--tensors", type=int, default=120, metavar="N")
+    parser.add_argument("--tensors", type=int, default=100, metavar="N")
     parser.add_argument("--matrices", type=int, default=100, metavar="N")
     parser.add_argument(
         "--peers", type=int, default=0, metavar="N",
