@@ -67,10 +67,10 @@ def test_gaps_of_sensors_that_fail_for_days_are_held_out_anywhere():
     assert held[:, 2].max() == 39
 
 
-@pytest.mark.parametrize(("seed", "latest"), [(0, 31), (1, 31), (2, 29)])
+@pytest.mark.parametrize(("seed", "latest"), [(0, 31), (2, 29)])
 def test_the_error_said_of_tails_is_that_found_and_bounds_hold(seed, latest):
     gappy, whole = trials(seed, latest=latest)
-    found = rr.complete(gappy, models=5)
+    found = rr.complete(gappy, models=5, smooth=False)
     gaps = np.isnan(gappy) & ~np.isnan(found.completed)
     error = np.sqrt(np.mean((found.completed - whole)[gaps] ** 2))
     assert found.heldout_error == pytest.approx(error, rel=0.25)

@@ -105,6 +105,7 @@ def test_weights_of_zero_are_as_gaps_in_the_estimate_of_a_completion():
     assert decomposition.rank == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["huber", "absolute"])
 def test_an_outlier_does_not_change_the_rank_by_a_robust_loss(loss):
     tensor, factors = planted((14, 12, 10), 2, noise=0.02)
@@ -114,6 +115,7 @@ def test_an_outlier_does_not_change_the_rank_by_a_robust_loss(loss):
     assert match(factors, found.factors) > 0.95
 
 
+@pytest.mark.slow
 def test_the_rank_of_counts_is_that_of_their_log_rates():
     rng = np.random.default_rng(0)
     factors = [0.9 * rng.standard_normal((dim, 2)) for dim in (15, 14, 12)]

@@ -13,7 +13,7 @@ from rankrise.completion._compiled import plain_kernels as kernels
 from rankrise.losses import AbstractLoss, SquaredLoss
 
 # Of Levenberg-Marquardt; other losses are majorized in between.
-_STEPS, _TOLERANCE = 25, 1e-4
+_STEPS, _TOLERANCE, _EXACT = 25, 1e-4, 1e-7
 _MAJORIZED, _STEPS_BETWEEN = 25, 3
 # Directions that a new component is tried in, and the share of its pull it begins with.
 _DIRECTIONS, _SHARE = 4, 0.5
@@ -110,6 +110,12 @@ class PlainFits:
             fit = best
         return fit
 
+    def polished(self, fit: Fit, shown: Shown, penalty: float, *, offset: bool) -> Fit:
+        """The same minimum, more exactly."""
+        return self._fitted(
+            fit.factors.copy(), fit.offset, shown, penalty, offset, _EXACT
+        )
+
     def errors(self, fit: Fit, places: Shown) -> Values:
         """Losses of some observations."""
         predictions = self._predictions(fit.factors, fit.offset, places)
@@ -163,6 +169,7 @@ class PlainFits:
         shown: Shown,
         penalty: float,
         is_free: bool,
+        tolerance: float = _TOLERANCE,
     ) -> Fit:
         factors = np.ascontiguousarray(factors)
         rows = np.ascontiguousarray(self.rows[shown])
@@ -181,7 +188,7 @@ class PlainFits:
                 weights,
                 penalty,
                 steps,
-                _TOLERANCE,
+                tolerance,
             )
             if not is_quadratic:
                 predictions = self._predictions(factors, offset, shown)

@@ -354,6 +354,10 @@ class _Search:
                 offset=offset,
                 seed=(self._seed,),
             )
+        if rank:
+            whole = self._fits.polished(
+                whole, np.arange(count), penalties[rank], offset=offset
+            )
         nothing = self._fits.nothing(np.arange(count), offset=True)
         total = self._mean_loss(nothing)
         rows = []
