@@ -168,11 +168,12 @@ def _crossing_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    names = [case.name for case in CASES]
+    names = [*(case.name for case in CASES), CROSSING]
+    listed = ", ".join(names).replace("%", "%%")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--only", nargs="+", metavar="NAME", choices=[*names, CROSSING],
-        help=f"a part: {', '.join([*names, CROSSING])}; the rest of OUT stays",
+        "--only", nargs="+", metavar="NAME", choices=names,
+        help=f"a part: {listed}; the rest of OUT stays",
     )  # fmt: skip
     parser.add_argument(
         "--old",
