@@ -75,13 +75,13 @@ def test_several_files_have_a_folder_each_and_one_bad_stops_no_other(
     gappy, tmp_path, capfd
 ):
     write("y.npy", seed=1)
-    np.save("full.npy", np.arange(12.0).reshape(3, 4))
-    names = ["x.npy", "full.npy", "y.npy"]
+    np.save("flat.npy", np.full((3, 4), 2.0))
+    names = ["x.npy", "flat.npy", "y.npy"]
     assert run(["complete", *names, *QUICK, "--out", "r", "--quiet"]) == 2
     for name in ("x", "y"):
         assert (tmp_path / "r" / name / "completed.npy").exists()
-    assert not (tmp_path / "r" / "full").exists()
-    assert capfd.readouterr().err.startswith("rankrise: full.npy: All 12 entries are")
+    assert not (tmp_path / "r" / "flat").exists()
+    assert capfd.readouterr().err.startswith("rankrise: flat.npy: All observed values")
 
 
 def test_a_slice_without_an_observation_stays_empty_and_is_said(
@@ -169,8 +169,8 @@ def test_a_run_is_resumed_with_its_settings_and_refuses_others(
 def test_nothing_is_replaced_before_all_input_fits(gappy, tmp_path, capfd):
     run(["complete", "x.npy", *QUICK, "--out", "r", "--quiet"])
     before = (tmp_path / "r" / "summary.json").read_bytes()
-    np.save("full.npy", np.arange(12.0).reshape(3, 4))
-    assert run(["complete", "full.npy", "--out", "r", "--force", "--quiet"]) == 2
+    np.save("flat.npy", np.full((3, 4), 2.0))
+    assert run(["complete", "flat.npy", "--out", "r", "--force", "--quiet"]) == 2
     assert (tmp_path / "r" / "summary.json").read_bytes() == before
 
 
