@@ -1,5 +1,6 @@
 import functools
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -89,7 +90,20 @@ def test_a_matrix_has_at_most_as_many_components_as_rows():
     assert found.rank <= 4
 
 
-def test_weights_of_zero_are_as_gaps_in_the_estimate_of_a_completion():
+def test_observations_of_weight_zero_are_as_gaps():
+    tensor, _ = planted((12, 10, 8), 2)
+    observations = rr.Observations.from_array(tensor)
+    rng = np.random.default_rng(0)
+    weights = (rng.random(len(observations)) < 0.8).astype(float)
+    wrong = np.where(weights > 0, observations.values, 50.0)
+    weighted = replace(observations, values=wrong, weights=weights)
+    kept = observations.take(np.flatnonzero(weights))
+    first, second = rr.estimate_rank(weighted), rr.estimate_rank(kept)
+    assert first.rank == second.rank == 2
+    np.testing.assert_allclose(first.rows, second.rows)
+
+
+def test_a_completion_has_the_rank_and_the_components_that_predict():
     tensor, _ = planted((12, 10, 8), 2)
     found = rr.complete(tensor, models=2, smooth=False)
     assert found.rank == 2
@@ -131,6 +145,14 @@ def test_estimates_are_the_same_again_and_by_another_seed_alike():
         np.testing.assert_array_equal(one, two)
     assert first.rows == again.rows
     assert other.rank == first.rank
+
+
+def test_it_is_said_where_more_components_were_not_allowed():
+    tensor, _ = planted((12, 10, 8), 3)
+    found = rr.estimate_rank(tensor, max_components=1)
+    assert found.is_limited
+    assert "as many components as are allowed" in found.words
+    assert not rr.estimate_rank(tensor, max_components=9).is_limited
 
 
 def test_progress_tells_every_number_that_was_tried():

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Hashable
 from typing import Any, Literal
 
+import numpy as np
+
 from rankrise._typing import ModeDims
 from rankrise.completion._arrangement import Rows
 from rankrise.completion._checks import check_enough
@@ -91,6 +93,8 @@ def estimate_tensor_rank(
     """The same of a tensor that is read already."""
     settings = settings or CompletionSettings()
     observations, loss = incomplete.observations, settings.loss_function
+    if observations.weights is not None:
+        observations = observations.take(np.flatnonzero(observations.weights > 0))
     check_enough(observations)
     loss.check_values(observations.values)
     if not loss.is_linked:

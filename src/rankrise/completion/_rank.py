@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -101,6 +101,8 @@ class RankEstimate:
         One for each number of components that was tried.
     observed
         How many observations it is told from; of very many a sample.
+    is_limited
+        Whether more components than are needed were not allowed.
     """
 
     rank: int
@@ -109,6 +111,7 @@ class RankEstimate:
     factors: tuple[Values, ...]
     rows: tuple[RankRow, ...]
     observed: int
+    is_limited: bool = False
 
     @cached_property
     def table(self) -> Any:
@@ -129,7 +132,8 @@ class RankEstimate:
                 f" ({self.needed} lower the held-out error, {self.needed - self.rank} "
                 "of them not found again in halves of the data)"
             )
-        return f"rank {self.rank}{offset}{doubt}"
+        limit = ", as many components as are allowed" if self.is_limited else ""
+        return f"rank {self.rank}{offset}{doubt}{limit}"
 
     def facts(self) -> dict[str, Any]:
         """What JSON can say, but for the factors."""
@@ -177,7 +181,8 @@ def tell_rank(
         scale = math.sqrt(float(np.mean(values**2))) or 1.0
     with ThreadPoolExecutor(_cores()) as threads:
         search = _Search(observations, rows, loss, scale, threads, seed, progress)
-        return search.estimate(heldout, most)
+        found = search.estimate(heldout, most)
+        return replace(found, is_limited=found.needed == max_components)
 
 
 def _nothing(observations: Observations, rows: Rows) -> RankEstimate:
