@@ -219,17 +219,13 @@ def rank_of_paths(
     reference = min(models, key=lambda model: model.path.best_point.heldout_loss)
     least = [_least_by_components(model) for model in models]
     sizes = sorted(set.intersection(*(set(each) for each in least)))
-    squared = isinstance(loss, SquaredLoss)
     rows = []
     for size in sizes:
         mean = float(np.mean([each[size].heldout_loss for each in least]))
         train = float(np.mean([each[size].train_loss for each in least]))
         deviation = mean * math.sqrt(2 / hidden)
-        if squared:
-            error = math.sqrt(_SQUARE * mean) * reference.baseline.scale
-            deviation *= error / (2 * mean) if mean else 0.0
-        else:
-            error = mean
+        scale = reference.baseline.scale
+        error, deviation = _error_of(mean, deviation, scale, loss)
         explained = 1 - train / models[0].path.points[0].train_loss
         rows.append(RankRow(size, error, deviation, math.nan, math.nan, explained))
     best = min(rows, key=lambda row: row.heldout_error)
@@ -464,28 +460,16 @@ class _Search:
     # Figures of merit.
 
     def _error(self, trial: _Trial) -> tuple[float, float]:
-        if not isinstance(self._fits.loss, SquaredLoss):
-            return trial.mean, trial.deviation
-        # The loss is the square, or half of it, of a residual.
-        factor = self._scale**2 * _SQUARE
-        error = math.sqrt(factor * trial.mean)
-        return error, factor * trial.deviation / (2 * error) if error else 0.0
+        loss = self._fits.loss
+        return _error_of(trial.mean, trial.deviation, self._scale, loss)
 
     def _mean_loss(self, fit: Fit) -> float:
         everywhere = np.arange(len(self._observations))
         losses = self._fits.errors(fit, everywhere)
         return float(np.average(losses, weights=self._weights))
 
-    def _matrices(self, fit: Fit) -> list[Values]:
-        return [
-            fit.factors[begin:end]
-            for begin, end in zip(
-                self._rows.starts[:-1], self._rows.starts[1:], strict=True
-            )
-        ]
-
     def _matches(self, one: Fit, two: Fit) -> Values:
-        first, second = self._matrices(one), self._matrices(two)
+        first, second = (self._rows.split(each.factors) for each in (one, two))
         if len(first) > 2 or not one.components:
             return match_scores(first, second)
         # Components of a matrix are not unique, but the spaces they span are.
@@ -497,14 +481,14 @@ class _Search:
 
     def _sorted(self, fit: Fit) -> tuple[Values, ...]:
         """Factor matrices in units of the data, by falling norm."""
-        matrices = self._matrices(fit)
+        matrices = self._rows.split(fit.factors)
         if len(matrices) == 2 and fit.components:
             left, right = (np.linalg.qr(matrix) for matrix in matrices)
             one, sizes, other = np.linalg.svd(left.R @ right.R.T)
-            matrices = [
+            matrices = (
                 left.Q @ one * np.sqrt(sizes),
                 right.Q @ other.T * np.sqrt(sizes),
-            ]
+            )
         norms = np.prod([np.linalg.norm(each, axis=0) for each in matrices], axis=0)
         falling = np.argsort(-norms, kind="stable")
         share = self._scale ** (1 / len(matrices))
@@ -525,13 +509,25 @@ class _Search:
         places = self._rows.of_observed(self._observations.indices)
         residuals = self._fits.values - self._fits.predictions(fit, everywhere)
         core[tuple(places.T)] = residuals
-        for matrix in self._matrices(fit):
+        for matrix in self._rows.split(fit.factors):
             core = np.tensordot(core, np.linalg.pinv(matrix), axes=(0, 1))
         return 100 * (1 - float(np.sum(core**2)) / size)
 
 
 # Of the squared loss, over the square of a residual.
 _SQUARE = 1 / float(SquaredLoss()(np.ones(1), np.zeros(1))[0])
+
+
+def _error_of(
+    mean: float, deviation: float, scale: float, loss: AbstractLoss
+) -> tuple[float, float]:
+    """The error that is told of a mean loss, and its standard error."""
+    if not isinstance(loss, SquaredLoss):
+        return mean, deviation
+    # The loss is the square, or half of it, of a residual.
+    factor = scale**2 * _SQUARE
+    error = math.sqrt(factor * mean)
+    return error, factor * deviation / (2 * error) if error else 0.0
 
 
 def _best(found: Sequence[_Trial]) -> int:
