@@ -1,9 +1,11 @@
 """Settings and fixtures shared by all tests."""
 
+import importlib
 import os
 import sys
 from importlib.abc import MetaPathFinder
 from importlib.machinery import PathFinder
+from pathlib import Path
 
 import hypothesis
 import jax
@@ -50,3 +52,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def key() -> jax.Array:
     """A fixed random key; tests that need several split it."""
     return jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def benchmarks():
+    """Gives the benchmarks' modules by name; they import one another as scripts do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+        yield importlib.import_module

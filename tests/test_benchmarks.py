@@ -1,25 +1,13 @@
 """The benchmarks run, at sizes that take no time, and no time is asserted."""
 
-import importlib
 import io
 import json
 import math
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from rich.console import Console
-
-FOLDER = Path(__file__).parents[1] / "benchmarks"
-
-
-@pytest.fixture(scope="module")
-def benchmarks():
-    """Gives the benchmarks' modules by name; they import one another as scripts do."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(FOLDER)
-        yield importlib.import_module
 
 
 @pytest.fixture(scope="module")

@@ -1,24 +1,12 @@
 """The comparison of completion methods: what is hidden, and that each method works."""
 
-import importlib
 import io
 import json
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
-
-FOLDER = Path(__file__).parents[1] / "benchmarks"
-
-
-@pytest.fixture(scope="module")
-def benchmarks():
-    """Gives the benchmarks' modules by name; they import one another as scripts do."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(FOLDER)
-        yield importlib.import_module
 
 
 def low_rank(mode_dims, components=3):

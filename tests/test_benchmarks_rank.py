@@ -1,24 +1,12 @@
 """Planted ranks: what is drawn has them, and the benchmark runs at a tiny size."""
 
-import importlib
 import io
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
-
-FOLDER = Path(__file__).parents[1] / "benchmarks"
-
-
-@pytest.fixture(scope="module")
-def benchmarks():
-    """Gives the benchmarks' modules by name; they import one another as scripts do."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(FOLDER)
-        yield importlib.import_module
 
 
 @pytest.fixture(scope="module")
