@@ -125,13 +125,7 @@ class Alternation:
         self._train_weight = float(np.count_nonzero(self._shown))
         if weights is not None:
             self._train_weight = float(np.sum(weights[self._shown]))
-        self._squares = 0.0
-        for begin in range(0, len(arrangement), _BLOCK):
-            block = slice(begin, min(begin + _BLOCK, len(arrangement)))
-            squares = self._shown[block] * targets[block] ** 2
-            if weights is not None:
-                squares *= weights[block]
-            self._squares += float(np.sum(squares))
+        self._squares = self._train_sum(lambda block: targets[block] ** 2, weights)
         self._hidden = self.rows.stacked(arrangement.indices[hidden])
         self._hidden_values = values[hidden]
         self._hidden_weights = None if weights is None else weights[hidden]
@@ -293,17 +287,27 @@ class Alternation:
 
     def _train_loss(self, factors: Values) -> float:
         predictions = self._at_places(factors, 0)
-        predictions += self._offset
-        losses = self._loss(predictions, self._values)
+
+        def losses(block: slice) -> Values:
+            own = predictions[block] + self._offset
+            return np.asarray(self._loss(own, self._values[block]))
+
         return self._train_sum(losses, self._own_weights) / self._train_weight
 
-    def _train_sum(self, numbers: Values, weights: Values | None) -> float:
-        """Of observations that are shown; `numbers` are lost."""
-        if weights is not None:
-            numbers *= weights
-        # What is held out may overflow, and infinity times zero is no number.
-        numbers[~self._shown] = 0
-        return float(np.sum(numbers))
+    def _train_sum(
+        self, numbers: Callable[[slice], Values], weights: Values | None
+    ) -> float:
+        """Sum over the observations that are shown, block by block."""
+        total, observed = 0.0, len(self._shown)
+        for begin in range(0, observed, _BLOCK):
+            block = slice(begin, min(begin + _BLOCK, observed))
+            own = numbers(block)
+            if weights is not None:
+                own *= weights[block]
+            # What is held out may overflow, and infinity times zero is no number.
+            own[~self._shown[block]] = 0
+            total += float(np.sum(own))
+        return total
 
     def _heldout_losses(self, factors: Values) -> Values:
         predictions = sums_of_components(factors, self._hidden)
@@ -374,8 +378,7 @@ class Alternation:
         best = int(np.argmax(strengths))
         unit = np.ascontiguousarray(units[:, best : best + 1])
         along = self._at_places(unit, 0)
-        along *= along
-        curvature = self._train_sum(along, weights)
+        curvature = self._train_sum(lambda block: along[block] ** 2, weights)
         drawn = max(float(strengths[best]), 0.0) / (curvature if curvature > 0 else 1.0)
         return (_ENTRY_SHARE * drawn) ** (1 / len(self.rows.dims)) * unit
 

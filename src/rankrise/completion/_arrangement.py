@@ -209,7 +209,8 @@ class Arrangement:
         # Observations are in the order of the first mode.
         spread[0] = numbers
         for mode in range(1, len(spread)):
-            np.take(numbers, self.at_places(mode), out=spread[mode])
+            # Without a mode NumPy would keep a copy until all are known to fit.
+            np.take(numbers, self.at_places(mode), out=spread[mode], mode="clip")
         return spread.reshape(-1)
 
 

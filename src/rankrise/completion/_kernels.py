@@ -105,7 +105,7 @@ def _fill(factors, others, places, count, out):
 @_inner
 def _add_products(
     sign, held_out, place, end, factors, others, targets, weights, parts, part, places,
-    some, weighted, product, matrix, right,
+    some, weighted, wanted, product, matrix, right,
 ):  # fmt: skip
     """Add to a row's normal equations, or take off, what its observations say.
 
@@ -125,10 +125,12 @@ def _add_products(
             for r in range(size):
                 weighted[c, r] = weight * some[c, r]
         left = weighted if len(weights) else some
-        for c in range(count if len(targets) else 0):
-            target = targets[places[c]]
+        if len(targets):
+            for c in range(count):
+                wanted[c] = targets[places[c]]
+            np.dot(wanted[:count], left[:count], product[0])
             for r in range(size):
-                right[r] += target * left[c, r]
+                right[r] += product[0, r]
         np.dot(left[:count].T, some[:count], product)
         for r in range(size):
             for q in range(size):
@@ -261,7 +263,7 @@ def _solve_rows(
     size = factors.shape[1]
     chunk = max(4, min(_CHUNK, _ONE_THREAD // (size * size + 1)))
     some, weighted = np.empty((chunk, size)), np.empty((chunk, size))
-    places = np.empty(chunk, np.int64)
+    places, wanted = np.empty(chunk, np.int64), np.empty(chunk)
     product, matrix = np.empty((size, size)), np.empty((size, size))
     right, towards = np.empty(size), np.empty(size)
     none, everywhere = targets[:0], parts[:0]
@@ -271,19 +273,20 @@ def _solve_rows(
             right[:] = rights[row - start]
             _add_products(
                 -1.0, True, begins[row], begins[row + 1], factors, others, none, none,
-                parts, part, places, some, weighted, product, matrix, right,
+                parts, part, places, some, weighted, wanted, product, matrix, right,
             )  # fmt: skip
             _add_products(
                 -1.0, True, missing_begins[row], missing_begins[row + 1], factors,
-                absent, none, none, everywhere, part, places, some, weighted, product,
-                matrix, right,
+                absent, none, none, everywhere, part, places, some, weighted, wanted,
+                product, matrix, right,
             )  # fmt: skip
         else:
             matrix[:] = 0.0
             right[:] = 0.0
             _add_products(
                 1.0, False, begins[row], begins[row + 1], factors, others, targets,
-                weights, parts, part, places, some, weighted, product, matrix, right,
+                weights, parts, part, places, some, weighted, wanted, product, matrix,
+                right,
             )  # fmt: skip
         if what == EQUATIONS:
             matrices[row - start] = matrix

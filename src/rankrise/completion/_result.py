@@ -371,12 +371,8 @@ class Completion:
         predicting the mean gives 1. The mean of the models is usually more accurate.
         """
         errors = {}
-        for name, part in (("train", self._shown), ("heldout", self._hidden)):
-            residuals, values = part
-            deviations = values - np.mean(self.observations.values)
-            error, size, spread = (
-                math.sqrt(np.mean(each**2)) for each in (residuals, values, deviations)
-            )
+        for name, squares in self._mean_squares.items():
+            error, size, spread = map(math.sqrt, squares)
             errors[f"{name}_error"] = error
             errors[f"{name}_relative_error"] = error / size if size else math.nan
             errors[f"{name}_centered_error"] = error / spread if spread else math.nan
@@ -388,10 +384,10 @@ class Completion:
         """
         if not self.settings.loss_function.is_robust:
             return self.errors()["heldout_centered_error"]
-        residuals, _ = self._hidden
         values = self.observations.values
+        residuals = values - self.heldout_predictions
         size = float(np.median(np.abs(values - np.median(values))))
-        error = float(np.median(np.abs(residuals)))
+        error = float(np.nanmedian(np.abs(residuals)))
         return error / size if size else math.nan
 
     @property
@@ -447,14 +443,17 @@ class Completion:
             whole[0][seen], whole[1][seen] = mean, std
             mean, std = whole
         # Those of weight zero too, which nothing was learned from.
-        observed = tuple(self.input.observations.indices.T)
-        mean[observed] = self.input.observations.values
-        std[observed] = 0
+        given = self.input.observations
+        for begin in range(0, len(given), _BLOCK):
+            block = slice(begin, begin + _BLOCK)
+            observed = tuple(given.indices[block].T)
+            mean[observed], std[observed] = given.values[block], 0
         return mean, std
 
     def _everywhere(self) -> tuple[Values, Values]:
         """The same for rows that were observed, by products of two halves of modes."""
         dims, loss = self.reference.rows.dims, self.settings.loss_function
+        own_variance = self._own_variance
         half = min(
             range(1, len(dims)),
             key=lambda k: math.prod(dims[:k]) + math.prod(dims[k:]),
@@ -472,7 +471,7 @@ class Completion:
         for begin in range(0, len(left), size):
             block = slice(begin, begin + size)
             mean[block], variance = _moments(loss.mean(a[block] @ b) for a, b in models)
-            variance += self._own_variance * (left[block] @ right)
+            variance += own_variance * (left[block] @ right)
             np.sqrt(variance, out=std[block])
         return mean.reshape(dims), std.reshape(dims)
 
@@ -551,21 +550,29 @@ class Completion:
         least, most = self.settings.loss_function.bounds
         return np.maximum(mean - width, least), np.minimum(mean + width, most)
 
-    @property
-    def _hidden(self) -> tuple[Values, Values]:
-        """Residuals on held-out entries, each of the model that was not shown it."""
-        known = ~np.isnan(self.heldout_predictions)
-        values = self.observations.values[known]
-        return values - self.heldout_predictions[known], values
-
     @cached_property
-    def _shown(self) -> tuple[Values, Values]:
-        """Residuals of the reference on the entries that it was shown."""
-        shown = self.folds.part != self.reference.number
-        values = self.observations.values[shown]
-        places, _ = self.reference.rows.places(self.observations.indices[shown])
-        predictions = self.reference.predictions(places, self.settings.loss_function)
-        return values - predictions, values
+    def _mean_squares(self) -> dict[str, list[float]]:
+        """Of residuals, values, and deviations from the mean of all observed."""
+        loss, reference = self.settings.loss_function, self.reference
+        mean = np.mean(self.observations.values)
+
+        def of_some(chosen: npt.NDArray[np.bool_], *, held_out: bool) -> list[float]:
+            sums, numbers = np.zeros(3), np.flatnonzero(chosen)
+            for begin in range(0, len(numbers), _BLOCK):
+                block = numbers[begin : begin + _BLOCK]
+                values = self.observations.values[block]
+                predictions = self.heldout_predictions[block]
+                if not held_out:
+                    places, _ = reference.rows.places(self.observations.indices[block])
+                    predictions = reference.predictions(places, loss)
+                each = values - predictions, values, values - mean
+                sums += [np.einsum("i,i", array, array) for array in each]
+            return [float(total) for total in sums / len(numbers)]
+
+        return {
+            "train": of_some(self.folds.part != reference.number, held_out=False),
+            "heldout": of_some(~np.isnan(self.heldout_predictions), held_out=True),
+        }
 
     def _expanded(self, matrix: Values, mode: int) -> Values:
         """Rows of all indices; the last stands for all that were never observed."""
