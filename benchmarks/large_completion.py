@@ -2,10 +2,11 @@
 
 Ten million observed entries of a 10000 x 10000 x 1000 tensor, 0.01% of it. A pass
 solves for every factor matrix once, by all cores. It is timed beside a pass of another
-checkout (`--old CHECKOUT`, of commit 249ea99), and beside products of a sparse matrix
-with as many stored entries (SciPy, one thread): with a dense matrix of as many columns
-as there are components, and with one so wide that it takes as many operations. Made to
-be run by itself: it takes minutes and some gigabytes.
+checkout (`--old CHECKOUT`, of commit 249ea99), beside products of a sparse matrix with
+as many stored entries (SciPy, one thread): with a dense matrix of as many columns as
+there are components, and with one so wide that it takes as many operations; and beside
+its bounds: a dense product of as many operations, and a dot product of as many bytes.
+Made to be run by itself: it takes minutes and some gigabytes.
 """
 
 import argparse
@@ -42,6 +43,8 @@ RESULTS = Path(__file__).with_name("large_completion.json")
 PASS, OLD = "pass", "pass of the old"
 _SPARSE_EQUAL = "sparse product, equal operations"
 _SPARSE_NARROW = "sparse product, equal width"
+_ARITHMETIC = "dense product, as many operations"
+_MEMORY = "dot product, as many bytes"
 _GIGABYTE = 1e9
 _PARTS = ("completion", "passes")
 _TINY = LargeSizes(mode_dims=(6, 5, 4), observed=60)
@@ -117,6 +120,7 @@ def _timed(sizes: LargeSizes, old: Path | None) -> dict[str, Any]:
             cases[name] = _pass_case(arrangement, values, sizes.width, threads)
         if old is not None:
             cases[OLD] = stack.enter_context(_old_case(sizes, observations, old))
+        cases |= _bound_cases(sizes, arrangement)
         times = interleaved(cases, repeats=sizes.repeats, seconds=0.1)
     rows = [
         {
@@ -134,6 +138,11 @@ def _timed(sizes: LargeSizes, old: Path | None) -> dict[str, Any]:
         # A pass has as many operations as one product for each mode.
         "pass_times_equal_operations": ratio(times[PASS], times[_SPARSE_EQUAL])
         / len(sizes.mode_dims),
+        # Whatever computes a pass multiplies so often and reads so much.
+        "pass_times_bound": times[PASS].median
+        / max(times[_ARITHMETIC].median, times[_MEMORY].median),
+        "pass_times_sum_of_bounds": times[PASS].median
+        / (times[_ARITHMETIC].median + times[_MEMORY].median),
         "peak_bytes": peak_bytes(),
     }
 
@@ -172,6 +181,21 @@ def _product_cases(sizes: LargeSizes, observations: rr.Observations) -> dict[str
         dense = np.random.default_rng(0).standard_normal((columns, width))
         cases[name] = _case(lambda dense=dense: matrix @ dense)
     return cases
+
+
+def _bound_cases(sizes: LargeSizes, arrangement: Arrangement) -> dict[str, Case]:
+    """The arithmetic of a pass and the bytes that it reads, at BLAS's rates."""
+    order, observed = len(sizes.mode_dims), len(arrangement)
+    side, rng = 2048, np.random.default_rng(0)
+    columns = max(1, order * observed * sizes.operations // (2 * side**2))
+    left, right = rng.standard_normal((side, side)), np.ones((side, columns))
+    # Indices of the other modes, a target and a part at every place.
+    held = arrangement.observed.others.nbytes + 9 * order * observed
+    one, other = np.ones(held // 16), np.ones(held // 16)
+    return {
+        _ARITHMETIC: _case(lambda: left @ right),
+        _MEMORY: _case(lambda: one @ other),
+    }
 
 
 @contextmanager
@@ -240,7 +264,9 @@ def _pass_tables(result: dict[str, Any]) -> list[RenderableType]:
         table,
         f"A pass takes {passes['pass_times_equal_operations']:.2f} times "
         f"sparse products of equal operation count ({sizes['operations']} for each "
-        "observation and mode).",
+        f"observation and mode). It takes {passes['pass_times_bound']:.2f} times the "
+        "longer of its two bounds, arithmetic and memory at BLAS's rates, and "
+        f"{passes['pass_times_sum_of_bounds']:.2f} times their sum.",
     ]
 
 
