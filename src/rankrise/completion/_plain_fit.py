@@ -14,11 +14,13 @@ from rankrise.losses import AbstractLoss, SquaredLoss
 
 # Of Levenberg-Marquardt; other losses are majorized in between.
 _STEPS, _TOLERANCE, _EXACT = 25, 1e-4, 1e-7
-_MAJORIZED, _STEPS_BETWEEN = 25, 3
+_STEPS_BETWEEN = 3
 # Directions that a new component is tried in, and the share of its pull it begins with.
 _DIRECTIONS, _SHARE = 4, 0.5
 # Exchanges of a component that may bring a fit to a better minimum.
 _EXCHANGES, _BETTER = 3, 1e-3
+# Steps after which the best of those that may leave is known.
+_SCREENING = 4
 
 Shown = npt.NDArray[np.intp]
 
@@ -98,13 +100,15 @@ class PlainFits:
                 fit, shown, penalty, offset=offset, seed=(*seed, number)
             )
             without = (np.delete(more.factors, r, 1) for r in range(more.components))
+            given = shown, penalty, offset
             best = min(
                 (
-                    self._fitted(factors, more.offset, shown, penalty, offset)
+                    self._fitted(factors, more.offset, *given, steps=_SCREENING)
                     for factors in without
                 ),
                 key=lambda each: each.objective,
             )
+            best = self._fitted(best.factors, best.offset, *given)
             if best.objective >= (1 - _BETTER) * fit.objective:
                 break
             fit = best
@@ -113,7 +117,7 @@ class PlainFits:
     def polished(self, fit: Fit, shown: Shown, penalty: float, *, offset: bool) -> Fit:
         """The same minimum, more exactly."""
         return self._fitted(
-            fit.factors.copy(), fit.offset, shown, penalty, offset, _EXACT
+            fit.factors.copy(), fit.offset, shown, penalty, offset, tolerance=_EXACT
         )
 
     def errors(self, fit: Fit, places: Shown) -> Values:
@@ -169,14 +173,17 @@ class PlainFits:
         shown: Shown,
         penalty: float,
         is_free: bool,
+        *,
+        steps: int = _STEPS,
         tolerance: float = _TOLERANCE,
     ) -> Fit:
         factors = np.ascontiguousarray(factors)
         rows = np.ascontiguousarray(self.rows[shown])
         is_quadratic = isinstance(self.loss, SquaredLoss)
-        steps = _STEPS if is_quadratic else _STEPS_BETWEEN
+        rounds = 1 if is_quadratic else steps
+        steps = steps if is_quadratic else _STEPS_BETWEEN
         objective = before = math.inf
-        for _ in range(1 if is_quadratic else _MAJORIZED):
+        for _ in range(rounds):
             weights, targets = self._majorizer(factors, offset, shown)
             objective, offset = kernels.descend(
                 factors,

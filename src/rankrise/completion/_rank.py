@@ -27,10 +27,13 @@ from rankrise.losses import AbstractLoss, SquaredLoss
 
 # Parts of the observations, each held out once.
 _PARTS = 5
-# Components without a smaller held-out error after which no more are tried.
+# Components that lower the held-out error by less than a standard error, after which no
+# more are tried.
 _PATIENCE = 2
 # A component is found again where both halves have it by this factor match score.
 _FOUND_AGAIN = 0.5
+# Fits with a smaller one may have ended in other minima.
+_ALIKE = 0.95
 # Penalties, in units of an observation's weight for values of unit root mean square:
 # the least hides no component, others are tried where the held-out loss is so many
 # times the least, as where components run off to infinity against each other.
@@ -343,22 +346,19 @@ class _Search:
         half = rng.permutation(count) % 2
         halves = [np.flatnonzero(half == k) for k in (0, 1)]
         penalties = [trial.penalty for trial in trials[: needed + _PATIENCE + 1]]
-        parts = self._paths([*halves, np.arange(count)], penalties, needed, offset)
+        shown = [*halves, np.arange(count)]
+        parts = self._paths(shown, penalties, offset)
         matches = [self._matches(one, two) for one, two in zip(*parts[:2], strict=True)]
+        improve = self._improver(shown, penalties, offset)
+        if np.min(matches[needed], initial=1.0) < _ALIKE:
+            parts[0][needed], parts[1][needed] = self._threads.map(
+                improve, (0, 1), [fits[needed] for fits in parts[:2]]
+            )
+            matches[needed] = self._matches(parts[0][needed], parts[1][needed])
         rank = int(np.sum(matches[needed] >= _FOUND_AGAIN))
-        whole = parts[2][needed]
-        if rank < needed:
-            whole = self._fits.improved(
-                parts[2][rank],
-                np.arange(count),
-                penalties[rank],
-                offset=offset,
-                seed=(self._seed,),
-            )
+        whole = improve(2, parts[2][rank])
         if rank:
-            whole = self._fits.polished(
-                whole, np.arange(count), penalties[rank], offset=offset
-            )
+            whole = self._fits.polished(whole, shown[2], penalties[rank], offset=offset)
         nothing = self._fits.nothing(np.arange(count), offset=True)
         total = self._mean_loss(nothing)
         rows = []
@@ -391,7 +391,7 @@ class _Search:
         """Losses of held-out entries by number of components, until they only rise."""
         fits = [self._fits.nothing(part, offset=offset) for part in shown]
         found: list[_Trial] = []
-        first = 0
+        first = better = 0
         for size in range(most + 1):
             least = min((each.mean for each in found), default=math.inf)
             trials = []
@@ -405,7 +405,9 @@ class _Search:
             found.append(trial)
             if self._progress is not None:
                 self._progress(RankProgress(size, self._error(trial)[0]))
-            if size - _best(found) >= _PATIENCE:
+            if size and not found[better].is_as_good_as(trial):
+                better = size
+            if size - better >= _PATIENCE:
                 break
         return found
 
@@ -433,11 +435,7 @@ class _Search:
         return _Trial(losses, weights, penalty)
 
     def _paths(
-        self,
-        parts: Sequence[Any],
-        penalties: Sequence[float],
-        needed: int,
-        offset: bool,
+        self, parts: Sequence[Any], penalties: Sequence[float], offset: bool
     ) -> list[list[Fit]]:
         """Fits to some parts by number of components."""
 
@@ -448,14 +446,25 @@ class _Search:
                 fit = self._fits.extended(
                     fits[-1], shown, penalty, offset=offset, seed=(*seed, size)
                 )
-                if size <= needed:
-                    fit = self._fits.improved(
-                        fit, shown, penalty, offset=offset, seed=(*seed, size)
-                    )
                 fits.append(fit)
             return fits
 
         return list(self._threads.map(path, range(len(parts))))
+
+    def _improver(
+        self, parts: Sequence[Any], penalties: Sequence[float], offset: bool
+    ) -> Callable[[int, Fit], Fit]:
+        def improve(number: int, fit: Fit) -> Fit:
+            size = fit.components
+            return self._fits.improved(
+                fit,
+                parts[number],
+                penalties[size],
+                offset=offset,
+                seed=(self._seed, _PARTS + number, size),
+            )
+
+        return improve
 
     # Figures of merit.
 
