@@ -24,7 +24,7 @@ _SETTINGS: dict[str, Any] = {
 }
 
 # Without an engine of its own, a figure takes one that these ask for.
-_NO_LAYOUT: dict[str, Any] = {
+_NO_LAYOUT: Any = {
     "figure.autolayout": False,
     "figure.constrained_layout.use": False,
 }
