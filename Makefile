@@ -51,8 +51,13 @@ demo: venv ## run the demonstration
 # The fast tests compile some thousand small programs and run most of them once, so
 # optimizing these costs more than it saves. `make test-all` compiles as users do.
 test: export XLA_FLAGS ?= --xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0
-test: lint types ## lint, check types and run the fast tests
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+# Programs that tests start read the bytecode that the first of them wrote.
+test test-all: export PYTHONDONTWRITEBYTECODE =
+# Types are checked meanwhile, and what is said of them comes last.
+test: lint ## lint, check types and run the fast tests
+	@$(BIN)/python -m mypy >.venv/types.txt 2>&1 & types=$$!; \
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal; tests=$$?; \
+	wait $$types; types=$$?; cat .venv/types.txt; exit $$((tests || types))
 
 test-all: lint types ## the same with the slow tests, which take minutes
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m '' --timeout=3600

@@ -11,8 +11,7 @@ from rankrise.cli._main import run
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Groups in reading order: later pages of one use what earlier ones made.
-QUICK_GROUPS = (("README.md", "docs/results.md"), ("docs/limit.md",))
-QUICK = tuple(page for group in QUICK_GROUPS for page in group)
+QUICK = ("README.md", "docs/results.md", "docs/limit.md")
 SLOW = (
     "docs/complete.md",
     "docs/dynamics.md",
@@ -44,24 +43,39 @@ def run_block(language: str, text: str) -> None:
             run_command(line)
 
 
-def run_pages(pages: tuple[str, ...]) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("pages", [QUICK, SLOW], ids=["quick", "slow"])
+def test_pages_run_as_printed(pages, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    # Later pages use what earlier ones made.
     for page in pages:
         for language, text in blocks(page):
             run_block(language, text)
 
 
-@pytest.mark.parametrize("pages", QUICK_GROUPS, ids=" ".join)
-def test_quick_pages_run_as_printed(pages, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run_pages(pages)
-    if "README.md" in pages:
-        assert (tmp_path / "runs/photograph/completed.npy").exists()
+# Sizes of the quick pages at which they take seconds.
+SHORTER = {
+    "[::8, ::8]": "[::24, ::24]",
+    "complete photograph.npy": "complete photograph.npy --models 2",
+    'rr.complete(np.load("photograph.npy"))': (
+        'rr.complete(np.load("photograph.npy"), models=2)'
+    ),
+    "verify conservation growth escape": "verify conservation",
+    "--ranks 1-4 --controls inputs labels": "--ranks 1 --controls labels --classes 0",
+}
 
 
-@pytest.mark.slow
-def test_slow_pages_run_as_printed(tmp_path, monkeypatch):
+def test_quick_pages_run_at_smaller_sizes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run_pages(SLOW)
+    unused = set(SHORTER)
+    for page in QUICK:
+        for language, text in blocks(page):
+            for printed in [words for words in SHORTER if words in text]:
+                text = text.replace(printed, SHORTER[printed])
+                unused.discard(printed)
+            run_block(language, text)
+    assert not unused, "no page prints that any more"
+    assert (tmp_path / "runs/photograph/completed.npy").exists()
 
 
 def test_every_page_is_among_those_that_run():

@@ -1,6 +1,7 @@
 """The import direction, read from the source of every module."""
 
 import ast
+import functools as ft
 import subprocess
 import sys
 from collections import Counter
@@ -121,6 +122,7 @@ def _imported_modules(
                 yield node.lineno, module
 
 
+@ft.cache
 def modules(root: Path) -> dict[tuple[str, ...], ast.Module]:
     """Every module in the package, by its place."""
     return {

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import rankrise
+from rankrise import reports
 from rankrise.cli._main import run
 
 SOURCE = Path(rankrise.__file__).parents[1]
@@ -23,10 +25,6 @@ def program_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
         if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
             cache = tmp_path_factory.mktemp("jax-cache")
             patch.setenv("JAX_COMPILATION_CACHE_DIR", str(cache))
-        if os.environ.get("PYTHONDONTWRITEBYTECODE"):
-            # Else each program compiles JAX and Matplotlib anew: ten seconds.
-            patch.delenv("PYTHONDONTWRITEBYTECODE")
-            patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("pyc")))
         patch.setenv("PYTHONPATH", str(SOURCE))
         yield
 
@@ -34,6 +32,13 @@ def program_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def blank_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made but saved without what is in them: that takes most of a run."""
+    save = reports.save_figure
+    monkeypatch.setattr(reports, "save_figure", lambda _, *rest: save(Figure(), *rest))
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,8 @@ from rankrise.cli._main import _Warning, run
 from rankrise.runs import Ending, Watch
 from rankrise.trajectories import load_factors
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 QUICK = ["--models", "2", "--no-smooth", "--max-components", "3"]
 
 

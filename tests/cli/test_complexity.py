@@ -11,6 +11,8 @@ import pytest
 from rankrise.cli._folder import RunFolder
 from rankrise.cli._main import run
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 RNG = np.random.default_rng(0)
 QUICK = [
     *("--ranks", "1-2", "--optimizer", "adam"),

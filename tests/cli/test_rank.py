@@ -42,6 +42,7 @@ def test_a_tensor_without_gaps_has_a_rank(planted, capsys):
     assert "100.0% observed" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_nothing_is_replaced_unless_asked(planted, capsys, check_refusal):
     assert run(["rank", str(planted), "--out", "found", "--quiet"]) == 0
     assert capsys.readouterr().out == ""
@@ -78,6 +79,7 @@ def test_a_constant_has_nothing_to_tell(planted, capsys, check_refusal):
     check_refusal(status, *capsys.readouterr(), "equal 1")
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_complete_says_rank_and_components(planted, capsys):
     assert run(["complete", str(planted), "--models", "2", "--out", "found"]) == 0
     out = capsys.readouterr().out

@@ -8,6 +8,8 @@ import pytest
 from rankrise.cli._main import run
 from rankrise.experiments import _verification
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 QUICK = ["conservation", "growth"]
 
 

@@ -300,7 +300,11 @@ def test_sizes_that_are_compiled_for_are_at_most_a_quarter_too_large():
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "epochs"), [(optax.adam(2e-5), 40), (LevenbergMarquardt(), 5)]
+    ("optimizer", "epochs"),
+    [
+        pytest.param(optax.adam(2e-5), 40, marks=pytest.mark.slow),
+        (LevenbergMarquardt(), 5),
+    ],
 )
 def test_ten_thousand_modes_train_in_single_precision(optimizer, epochs):
     rng = np.random.default_rng(0)

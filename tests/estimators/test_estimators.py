@@ -345,7 +345,10 @@ def test_scikit_learn_finds_nothing_amiss(estimator):
 @pytest.mark.parametrize(
     ("model", "load", "least"),
     [
-        (TensorRegressor(random_state=0), load_diabetes, 0.3),
+        pytest.param(
+            *(TensorRegressor(random_state=0), load_diabetes, 0.3),
+            marks=pytest.mark.slow,
+        ),
         (TensorClassifier(random_state=0), load_breast_cancer, 0.92),
     ],
 )

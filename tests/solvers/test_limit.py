@@ -411,6 +411,10 @@ def test_runs_are_the_same_alone_and_together(completion, start, trajectory, tmp
     assert loaded.dataset["note"].dims == ("run", "save")
 
 
+def filled(dims, value):
+    return CPFactorization(tuple(jnp.full((dim, 2), value) for dim in dims))
+
+
 def test_progress_is_called_at_every_plateau(completion, start):
     calls = []
     solve_limit(completion, start, observables=OBSERVABLES, progress=calls.append)
@@ -418,16 +422,16 @@ def test_progress_is_called_at_every_plateau(completion, start):
 
 
 @pytest.mark.parametrize(
-    ("model", "words"),
+    ("make", "words"),
     [
-        (DenseTensor(jnp.zeros(DIMS)), "CP factorizations and deep matrices"),
-        (near_zero((5, 4, 2), 3, key=jax.random.key(0)), "mode dimensions"),
-        (CPFactorization(tuple(jnp.full((d, 2), jnp.nan) for d in DIMS)), "not finite"),
+        (lambda: DenseTensor(jnp.zeros(DIMS)), "CP factorizations and deep matrices"),
+        (lambda: filled((5, 4, 2), 1.0), "mode dimensions"),
+        (lambda: filled(DIMS, jnp.nan), "not finite"),
     ],
 )
-def test_starts_without_a_limit_are_refused(completion, model, words):
+def test_starts_without_a_limit_are_refused(completion, make, words):
     with pytest.raises(ValueError, match=words):
-        solve_limit(completion, model)
+        solve_limit(completion, make())
 
 
 def test_a_matrix_of_one_layer_is_refused():

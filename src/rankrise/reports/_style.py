@@ -23,6 +23,12 @@ _SETTINGS: dict[str, Any] = {
     "ytick.labelsize": 8,
 }
 
+# Without an engine of its own, a figure takes one that these ask for.
+_NO_LAYOUT: Any = {
+    "figure.autolayout": False,
+    "figure.constrained_layout.use": False,
+}
+
 
 @contextmanager
 def figure_style() -> Iterator[None]:
@@ -35,9 +41,11 @@ def figure_style() -> Iterator[None]:
 def save_figure(figure: Figure, path: Path, formats: tuple[str, ...]) -> list[Path]:
     """Write a figure in several formats, atomically, without a date inside."""
     written = []
-    # The layout of the first form is that of all; each would find it anew.
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    # One layout serves all forms; each would find it anew, and draw twice for it.
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
+        with mpl.rc_context(_NO_LAYOUT):
+            figure.set_layout_engine(None)
     for form in formats:
         target = path.with_suffix(f".{form}")
         undated = {"CreationDate": None} if form == "pdf" else {}
