@@ -350,12 +350,17 @@ class _Search:
         parts = self._paths(shown, penalties, offset)
         matches = [self._matches(one, two) for one, two in zip(*parts[:2], strict=True)]
         improve = self._improver(shown, penalties, offset)
-        if np.min(matches[needed], initial=1.0) < _ALIKE:
-            parts[0][needed], parts[1][needed] = self._threads.map(
-                improve, (0, 1), [fits[needed] for fits in parts[:2]]
-            )
-            matches[needed] = self._matches(parts[0][needed], parts[1][needed])
-        rank = int(np.sum(matches[needed] >= _FOUND_AGAIN))
+
+        def found_again(size: int) -> int:
+            if np.min(matches[size], initial=1.0) < _ALIKE:
+                pair = self._threads.map(improve, (0, 1), [f[size] for f in parts[:2]])
+                matches[size] = self._matches(*pair)
+            return int(np.sum(matches[size] >= _FOUND_AGAIN))
+
+        rank = found_again(needed)
+        if rank < needed:
+            # The table should say of the rank what it would say if it were needed.
+            found_again(rank)
         whole = improve(2, parts[2][rank])
         if rank:
             whole = self._fits.polished(whole, shown[2], penalties[rank], offset=offset)
