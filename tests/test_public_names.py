@@ -45,6 +45,7 @@ PUBLIC_NAMES: list[str] = [
     "GradientMethod",
     "HeldOutError",
     "HuberLoss",
+    "IdentityPoissonLoss",
     "ImageSet",
     "IncompleteTensor",
     "InputError",

@@ -89,6 +89,7 @@ from .factorizations import near_zero_matrix as near_zero_matrix
 from .losses import AbsoluteLoss as AbsoluteLoss
 from .losses import AbstractLoss as AbstractLoss
 from .losses import HuberLoss as HuberLoss
+from .losses import IdentityPoissonLoss as IdentityPoissonLoss
 from .losses import LogisticLoss as LogisticLoss
 from .losses import PoissonLoss as PoissonLoss
 from .losses import SmoothL1Loss as SmoothL1Loss

@@ -73,6 +73,28 @@ def test_a_file_is_completed_with_deviations_and_bounds(gappy, tmp_path, capsys)
     np.testing.assert_allclose(mean[gaps], loaded["completed"][gaps], rtol=1e-4)
 
 
+def test_of_counts_the_loss_chosen_and_the_noise_are_said(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    factors = [rng.gamma(0.5, 1, (dim, 2)) for dim in (14, 12, 10)]
+    counts = rng.poisson(4 * np.einsum("ir,jr,kr->ijk", *factors)).astype(float)
+    np.save("x.npy", np.where(rng.random(counts.shape) < 0.2, np.nan, counts))
+    options = ["--models", "2", "--no-smooth", "--loss", "counts", "--out", "r"]
+    assert run(["complete", "x.npy", *options]) == 0
+    said, printed = summary("r"), capsys.readouterr().out
+    assert said["settings"]["loss"] == "counts"
+    own, other = (said["link_losses"][name] for name in ("poisson-identity", "poisson"))
+    assert (
+        f"loss: poisson-identity, held-out negative log-likelihood {own:.4g} "
+        f"({other:.4g} of poisson)"
+    ) in printed
+    error, noise = (said[f"{name}_centered_error"] for name in ("heldout", "noise"))
+    assert noise < error
+    assert f"({error:.4g} about the mean; noise alone gives {noise:.4g})" in printed
+
+
 def test_several_files_have_a_folder_each_and_one_bad_stops_no_other(
     gappy, tmp_path, capfd
 ):

@@ -6,6 +6,7 @@ import pytest
 from rankrise.losses import (
     AbsoluteLoss,
     HuberLoss,
+    IdentityPoissonLoss,
     LogisticLoss,
     PoissonLoss,
     SmoothL1Loss,
@@ -270,6 +271,36 @@ def test_threads_give_the_same_again_to_the_bit(make_case, threads):
 
 
 # Laws
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("loss", [IdentityPoissonLoss(), PoissonLoss()])
+def test_sweeps_over_rates_of_counts_only_lower_the_objective(
+    loss, smooth, weighted, make_case, cp_product
+):
+    rng = np.random.default_rng(1)
+    rates = cp_product([rng.gamma(0.5, 1.5, (dim, 2)) for dim in (8, 6, 7)])
+    start = loss.start(float(rates.mean()), rates.size)
+    case = make_case((8, 6, 7), share=0.7, non_negative=loss.is_additive, offset=start)
+    case = case.but(
+        tensor=np.where(case.observed, rng.poisson(rates), np.nan),
+        loss=loss,
+        weights=rng.uniform(0.2, 3, (8, 6, 7)) if weighted else None,
+    )
+    # From too small and too large, where steps are boldest.
+    for scale in (0.1, 1.0, 2.0):
+        stage = case.stage([scale * np.abs(matrix) for matrix in case.start(3)])
+        alternation, before = case.alternation(), np.inf
+        begun = case.objective(split(case, stage), 1e-9)
+        for _ in range(25):
+            stage = alternation.advance(stage, 1e-9, sweeps=1, smooth=smooth)
+            objective = case.objective(split(case, stage), 1e-9)
+            # Sums of two hundred losses, and a penalty of hardly anything.
+            assert objective <= before + 1e-7
+            assert not loss.is_additive or stage.factors.min(initial=0.0) >= 0
+            before = objective
+        assert before < 0.7 * begun
 
 
 def test_components_in_another_order_come_out_the_same(make_case):

@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from rankrise import InputError, LogisticLoss, TensorCompleter
+from rankrise import IdentityPoissonLoss, InputError, LogisticLoss, TensorCompleter
 from rankrise.completion import complete_by_alternation
 from rankrise.estimators import _completer
 
@@ -246,13 +246,32 @@ def test_of_a_few_entries_the_mean_is_learned_with_a_warning():
     np.testing.assert_allclose(found.heldout_error_, np.sqrt(31.5 / 3))
 
 
-@pytest.mark.parametrize("settings", [{}, {"non_negative": True}, {"loss": "poisson"}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"non_negative": True},
+        *({"loss": loss} for loss in ("poisson", "poisson-identity", "counts")),
+    ],
+)
 def test_a_constant_is_learned(settings):
     found = TensorCompleter(**settings).fit(X, np.full(len(X), 3.0))
     mean, std = found.predict(X, return_std=True)
     # Half a count is added to those of a Poisson model.
     np.testing.assert_allclose(mean, 3, rtol=0.01)
     assert (std < 0.01).all()
+
+
+def test_the_better_loss_of_counts_is_kept():
+    rng = np.random.default_rng(0)
+    rates = 4 * np.einsum("ir,jr->ij", *(rng.gamma(0.5, 1, (d, 2)) for d in (30, 25)))
+    rows = np.argwhere(rng.random(rates.shape) < 0.8)
+    found = TensorCompleter(loss="counts", n_models=2, smooth=False, random_state=0)
+    found.fit(rows, rng.poisson(rates[tuple(rows.T)]))
+    assert found.loss_ == IdentityPoissonLoss()
+    assert all(matrix.min() >= 0 for matrix in found.factors_)
+    assert found.intercept_ > 0
+    assert found.noise_error_ < found.heldout_error_
 
 
 def test_a_time_limit_is_warned_of():

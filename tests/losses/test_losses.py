@@ -9,17 +9,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import poisson
 
 from rankrise._errors import InputError
 from rankrise.experiments._options import LossName
 from rankrise.losses import (
     AbsoluteLoss,
     HuberLoss,
+    IdentityPoissonLoss,
     LogisticLoss,
     PoissonLoss,
     SmoothL1Loss,
     SquaredLoss,
     loss_named,
+    negative_log_likelihood,
 )
 
 DELTA = 0.5
@@ -115,13 +118,46 @@ def test_logistic_loss_neither_overflows_nor_loses_a_confident_prediction(size):
     np.testing.assert_allclose(slopes, [1, 0, 0, -1], rtol=1e-15, atol=2e-22)
 
 
-def test_poisson_loss_is_minus_the_log_likelihood_but_for_a_constant():
-    points = np.array(list(itertools.product([-3.0, 0.0, 2.0], [0.0, 1.0, 7.0])))
-    losses, slopes = evaluated(PoissonLoss(), *points.T)
-    rates = np.exp(points[:, 0])
-    expected = rates - points[:, 1] * np.log(rates)
-    np.testing.assert_allclose(losses, expected, rtol=1e-14)
-    np.testing.assert_allclose(slopes, rates - points[:, 1], rtol=1e-14)
+COUNTED = np.array(list(itertools.product([0.05, 1.0, 7.5], [0.0, 1.0, 7.0])))
+
+
+@pytest.mark.parametrize("loss", [PoissonLoss(), IdentityPoissonLoss()])
+def test_losses_of_counts_are_half_the_deviance(loss):
+    rates, counts = COUNTED.T
+    predictions = np.log(rates) if isinstance(loss, PoissonLoss) else rates
+    losses, slopes = evaluated(loss, predictions, counts)
+    best = poisson.logpmf(counts, np.maximum(counts, 1e-300))
+    # Log-probabilities of some ten, of which one is taken off another.
+    expected = best - poisson.logpmf(counts, rates)
+    np.testing.assert_allclose(losses, expected, rtol=1e-12, atol=1e-13)
+    by_rate = 1 - counts / rates
+    steep = rates if isinstance(loss, PoissonLoss) else 1
+    np.testing.assert_allclose(slopes, by_rate * steep, rtol=1e-14)
+    # So either is compared with the other, and none is below zero.
+    np.testing.assert_allclose(loss(predictions, rates), 0, atol=1e-14)
+
+
+def test_the_likelihood_of_counts_has_all_constants():
+    rates, counts = COUNTED.T
+    expected = -poisson.logpmf(counts, rates)
+    found = negative_log_likelihood(rates, counts)
+    np.testing.assert_allclose(found, expected, rtol=1e-13)
+
+
+def test_a_count_where_the_rate_is_zero_costs_much_and_none_there_nothing():
+    rates, counts = np.zeros(2), np.array([0.0, 2.0])
+    for none, two in (
+        IdentityPoissonLoss()(rates, counts),
+        negative_log_likelihood(rates, counts),
+    ):
+        assert none == 0
+        assert 100 < two < math.inf
+
+
+def test_additive_rates_begin_from_a_small_share_of_their_mean():
+    loss = IdentityPoissonLoss()
+    np.testing.assert_allclose(loss.start(5.0, 10**9), 0.05, rtol=1e-6)
+    assert PoissonLoss().start(5.0, 7) == PoissonLoss().link_of_mean(5.0, 7)
 
 
 def test_counts_below_zero_are_named():
@@ -143,7 +179,7 @@ def test_refused_thresholds_are_named(loss, delta):
         loss(delta)
 
 
-ALL = (*DEFINITIONS, LogisticLoss(), PoissonLoss())
+ALL = (*DEFINITIONS, LogisticLoss(), PoissonLoss(), IdentityPoissonLoss())
 
 
 @pytest.mark.parametrize("loss", ALL, ids=repr)
@@ -163,7 +199,7 @@ def test_losses_are_compared_by_value_and_hashable():
     assert HuberLoss(0.5) != SmoothL1Loss(0.5)
 
 
-@pytest.mark.parametrize("loss", [LogisticLoss(), PoissonLoss()])
+@pytest.mark.parametrize("loss", [LogisticLoss(), PoissonLoss(), IdentityPoissonLoss()])
 def test_the_link_is_finite_at_the_bounds_and_nears_the_mean_with_many(loss):
     lower, upper = loss.bounds
     for mean in (lower, min(upper, 1.0)):

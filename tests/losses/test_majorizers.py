@@ -9,6 +9,7 @@ from rankrise.losses import (
     AbsoluteLoss,
     AbstractLoss,
     HuberLoss,
+    IdentityPoissonLoss,
     LogisticLoss,
     PoissonLoss,
     SmoothL1Loss,
@@ -79,6 +80,21 @@ def test_parabola_lies_above_the_loss(loss, value):
         there = loss(np.full(len(here), q), values)
         # Next to a kink the parabola is steep, and touches to rounding.
         assert np.all(there <= loss(here, values) + rise + 1e-8 * (1 + np.abs(rise)))
+
+
+@pytest.mark.parametrize("count", [0.0, 1.0, 6.0])
+def test_steps_of_additive_rates_go_down_and_at_most_double(count):
+    loss = IdentityPoissonLoss()
+    rates = np.array([1e-3, 0.02, 0.4, 6.0, 90.0])
+    counts = np.full(len(rates), count)
+    weight, center = loss.majorizer(rates, counts)
+    slopes = 2 * weight * (rates - center)
+    np.testing.assert_allclose(slopes, 1 - counts / rates, rtol=1e-9, atol=1e-12)
+    above = rates >= count
+    np.testing.assert_allclose(center[above], count, atol=1e-13)
+    assert np.all(center[~above] > rates[~above])
+    assert np.all(center[~above] <= 2 * rates[~above])
+    assert not loss.has_bound
 
 
 def test_poisson_steps_from_any_rate_come_to_the_count():

@@ -226,14 +226,27 @@ def _print(summary: dict[str, Any], written: dict[str, Path]) -> None:
     dims = "x".join(map(str, summary["mode_dims"]))
     share = summary["observed_entries"] / summary["entries"]
     print(f"tensor: {dims}, {share:.1%} observed")
+    if summary["link_losses"]:
+        print(_link(summary))
     print(f"{_rank(summary)} ({_how(summary)})")
     for name, words in (("train", "train"), ("heldout", "held-out")):
         raw = summary[f"{name}_relative_error"]
         centered = summary[f"{name}_centered_error"]
         if raw is not None and centered is not None:
-            print(f"{words} relative error: {raw:.4g} ({centered:.4g} about the mean)")
+            about = f"{centered:.4g} about the mean"
+            noise = summary["noise_centered_error"]
+            if name == "heldout" and noise is not None:
+                about += f"; noise alone gives {noise:.4g}"
+            print(f"{words} relative error: {raw:.4g} ({about})")
     for words, path in written.items():
         print(f"{words}: {path}")
+
+
+def _link(summary: dict[str, Any]) -> str:
+    chosen, losses = summary["loss"], dict(summary["link_losses"])
+    own = losses.pop(chosen)
+    others = " and ".join(f"{loss:.4g} of {name}" for name, loss in losses.items())
+    return f"loss: {chosen}, held-out negative log-likelihood {own:.4g} ({others})"
 
 
 def _rank(summary: dict[str, Any]) -> str:

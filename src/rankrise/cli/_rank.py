@@ -30,8 +30,8 @@ class RankOptions(BaseModel):
     """Hold out entries or whole fibers; auto chooses fibers if the missing entries form
     whole fibers, else single entries."""
     loss: LossName = "squared"
-    """Loss of one entry: huber for outliers, logistic for labels 0 and 1, poisson for
-    counts."""
+    """Loss of one entry: huber for outliers, logistic for labels 0 and 1. For counts
+    poisson (the rank of logarithms of rates) or poisson-identity (of the rates)."""
     loss_threshold: float = 1.0
     """Threshold delta of Huber and smooth-L1 loss, in deviations of the centered
     values, by their median."""

@@ -38,6 +38,8 @@ _VANISHED, _NOTHING = 1e-3, 1e-9
 _TOLERANCE = 1e-4
 # Standard errors by which a held-out loss is clearly larger, of so many entries.
 _CLEARLY, _MANY_HIDDEN = 3.0, 20_000
+# Of a step that would raise a loss without a bound.
+_SHARES = tuple(0.5**n for n in range(10))
 # Observations that are summed over at once.
 _BLOCK = 2**18
 # How often directions are turned towards the pull, at most.
@@ -206,7 +208,7 @@ class Alternation:
                 jobs.append([(kernels.EQUATIONS, *rows), (kernels.CHAIN, *rows)])
             else:
                 jobs.append([(kernels.SOLVE, *rows)])
-        jobs[-1].append((kernels.BALANCE, 0, 0, 0, 1))
+        jobs.append([(kernels.BALANCE, 0, 0, 0, 1)])
         if self._is_quadratic and self._from_all is None:
             jobs = [list(itertools.chain(*jobs))]
         return [np.array(each) for each in jobs]
@@ -223,7 +225,11 @@ class Alternation:
         along, gram = np.empty(len(factors)), np.empty((size, size))
         shares = np.empty((len(starts) - 1, size))
         rights: Values = np.empty(matrices.shape[:2])
-        for mode, own in enumerate(jobs):
+        *modes, last = jobs
+        sums = factors[:0, 0] if self._loss.has_bound else self._at_places(factors, 0)
+        for mode, own in enumerate(modes):
+            rows = slice(starts[mode], starts[mode + 1])
+            before = factors[:0] if self._loss.has_bound else factors[rows].copy()
             if not self._is_quadratic:
                 self._majorize(mode, factors)
             if self._from_all is not None:
@@ -231,6 +237,10 @@ class Alternation:
                 rights = self._from_all(factors, mode)
             equations = gram, matrices, rights, along, shares
             self._do(own, *self._lists, links, factors, *equations)
+            if not self._loss.has_bound:
+                sums = self._shortened(rows, before, factors, links, sums)
+        equations = gram, matrices, rights, along, shares
+        self._do(last, *self._lists, links, factors, *equations)
         total = self._squares + float(along[starts[-2] :].sum())
         if not self._is_quadratic:
             total = self._train_loss(factors) * self._train_weight
@@ -250,6 +260,38 @@ class Alternation:
                 lambda part: kernels.solve(np.array([part]), *arguments), parts
             )
             list(work)
+
+    def _shortened(
+        self, rows: slice, before: Values, factors: Values, links: Chains, sums: Values
+    ) -> Values:
+        """Shorten the step of a mode until the objective does not rise, in place.
+
+        It is convex along the step, and falls at first: parabolas have its slope.
+
+        Parameters
+        ----------
+        sums
+            Of components before the step, at all observations; those after it are
+            returned.
+        """
+        step, change = factors[rows] - before, self._at_places(factors, 0) - sums
+        least = self._objective(sums, before, links, rows)
+        for share in _SHARES:
+            factors[rows] = before + share * step
+            moved = sums + share * change
+            if self._objective(moved, factors[rows], links, rows) <= least:
+                return moved
+        factors[rows] = before
+        return sums
+
+    def _objective(
+        self, sums: Values, own: Values, links: Chains, rows: slice
+    ) -> float:
+        """As far as it depends on the rows of a mode."""
+        beside = own[:-1] * own[1:]
+        penalty = links.diagonal[rows] @ (own * own).sum(axis=1)
+        penalty += 2 * links.coupling[rows][:-1] @ beside.sum(axis=1)
+        return self._losses_of(sums) + float(penalty)
 
     def _majorize(self, mode: int, factors: Values) -> None:
         """Least squares that stand for the loss, touching it where the factors are."""
@@ -286,13 +328,16 @@ class Alternation:
         return out
 
     def _train_loss(self, factors: Values) -> float:
-        predictions = self._at_places(factors, 0)
+        return self._losses_of(self._at_places(factors, 0)) / self._train_weight
+
+    def _losses_of(self, sums: Values) -> float:
+        """Training losses, summed, where the sums of components are these."""
 
         def losses(block: slice) -> Values:
-            own = predictions[block] + self._offset
+            own = sums[block] + self._offset
             return np.asarray(self._loss(own, self._values[block]))
 
-        return self._train_sum(losses, self._own_weights) / self._train_weight
+        return self._train_sum(losses, self._own_weights)
 
     def _train_sum(
         self, numbers: Callable[[slice], Values], weights: Values | None

@@ -1,6 +1,7 @@
 """What a completion refuses before it begins, and warns of once it is done."""
 
 import logging
+import math
 
 import numpy as np
 
@@ -11,7 +12,8 @@ from rankrise.losses import AbstractLoss
 
 # Fewer observed entries than this leave nothing to hold out and learn from.
 _FEWEST_OBSERVED = 10
-# About the mean: a guess of the mean has an error of 1.
+# About the mean: a guess of the mean has an error of 1. With noise, in squares beyond
+# that of noise alone.
 _POOR_ERROR = 0.5
 # Times the median deviation from the median.
 _OUTLYING = 1000
@@ -109,7 +111,7 @@ def warn_of_result(found: Completion) -> None:
             most,
         )
     _warn_of_outlier(found)
-    error = found.typical_error()
+    error, noise = found.typical_error(), found.errors()["noise_centered_error"]
     if not found.components and found.settings.gradient is None:
         rows = sum(found.reference.rows.dims)
         logger.warning(
@@ -119,7 +121,7 @@ def warn_of_result(found: Completion) -> None:
             len(found.observations) * found.observations.order / rows,
             rows,
         )
-    elif error > _POOR_ERROR:
+    elif error**2 - (0.0 if math.isnan(noise) else noise**2) > _POOR_ERROR**2:
         advice = (
             "the missing entries may not be predictable from the observed ones"
             if found.settings.gradient is None
@@ -127,8 +129,9 @@ def warn_of_result(found: Completion) -> None:
             "`method` alternating"
         )
         logger.warning(
-            "the held-out error about the mean is %.2f, so little was learned; %s.",
+            "the held-out error about the mean is %.2f%s, so little was learned; %s.",
             error,
+            "" if math.isnan(noise) else f" and noise alone gives {noise:.2f}",
             advice,
         )
 

@@ -88,8 +88,12 @@ def complete(
         out once, but at most a fifth by a model, and a tenth for a single model.
     loss, loss_threshold
         Loss of one entry: `squared`, `absolute`, `huber` or `smooth-l1` for outliers,
-        `logistic` for labels 0 and 1, `poisson` for counts, or a loss of one's own with
-        a `majorizer`. The threshold is that of Huber and smooth-L1 loss, in deviations
+        `logistic` for labels 0 and 1, or a loss of one's own with a `majorizer`. For
+        counts `poisson`, which fits logarithms of rates, so components multiply;
+        `poisson-identity`, which fits rates, so non-negative components add (a constant
+        is one of them; `center` and `main_effects` have no effect on either); `counts`
+        takes of these two the one of larger held-out likelihood (`Completion.loss`,
+        `link_losses`). The threshold is that of Huber and smooth-L1 loss, in deviations
         of the centered values.
     center
         Fit the values less their mean; the mean is added back to the result.
@@ -232,11 +236,18 @@ def complete_by_alternation(
         if progress is not None:
             # Now all input is known to fit, and nothing is written yet.
             progress(CompletionProgress(0, folds.count, _NOTHING))
-        models, ending = fitting.models()
+        fitted = fitting.models()
         # Its lists are large, and the tensor is made next.
         del fitting
     came = incomplete, observations, settings, folds
-    return Completion.of_models(*came, models, ending, seconds=watch.seconds)
+    return Completion.of_models(
+        *came,
+        fitted.models,
+        fitted.ending,
+        loss=fitted.loss,
+        link_losses=fitted.link_losses,
+        seconds=watch.seconds,
+    )
 
 
 def complete_by_constants(

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from rankrise._errors import InputError
 from rankrise._typing import ModeDims
 from rankrise.completion._arrangement import Rows
 from rankrise.completion._checks import check_enough
@@ -50,7 +51,10 @@ def estimate_rank(
         Hold out entries or whole fibers; `auto` chooses fibers if the missing entries
         form whole fibers, else single entries.
     loss, loss_threshold
-        As for `complete`.
+        As for `complete`. The rank of `poisson` is that of the logarithms of rates, of
+        `poisson-identity` that of the rates, by least squares that weigh counts by the
+        inverse of rates of rank one. `counts` needs a completion, which has the `rank`
+        of the loss that it chose.
     max_components
         No more are tried. It ends where two more bring no smaller held-out error.
     seed
@@ -92,6 +96,11 @@ def estimate_tensor_rank(
 ) -> RankEstimate:
     """The same of a tensor that is read already."""
     settings = settings or CompletionSettings()
+    if len(settings.loss_functions) > 1:
+        raise InputError(
+            f"`loss` {settings.loss} is chosen by a completion, whose `rank` is of the "
+            f"loss chosen; give {' or '.join(settings.loss_functions)} here."
+        )
     observations, loss = incomplete.observations, settings.loss_function
     if observations.weights is not None:
         observations = observations.take(np.flatnonzero(observations.weights > 0))

@@ -28,7 +28,7 @@ from rankrise.completion._model import Baseline, Model, fit_baseline
 from rankrise.completion._path import Path, PathPoint, Walk, WalkState
 from rankrise.completion._settings import CompletionSettings
 from rankrise.data import Observations
-from rankrise.losses import SquaredLoss
+from rankrise.losses import AbstractLoss, SquaredLoss, negative_log_likelihood
 from rankrise.runs import Ending, Watch
 
 # Smooth or not: what is worse after this many models is given up, and at once if its
@@ -36,6 +36,9 @@ from rankrise.runs import Ending, Watch
 # that lowers the expected loss by a large share, or held-out losses by more than so
 # many standard errors of the difference.
 _TRIED, _MUCH, _CLEARLY = 3, 0.07, 2.5
+# Of two losses of counts one is given up at once where held-out likelihoods differ by
+# more than so many standard errors.
+_SURELY = 5.0
 # Of the loss, that their mean is taken to gain at most: models of few observations may
 # differ wildly where held-out entries are too few to show it.
 _MOST_GAIN = 0.25
@@ -44,8 +47,16 @@ _SHARED = 500_000
 # Seconds between two looks at what threads report.
 _LOOK = 0.05
 
-# Which part a model is not shown, and whether its neighbouring rows may be alike.
-Key = tuple[int, bool]
+
+class Way(NamedTuple):
+    """Whether neighbouring rows may be alike, and which of the losses it is."""
+
+    smooth: bool
+    loss: str
+
+
+# Which part a model is not shown, and how it is made.
+Key = tuple[int, Way]
 Report = Callable[["CompletionProgress"], None]
 
 
@@ -63,6 +74,22 @@ class CompletionProgress(NamedTuple):
     model: int
     models: int
     point: PathPoint
+
+
+class Fitted(NamedTuple):
+    """Models, and the loss they were fitted by.
+
+    Attributes
+    ----------
+    link_losses
+        Of counts, by name of the loss, the mean negative log-likelihood of entries that
+        were held out from models of both; else empty.
+    """
+
+    models: list[Model]
+    ending: Ending
+    loss: AbstractLoss
+    link_losses: dict[str, float]
 
 
 class Fitting:
@@ -86,12 +113,14 @@ class Fitting:
         self._lock = threading.Lock()
         self._reports: queue.SimpleQueue[CompletionProgress] = queue.SimpleQueue()
         self._leave_off = False
+        self._losses = settings.loss_functions
         self._load()
 
-    def models(self) -> tuple[list[Model], Ending]:
+    def models(self) -> Fitted:
         """The models of the better way, as far as they went."""
         smooth, count = self._settings.smooth, self._folds.count
-        ways = [False, True] if smooth is None else [smooth]
+        smooths = [False, True] if smooth is None else [smooth]
+        ways = [Way(each, name) for name in self._losses for each in smooths]
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
         with ExitStack() as stack:
             pool: Executor | None = None
@@ -108,30 +137,90 @@ class Fitting:
                 ending = self._run([(number, way) for way in ways], workers, pool)
                 if ending is not None:
                     break
-                ways = self._better(last=number + 1 in (_TRIED, count))
-        found = [self._of(way) for way in (False, True)]
-        most = max(map(len, found))
-        if not most:
+                ways = self._better(ways, last=number + 1 in (_TRIED, count))
+        return self._chosen(ending)
+
+    def _chosen(self, ending: Ending | None) -> Fitted:
+        best = {name: self._best_of(name) for name in self._losses}
+        found = {name: self._of(way) for name, way in best.items()}
+        likelihoods = self._likelihoods(list(best.values()))
+        losses = {each: float(v.mean()) for each, v in likelihoods.items()}
+        counts = {each: len(models) for each, models in found.items()}
+        name = max(counts, key=counts.__getitem__)
+        # With more models less it was given up.
+        if losses and min(counts.values()) >= counts[name] - 1:
+            name = min(losses, key=losses.__getitem__)
+        models, ended = found[name], ending or Ending.CONVERGED
+        if not models:
             # What a path found before it was ended counts only if nothing else.
             key = min(self._walks)
-            return [self._model(key, self._walked(key).path)], ending or Ending.STOPPED
-        if len(found[0]) == len(found[1]):
-            found = [self._of(self._better(last=True)[0])]
-        return max(found, key=len), ending or Ending.CONVERGED
+            name, ended = key[1].loss, ending or Ending.STOPPED
+            models = [self._model(key, self._walked(key).path)]
+        return Fitted(models, ended, self._losses[name], losses)
 
-    def _better(self, *, last: bool) -> list[bool]:
-        """Which of the ways, not smooth and smooth, are still to be tried."""
-        plain, smooth = self._of(False), self._of(True)
+    def _best_of(self, name: str) -> Way:
+        """Of one loss, smooth or not: what more models are of, or is better."""
+        ways = [Way(False, name), Way(True, name)]
+        counts = [len(self._of(way)) for way in ways]
+        if counts[0] != counts[1] or not counts[0]:
+            return ways[counts[1] > counts[0]]
+        return self._smooth_or_not(name, last=True)[0]
+
+    def _better(self, ways: list[Way], *, last: bool) -> list[Way]:
+        """Which of the ways are still to be tried."""
+        names = list(dict.fromkeys(way.loss for way in ways))
+        likelihoods = self._likelihoods([self._best_of(name) for name in names])
+        for name in names:
+            if (False, name) in ways and (True, name) in ways:
+                left = self._smooth_or_not(name, last=last)
+                ways = [way for way in ways if way.loss != name or way in left]
+        if not likelihoods:
+            return ways
+        first, other = likelihoods
+        gains = likelihoods[first] - likelihoods[other]
+        with np.errstate(invalid="ignore"):
+            error = float(np.std(gains)) / math.sqrt(len(gains))
+        mean = float(np.mean(gains))
+        if not last and abs(mean) <= _SURELY * error:
+            return ways
+        return [way for way in ways if way.loss == (other if mean > 0 else first)]
+
+    def _smooth_or_not(self, name: str, *, last: bool) -> list[Way]:
+        """Which of not smooth and smooth are still to be tried."""
+        ways = [Way(False, name), Way(True, name)]
+        plain, smooth = map(self._of, ways)
         losses = _single_loss(plain), _single_loss(smooth)
         if not any(any(m.path.best_point.correlations) for m in smooth):
-            return [False]
+            return ways[:1]
         if min(losses) < (1 - _MOST_GAIN) * max(losses):
-            return [losses[1] < losses[0]]
+            return [ways[losses[1] < losses[0]]]
         if not last:
-            return [False, True]
-        return [self._is_better(smooth, plain)]
+            return ways
+        return [ways[self._is_better(smooth, plain, self._losses[name])]]
 
-    def _of(self, way: bool) -> list[Model]:
+    def _likelihoods(self, ways: Sequence[Way]) -> dict[str, Values]:
+        """Of losses of counts, the negative log-likelihood of every entry that was held
+        out from a model of each; weighted, if entries are.
+        """
+        numbers = [{model.number for model in self._of(way)} for way in ways]
+        common = set.intersection(*numbers) if len(ways) > 1 else set()
+        if not common:
+            return {}
+        found = {}
+        for way in ways:
+            models = [each for each in self._of(way) if each.number in common]
+            each = [self._likelihood(model, self._losses[way.loss]) for model in models]
+            found[way.loss] = np.concatenate(each)
+        return found
+
+    def _likelihood(self, model: Model, loss: AbstractLoss) -> Values:
+        held_out = self._folds.part == model.number
+        rates = model.predictions(self._arrangement.indices[held_out], loss)
+        counts = self._observations.values[held_out]
+        found, weights = negative_log_likelihood(rates, counts), self._weights
+        return found if weights is None else found * weights[held_out]
+
+    def _of(self, way: Way) -> list[Model]:
         return [self._models[key] for key in sorted(self._models) if key[1] == way]
 
     def _run(
@@ -182,34 +271,40 @@ class Fitting:
         return None
 
     def _model(self, key: Key, path: Path) -> Model:
-        rows, baseline = self._arrangement.rows, self._baseline(key[0])
-        return Model.at_best(rows, path, baseline, *key)
+        rows, baseline = self._arrangement.rows, self._baseline(key)
+        number, way = key
+        return Model.at_best(rows, path, baseline, number, way.smooth)
 
-    def _baseline(self, number: int) -> Baseline:
-        settings = self._settings
+    def _baseline(self, key: Key) -> Baseline:
+        settings, (number, way) = self._settings, key
         return fit_baseline(
             self._arrangement.indices,
             self._observations.values,
             self._folds.part != number,
             self._arrangement.rows.dims,
-            settings.loss_function,
+            self._losses[way.loss],
             center=settings.center and not settings.non_negative,
             main_effects=settings.main_effects,
         )
 
+    @cached_property
+    def _weights(self) -> Values | None:
+        """Of mean one; large ones have no finite sum."""
+        weights = self._observations.weights
+        if weights is None:
+            return None
+        weights = weights / np.max(weights)
+        return weights / np.mean(weights)
+
     def _walked(self, key: Key, pool: Executor | None = None) -> Walk:
         """A model's path, from where it was left off."""
-        number, smooth = key
+        number, way = key
         dims = self._arrangement.rows.dims
-        settings, baseline = self._settings, self._baseline(number)
-        values, weights = self._observations.values, self._observations.weights
-        loss = settings.loss_function
+        settings, baseline = self._settings, self._baseline(key)
+        values, weights = self._observations.values, self._weights
+        loss = self._losses[way.loss]
         if not loss.is_linked:
             values = baseline.taken_off(self._arrangement.indices, values)
-        if weights is not None:
-            # Their mean is one; large ones have no finite sum.
-            weights = weights / np.max(weights)
-            weights /= np.mean(weights)
         alternation = Alternation(
             self._arrangement,
             values,
@@ -218,7 +313,7 @@ class Fitting:
             number,
             loss=loss,
             offset=baseline.offset if loss.is_linked else 0.0,
-            non_negative=settings.non_negative,
+            non_negative=settings.non_negative or loss.is_additive,
             pool=pool,
         )
         return Walk(
@@ -226,38 +321,40 @@ class Fitting:
             penalties=settings.penalties,
             # No tensor of these dimensions needs more.
             max_components=min(settings.max_components, math.prod(dims) // max(dims)),
-            smooth=smooth,
+            smooth=way.smooth,
             seed=settings.seed + number,
             state=self._walks.get(key),
         )
 
     # Which way is better.
 
-    def _is_better(self, smooth: Sequence[Model], plain: Sequence[Model]) -> bool:
+    def _is_better(
+        self, smooth: Sequence[Model], plain: Sequence[Model], loss: AbstractLoss
+    ) -> bool:
         """Whether smooth models should be better, by much or as held-out entries show.
 
         Entries alone would not do: few of them, with errors of all sizes, show little.
         """
-        ratio = self._loss(smooth) / max(self._loss(plain), math.ulp(0.0))
+        ratio = self._loss(smooth, loss) / max(self._loss(plain, loss), math.ulp(0.0))
         if ratio >= 1 or ratio < 1 - _MUCH:
             return ratio < 1
         pairs = zip(plain, smooth, strict=True)
-        gains = np.concatenate([self._errors(a) - self._errors(b) for a, b in pairs])
+        gains = np.concatenate(
+            [self._errors(a, loss) - self._errors(b, loss) for a, b in pairs]
+        )
         error = float(np.std(gains)) / math.sqrt(len(gains))
         return float(np.mean(gains)) > _CLEARLY * error
 
-    def _errors(self, model: Model) -> Values:
+    def _errors(self, model: Model, loss: AbstractLoss) -> Values:
         """Squares of held-out residuals; of losses for outliers, their sizes."""
         held_out = self._folds.part == model.number
-        places, loss = self._arrangement.indices[held_out], self._settings.loss_function
-        predictions = model.predictions(places, loss)
+        predictions = model.predictions(self._arrangement.indices[held_out], loss)
         residuals = self._observations.values[held_out] - predictions
         return np.abs(residuals) if loss.is_robust else residuals**2
 
-    def _loss(self, models: Sequence[Model]) -> float:
+    def _loss(self, models: Sequence[Model], loss: AbstractLoss) -> float:
         """Expected loss, in units of the data, of the mean of as many such models."""
         single = _single_loss(models)
-        loss = self._settings.loss_function
         unseen = self._unseen
         if len(models) < 2 or not len(unseen) or not isinstance(loss, SquaredLoss):
             return single
@@ -293,13 +390,13 @@ class Fitting:
         arrays, facts = saved
         try:
             for number, each in enumerate(facts["models"]):
-                part, way = each["key"]
+                key = each["key"][0], Way(*each["key"][1])
                 path = Path.of_facts(each, arrays[f"model{number}"])
-                self._models[part, way] = self._model((part, way), path)
+                self._models[key] = self._model(key, path)
             for number, each in enumerate(facts["walks"]):
-                part, way = each["key"]
+                key = each["key"][0], Way(*each["key"][1])
                 factors, best = arrays[f"walk{number}"], arrays[f"walk{number}-best"]
-                self._walks[part, way] = WalkState(each["facts"], factors, best)
+                self._walks[key] = WalkState(each["facts"], factors, best)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"The checkpoint does not hold a completion ({error!r}); start again "

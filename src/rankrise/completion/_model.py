@@ -80,7 +80,7 @@ def fit_baseline(
     """The baseline of the entries that are shown."""
     values = values[shown]
     if loss.is_linked:
-        return Baseline(loss.link_of_mean(float(np.mean(values)), len(values)), 1.0)
+        return Baseline(loss.start(float(np.mean(values)), len(values)), 1.0)
     effects: tuple[Values, ...] = ()
     middle = np.median if loss.is_robust else np.mean
     offset = float(middle(values)) if center else 0.0

@@ -2,8 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Literal
@@ -41,6 +41,7 @@ from rankrise.data import (
     khatri_rao,
     whole_numbers,
 )
+from rankrise.losses import AbstractLoss, SquaredLoss
 from rankrise.runs import Ending
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ if TYPE_CHECKING:
 
 # Of the variance of held-out residuals: what is not between models, at least.
 _LEAST_OWN = 0.6
+# Noise is told of so many observations, and so many for each slice, where training
+# errors are at least this share of held-out ones.
+_FEWEST_FOR_NOISE, _FOR_NOISE, _LEAST_TRAINED = 300, 10, 0.7
 # Entries that are worked on at once.
 _BLOCK = 2**20
 
@@ -68,6 +72,11 @@ class Completion:
         Which observations were held out from each model.
     noise
         Noise model, fitted to held-out residuals of single models.
+    loss
+        The loss that models were fitted by; of `counts` the one that was chosen.
+    link_losses
+        Of `counts`, by the name of either loss, the mean negative log-likelihood of
+        held-out entries; else empty.
     heldout_predictions
         Prediction of each observation by the model it was held out from; NaN where it
         was held out from none.
@@ -86,6 +95,8 @@ class Completion:
     folds: Folds
     noise: Noise
     heldout_predictions: Values
+    loss: AbstractLoss
+    link_losses: Mapping[str, float] = field(default_factory=dict)
     seconds: float = math.nan
     trajectory: "Trajectory | None" = None
     chosen: int = 0
@@ -99,10 +110,11 @@ class Completion:
         folds: Folds,
         models: Sequence[Model],
         ending: Ending,
+        loss: AbstractLoss | None = None,
         **facts: Any,
     ) -> "Completion":
         """What models say, with the noise of each on the part that it was not shown."""
-        rows, loss = models[0].rows, settings.loss_function
+        rows, loss = models[0].rows, loss or settings.loss_function
         places = rows.of_observed(observations.indices)
         predictions = np.full(len(observations), np.nan)
         for model in models:
@@ -112,7 +124,7 @@ class Completion:
         residuals = (observations.values - predictions)[known]
         noise = fit_noise(places[known], residuals, rows.dims)
         came = source, observations, settings, ending
-        return cls(*came, tuple(models), folds, noise, predictions, **facts)
+        return cls(*came, tuple(models), folds, noise, predictions, loss, **facts)
 
     # The tensor.
 
@@ -199,7 +211,7 @@ class Completion:
         minute. Of more observations than fits could take, by the models' paths. Of a
         gradient method the components that had risen where it ended.
         """
-        observations, loss = self.observations, self.settings.loss_function
+        observations, loss = self.observations, self.loss
         if self.trajectory is not None:
             count = self.components
             own = tuple(matrix[:-1, :count] for matrix in self.reference.factors)
@@ -219,6 +231,12 @@ class Completion:
             max_components=self.settings.max_components,
             seed=self.settings.seed,
         )
+
+    @property
+    def loss_name(self) -> str:
+        """Of `loss`, as settings say it."""
+        losses = self.settings.loss_functions
+        return next(name for name, loss in losses.items() if loss == self.loss)
 
     @property
     def rank(self) -> int:
@@ -369,20 +387,55 @@ class Completion:
         `..._relative_error` is over the root mean square of the values, and
         `..._centered_error` over their deviation from the mean of all observed:
         predicting the mean gives 1. The mean of the models is usually more accurate.
+        `noise_...` are those that noise alone would give on held-out entries; NaN where
+        they cannot be told (see `noise_error`).
         """
         errors = {}
-        for name, squares in self._mean_squares.items():
-            error, size, spread = map(math.sqrt, squares)
+        squares = dict(self._mean_squares)
+        squares["noise"] = [self.noise_error**2, *squares["heldout"][1:]]
+        for name, own in squares.items():
+            error, size, spread = map(math.sqrt, own)
             errors[f"{name}_error"] = error
             errors[f"{name}_relative_error"] = error / size if size else math.nan
             errors[f"{name}_centered_error"] = error / spread if spread else math.nan
         return errors
 
+    @property
+    def noise_error(self) -> float:
+        """Root mean square held-out error that noise alone would give, in data units.
+
+        Of counts the root of their mean, which is the variance of Poisson noise. Of the
+        squared loss the geometric mean of training and held-out errors of the models:
+        in least squares, degrees of freedom lower the one as much as they raise the
+        other. What components cannot learn counts as noise there. NaN where that cannot
+        be trusted: with fewer than 300 observations or ten for each slice, training
+        errors below .7 of held-out ones, runs held out, weights, or another loss.
+        """
+        observed, rows = self.observations, sum(self.reference.rows.dims)
+        if observed.weights is not None:
+            return math.nan
+        if self.loss.takes_counts:
+            hidden = ~np.isnan(self.heldout_predictions)
+            return math.sqrt(float(np.mean(observed.values[hidden])))
+        is_told = (
+            isinstance(self.loss, SquaredLoss)
+            and self.folds.along is None
+            and len(observed) >= max(_FEWEST_FOR_NOISE, _FOR_NOISE * rows)
+        )
+        best = [(m.baseline.scale**2, m.path.best_point) for m in self.models]
+        train = math.sqrt(np.mean([scale * each.train_loss for scale, each in best]))
+        held_out = math.sqrt(
+            np.mean([scale * each.heldout_loss for scale, each in best])
+        )
+        if not is_told or train < _LEAST_TRAINED * held_out:
+            return math.nan
+        return math.sqrt(train * held_out)
+
     def typical_error(self) -> float:
         """The held-out error about the mean; of losses that outliers do not move, the
         median of the residuals' sizes over that of deviations from the median.
         """
-        if not self.settings.loss_function.is_robust:
+        if not self.loss.is_robust:
             return self.errors()["heldout_centered_error"]
         values = self.observations.values
         residuals = values - self.heldout_predictions
@@ -420,10 +473,13 @@ class Completion:
 
     def __repr__(self) -> str:
         dims = " x ".join(map(str, self.observations.mode_dims))
-        error = self.errors()["heldout_centered_error"]
+        errors = self.errors()
+        error, alone = (errors[f"{k}_centered_error"] for k in ("heldout", "noise"))
+        noise = "" if math.isnan(alone) else f" (noise alone gives {alone:.3g})"
+        chosen = f"loss {self.loss_name}, " if self.link_losses else ""
         return (
             f"Completion({dims}, {self.components} components, held-out error about "
-            f"the mean {error:.3g}, {self.ending})"
+            f"the mean {error:.3g}{noise}, {chosen}{self.ending})"
         )
 
     # Evaluation.
@@ -452,7 +508,7 @@ class Completion:
 
     def _everywhere(self) -> tuple[Values, Values]:
         """The same for rows that were observed, by products of two halves of modes."""
-        dims, loss = self.reference.rows.dims, self.settings.loss_function
+        dims, loss = self.reference.rows.dims, self.loss
         own_variance = self._own_variance
         half = min(
             range(1, len(dims)),
@@ -478,8 +534,7 @@ class Completion:
     def _at(self, indices: npt.ArrayLike) -> tuple[Any, ...]:
         """Mean and variance of the models, places and which were never observed."""
         places, unobserved = self._places(indices)
-        loss = self.settings.loss_function
-        each = (model.predictions(places, loss) for model in self.models)
+        each = (model.predictions(places, self.loss) for model in self.models)
         return *_moments(each), places, unobserved
 
     def _mean_and_std(self, indices: npt.ArrayLike) -> tuple[Values, Values]:
@@ -504,8 +559,7 @@ class Completion:
         unseen = unseen_entries(places, rows.dims, self.settings.seed)
         if count < 2 or not len(unseen):
             return self.noise.variance
-        loss = self.settings.loss_function
-        each = (model.predictions(unseen, loss) for model in self.models)
+        each = (model.predictions(unseen, self.loss) for model in self.models)
         spread = float(np.mean(_moments(each)[1]))
         own = self.noise.variance - (2 - 1 / count) * spread
         return max(own, _LEAST_OWN * self.noise.variance)
@@ -534,7 +588,7 @@ class Completion:
         # Those of the last row are zero.
         places = np.where(unobserved, self.reference.rows.dims, places)
         baseline = self.reference.baseline.at(places)
-        left = self.observations.values - self.settings.loss_function.mean(baseline)
+        left = self.observations.values - self.loss.mean(baseline)
         return math.sqrt(float(np.mean(left**2)))
 
     def _bounds_about(
@@ -547,13 +601,13 @@ class Completion:
             )
         width = self.noise.multiple(level) * std
         # No label is outside [0, 1], and no count negative.
-        least, most = self.settings.loss_function.bounds
+        least, most = self.loss.bounds
         return np.maximum(mean - width, least), np.minimum(mean + width, most)
 
     @cached_property
     def _mean_squares(self) -> dict[str, list[float]]:
         """Of residuals, values, and deviations from the mean of all observed."""
-        loss, reference = self.settings.loss_function, self.reference
+        loss, reference = self.loss, self.reference
         mean = np.mean(self.observations.values)
 
         def of_some(chosen: npt.NDArray[np.bool_], *, held_out: bool) -> list[float]:

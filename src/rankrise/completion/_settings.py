@@ -12,8 +12,19 @@ from rankrise.completion._path import PENALTIES
 from rankrise.losses import AbstractLoss, loss_named
 
 Kind = Literal["paper", "flow", "limit"]
-LossName = Literal["squared", "absolute", "huber", "smooth-l1", "logistic", "poisson"]
+LossName = Literal[
+    "squared",
+    "absolute",
+    "huber",
+    "smooth-l1",
+    "logistic",
+    "poisson",
+    "poisson-identity",
+    "counts",
+]
 
+# What `counts` tries.
+_COUNTED = "poisson", "poisson-identity"
 # Options of a gradient method that only some kinds have.
 _STARTED: tuple[Kind, ...] = ("paper", "flow")
 _KINDS: dict[str, tuple[Kind, ...]] = {
@@ -97,8 +108,10 @@ class CompletionSettings(Settings):
     """Share of the observed entries held out from each model. By default each entry is
     held out once, but at most a fifth by a model; a tenth for a single model."""
     loss: LossName | AbstractLoss = "squared"
-    """Loss of one entry: huber for outliers, logistic for labels 0 and 1, poisson for
-    counts."""
+    """Loss of one entry: huber for outliers, logistic for labels 0 and 1. For counts
+    poisson, which fits logarithms of rates, so components multiply; poisson-identity,
+    which fits rates, so non-negative components add; counts takes of these two the one
+    of larger held-out likelihood."""
     loss_threshold: float = 1.0
     """Threshold delta of Huber and smooth-L1 loss, in deviations of the centered
     values: by their median (alternating), or root mean square."""
@@ -186,10 +199,16 @@ class CompletionSettings(Settings):
 
     @property
     def loss_function(self) -> AbstractLoss:
-        """The loss itself, where it may be given by name."""
+        """The loss itself, where it may be given by name; of several the first."""
+        return next(iter(self.loss_functions.values()))
+
+    @property
+    def loss_functions(self) -> dict[str, AbstractLoss]:
+        """Losses by name; of several the held-out likelihood decides."""
         if isinstance(self.loss, AbstractLoss):
-            return self.loss
-        return loss_named(self.loss, self.loss_threshold)
+            return {type(self.loss).__name__: self.loss}
+        names = _COUNTED if self.loss == "counts" else (self.loss,)
+        return {name: loss_named(name, self.loss_threshold) for name in names}
 
     def models_for(self, observed: int) -> int:
         """How many models so many observations are completed by."""

@@ -31,6 +31,7 @@ def summarize_completion(
         "mode_dims": list(observations.mode_dims),
         "observed_entries": len(observations),
         "entries": observations.entry_count,
+        "link_losses": dict(found.link_losses),
         "heldout_modes": [mode + 1 for mode in found.folds.modes],
         "heldout_runs_along": _number(found.folds.along),
         "components": found.components,
@@ -81,6 +82,7 @@ def _outcome(found: Completion) -> dict[str, Any]:
         "seed": found.settings.seed,
         "result": found.ending,
         "seconds": round(found.seconds, 3),
+        "loss": found.loss_name,
         "asked_models": found.folds.count,
         "models": [
             {

@@ -66,8 +66,11 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     loss
         ``"squared"``, ``"absolute"``, ``"huber"`` or ``"smooth-l1"`` (with threshold
         one standard deviation), ``"logistic"`` for labels 0 and 1, of which
-        probabilities are predicted, ``"poisson"`` for counts, of which rates are; or a
-        loss of rankrise.
+        probabilities are predicted; for counts, of which rates are predicted,
+        ``"poisson"`` fits logarithms of rates, so components multiply,
+        ``"poisson-identity"`` fits rates, so non-negative components add, and
+        ``"counts"`` takes of these two the one of larger held-out likelihood; or a loss
+        of rankrise.
     smooth
         Whether neighbouring labels of a mode may be alike, in ascending order; by
         default what is better on held-out samples.
@@ -106,7 +109,10 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         Component norms of the reference, falling.
     intercept_, effects_
         Of the reference: $b$, and for every mode $e^n$ (none without `main_effects`).
-        With logistic and Poisson losses log-odds and logarithms, as the components.
+        With logistic and Poisson losses log-odds and logarithms, as the components;
+        with ``"poisson-identity"`` rates, of which $b$ is one percent of the mean.
+    loss_
+        The loss that was fitted; of ``"counts"`` the one that was chosen.
     reproducibility_
         For every component of the reference its mean similarity to that of other
         models, from 0 to 1; NaN where there is no other.
@@ -118,6 +124,8 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         Whether neighbouring labels could be alike.
     heldout_error_
         Root mean square error of single models on samples they were not shown.
+    noise_error_
+        What it would be by noise alone; NaN where that cannot be told.
     heldout_relative_error_
         The same over the root mean square of the target.
     heldout_score_
@@ -287,8 +295,10 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.reproducibility_ = found.reproducibility
         self.path_ = np.array([point[:4] for point in found.path], dtype=_PATH)
         self.smooth_ = reference.smooth
+        self.loss_ = found.loss
         errors = found.errors()
         self.heldout_error_ = errors["heldout_error"]
+        self.noise_error_ = errors["noise_error"]
         self.heldout_relative_error_ = errors["heldout_relative_error"]
         self.heldout_score_ = 1 - errors["heldout_centered_error"] ** 2
         self.n_models_ = len(found.models)

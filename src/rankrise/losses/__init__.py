@@ -1,8 +1,10 @@
 """Losses of one prediction against one observed value; they work without JAX."""
 
 from rankrise.losses._contract import AbstractLoss as AbstractLoss
+from rankrise.losses._linked import IdentityPoissonLoss as IdentityPoissonLoss
 from rankrise.losses._linked import LogisticLoss as LogisticLoss
 from rankrise.losses._linked import PoissonLoss as PoissonLoss
+from rankrise.losses._linked import negative_log_likelihood as negative_log_likelihood
 from rankrise.losses._named import loss_named as loss_named
 from rankrise.losses._residual import AbsoluteLoss as AbsoluteLoss
 from rankrise.losses._residual import HuberLoss as HuberLoss

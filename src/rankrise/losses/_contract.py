@@ -29,6 +29,12 @@ class AbstractLoss(ABC):
         Range of observed values and of predicted means.
     is_linked
         Whether predictions pass through a link, which `mean` inverts.
+    is_additive
+        Whether predictions are rates that components add to, so factors may not be
+        negative.
+    has_bound
+        Whether the parabola of `majorizer` lies above the loss; else it has to be
+        convex, and steps are shortened that would raise it.
     is_robust
         Whether outliers hardly move what is fitted.
     smoothness
@@ -39,6 +45,8 @@ class AbstractLoss(ABC):
     takes_counts: ClassVar[bool] = False
     bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     is_linked: ClassVar[bool] = False
+    is_additive: ClassVar[bool] = False
+    has_bound: ClassVar[bool] = True
     is_robust: ClassVar[bool] = False
     smoothness: ClassVar[int] = 1
 
@@ -57,6 +65,10 @@ class AbstractLoss(ABC):
         """The prediction whose mean is that of `count` observations; always finite."""
         return mean
 
+    def start(self, mean: float, count: int) -> float:
+        """What predictions are without a component, where they pass through a link."""
+        return self.link_of_mean(mean, count)
+
     def slopes(self, distances: Values) -> Values:
         r"""$d\ell/d|z|$ of a loss of $|z| = |p - y|$, at sizes above zero."""
         raise NotImplementedError
@@ -64,8 +76,8 @@ class AbstractLoss(ABC):
     def majorizer(self, predictions: Values, values: Values) -> tuple[Values, Values]:
         """$a$ and $t$ of $a (q - t)^2$ with the slope the loss has at a prediction.
 
-        For all losses here but Poisson's, the parabola that touches there lies above
-        the loss, so minimizing it lowers the loss (iteratively reweighted least
+        The parabola that touches there lies above the loss, but for losses of counts
+        (`has_bound`), so minimizing it lowers the loss (iteratively reweighted least
         squares). By default it is centred on the value, of a loss with `slopes`; it
         lies above if the slope over the distance nowhere rises with the distance.
         """

@@ -2,7 +2,7 @@
 
 from rankrise._errors import InputError
 from rankrise.losses._contract import AbstractLoss
-from rankrise.losses._linked import LogisticLoss, PoissonLoss
+from rankrise.losses._linked import IdentityPoissonLoss, LogisticLoss, PoissonLoss
 from rankrise.losses._residual import (
     AbsoluteLoss,
     HuberLoss,
@@ -20,6 +20,7 @@ def loss_named(name: str, threshold: float = 1.0) -> AbstractLoss:
         "smooth-l1": SmoothL1Loss(threshold),
         "logistic": LogisticLoss(),
         "poisson": PoissonLoss(),
+        "poisson-identity": IdentityPoissonLoss(),
     }
     if name not in losses:
         raise InputError(
