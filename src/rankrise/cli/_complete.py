@@ -227,6 +227,7 @@ def _print(summary: dict[str, Any], written: dict[str, Path]) -> None:
     share = summary["observed_entries"] / summary["entries"]
     print(f"tensor: {dims}, {share:.1%} observed")
     print(f"{_rank(summary)} ({_how(summary)})")
+    print(f"centering: {summary['centering']}")
     for name, words in (("train", "train"), ("heldout", "held-out")):
         raw = summary[f"{name}_relative_error"]
         centered = summary[f"{name}_centered_error"]

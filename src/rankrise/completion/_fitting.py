@@ -7,6 +7,7 @@ ensembles, cross validation, and active learning"). So it is decided whether
 neighbouring rows may be alike.
 """
 
+import functools as ft
 import math
 import os
 import queue
@@ -15,7 +16,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Executor, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,9 +25,10 @@ from rankrise._typing import Indices, Values
 from rankrise.completion._alternating import Alternation
 from rankrise.completion._arrangement import Arrangement, Rows, unseen_entries
 from rankrise.completion._holdout import Folds
+from rankrise.completion._merging import Merging, are_few
 from rankrise.completion._model import Baseline, Model, fit_baseline
 from rankrise.completion._path import Path, PathPoint, Walk, WalkState
-from rankrise.completion._settings import CompletionSettings
+from rankrise.completion._settings import Centering, CompletionSettings
 from rankrise.data import Observations
 from rankrise.losses import SquaredLoss
 from rankrise.runs import Ending, Watch
@@ -39,13 +41,21 @@ _TRIED, _MUCH, _CLEARLY = 3, 0.07, 2.5
 # Of the loss, that their mean is taken to gain at most: models of few observations may
 # differ wildly where held-out entries are too few to show it.
 _MOST_GAIN = 0.25
+# Main effects are tried where without components they leave at most so many times the
+# loss of the best model.
+_NEAR = 1.5
+# Standard errors of the difference that ask for something else than the usual. Nothing
+# is less than a mean, and main effects are many numbers.
+_FOR = {Centering.NONE: 1.0, Centering.MAIN_EFFECTS: 3.0}
+# With more observations the mean is taken off, and components stay as they are.
+_MANY = 300_000
 # With more observations one model at a time takes all cores.
 _SHARED = 500_000
 # Seconds between two looks at what threads report.
 _LOOK = 0.05
 
-# Which part a model is not shown, and whether its neighbouring rows may be alike.
-Key = tuple[int, bool]
+# Whether neighbouring rows may be alike, and what is taken off.
+Way = tuple[bool, Centering]
 Report = Callable[["CompletionProgress"], None]
 
 
@@ -63,6 +73,17 @@ class CompletionProgress(NamedTuple):
     model: int
     models: int
     point: PathPoint
+
+
+class Key(NamedTuple):
+    """Which part a model is not shown, and how it is fitted."""
+
+    number: int
+    smooth: bool
+    centering: Centering
+
+
+Run = Callable[[Sequence[Key]], Ending | None]
 
 
 class Fitting:
@@ -89,9 +110,8 @@ class Fitting:
         self._load()
 
     def models(self) -> tuple[list[Model], Ending]:
-        """The models of the better way, as far as they went."""
-        smooth, count = self._settings.smooth, self._folds.count
-        ways = [False, True] if smooth is None else [smooth]
+        """The models of the best way, as far as they went."""
+        count = self._folds.count
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
         with ExitStack() as stack:
             pool: Executor | None = None
@@ -99,29 +119,91 @@ class Fitting:
                 pool = stack.enter_context(ThreadPoolExecutor(cores))
                 cores = 1
             workers = stack.enter_context(ThreadPoolExecutor(cores))
-            ending = None
-            for number in range(count):
-                if len(ways) == 1:
-                    rest = [(k, ways[0]) for k in range(number, count)]
-                    ending = self._run(rest, workers, pool)
-                    break
-                ending = self._run([(number, way) for way in ways], workers, pool)
-                if ending is not None:
-                    break
-                ways = self._better(last=number + 1 in (_TRIED, count))
-        found = [self._of(way) for way in (False, True)]
-        most = max(map(len, found))
-        if not most:
+            run = ft.partial(self._run, workers=workers, pool=pool)
+            way, ending = self._way(run)
+            ending = ending or run([Key(k, *way) for k in range(count)])
+            others = {key[1:] for key in sorted(self._models)} - {way}
+            found = max(map(self._of, [way, *sorted(others)]), key=len)
+            if ending is None:
+                found = self._merged(found, workers)
+                ending = self._watch.ending()
+        if ending is not None:
+            self._save()
+        if not found:
             # What a path found before it was ended counts only if nothing else.
             key = min(self._walks)
             return [self._model(key, self._walked(key).path)], ending or Ending.STOPPED
-        if len(found[0]) == len(found[1]):
-            found = [self._of(self._better(last=True)[0])]
-        return max(found, key=len), ending or Ending.CONVERGED
+        return found, ending or Ending.CONVERGED
 
-    def _better(self, *, last: bool) -> list[bool]:
+    def _way(self, run: Run) -> tuple[Way, Ending | None]:
+        """Smooth or not, and what is taken off: what is better on held-out entries."""
+        first, *others = self._settings.centerings
+        if len(self._arrangement) > _MANY:
+            others = []
+        smooth, ending = self._smooth(first, run)
+        best = smooth, first
+        for other in others:
+            if ending is not None or not self._is_promising(other, best):
+                continue
+            way = best[0], other
+            ending = run([Key(0, *way)])
+            if ending is not None or self._gain(way, best)[0] <= 0:
+                continue
+            smooth, ending = self._smooth(other, run)
+            way = smooth, other
+            tried = range(min(_TRIED, self._folds.count))
+            ending = ending or run(
+                [Key(n, *each) for n in tried for each in (best, way)]
+            )
+            gain, error = self._gain(way, best)
+            if ending is None and gain > _FOR[other] * error:
+                best = way
+        return best, ending
+
+    def _smooth(self, centering: Centering, run: Run) -> tuple[bool, Ending | None]:
+        """Whether neighbouring rows may be alike, by up to three models."""
+        smooth = self._settings.smooth
+        ways, ending = [False, True] if smooth is None else [smooth], None
+        for number in range(self._folds.count):
+            ending = run([Key(number, way, centering) for way in ways])
+            if len(ways) == 1:
+                break
+            plain, smoothed = (len(self._of((way, centering))) for way in ways)
+            if ending is not None and (plain != smoothed or not plain):
+                return smoothed > plain, ending
+            last = ending is not None or number + 1 in (_TRIED, self._folds.count)
+            ways = self._better(centering, last=last)
+            if ending is not None or len(ways) == 1:
+                break
+        return ways[0], ending
+
+    def _merged(self, models: list[Model], workers: Executor) -> list[Model]:
+        """Models without components that are not needed, such as cancel an offset."""
+        observations, settings = self._observations, self._settings
+        loss = settings.loss_function
+        if (
+            loss.is_linked
+            or settings.non_negative
+            or len(observations) > _MANY
+            or not are_few(models)
+        ):
+            return models
+        offsets = [False, True] if settings.center is None else [settings.center]
+        if models[0].baseline.effects:
+            offsets = [settings.center is not False]
+        return Merging(
+            models,
+            observations,
+            self._folds,
+            loss,
+            offsets,
+            workers,
+            lambda: self._watch.ending() is not None,
+        ).models()
+
+    def _better(self, centering: Centering, *, last: bool) -> list[bool]:
         """Which of the ways, not smooth and smooth, are still to be tried."""
-        plain, smooth = self._of(False), self._of(True)
+        plain, smooth = self._of((False, centering)), self._of((True, centering))
         losses = _single_loss(plain), _single_loss(smooth)
         if not any(any(m.path.best_point.correlations) for m in smooth):
             return [False]
@@ -131,11 +213,37 @@ class Fitting:
             return [False, True]
         return [self._is_better(smooth, plain)]
 
-    def _of(self, way: bool) -> list[Model]:
-        return [self._models[key] for key in sorted(self._models) if key[1] == way]
+    def _is_promising(self, centering: Centering, best: Way) -> bool:
+        """Whether other models are worth their time."""
+        key = Key(0, *best)
+        if not centering.has_effects:
+            # Of models that are not smooth merging decides.
+            return best[0] and self._models[key].cancels_offset
+        path = self._models[key].path
+        baseline = self._baseline(key._replace(centering=centering))
+        start = Path(path.points[:1], 0, path.factors[:, :0])
+        alone = Model.at_best(self._arrangement.rows, start, baseline, 0, False)
+        losses = [float(np.mean(self._errors(m))) for m in (alone, self._models[key])]
+        return losses[0] < _NEAR * losses[1]
+
+    def _gain(self, way: Way, best: Way) -> tuple[float, float]:
+        """Mean by which held-out losses are smaller, and its standard error."""
+        numbers = [k for k in range(self._folds.count) if Key(k, *way) in self._models]
+        pairs = [
+            (self._models[Key(k, *best)], self._models[Key(k, *way)])
+            for k in numbers
+            if Key(k, *best) in self._models
+        ]
+        if not pairs:
+            return 0.0, math.inf
+        gains = np.concatenate([self._errors(a) - self._errors(b) for a, b in pairs])
+        return float(np.mean(gains)), float(np.std(gains)) / math.sqrt(len(gains))
+
+    def _of(self, way: Way) -> list[Model]:
+        return [self._models[key] for key in sorted(self._models) if key[1:] == way]
 
     def _run(
-        self, keys: Sequence[Key], workers: Executor, pool: Executor | None
+        self, keys: Sequence[Key], *, workers: Executor, pool: Executor | None
     ) -> Ending | None:
         """Fit models by threads; what ended it early, if something did."""
         new = [key for key in keys if key not in self._models]
@@ -166,7 +274,7 @@ class Fitting:
             if len(points) > reported:
                 reported, last = len(points), points[-1]
                 self._reports.put(
-                    CompletionProgress(key[0] + 1, self._folds.count, last)
+                    CompletionProgress(key.number + 1, self._folds.count, last)
                 )
             ending = self._watch.ending()
             if ending or self._leave_off or self._watch.is_due:
@@ -182,26 +290,24 @@ class Fitting:
         return None
 
     def _model(self, key: Key, path: Path) -> Model:
-        rows, baseline = self._arrangement.rows, self._baseline(key[0])
-        return Model.at_best(rows, path, baseline, *key)
+        rows, baseline = self._arrangement.rows, self._baseline(key)
+        return Model.at_best(rows, path, baseline, key.number, key.smooth)
 
-    def _baseline(self, number: int) -> Baseline:
-        settings = self._settings
+    def _baseline(self, key: Key) -> Baseline:
         return fit_baseline(
             self._arrangement.indices,
             self._observations.values,
-            self._folds.part != number,
+            self._folds.part != key.number,
             self._arrangement.rows.dims,
-            settings.loss_function,
-            center=settings.center and not settings.non_negative,
-            main_effects=settings.main_effects,
+            self._settings.loss_function,
+            center=key.centering.has_offset,
+            main_effects=key.centering.has_effects,
         )
 
     def _walked(self, key: Key, pool: Executor | None = None) -> Walk:
         """A model's path, from where it was left off."""
-        number, smooth = key
-        dims = self._arrangement.rows.dims
-        settings, baseline = self._settings, self._baseline(number)
+        number, dims = key.number, self._arrangement.rows.dims
+        settings, baseline = self._settings, self._baseline(key)
         values, weights = self._observations.values, self._observations.weights
         loss = settings.loss_function
         if not loss.is_linked:
@@ -226,7 +332,7 @@ class Fitting:
             penalties=settings.penalties,
             # No tensor of these dimensions needs more.
             max_components=min(settings.max_components, math.prod(dims) // max(dims)),
-            smooth=smooth,
+            smooth=key.smooth,
             seed=settings.seed + number,
             state=self._walks.get(key),
         )
@@ -293,18 +399,23 @@ class Fitting:
         arrays, facts = saved
         try:
             for number, each in enumerate(facts["models"]):
-                part, way = each["key"]
                 path = Path.of_facts(each, arrays[f"model{number}"])
-                self._models[part, way] = self._model((part, way), path)
+                key = _key(each["key"])
+                self._models[key] = self._model(key, path)
             for number, each in enumerate(facts["walks"]):
-                part, way = each["key"]
                 factors, best = arrays[f"walk{number}"], arrays[f"walk{number}-best"]
-                self._walks[part, way] = WalkState(each["facts"], factors, best)
+                state = WalkState(each["facts"], factors, best)
+                self._walks[_key(each["key"])] = state
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"The checkpoint does not hold a completion ({error!r}); start again "
                 "without resuming."
             ) from error
+
+
+def _key(facts: Sequence[Any]) -> Key:
+    number, smooth, centering = facts
+    return Key(number, smooth, Centering(centering))
 
 
 def _single_loss(models: Sequence[Model]) -> float:

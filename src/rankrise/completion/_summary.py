@@ -33,6 +33,7 @@ def summarize_completion(
         "entries": observations.entry_count,
         "heldout_modes": [mode + 1 for mode in found.folds.modes],
         "heldout_runs_along": _number(found.folds.along),
+        "centering": found.centering.value,
         "components": found.components,
         **_rank(found),
         "unobserved_slices": [_slice(found, *each) for each in slices],
