@@ -85,16 +85,16 @@ def test_nothing_is_taken_off_smooth_factors_whose_sum_needs_no_offset():
 def test_main_effects_are_taken_off_where_few_entries_show_more():
     rng = np.random.default_rng(0)
     dims, sizes = (60, 50, 20), (0.6, 0.7, 0.3)
-    effects = (s * rng.standard_normal(d) for d, s in zip(dims, sizes, strict=True))
+    effects = [s * rng.standard_normal(d) for d, s in zip(dims, sizes, strict=True)]
     factors = [rng.standard_normal((dim, 2)) for dim in dims]
-    whole = 3 + sum(np.ix_(*effects)) + 0.35 * np.einsum("ir,jr,kr->ijk", *factors)
+    whole = 3 + sum(np.ix_(*effects)) + 0.2 * np.einsum("ir,jr,kr->ijk", *factors)
     gappy = whole + 0.7 * rng.standard_normal(dims)
     gappy[rng.random(dims) > 0.1] = np.nan
     found, without = (
         rr.complete(gappy, main_effects=effects) for effects in (None, False)
     )
     assert found.centering == "main effects"
-    assert error(found, gappy, whole) < 0.95 * error(without, gappy, whole)
+    assert error(found, gappy, whole) < 0.9 * error(without, gappy, whole)
 
 
 def test_noise_alone_keeps_the_mean():
