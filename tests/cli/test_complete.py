@@ -61,7 +61,9 @@ def test_a_file_is_completed_with_deviations_and_bounds(gappy, tmp_path, capsys)
     assert [each["heldout_part"] for each in said["models"]] == [0, 1]
     assert said["interval"]["level"] == 0.9
     assert min(each["heldout_loss"] for each in said["path"]) < 0.01
-    assert "2 models, chosen on held-out entries" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "2 models, chosen on held-out entries" in printed
+    assert f"centering: {said['centering']}\n" in printed
     factors = np.load(tmp_path / "r" / "factors.npz")
     ends = [
         offset

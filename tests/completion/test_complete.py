@@ -155,8 +155,10 @@ def test_the_unit_of_the_values_does_not_matter(size, found, gappy):
     )
 
 
-def test_a_shift_of_the_values_shifts_what_is_completed(found, gappy):
-    other = rr.complete(gappy + 32.0, **QUICK)
+def test_a_shift_of_the_values_shifts_what_is_completed(gappy):
+    found, other = (
+        rr.complete(gappy + shift, center=True, **QUICK) for shift in (0.0, 32.0)
+    )
     np.testing.assert_allclose(other.completed, found.completed + 32.0, atol=1e-6)
     assert other.offset == pytest.approx(found.offset + 32.0)
 

@@ -48,10 +48,11 @@ def path(tmp_path):
     [
         QUICK,
         {"models": 4, "penalties": (1.0, 0.1), "max_components": 2},
+        {"models": 4, "penalties": (1.0, 0.1), "center": True},
         {**QUICK, "loss": "huber", "main_effects": True},
         {**QUICK, "non_negative": True},
     ],
-    ids=["plain", "both-ways", "huber", "non-negative"],
+    ids=["plain", "both-ways", "centered", "huber", "non-negative"],
 )
 def test_a_killed_run_goes_on_to_the_same_result(settings, gappy, path):
     expected = rr.complete(gappy, **settings)

@@ -218,11 +218,21 @@ def test_a_cp_tensor_of_tensorly_is_the_reference_model(found, gappy):
         np.testing.assert_allclose(np.linalg.norm(factor, axis=0), 1)
 
 
-def test_a_cp_tensor_has_no_main_effects(gappy):
+def test_a_cp_tensor_of_the_rank_is_without_main_effects_that_were_asked_for(gappy):
     pytest.importorskip("tensorly", reason="TensorLy is not installed")
     found = rr.complete(gappy, main_effects=True, **QUICK)
-    with pytest.raises(rr.InputError, match="no main effects"):
+    with pytest.raises(rr.InputError, match="what main effects leave"):
         found.cp_tensor()
+
+
+def test_a_cp_tensor_of_the_reference_has_its_main_effects(gappy):
+    tensorly = pytest.importorskip("tensorly", reason="TensorLy is not installed")
+    found = rr.complete(gappy, main_effects=True, **QUICK)
+    everywhere = np.argwhere(np.ones(gappy.shape))
+    expected = found.reference.predictions(everywhere, rr.SquaredLoss())
+    np.testing.assert_allclose(
+        tensorly.cp_to_tensor(found.cp_tensor("all")).ravel(), expected, atol=1e-12
+    )
 
 
 def test_saved_factors_are_the_models_again(found, gappy, tmp_path, cp_product):

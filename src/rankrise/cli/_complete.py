@@ -229,6 +229,7 @@ def _print(summary: dict[str, Any], written: dict[str, Path]) -> None:
     if summary["link_losses"]:
         print(_link(summary))
     print(f"{_rank(summary)} ({_how(summary)})")
+    print(f"centering: {summary['centering']}")
     for name, words in (("train", "train"), ("heldout", "held-out")):
         raw = summary[f"{name}_relative_error"]
         centered = summary[f"{name}_centered_error"]

@@ -55,12 +55,12 @@ def complete(
     heldout_share: float | None = None,
     loss: LossName | AbstractLoss = "squared",
     loss_threshold: float = 1.0,
-    center: bool = True,
+    center: bool | None = None,
     max_components: int = 64,
     max_seconds: float | None = None,
     smooth: bool | None = None,
     non_negative: bool = False,
-    main_effects: bool = False,
+    main_effects: bool | None = None,
     penalties: tuple[float, ...] | None = None,
     seed: int = 0,
     checkpoint: Checkpoint | None = None,
@@ -96,7 +96,8 @@ def complete(
         `link_losses`). The threshold is that of Huber and smooth-L1 loss, in deviations
         of the centered values.
     center
-        Fit the values less their mean; the mean is added back to the result.
+        Fit the values less their mean; the mean is added back to the result. By default
+        decided on held-out entries.
     max_components
         Upper limit on the number of components; the rank is found, not set by it.
     max_seconds
@@ -107,7 +108,8 @@ def complete(
     non_negative
         Constrain factors to be non-negative; turns centering off.
     main_effects
-        Fit one number for every slice first; it is added back to the result.
+        Fit one number for every slice first; it is added back to the result. By default
+        decided on held-out entries.
     penalties
         Penalties of the path, in falling order, in units of one observation's weight.
     seed

@@ -7,6 +7,7 @@ ensembles, cross validation, and active learning"). So it is decided whether
 neighbouring rows may be alike.
 """
 
+import functools as ft
 import math
 import os
 import queue
@@ -15,7 +16,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Executor, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,9 +25,10 @@ from rankrise._typing import Indices, Values
 from rankrise.completion._alternating import Alternation
 from rankrise.completion._arrangement import Arrangement, Rows, unseen_entries
 from rankrise.completion._holdout import Folds
+from rankrise.completion._merging import Merging, are_few
 from rankrise.completion._model import Baseline, Model, fit_baseline
 from rankrise.completion._path import Path, PathPoint, Walk, WalkState
-from rankrise.completion._settings import CompletionSettings
+from rankrise.completion._settings import Centering, CompletionSettings
 from rankrise.data import Observations
 from rankrise.losses import AbstractLoss, SquaredLoss, negative_log_likelihood
 from rankrise.runs import Ending, Watch
@@ -42,22 +44,36 @@ _SURELY = 5.0
 # Of the loss, that their mean is taken to gain at most: models of few observations may
 # differ wildly where held-out entries are too few to show it.
 _MOST_GAIN = 0.25
+# Main effects are tried where without components they leave at most so many times the
+# loss of the best model.
+_NEAR = 1.5
+# Standard errors of the difference that ask for something else than the usual. Nothing
+# is less than a mean, and main effects are many numbers.
+_FOR = {Centering.NONE: 1.0, Centering.MAIN_EFFECTS: 3.0}
+# With more observations the mean is taken off, and components stay as they are.
+_MANY = 300_000
 # With more observations one model at a time takes all cores.
 _SHARED = 500_000
 # Seconds between two looks at what threads report.
 _LOOK = 0.05
 
+Report = Callable[["CompletionProgress"], None]
+
 
 class Way(NamedTuple):
-    """Whether neighbouring rows may be alike, and which of the losses it is."""
+    """How models are fitted.
+
+    Attributes
+    ----------
+    smooth
+        Whether neighbouring rows may be alike.
+    loss
+        Which of the losses it is.
+    """
 
     smooth: bool
     loss: str
-
-
-# Which part a model is not shown, and how it is made.
-Key = tuple[int, Way]
-Report = Callable[["CompletionProgress"], None]
+    centering: Centering
 
 
 class CompletionProgress(NamedTuple):
@@ -74,6 +90,11 @@ class CompletionProgress(NamedTuple):
     model: int
     models: int
     point: PathPoint
+
+
+# Which part a model is not shown, and how it is fitted.
+Key = tuple[int, Way]
+Run = Callable[[Sequence[Key]], Ending | None]
 
 
 class Fitted(NamedTuple):
@@ -117,10 +138,8 @@ class Fitting:
         self._load()
 
     def models(self) -> Fitted:
-        """The models of the better way, as far as they went."""
-        smooth, count = self._settings.smooth, self._folds.count
-        smooths = [False, True] if smooth is None else [smooth]
-        ways = [Way(each, name) for name in self._losses for each in smooths]
+        """The models of the best way, as far as they went."""
+        count = self._folds.count
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
         with ExitStack() as stack:
             pool: Executor | None = None
@@ -128,66 +147,112 @@ class Fitting:
                 pool = stack.enter_context(ThreadPoolExecutor(cores))
                 cores = 1
             workers = stack.enter_context(ThreadPoolExecutor(cores))
-            ending = None
-            for number in range(count):
-                if len(ways) == 1:
-                    rest = [(k, ways[0]) for k in range(number, count)]
-                    ending = self._run(rest, workers, pool)
-                    break
-                ending = self._run([(number, way) for way in ways], workers, pool)
-                if ending is not None:
-                    break
-                ways = self._better(ways, last=number + 1 in (_TRIED, count))
-        return self._chosen(ending)
-
-    def _chosen(self, ending: Ending | None) -> Fitted:
-        best = {name: self._best_of(name) for name in self._losses}
-        found = {name: self._of(way) for name, way in best.items()}
-        likelihoods = self._likelihoods(list(best.values()))
-        losses = {each: float(v.mean()) for each, v in likelihoods.items()}
-        counts = {each: len(models) for each, models in found.items()}
-        name = max(counts, key=counts.__getitem__)
-        # With more models less it was given up.
-        if losses and min(counts.values()) >= counts[name] - 1:
-            name = min(losses, key=losses.__getitem__)
-        models, ended = found[name], ending or Ending.CONVERGED
-        if not models:
+            run = ft.partial(self._run, workers=workers, pool=pool)
+            way, link_losses, ending = self._way(run)
+            ending = ending or run([(number, way) for number in range(count)])
+            ways = [way, *sorted({way for _, way in self._models} - {way})]
+            way = max(ways, key=lambda each: len(self._of(each)))
+            found = self._of(way)
+            if ending is None:
+                found = self._merged(found, way, workers)
+                ending = self._watch.ending()
+        if ending is not None:
+            self._save()
+        if not found:
             # What a path found before it was ended counts only if nothing else.
             key = min(self._walks)
-            name, ended = key[1].loss, ending or Ending.STOPPED
-            models = [self._model(key, self._walked(key).path)]
-        return Fitted(models, ended, self._losses[name], losses)
+            way, ending = key[1], ending or Ending.STOPPED
+            found = [self._model(key, self._walked(key).path)]
+        ended = ending or Ending.CONVERGED
+        return Fitted(found, ended, self._losses[way.loss], link_losses)
 
-    def _best_of(self, name: str) -> Way:
-        """Of one loss, smooth or not: what more models are of, or is better."""
-        ways = [Way(False, name), Way(True, name)]
-        counts = [len(self._of(way)) for way in ways]
-        if counts[0] != counts[1] or not counts[0]:
-            return ways[counts[1] > counts[0]]
-        return self._smooth_or_not(name, last=True)[0]
+    def _way(self, run: Run) -> tuple[Way, dict[str, float], Ending | None]:
+        """What is better on held-out entries, and likelihoods of losses of counts."""
+        first, *others = self._losses
+        centering, *centerings = self._settings.centerings
+        best, ending = self._smooth(Way(False, first, centering), run)
+        link_losses: dict[str, float] = {}
+        for name in others if ending is None else []:
+            best, link_losses, ending = self._link(name, best, run)
+        if len(self._arrangement) > _MANY:
+            centerings = []
+        for other in centerings:
+            if ending is not None or not self._is_promising(other, best):
+                continue
+            way = best._replace(centering=other)
+            ending = run([(0, way)])
+            if ending is not None or self._gain(way, best)[0] <= 0:
+                continue
+            way, ending = self._smooth(way, run)
+            ending = ending or self._run_some(run, best, way)
+            gain, error = self._gain(way, best)
+            if ending is None and gain > _FOR[other] * error:
+                best = way
+        return best, link_losses, ending
+
+    def _link(
+        self, name: str, best: Way, run: Run
+    ) -> tuple[Way, dict[str, float], Ending | None]:
+        """Whether another loss of counts makes held-out entries likelier."""
+        way, ending = self._smooth(best._replace(loss=name), run)
+        gain, error = _mean_of(self._gains(way, best, self._likelihoods))
+        if ending is None and not abs(gain) > _SURELY * error:
+            ending = self._run_some(run, best, way)
+            gain, _ = _mean_of(self._gains(way, best, self._likelihoods))
+        losses = self._link_losses(best, way)
+        return (way if gain > 0 else best), losses, ending
+
+    def _run_some(self, run: Run, *ways: Way) -> Ending | None:
+        """So many models of each as are compared."""
+        tried = range(min(_TRIED, self._folds.count))
+        return run([(number, way) for number in tried for way in ways])
+
+    def _smooth(self, way: Way, run: Run) -> tuple[Way, Ending | None]:
+        """Whether neighbouring rows may be alike, by up to three models."""
+        smooth = self._settings.smooth
+        ways = [way._replace(smooth=each) for each in (False, True)]
+        if smooth is not None:
+            ways = [ways[smooth]]
+        ending = None
+        for number in range(self._folds.count):
+            ending = run([(number, each) for each in ways])
+            if len(ways) == 1:
+                break
+            plain, smoothed = (len(self._of(each)) for each in ways)
+            if ending is not None and (plain != smoothed or not plain):
+                return ways[smoothed > plain], ending
+            last = ending is not None or number + 1 in (_TRIED, self._folds.count)
+            ways = self._better(ways, last=last)
+            if ending is not None or len(ways) == 1:
+                break
+        return ways[0], ending
+
+    def _merged(self, models: list[Model], way: Way, workers: Executor) -> list[Model]:
+        """Models without components that are not needed, such as cancel an offset."""
+        observations, settings = self._observations, self._settings
+        loss = self._losses[way.loss]
+        if (
+            loss.is_linked
+            or settings.non_negative
+            or len(observations) > _MANY
+            or not are_few(models)
+        ):
+            return models
+        offsets = [False, True] if settings.center is None else [settings.center]
+        if models[0].baseline.effects:
+            offsets = [settings.center is not False]
+        return Merging(
+            models,
+            observations,
+            self._folds,
+            loss,
+            offsets,
+            workers,
+            lambda: self._watch.ending() is not None,
+        ).models()
 
     def _better(self, ways: list[Way], *, last: bool) -> list[Way]:
-        """Which of the ways are still to be tried."""
-        names = list(dict.fromkeys(way.loss for way in ways))
-        likelihoods = self._likelihoods([self._best_of(name) for name in names])
-        for name in names:
-            if (False, name) in ways and (True, name) in ways:
-                left = self._smooth_or_not(name, last=last)
-                ways = [way for way in ways if way.loss != name or way in left]
-        if not likelihoods:
-            return ways
-        first, other = likelihoods
-        gains = likelihoods[first] - likelihoods[other]
-        with np.errstate(invalid="ignore"):
-            error = float(np.std(gains)) / math.sqrt(len(gains))
-        mean = float(np.mean(gains))
-        if not last and abs(mean) <= _SURELY * error:
-            return ways
-        return [way for way in ways if way.loss == (other if mean > 0 else first)]
-
-    def _smooth_or_not(self, name: str, *, last: bool) -> list[Way]:
-        """Which of not smooth and smooth are still to be tried."""
-        ways = [Way(False, name), Way(True, name)]
+        """Which of the ways, not smooth and smooth, are still to be tried."""
         plain, smooth = map(self._of, ways)
         losses = _single_loss(plain), _single_loss(smooth)
         if not any(any(m.path.best_point.correlations) for m in smooth):
@@ -196,24 +261,53 @@ class Fitting:
             return [ways[losses[1] < losses[0]]]
         if not last:
             return ways
-        return [ways[self._is_better(smooth, plain, self._losses[name])]]
+        return [ways[self._is_better(smooth, plain, self._losses[ways[0].loss])]]
 
-    def _likelihoods(self, ways: Sequence[Way]) -> dict[str, Values]:
-        """Of losses of counts, the negative log-likelihood of every entry that was held
-        out from a model of each; weighted, if entries are.
-        """
-        numbers = [{model.number for model in self._of(way)} for way in ways]
-        common = set.intersection(*numbers) if len(ways) > 1 else set()
-        if not common:
-            return {}
+    def _is_promising(self, centering: Centering, best: Way) -> bool:
+        """Whether other models are worth their time."""
+        model, loss = self._models[0, best], self._losses[best.loss]
+        if not centering.has_effects:
+            # Of models that are not smooth merging decides.
+            return best.smooth and model.cancels_offset
+        baseline = self._baseline((0, best._replace(centering=centering)))
+        start = Path(model.path.points[:1], 0, model.path.factors[:, :0])
+        alone = Model.at_best(self._arrangement.rows, start, baseline, 0, False)
+        losses = [float(np.mean(self._errors(each, loss))) for each in (alone, model)]
+        return losses[0] < _NEAR * losses[1]
+
+    def _gain(self, way: Way, best: Way) -> tuple[float, float]:
+        """Mean by which held-out losses are smaller, and its standard error."""
+        return _mean_of(self._gains(way, best, self._errors))
+
+    def _gains(
+        self, way: Way, best: Way, errors: Callable[[Model, AbstractLoss], Values]
+    ) -> Values:
+        """By how much the errors of a way are smaller, of models that both have."""
+        found = [np.empty(0)]
+        for number in range(self._folds.count):
+            keys = (number, best), (number, way)
+            if all(key in self._models for key in keys):
+                one, other = (
+                    errors(self._models[key], self._losses[key[1].loss]) for key in keys
+                )
+                found.append(one - other)
+        return np.concatenate(found)
+
+    def _link_losses(self, one: Way, other: Way) -> dict[str, float]:
+        """Mean negative log-likelihoods of the same entries, where there are some."""
+        numbers = {m.number for m in self._of(one)} & {
+            m.number for m in self._of(other)
+        }
         found = {}
-        for way in ways:
-            models = [each for each in self._of(way) if each.number in common]
-            each = [self._likelihood(model, self._losses[way.loss]) for model in models]
-            found[way.loss] = np.concatenate(each)
+        for way in (one, other) if numbers else ():
+            loss = self._losses[way.loss]
+            models = [self._models[number, way] for number in sorted(numbers)]
+            losses = [self._likelihoods(model, loss) for model in models]
+            found[way.loss] = float(np.mean(np.concatenate(losses)))
         return found
 
-    def _likelihood(self, model: Model, loss: AbstractLoss) -> Values:
+    def _likelihoods(self, model: Model, loss: AbstractLoss) -> Values:
+        """Negative log-likelihoods of entries that were held out, weighted."""
         held_out = self._folds.part == model.number
         rates = model.predictions(self._arrangement.indices[held_out], loss)
         counts = self._observations.values[held_out]
@@ -224,7 +318,7 @@ class Fitting:
         return [self._models[key] for key in sorted(self._models) if key[1] == way]
 
     def _run(
-        self, keys: Sequence[Key], workers: Executor, pool: Executor | None
+        self, keys: Sequence[Key], *, workers: Executor, pool: Executor | None
     ) -> Ending | None:
         """Fit models by threads; what ended it early, if something did."""
         new = [key for key in keys if key not in self._models]
@@ -272,19 +366,18 @@ class Fitting:
 
     def _model(self, key: Key, path: Path) -> Model:
         rows, baseline = self._arrangement.rows, self._baseline(key)
-        number, way = key
-        return Model.at_best(rows, path, baseline, number, way.smooth)
+        return Model.at_best(rows, path, baseline, key[0], key[1].smooth)
 
     def _baseline(self, key: Key) -> Baseline:
-        settings, (number, way) = self._settings, key
+        number, way = key
         return fit_baseline(
             self._arrangement.indices,
             self._observations.values,
             self._folds.part != number,
             self._arrangement.rows.dims,
             self._losses[way.loss],
-            center=settings.center and not settings.non_negative,
-            main_effects=settings.main_effects,
+            center=way.centering.has_offset,
+            main_effects=way.centering.has_effects,
         )
 
     @cached_property
@@ -390,18 +483,30 @@ class Fitting:
         arrays, facts = saved
         try:
             for number, each in enumerate(facts["models"]):
-                key = each["key"][0], Way(*each["key"][1])
                 path = Path.of_facts(each, arrays[f"model{number}"])
+                key = _key(each["key"])
                 self._models[key] = self._model(key, path)
             for number, each in enumerate(facts["walks"]):
-                key = each["key"][0], Way(*each["key"][1])
                 factors, best = arrays[f"walk{number}"], arrays[f"walk{number}-best"]
-                self._walks[key] = WalkState(each["facts"], factors, best)
+                state = WalkState(each["facts"], factors, best)
+                self._walks[_key(each["key"])] = state
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"The checkpoint does not hold a completion ({error!r}); start again "
                 "without resuming."
             ) from error
+
+
+def _key(facts: Any) -> Key:
+    number, (smooth, loss, centering) = facts
+    return number, Way(smooth, loss, Centering(centering))
+
+
+def _mean_of(gains: Values) -> tuple[float, float]:
+    """The mean and its standard error."""
+    if not len(gains):
+        return 0.0, math.inf
+    return float(np.mean(gains)), float(np.std(gains)) / math.sqrt(len(gains))
 
 
 def _single_loss(models: Sequence[Model]) -> float:

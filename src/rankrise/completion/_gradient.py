@@ -53,7 +53,7 @@ def complete_by_gradients(
         observations.take(np.flatnonzero(rows))
         for rows in (folds.part != 0, folds.part == 0)
     )
-    standard = Standardization.fit(train.values, center=settings.center)
+    standard = Standardization.fit(train.values, center=settings.center is not False)
     loss = settings.loss_function
     with jax.enable_x64(method.precision == "float64"):
         trajectory = _solved(

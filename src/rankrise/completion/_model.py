@@ -30,6 +30,8 @@ _ROUNDS, _NOISE_ROUNDS = 20, 5
 # Main effects are shrunk as if so many observations of zero were in every slice, and
 # factors of the noise as if so many typical residuals were.
 _SHRINKING, _NOISE_SHRINKING = 1.0, 10.0
+# The cosine to a constant tensor from which a component is nearly constant.
+_CONSTANT = 0.95
 # Of the largest value.
 _ROUNDING = 1e-12
 # Of the mean square residual: exact fits leave some.
@@ -150,7 +152,9 @@ class Model:
     def with_baseline(self) -> list[Values]:
         """Factors whose further components are the offset and the main effects."""
         effects = self.baseline.effects
-        columns = with_offset(self.factors, self.baseline.offset)
+        columns = list(self.factors)
+        if self.baseline.offset:
+            columns = with_offset(columns, self.baseline.offset)
         if not effects:
             return columns
         whole = []
@@ -171,6 +175,15 @@ class Model:
         """Components whose norm is above a hundredth of the largest."""
         norms = self.component_norms
         return int(np.sum(norms > RISEN_SHARE * norms[0])) if len(norms) else 0
+
+    @property
+    def cancels_offset(self) -> bool:
+        """Whether a component that is nearly constant opposes the offset."""
+        own = [matrix[:-1] for matrix in self.factors]
+        means = np.prod([matrix.mean(axis=0) for matrix in own], axis=0)
+        sizes = self.component_norms / math.sqrt(math.prod(self.rows.dims))
+        is_constant = np.abs(means) > _CONSTANT * sizes
+        return bool(np.any(is_constant & (means * self.baseline.offset < 0)))
 
     def predictions(self, places: Indices, loss: AbstractLoss) -> Values:
         """Entries as this model says: probabilities of labels, rates of counts.

@@ -32,7 +32,7 @@ from rankrise.completion._rank import (
     rank_of_paths,
     tell_rank,
 )
-from rankrise.completion._settings import CompletionSettings
+from rankrise.completion._settings import Centering, CompletionSettings
 from rankrise.data import (
     MAX_DENSE_BYTES,
     IncompleteTensor,
@@ -219,7 +219,7 @@ class Completion:
         if not is_told_by_fits(len(observations), self.reference.rows):
             return rank_of_paths(self.models, self.folds, loss)
         effects = self.reference.baseline.effects
-        if effects:
+        if effects and self.settings.main_effects:
             places = self.reference.rows.of_observed(observations.indices)
             rest = Baseline(0.0, 1.0, effects).taken_off(places, observations.values)
             observations = replace(observations, values=rest)
@@ -261,7 +261,7 @@ class Completion:
 
     @property
     def effects(self) -> tuple[Values, ...]:
-        """Main effects of the reference, mode by mode, if they were asked for.
+        """Main effects of the reference, mode by mode, where there are any.
 
         Zero for slices without any observation.
         """
@@ -269,8 +269,18 @@ class Completion:
         return tuple(self._expanded(e, m) for m, e in enumerate(effects))
 
     @property
+    def centering(self) -> Centering:
+        """What is added to the components: a mean (or an offset that was fitted in its
+        place), main effects as well, or nothing.
+        """
+        offset, effects = self.offset, self.reference.baseline.effects
+        return Centering.of(has_offset=offset != 0, has_effects=bool(effects))
+
+    @property
     def offset(self) -> float:
-        """Offset added to the components: the mean of the observed values, or zero."""
+        """Offset added to the components of the reference, or zero: the mean, or what
+        fits with the components.
+        """
         return self.reference.baseline.offset
 
     @property
@@ -303,7 +313,8 @@ class Completion:
         """A `tensorly.cp_tensor.CPTensor` of the data.
 
         Its weights are component norms, its factors have columns of norm one. An
-        offset is one more component, whose columns are constant.
+        offset is one more component, whose columns are constant, and so are the main
+        effects of a mode, whose other columns are.
 
         Parameters
         ----------
@@ -320,20 +331,20 @@ class Completion:
             raise InputError(
                 "cp_tensor() needs TensorLy; install it with pip install tensorly."
             ) from error
-        if self.reference.baseline.effects:
-            raise InputError(
-                "A CPTensor has no main effects; complete with `main_effects` False."
-            )
         if components == "rank":
+            if self.reference.baseline.effects and self.settings.main_effects:
+                raise InputError(
+                    "The rank is that of what main effects leave; ask for the "
+                    "components 'all', or complete with `main_effects` False."
+                )
             found = self.rank_estimate
             own: Sequence[Values] = [
                 np.pad(matrix, ((0, 1), (0, 0))) for matrix in found.factors
             ]
-            offset = found.offset
+            if found.offset:
+                own = with_offset(own, found.offset)
         else:
-            own, offset = self.reference.factors, self.offset
-        if offset:
-            own = with_offset(own, offset)
+            own = self.reference.with_baseline()
         factors = [self._expanded(matrix, mode) for mode, matrix in enumerate(own)]
         norms = [np.linalg.norm(matrix, axis=0) for matrix in factors]
         return CPTensor((np.prod(norms, axis=0), list(map(unit_columns, factors))))
@@ -358,7 +369,7 @@ class Completion:
                 arrays[f"{prefix}mode_{mode + 1}"] = whole
             if is_sparse:
                 arrays[f"rows_{mode + 1}"] = names
-            elif self.settings.main_effects:
+            elif self.reference.baseline.effects:
                 effects = (model.baseline.effects[mode] for model in models)
                 whole = np.stack([self._expanded(each, mode) for each in effects])
                 arrays[f"effects_{mode + 1}"] = whole

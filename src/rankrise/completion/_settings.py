@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from enum import StrEnum
 from typing import Any, Literal, get_args
 
 from pydantic import field_validator
@@ -35,6 +36,35 @@ _KINDS: dict[str, tuple[Kind, ...]] = {
 _MOST_MODELS = 250
 # Models by default: with many observations one tells little that another does not.
 _MODELS = ((20_000, 8), (200_000, 5), (2_000_000, 2))
+
+
+class Centering(StrEnum):
+    """What is taken off the values before components are learned, and put back."""
+
+    MEAN = "mean"
+    """The mean; of losses that outliers don't move, the median."""
+    NONE = "none"
+    """Nothing."""
+    MAIN_EFFECTS = "main effects"
+    """The mean and a number for every slice of every mode."""
+    MERE_EFFECTS = "main effects without a mean"
+    """A number for every slice of every mode."""
+
+    @classmethod
+    def of(cls, *, has_offset: bool, has_effects: bool) -> "Centering":
+        """The one that has these."""
+        wanted = has_offset, has_effects
+        return next(c for c in cls if (c.has_offset, c.has_effects) == wanted)
+
+    @property
+    def has_offset(self) -> bool:
+        """Whether the mean is taken off."""
+        return self in (Centering.MEAN, Centering.MAIN_EFFECTS)
+
+    @property
+    def has_effects(self) -> bool:
+        """Whether a number for every slice is."""
+        return self in (Centering.MAIN_EFFECTS, Centering.MERE_EFFECTS)
 
 
 class GradientMethod(Settings):
@@ -115,8 +145,9 @@ class CompletionSettings(Settings):
     loss_threshold: float = 1.0
     """Threshold delta of Huber and smooth-L1 loss, in deviations of the centered
     values: by their median (alternating), or root mean square."""
-    center: bool = True
-    """Fit the values less their mean; the mean is added back to the result."""
+    center: bool | None = None
+    """Fit the values less their mean; the mean is added back to the result. By default
+    decided by held-out errors."""
     max_components: int = 64
     """Upper limit on the number of components (alternating, limit). The rank is found,
     not set by this limit."""
@@ -128,9 +159,9 @@ class CompletionSettings(Settings):
     smooth or not is chosen by held-out errors."""
     non_negative: bool = False
     """Constrain factors to be non-negative; turns centering off."""
-    main_effects: bool = False
+    main_effects: bool | None = None
     """Fit one number for every slice first (a row effect, a day effect); it is added
-    back to the result."""
+    back to the result. By default decided by held-out errors."""
     penalties: tuple[float, ...] = PENALTIES
     """Penalties of the path, in falling order, in units of one observation's weight."""
     seed: int = 0
@@ -196,6 +227,20 @@ class CompletionSettings(Settings):
     def gradient(self) -> GradientMethod | None:
         """The gradient method, if it is one."""
         return None if isinstance(self.method, str) else self.method
+
+    @property
+    def centerings(self) -> list[Centering]:
+        """What may be taken off, the usual first; held-out entries decide."""
+        center = self.center is not False and not self.non_negative
+        usual, more = (
+            Centering.of(has_offset=center, has_effects=effects)
+            for effects in (False, True)
+        )
+        if self.main_effects is not None:
+            return [more if self.main_effects else usual]
+        is_open = self.center is None and not self.non_negative
+        is_open = is_open and not self.loss_function.is_linked
+        return [usual, Centering.NONE, more] if is_open else [usual]
 
     @property
     def loss_function(self) -> AbstractLoss:

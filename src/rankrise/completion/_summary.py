@@ -34,6 +34,7 @@ def summarize_completion(
         "link_losses": dict(found.link_losses),
         "heldout_modes": [mode + 1 for mode in found.folds.modes],
         "heldout_runs_along": _number(found.folds.along),
+        "centering": found.centering.value,
         "components": found.components,
         **_rank(found),
         "unobserved_slices": [_slice(found, *each) for each in slices],

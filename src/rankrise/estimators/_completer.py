@@ -77,9 +77,10 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     non_negative
         Constrain factors to be non-negative; turns centering off.
     center
-        Take the mean off the values first.
+        Take the mean off the values first; by default decided on held-out samples.
     main_effects
-        Take a number for every label of every mode off as well.
+        Take a number for every label of every mode off as well; by default decided on
+        held-out samples.
     penalties
         Penalties of the path, in falling order, in units of one sample's weight.
     max_components
@@ -108,7 +109,7 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     component_norms_
         Component norms of the reference, falling.
     intercept_, effects_
-        Of the reference: $b$, and for every mode $e^n$ (none without `main_effects`).
+        Of the reference: $b$, and for every mode $e^n$ where there are main effects.
         With logistic and Poisson losses log-odds and logarithms, as the components;
         with ``"poisson-identity"`` rates, of which $b$ is one percent of the mean.
     loss_
@@ -147,8 +148,8 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         loss: Any = "squared",
         smooth: bool | None = None,
         non_negative: bool = False,
-        center: bool = True,
-        main_effects: bool = False,
+        center: bool | None = None,
+        main_effects: bool | None = None,
         penalties: Any = None,
         max_components: int = 64,
         max_seconds: float | None = None,
@@ -323,7 +324,7 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             effects = " and the effects of their other labels"
             warnings.warn(
                 f"{trouble}; they are predicted by the mean"
-                f"{effects if self.main_effects else ''}.",
+                f"{effects if self.effects_ else ''}.",
                 UserWarning,
                 stacklevel=3,
             )

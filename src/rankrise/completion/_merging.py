@@ -1,0 +1,240 @@
+"""Few components in the place of many, where held-out entries say that they suffice.
+
+Components must cancel an offset that was taken off and is not in the data, and where
+components overlap alternating least squares come to rest with more of them than fit.
+So where a path found few, as many at most are fitted by Levenberg-Marquardt with the
+same penalty, without an offset and with one that is fitted as they are.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from rankrise._typing import Values
+from rankrise.completion._compiled import load_kernels, plain_kernels
+from rankrise.completion._holdout import Folds
+from rankrise.completion._model import Model
+from rankrise.completion._path import Path, PathPoint
+from rankrise.completion._plain_fit import Fit, PlainFits
+from rankrise.data import Observations
+from rankrise.losses import AbstractLoss
+
+# Of more components one that cancels an offset matters little.
+_FEW = 12
+# Models that it is decided on, and components without a smaller loss before no more
+# are tried.
+_TRIED, _PATIENCE = 3, 2
+# Standard errors of the difference that ask for more components than before, or for an
+# offset: one number can seem to help by chance. A small share of the loss is not worth
+# one, and a large one is no chance: losses with a few large ones have large errors.
+_CLEARLY, _LITTLE, _MUCH = 2.5, 0.01, 0.07
+
+
+def are_few(models: Sequence[Model]) -> bool:
+    """Whether models have few components, and none that is smooth."""
+    points = [model.path.best_point for model in models]
+    return all(
+        0 < point.components <= _FEW and not any(point.correlations) for point in points
+    )
+
+
+class Merging:
+    """Plain fits to what models were fitted to.
+
+    Parameters
+    ----------
+    offsets
+        Whether fits have an offset: one or both are tried.
+    is_over
+        Asked between two fits; whether to leave off.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Model],
+        observations: Observations,
+        folds: Folds,
+        loss: AbstractLoss,
+        offsets: Sequence[bool],
+        threads: Executor,
+        is_over: Callable[[], bool],
+    ) -> None:
+        load_kernels(plain_kernels)
+        self._models, self._offsets, self._threads = models, offsets, threads
+        self._is_over = is_over
+        count, weights = len(observations), observations.weights
+        self._weights = np.ones(count) if weights is None else weights / weights.mean()
+        rows = models[0].rows
+        places = rows.of_observed(observations.indices)
+        stacked = rows.stacked(places)
+        self._fits = [
+            PlainFits(
+                rows.starts,
+                stacked,
+                # The offset is a part of the fit.
+                replace(model.baseline, offset=0.0).taken_off(
+                    places, observations.values
+                ),
+                self._weights,
+                loss,
+            )
+            for model in models
+        ]
+        self._most = max(model.path.best_point.components for model in models)
+        parts = [folds.part == model.number for model in models]
+        self._hidden = [np.flatnonzero(part) for part in parts]
+        self._shown = [np.flatnonzero(~part) for part in parts]
+
+    def models(self) -> list[Model]:
+        """The given ones, or others of fewer components or smaller held-out losses."""
+        given, tried = list(self._models), min(_TRIED, len(self._models))
+        paths: dict[bool, list[list[Fit]]] = {offset: [] for offset in self._offsets}
+        chosen = None
+        # What does not help one model is not tried on others.
+        for numbers in (range(1), range(1, tried)):
+            jobs = [(number, offset) for offset in paths for number in numbers]
+            found = self._threads.map(lambda job: self._path(*job), jobs)
+            for (_, offset), fits in zip(jobs, found, strict=True):
+                paths[offset].append(fits)
+            chosen = None if self._is_over() else self._chosen(paths)
+            if chosen is None:
+                break
+        if chosen is None:
+            return given
+        size, offset = chosen
+        first = [fits[size] for fits in paths[offset]]
+        rest = self._threads.map(
+            lambda number: self._path(number, offset, size)[-1],
+            range(tried, len(given)),
+        )
+        models = list(
+            self._threads.map(
+                lambda number, fit: self._better(number, fit, offset),
+                range(len(given)),
+                [*first, *rest],
+            )
+        )
+        return given if self._is_over() else models
+
+    def _chosen(self, paths: dict[bool, list[list[Fit]]]) -> tuple[int, bool] | None:
+        """How many components, with an offset or not; None where models are better."""
+        count = len(next(iter(paths.values())))
+        weights = self._weights[np.concatenate(self._hidden[:count])]
+
+        def pooled(fits: Sequence[Fit]) -> Values:
+            return np.concatenate([self._losses(n, fit) for n, fit in enumerate(fits)])
+
+        # An offset is less than a component.
+        least_size = {o: min(map(len, each)) for o, each in paths.items()}
+        order = [
+            (size, offset)
+            for size in range(max(least_size.values()))
+            for offset in paths
+            if size < least_size[offset]
+        ]
+        losses = {
+            (size, offset): pooled([fits[size] for fits in paths[offset]])
+            for size, offset in order
+        }
+        best = min(order, key=lambda key: np.average(losses[key], weights=weights))
+        least = float(np.average(losses[best], weights=weights))
+
+        def is_as_good(key: tuple[int, bool], errors: float) -> Any:
+            mean, error = _mean(losses[key] - losses[best], weights)
+            return mean <= np.clip(errors * error, _LITTLE * least, _MUCH * least)
+
+        size, offset = next(key for key in order if is_as_good(key, 1.0))
+        if (size, False) in losses and is_as_good((size, False), _CLEARLY):
+            offset = False
+        before = pooled([_as_fit(model) for model in self._models[:count]])
+        mean, error = _mean(losses[size, offset] - before, weights)
+        used = sum(model.path.best_point.components for model in self._models[:count])
+        if mean < (0 if size * count <= used else -_CLEARLY * error):
+            return size, offset
+        return None
+
+    # One model.
+
+    def _path(self, number: int, offset: bool, size: int | None = None) -> list[Fit]:
+        """Fits of ever more components: so many, or while that helps."""
+        fits, shown = self._fits[number], self._shown[number]
+        own, losses = [fits.nothing(shown, offset=offset)], [math.inf]
+        most = self._most if size is None else size
+        while len(own) <= most and not self._is_over():
+            fit = fits.extended(
+                own[-1],
+                shown,
+                self._models[number].path.best_point.penalty,
+                offset=offset,
+                seed=(number, len(own)),
+            )
+            own.append(fit)
+            losses.append(self._mean(number, fit))
+            late = len(losses) - 1 - int(np.argmin(losses))
+            if size is None and late >= _PATIENCE:
+                break
+        return own
+
+    def _better(self, number: int, fit: Fit, offset: bool) -> Model:
+        """A model of what was fitted, or the given one where that is better."""
+        given, fits, shown = (
+            self._models[number],
+            self._fits[number],
+            self._shown[number],
+        )
+        point = given.path.best_point
+        if self._is_worse(number, fit) and not self._is_over():
+            fit = fits.improved(
+                fit, shown, point.penalty, offset=offset, seed=(number,)
+            )
+        if self._is_worse(number, fit):
+            return given
+        loss = self._mean(number, fit)
+        losses = fits.errors(fit, shown)
+        train = float(np.average(losses, weights=self._weights[shown]))
+        norms = np.prod(
+            [np.linalg.norm(own, axis=0) for own in given.rows.split(fit.factors)],
+            axis=0,
+        )
+        falling = np.argsort(-norms, kind="stable")
+        still = (0.0,) * len(given.rows.dims)
+        last = PathPoint(point.penalty, fit.components, train, loss, still)
+        points = [*given.path.points, last]
+        path = Path(points, len(points) - 1, fit.factors[:, falling])
+        baseline = replace(given.baseline, offset=given.baseline.scale * fit.offset)
+        return Model.at_best(given.rows, path, baseline, given.number, given.smooth)
+
+    def _is_worse(self, number: int, fit: Fit) -> bool:
+        """Whether the given model's held-out loss is smaller, by a standard error."""
+        before = self._losses(number, _as_fit(self._models[number]))
+        weights = self._weights[self._hidden[number]]
+        mean, error = _mean(self._losses(number, fit) - before, weights)
+        return mean > error
+
+    def _losses(self, number: int, fit: Fit) -> Values:
+        """Losses of held-out entries, in units that models share."""
+        scale = self._models[number].baseline.scale
+        return scale**2 * self._fits[number].errors(fit, self._hidden[number])
+
+    def _mean(self, number: int, fit: Fit) -> float:
+        """Held-out loss, as paths have it."""
+        hidden = self._hidden[number]
+        losses = self._fits[number].errors(fit, hidden)
+        return float(np.average(losses, weights=self._weights[hidden]))
+
+
+def _mean(numbers: Values, weights: Values) -> tuple[float, float]:
+    """The mean and its standard error."""
+    mean = float(np.average(numbers, weights=weights))
+    deviation = math.sqrt(float(np.sum((weights * (numbers - mean)) ** 2)))
+    return mean, deviation / float(np.sum(weights))
+
+
+def _as_fit(model: Model) -> Fit:
+    """What a path found."""
+    baseline = model.baseline
+    return Fit(model.path.factors, baseline.offset / baseline.scale, math.nan)
