@@ -226,6 +226,8 @@ def _print(summary: dict[str, Any], written: dict[str, Path]) -> None:
     dims = "x".join(map(str, summary["mode_dims"]))
     share = summary["observed_entries"] / summary["entries"]
     print(f"tensor: {dims}, {share:.1%} observed")
+    if summary["gaps"]:
+        print(f"gaps: {summary['gaps']}")
     if summary["link_losses"]:
         print(_link(summary))
     print(f"{_rank(summary)} ({_how(summary)})")
@@ -267,8 +269,8 @@ def _rank(summary: dict[str, Any]) -> str:
 def _how(summary: dict[str, Any]) -> str:
     modes = summary["heldout_modes"]
     along = f"fibers along mode {' and '.join(map(str, modes))}" if modes else "entries"
-    if summary.get("heldout_runs_along") is not None:
-        along = f"runs along mode {summary['heldout_runs_along']}, as the gaps are"
+    if summary["heldout_blocks"]:
+        along = "gaps of these kinds"
     if "models" in summary:
         count = len(summary["models"])
         models = f"{count} model{'s' if count > 1 else ''}"

@@ -15,6 +15,8 @@ _FEWEST_OBSERVED = 10
 # About the mean: a guess of the mean has an error of 1. With noise, in squares beyond
 # that of noise alone.
 _POOR_ERROR = 0.5
+# Share of the gaps that are unlike what is held out, to be said.
+_UNLIKE = 0.05
 # Times the median deviation from the median.
 _OUTLYING = 1000
 # Observations that a loss is tried on.
@@ -101,6 +103,13 @@ def warn_of_result(found: Completion) -> None:
         )
     if _warn_of_sentinel(found.observations):
         return
+    if found.folds.unlike >= _UNLIKE:
+        logger.warning(
+            "%.0f%% of the gaps are unlike all that could be held out: in larger "
+            "blocks, or in slices with fewer observations. Their bounds are widened "
+            "by a guess, and the held-out error is not theirs.",
+            100 * found.folds.unlike,
+        )
     most = found.settings.max_components
     if found.settings.gradient is None and any(
         model.path.best_point.components == most for model in found.models

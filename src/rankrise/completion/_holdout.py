@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError
-from rankrise.completion._gap_runs import gap_runs, held_out_runs
+from rankrise.completion._arrangement import Rows
+from rankrise.completion._gaps import Blocks, GapKind, find_blocks
+from rankrise.completion._heldout_blocks import hold_out_blocks
 from rankrise.data import Observations, ravel_indices
 
 HeldOut = Literal["auto", "random", "fiber"]
@@ -42,14 +44,26 @@ class Folds:
         never held out.
     modes
         Along which whole fibers are held out; empty where entries are.
-    along
-        The mode along which runs are held out, where gaps are runs; else None.
+    gaps
+        Of what kinds gaps are, if that was looked at; of each as much is held out as
+        its share.
+    kinds
+        The kind of gap that every observation was held out as, where some are blocks.
+    blocks
+        Where the blocks are, if there are any.
     """
 
     part: npt.NDArray[np.integer]
     count: int
     modes: tuple[int, ...]
-    along: int | None = None
+    gaps: tuple[GapKind, ...] = ()
+    kinds: npt.NDArray[np.integer] | None = None
+    blocks: Blocks | None = None
+
+    @property
+    def unlike(self) -> float:
+        """Share of the gaps that are unlike all that is held out."""
+        return 0.0 if self.blocks is None else self.blocks.unlike
 
 
 def fiber_modes(observations: Observations) -> tuple[int, ...]:
@@ -131,8 +145,9 @@ def make_folds(
 ) -> Folds:
     """Divide observed entries, or whole fibers of them, at random.
 
-    Where gaps are runs along a mode, as of trials that end early, runs as long are
-    held out of each row, and other entries of it by no model.
+    Where gaps are blocks (tails, runs, boxes), or some are, blocks like them are held
+    out at other places, and of every kind as much as its share of the missing entries;
+    then about half of the observations are held out by no model.
 
     Parameters
     ----------
@@ -146,17 +161,20 @@ def make_folds(
             "No mode has fibers that are observed whole or not at all, so no whole "
             "fibers can be held out; hold out entries at random."
         )
-    runs = None
-    if (
-        heldout == "auto"
-        and share is None
-        and len(observations) < observations.entry_count
-    ):
-        runs = gap_runs(observations, modes)
-    if runs is not None:
-        part = held_out_runs(observations, runs, count, seed)
-        if part is not None:
-            return Folds(part, count, modes, runs.mode)
+    gaps: tuple[GapKind, ...] = ()
+    is_sought = heldout != "random" and share is None
+    if is_sought and len(observations) < observations.entry_count:
+        every = range(observations.order)
+        gaps = (GapKind(tuple("whole" if m in modes else "one" for m in every), 1.0),)
+    if gaps and heldout == "auto":
+        rows = Rows.of(observations.indices, observations.mode_dims)
+        places = rows.of_observed(observations.indices)
+        blocks = find_blocks(places, rows.dims, modes, seed)
+        held = blocks and hold_out_blocks(places, blocks, count, seed)
+        if held:
+            return Folds(
+                held.part, count, modes, held.blocks.kinds, held.kind, held.blocks
+            )
     group = _groups(observations, modes) if modes else None
     groups = len(observations) if group is None else int(group.max()) + 1
     if groups < 2 * count:
@@ -176,4 +194,4 @@ def make_folds(
         part[order] = np.arange(groups) % count
     else:
         part[order[: size * count]] = np.arange(size * count) % count
-    return Folds(part if group is None else part[group], count, modes)
+    return Folds(part if group is None else part[group], count, modes, gaps)

@@ -12,7 +12,7 @@ intervals.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -242,14 +242,17 @@ class Noise:
         Of every mode's rows, and one for a row that was never observed.
     ratios
         Held-out residuals over their standard deviations, by size, rising.
+    of_kind
+        Factor of every kind of gap, where some are blocks.
     """
 
     variance: float
     factors: tuple[Values, ...]
     ratios: Values
+    of_kind: Values = field(default_factory=lambda: np.ones(1))
 
     def variances(self, indices: Indices) -> Values:
-        """Of the residuals at these indices."""
+        """Of the residuals at these indices, without the factor of a kind of gap."""
         total = np.full(len(indices), self.variance)
         for rows, factor in zip(indices.T, self.factors, strict=True):
             total *= factor[rows]
@@ -262,8 +265,16 @@ class Noise:
         return float(self.ratios[max(0, place)])
 
 
-def fit_noise(indices: Indices, residuals: Values, dims: ModeDims) -> Noise:
-    """The noise of held-out entries."""
+def fit_noise(
+    indices: Indices,
+    residuals: Values,
+    dims: ModeDims,
+    kinds: npt.NDArray[np.integer] | None = None,
+) -> Noise:
+    """The noise of held-out entries, and of the kinds of gap that they stand for."""
+    if kinds is not None:
+        indices = np.column_stack([indices, kinds])
+        dims = (*dims, int(kinds.max()) + 1)
     squares = residuals**2
     noise = Noise(
         float(np.mean(squares)), tuple(np.ones(dim + 1) for dim in dims), np.empty(0)
@@ -277,4 +288,8 @@ def fit_noise(indices: Indices, residuals: Values, dims: ModeDims) -> Noise:
             own[:] = sums / (counts + _NOISE_SHRINKING)
     deviations = np.sqrt(noise.variances(indices))
     ratios = np.abs(residuals) / np.where(deviations > 0, deviations, 1)
-    return replace(noise, ratios=np.sort(ratios))
+    noise = replace(noise, ratios=np.sort(ratios))
+    if kinds is None:
+        return noise
+    *factors, of_kind = noise.factors
+    return replace(noise, factors=tuple(factors), of_kind=of_kind)

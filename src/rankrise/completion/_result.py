@@ -15,6 +15,7 @@ from rankrise._atomic import atomic_path
 from rankrise._errors import InputError
 from rankrise._typing import Indices, Values
 from rankrise.completion._arrangement import unseen_entries
+from rankrise.completion._gaps import tell_gaps
 from rankrise.completion._holdout import Folds
 from rankrise.completion._model import (
     Baseline,
@@ -122,7 +123,8 @@ class Completion:
             predictions[hidden] = model.predictions(places[hidden], loss)
         known = ~np.isnan(predictions)
         residuals = (observations.values - predictions)[known]
-        noise = fit_noise(places[known], residuals, rows.dims)
+        kinds = None if folds.kinds is None else folds.kinds[known]
+        noise = fit_noise(places[known], residuals, rows.dims, kinds)
         came = source, observations, settings, ending
         return cls(*came, tuple(models), folds, noise, predictions, loss, **facts)
 
@@ -168,8 +170,9 @@ class Completion:
         """Standard deviation of the errors of `entries`.
 
         From the spread of the models and from their residuals on entries that were
-        held out, whose variance is taken as a product of one factor a slice. Where a
-        slice was never observed, at least what its baseline leaves of the values.
+        held out, whose variance is taken as a product of one factor a slice, and one of
+        the kind of gap. In gaps that nothing held out is like, wider by a guess. Where
+        a slice was never observed, at least what its baseline leaves of the values.
         """
         return self._mean_and_std(indices)[1]
 
@@ -430,7 +433,7 @@ class Completion:
             return math.sqrt(float(np.mean(observed.values[hidden])))
         is_told = (
             isinstance(self.loss, SquaredLoss)
-            and self.folds.along is None
+            and self.folds.blocks is None
             and len(observed) >= max(_FEWEST_FOR_NOISE, _FOR_NOISE * rows)
         )
         best = [(m.baseline.scale**2, m.path.best_point) for m in self.models]
@@ -453,6 +456,11 @@ class Completion:
         size = float(np.median(np.abs(values - np.median(values))))
         error = float(np.nanmedian(np.abs(residuals)))
         return error / size if size else math.nan
+
+    @property
+    def gaps(self) -> str:
+        """What gaps look like, in one line; empty where that was not looked at."""
+        return tell_gaps(self.folds.gaps)
 
     @property
     def unobserved_slice_count(self) -> int:
@@ -532,13 +540,20 @@ class Completion:
 
         models = [halves(model.with_baseline()) for model in self.models]
         left, right = halves([factor[:, None] for factor in self.noise.factors])
+        blocks, wider = self.folds.blocks, None
+        if blocks is not None:
+            wider = blocks.everywhere(self._gap_factors, dims)
         mean = np.empty((len(left), right.shape[1]))
         std = np.empty_like(mean)
         size = max(1, _BLOCK // len(mean[0]))
         for begin in range(0, len(left), size):
             block = slice(begin, begin + size)
             mean[block], variance = _moments(loss.mean(a[block] @ b) for a, b in models)
-            variance += own_variance * (left[block] @ right)
+            own = own_variance * (left[block] @ right)
+            if wider is not None:
+                rows = np.arange(len(left))[block]
+                own *= wider[np.unravel_index(rows, dims[:half])].reshape(own.shape)
+            variance += own
             np.sqrt(variance, out=std[block])
         return mean.reshape(dims), std.reshape(dims)
 
@@ -551,12 +566,23 @@ class Completion:
     def _mean_and_std(self, indices: npt.ArrayLike) -> tuple[Values, Values]:
         mean, spread, places, unobserved = self._at(indices)
         share = self._own_variance / (self.noise.variance or 1.0)
-        std = np.sqrt(share * self.noise.variances(places) + spread)
+        own = self.noise.variances(places)
+        if self.folds.blocks is not None:
+            own *= self.folds.blocks.at(self._gap_factors, places)
+        std = np.sqrt(share * own + spread)
         guessed = np.flatnonzero(unobserved.any(axis=1))
         for modes in np.unique(unobserved[guessed], axis=0):
             alike = guessed[(unobserved[guessed] == modes).all(axis=1)]
             std[alike] = np.maximum(std[alike], self._left(modes))
         return mean, std
+
+    @cached_property
+    def _gap_factors(self) -> Values:
+        """What the variance at places of blocks of gaps is multiplied by."""
+        assert self.folds.blocks is not None
+        errors = self.errors()
+        ratio = errors["train_error"] / (errors["heldout_error"] or math.inf)
+        return self.folds.blocks.factors(self.noise.of_kind, max(0.0, 1 - ratio**2))
 
     @cached_property
     def _own_variance(self) -> float:

@@ -33,8 +33,10 @@ def summarize_completion(
         "entries": observations.entry_count,
         "link_losses": dict(found.link_losses),
         "heldout_modes": [mode + 1 for mode in found.folds.modes],
-        "heldout_runs_along": _number(found.folds.along),
         "centering": found.centering.value,
+        "gaps": found.gaps,
+        "heldout_blocks": found.folds.blocks is not None,
+        "gaps_unlike_heldout": found.folds.unlike,
         "components": found.components,
         **_rank(found),
         "unobserved_slices": [_slice(found, *each) for each in slices],
@@ -47,10 +49,6 @@ def summarize_completion(
         multiple = found.noise.multiple(level)
         summary["interval"] = {"level": level, "standard_deviations": multiple}
     return strict(summary)
-
-
-def _number(mode: int | None) -> int | None:
-    return None if mode is None else mode + 1
 
 
 def _rank(found: Completion) -> dict[str, Any]:
