@@ -81,8 +81,8 @@ def complete(
         How many, each with another part held out; the completed entries are their
         mean. By default 8, fewer for many observations.
     heldout
-        Hold out entries or whole fibers; `auto` chooses fibers if the missing entries
-        form whole fibers, else single entries.
+        What is held out: `auto` looks like the gaps (entries, whole fibers, runs,
+        blocks, or some of each); `random` is single entries, `fiber` whole fibers.
     heldout_share
         Share of the observed entries held out from each model. By default all are held
         out once, but at most a fifth by a model, and a tenth for a single model.

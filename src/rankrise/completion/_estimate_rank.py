@@ -48,8 +48,8 @@ def estimate_rank(
         The tensor, as for `incomplete_tensor`: an array, in which NaN or a mask says
         what is missing, an xarray.DataArray, a sparse array, or a long-form table.
     heldout
-        Hold out entries or whole fibers; `auto` chooses fibers if the missing entries
-        form whole fibers, else single entries.
+        What is held out: `auto` looks like the gaps (entries, whole fibers, runs,
+        blocks, or some of each); `random` is single entries, `fiber` whole fibers.
     loss, loss_threshold
         As for `complete`. The rank of `poisson` is that of the logarithms of rates, of
         `poisson-identity` that of the rates, by least squares that weigh counts by the

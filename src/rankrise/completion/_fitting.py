@@ -130,6 +130,7 @@ class Fitting:
         self._arrangement = Arrangement.of(observations.indices, rows)
         self._parts = self._arrangement.spread(folds.part.astype(np.uint8))
         self._models: dict[Key, Model] = {}
+        self._baselines: dict[Key, Baseline] = {}
         self._walks: dict[Key, WalkState] = {}
         self._lock = threading.Lock()
         self._reports: queue.SimpleQueue[CompletionProgress] = queue.SimpleQueue()
@@ -369,7 +370,11 @@ class Fitting:
         return Model.at_best(rows, path, baseline, key[0], key[1].smooth)
 
     def _baseline(self, key: Key) -> Baseline:
-        number, way = key
+        if key not in self._baselines:
+            self._baselines[key] = self._fitted_baseline(*key)
+        return self._baselines[key]
+
+    def _fitted_baseline(self, number: int, way: Way) -> Baseline:
         return fit_baseline(
             self._arrangement.indices,
             self._observations.values,

@@ -80,21 +80,22 @@ def fit_baseline(
     main_effects: bool,
 ) -> Baseline:
     """The baseline of the entries that are shown."""
-    values = values[shown]
+    rest = values[shown]
     if loss.is_linked:
-        return Baseline(loss.start(float(np.mean(values)), len(values)), 1.0)
+        return Baseline(loss.start(float(np.mean(rest)), len(rest)), 1.0)
     effects: tuple[Values, ...] = ()
     middle = np.median if loss.is_robust else np.mean
-    offset = float(middle(values)) if center else 0.0
-    rest = values - offset
+    offset = float(middle(rest)) if center else 0.0
+    largest = max(float(rest.max()), -float(rest.min()))
+    rest -= offset
     if main_effects:
         effects = _main_effects(indices[shown], rest, dims)
-        rest = rest - Baseline(0.0, 1.0, effects).at(indices[shown])
+        rest -= Baseline(0.0, 1.0, effects).at(indices[shown])
     scale = math.sqrt(float(np.einsum("i,i", rest, rest)) / len(rest))
     if loss.is_robust:
         scale = float(np.median(np.abs(rest))) * _NORMAL or scale
     # Values shown to one model can be all the same but for rounding.
-    varies = scale > _ROUNDING * float(np.abs(values).max())
+    varies = scale > _ROUNDING * largest
     return Baseline(offset, scale if varies else 1.0, effects)
 
 

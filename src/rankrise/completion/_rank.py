@@ -5,6 +5,7 @@ its number of components says little of the data. So rank is told by fits that h
 penalty to speak of, one more component at a time, on entries that were held out.
 """
 
+import itertools
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -30,6 +31,9 @@ _PARTS = 5
 # Components that lower the held-out error by less than a standard error, after which no
 # more are tried.
 _PATIENCE = 2
+# So many components in a row that each lower the held-out loss by less than this share
+# are no structure that one could name, and each takes longer than the one before.
+_TAIL, _LITTLE = 4, 0.03
 # A component is found again where both halves have it by this factor match score.
 _FOUND_AGAIN = 0.5
 # Fits with a smaller one may have ended in other minima.
@@ -108,6 +112,9 @@ class RankEstimate:
         How many observations it is told from; of very many a sample.
     is_limited
         Whether more components than are needed were not allowed.
+    is_open
+        Whether more components than are needed lower the held-out error a little, and
+        none were tried any more.
     """
 
     rank: int
@@ -117,6 +124,7 @@ class RankEstimate:
     rows: tuple[RankRow, ...]
     observed: int
     is_limited: bool = False
+    is_open: bool = False
 
     @cached_property
     def table(self) -> Any:
@@ -131,12 +139,15 @@ class RankEstimate:
     def words(self) -> str:
         """The rank in a line."""
         offset = f", about an offset of {self.offset:.4g}" if self.offset else ""
-        doubt = ""
+        doubt, more = "", " or more" if self.is_open else ""
         if self.rank < self.needed:
             doubt = (
-                f" ({self.needed} lower the held-out error, {self.needed - self.rank} "
-                "of them not found again in halves of the data)"
+                f" ({self.needed}{more} lower the held-out error, "
+                f"{self.needed - self.rank}{more} of them not found again in halves of "
+                "the data)"
             )
+        elif self.is_open:
+            doubt = " (more lower the held-out error a little)"
         limit = ", as many components as are allowed" if self.is_limited else ""
         return f"rank {self.rank}{offset}{doubt}{limit}"
 
@@ -145,6 +156,7 @@ class RankEstimate:
         return {
             "rank": self.rank,
             "needed_components": self.needed,
+            "more_components_help": self.is_open,
             "rank_offset": self.offset,
             "rank_observed_entries": self.observed,
             "rank_table": [row._asdict() for row in self.rows],
@@ -412,6 +424,7 @@ class _Search:
             self._sorted(whole),
             tuple(rows),
             count,
+            is_open=len(trials) - 1 < min(needed + _PATIENCE, most),
         )
 
     # Fits.
@@ -439,6 +452,12 @@ class _Search:
             if size and not found[better].is_as_good_as(trial):
                 better = size
             if size - better >= _PATIENCE:
+                break
+            means = [each.mean for each in found[-_TAIL - 1 :]]
+            if len(means) > _TAIL and all(
+                after > (1 - _LITTLE) * before
+                for before, after in itertools.pairwise(means)
+            ):
                 break
         return found
 

@@ -132,8 +132,8 @@ class CompletionSettings(Settings):
     """Models whose mean completes the tensor, each with another part held out; by
     default 8, fewer for many observations."""
     heldout: Literal["auto", "random", "fiber"] = "auto"
-    """Hold out entries or whole fibers; auto chooses fibers if the missing entries form
-    whole fibers, else single entries."""
+    """What is held out: auto looks like the gaps (entries, whole fibers, runs, blocks,
+    or some of each); random is single entries, fiber whole fibers."""
     heldout_share: float | None = None
     """Share of the observed entries held out from each model. By default each entry is
     held out once, but at most a fifth by a model; a tenth for a single model."""
