@@ -94,7 +94,8 @@ def test_predictions_of_one_model_are_those_of_its_factors(single):
     rows = [w[ALL[:, n]] for n, w in enumerate(single.factors_)]
     effects = [e[ALL[:, n]] for n, e in enumerate(single.effects_)]
     expected = single.intercept_ + sum(effects) + np.prod(rows, axis=0).sum(axis=1)
-    np.testing.assert_allclose(single.predict(ALL), expected, rtol=1e-12)
+    # Sums are of numbers of size one.
+    np.testing.assert_allclose(single.predict(ALL), expected, rtol=1e-12, atol=1e-14)
     norms = np.prod([np.linalg.norm(w, axis=0) for w in single.factors_], axis=0)
     np.testing.assert_allclose(single.component_norms_, norms, rtol=1e-12)
     assert np.isnan(single.reproducibility_).all()

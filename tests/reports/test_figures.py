@@ -126,6 +126,7 @@ def completed_by(
         Folds(np.arange(count) % models, models, ()),
         Noise(1.0, tuple(np.ones(dim + 1) for dim in array.shape), np.ones(3)),
         observations.values + 0.1,
+        CompletionSettings().loss_function,
         trajectory=run,
     )
 

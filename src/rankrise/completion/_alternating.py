@@ -318,13 +318,14 @@ class Alternation:
         lists = self.arrangement.observed
         out = np.empty(lists.begins[last])
 
-        def predict(block: tuple[int, int]) -> None:
-            kernels.predict(*block, factors, factors, lists, out)
-
         if self._pool is None:
-            predict((first, last))
-        else:
-            list(self._pool.map(predict, self.arrangement.blocks(first, last)))
+            kernels.predict(first, last, factors, factors, lists, out)
+            return out
+        blocks = self.arrangement.blocks(first, last)
+        work = self._pool.map(
+            lambda block: kernels.predict(*block, factors, factors, lists, out), blocks
+        )
+        list(work)
         return out
 
     def _train_loss(self, factors: Values) -> float:
@@ -332,12 +333,11 @@ class Alternation:
 
     def _losses_of(self, sums: Values) -> float:
         """Training losses, summed, where the sums of components are these."""
-
-        def losses(block: slice) -> Values:
-            own = sums[block] + self._offset
-            return np.asarray(self._loss(own, self._values[block]))
-
-        return self._train_sum(losses, self._own_weights)
+        values, offset = self._values, self._offset
+        return self._train_sum(
+            lambda block: np.asarray(self._loss(sums[block] + offset, values[block])),
+            self._own_weights,
+        )
 
     def _train_sum(
         self, numbers: Callable[[slice], Values], weights: Values | None
