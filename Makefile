@@ -53,9 +53,11 @@ demo: venv ## run the demonstration
 test: export XLA_FLAGS ?= --xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0
 # Programs that tests start read the bytecode that the first of them wrote.
 test test-all: export PYTHONDONTWRITEBYTECODE =
-# Types are checked meanwhile, and what is said of them comes last.
+# Types are checked meanwhile, and what is said of them comes last. The loops that
+# Numba compiles are compiled before, once, rather than by every worker that needs them.
 test: lint ## lint, check types and run the fast tests
 	@$(BIN)/python -m mypy >.venv/types.txt 2>&1 & types=$$!; \
+	$(BIN)/python -c 'from rankrise.completion import _kernels, _plain_kernels'; \
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal; tests=$$?; \
 	wait $$types; types=$$?; cat .venv/types.txt; exit $$((tests || types))
 

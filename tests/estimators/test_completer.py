@@ -343,13 +343,20 @@ def test_bad_input_is_refused(settings, inputs, target, words):
         TensorCompleter().set_params(**settings).fit(inputs, target)
 
 
-def test_scikit_learn_finds_nothing_amiss():
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "n_models=2, max_components=2, penalties=(1.0, 0.1, 1e-3)",
+        pytest.param("", marks=pytest.mark.slow),
+    ],
+)
+def test_scikit_learn_finds_nothing_amiss(settings):
     # In a process of its own: it sets parameters to what their annotations forbid, as
     # estimators must bear until they are fitted, and the tests check annotations.
     lines = (
         "from sklearn.utils.estimator_checks import check_estimator",
         "from rankrise import TensorCompleter",
-        "found = check_estimator(TensorCompleter())",
+        f"found = check_estimator(TensorCompleter({settings}))",
         "assert len(found) > 40",
         "assert not any(each['expected_to_fail'] for each in found)",
     )
