@@ -26,7 +26,7 @@ class RankOptions(BaseModel):
 
     model_config = Settings.model_config
 
-    heldout: Literal["auto", "random", "fiber"] = "auto"
+    heldout: Literal["auto", "random", "fiber"] = "random"
     """Hold out entries or whole fibers; auto chooses fibers if the missing entries form
     whole fibers, else single entries."""
     loss: LossName = "squared"

@@ -27,7 +27,7 @@ def estimate_rank(
     *,
     values: Hashable | None = None,
     mode_dims: ModeDims | None = None,
-    heldout: Literal["auto", "random", "fiber"] = "auto",
+    heldout: Literal["auto", "random", "fiber"] = "random",
     loss: LossName | AbstractLoss = "squared",
     loss_threshold: float = 1.0,
     max_components: int = 64,

@@ -19,13 +19,16 @@ from rankrise._typing import Indices, Values
 
 # Fewer gaps show nothing; masks of more places or modes are not made.
 _FEWEST_GAPS, _MOST_PLACES, _MOST_MODES = 30, 2**24, 6
-# How much likelier next to a gap than elsewhere in its fiber another gap must be, as a
-# share of the most there can be, and in fibers of how many places at least.
-_TOGETHER, _FEWEST_PLACES = 0.1, 5
+# How much likelier next to a gap than elsewhere in its fiber another gap must be for
+# blocks to be looked for, as a share of the most there can be and in standard
+# deviations; and in fibers of how many places at least.
+_TOGETHER, _PERHAPS, _FEWEST_PLACES = 0.03, 2.0, 5
 # Of the missing entries: those in all blocks, or in a kind of them, where they count.
 _LEAST_SHARE = 0.1
 # Entries that boxes are grown around at once; how often; after how few blocks no more.
 _SEEDS, _ROUNDS, _FEW = 400, 50, 0.02
+# Looks at places, for each that there is: some gaps are boxes without end.
+_LOOKS = 30
 # Places of random gaps that blocks are compared with, and how often that is done.
 _NULL_PLACES, _PASSES = 2**16, 3
 # Standard deviations that are not chance.
@@ -245,8 +248,7 @@ def _shared_modes(missing: Bools) -> tuple[list[int], list[int]]:
         # Of any two places of a fiber, as often as there are neighbours.
         chance = float((sums * (sums - 1)).sum()) / dim
         most = float(sums.sum()) * (dim - 1) / dim - chance
-        surely = _CLEARLY * math.sqrt(chance)
-        if pairs - chance > max(_TOGETHER * most, surely):
+        if pairs - chance > max(_TOGETHER * most, _PERHAPS * math.sqrt(chance)):
             ranges.append(axis)
     return ranges, whole
 
@@ -271,17 +273,22 @@ class _Search:
         painted = np.zeros(self._missing.shape, bool)
         found: list[Integers] = []
         gains: list[int] = []
+        looks = _LOOKS * self._missing.size
         for _ in range(_PASSES):
             before, least = len(found), self._largest_of_chance(len(single))
             for _ in range(_ROUNDS):
-                if not len(single):
+                if not len(single) or looks < 0:
                     break
                 seeds = self._rng.choice(single, min(_SEEDS, len(single)), False)
                 boxes = self._grown(self._sums, self._missing.shape, seeds)
                 volumes = np.prod(boxes[:, :, 1] - boxes[:, :, 0], axis=1)
                 large = np.unique(boxes[volumes > least], axis=0)
                 order = np.argsort(-np.prod(large[:, :, 1] - large[:, :, 0], axis=1))
+                looks -= len(single)
                 for box in large[order]:
+                    looks -= 2 * int(np.prod(box[:, 1] - box[:, 0]))
+                    if looks < 0:
+                        break
                     gain = int((~painted[inside(box)]).sum())
                     if gain:
                         painted[inside(box)] = True

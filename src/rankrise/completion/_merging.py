@@ -17,7 +17,7 @@ import numpy as np
 from rankrise._typing import Values
 from rankrise.completion._compiled import load_kernels, plain_kernels
 from rankrise.completion._holdout import Folds
-from rankrise.completion._model import Model
+from rankrise.completion._model import Model, of_mean_one
 from rankrise.completion._path import Path, PathPoint
 from rankrise.completion._plain_fit import Fit, PlainFits
 from rankrise.data import Observations
@@ -67,7 +67,7 @@ class Merging:
         self._models, self._offsets, self._threads = models, offsets, threads
         self._is_over = is_over
         count, weights = len(observations), observations.weights
-        self._weights = np.ones(count) if weights is None else weights / weights.mean()
+        self._weights = np.ones(count) if weights is None else of_mean_one(weights)
         rows = models[0].rows
         places = rows.of_observed(observations.indices)
         stacked = rows.stacked(places)
@@ -217,8 +217,8 @@ class Merging:
 
     def _losses(self, number: int, fit: Fit) -> Values:
         """Losses of held-out entries, in units that models share."""
-        scale = self._models[number].baseline.scale
-        return scale**2 * self._fits[number].errors(fit, self._hidden[number])
+        first, own = self._models[0].baseline.scale, self._models[number].baseline.scale
+        return (own / first) ** 2 * self._fits[number].errors(fit, self._hidden[number])
 
     def _mean(self, number: int, fit: Fit) -> float:
         """Held-out loss, as paths have it."""

@@ -202,6 +202,12 @@ class Model:
         return loss.mean(total)
 
 
+def of_mean_one(weights: Values) -> Values:
+    """Weights over their mean; large ones have no finite sum."""
+    weights = weights / np.max(weights)
+    return weights / np.mean(weights)
+
+
 def with_offset(factors: Sequence[Values], offset: float) -> list[Values]:
     """Factors whose last component is constant."""
     ones = [np.ones((len(factor), 1)) for factor in factors]
@@ -271,11 +277,12 @@ def fit_noise(
     residuals: Values,
     dims: ModeDims,
     kinds: npt.NDArray[np.integer] | None = None,
+    kind_count: int = 0,
 ) -> Noise:
     """The noise of held-out entries, and of the kinds of gap that they stand for."""
     if kinds is not None:
         indices = np.column_stack([indices, kinds])
-        dims = (*dims, int(kinds.max()) + 1)
+        dims = (*dims, kind_count)
     squares = residuals**2
     noise = Noise(
         float(np.mean(squares)), tuple(np.ones(dim + 1) for dim in dims), np.empty(0)

@@ -20,7 +20,7 @@ from rankrise._typing import Values
 from rankrise.completion._arrangement import Rows
 from rankrise.completion._compiled import load_kernels, plain_kernels
 from rankrise.completion._holdout import Folds, HeldOut, make_folds
-from rankrise.completion._model import Model, fit_baseline, match_scores
+from rankrise.completion._model import Model, fit_baseline, match_scores, of_mean_one
 from rankrise.completion._path import PathPoint
 from rankrise.completion._plain_fit import Fit, PlainFits
 from rankrise.data import Observations
@@ -42,8 +42,9 @@ _ALIKE = 0.95
 # the least hides no component, others are tried where the held-out loss is so many
 # times the least, as where components run off to infinity against each other.
 _PENALTIES, _RUN_OFF = (1e-3, 0.1, 1.0, 10.0), 1.2
-# Standard errors that ask for an offset: one number can seem to help by chance.
-_FOR_OFFSET = 3.0
+# Standard errors, and a share of the loss, that ask for an offset: one number can seem
+# to help by chance. A mean of so many deviations is likely one.
+_FOR_OFFSET, _MUCH, _FAR = 3.0, 0.01, 2.0
 # More observations than these are sampled, where so many for each row suffice.
 _ENOUGH, _FOR_EACH_ROW = 40_000, 300
 # Fits to more would take too long.
@@ -197,7 +198,8 @@ def tell_rank(
             main_effects=False,
         ).scale
     elif not loss.is_linked:
-        scale = math.sqrt(float(np.mean(values**2))) or 1.0
+        # About the mean, for what the data show doesn't depend on where zero is.
+        scale = float(np.std(values)) or 1.0
     with ThreadPoolExecutor(_cores()) as threads:
         search = _Search(observations, rows, loss, scale, threads, seed, progress)
         found = search.estimate(heldout, most)
@@ -213,7 +215,7 @@ def _of_even_noise(observations: Observations, rows: Rows) -> Observations:
     counts = observations.values
     weights: Values = np.ones(len(counts))
     if observations.weights is not None:
-        weights = observations.weights
+        weights = of_mean_one(observations.weights)
     mean = float(np.average(counts, weights=weights))
     rates = np.full(len(counts), mean)
     for places, dim in zip(
@@ -340,7 +342,9 @@ class _Search:
         count, weights = len(observations), observations.weights
         self._observations, self._rows, self._scale = observations, rows, scale
         self._threads, self._seed, self._progress = threads, seed, progress
-        self._weights = np.ones(count) if weights is None else weights / weights.mean()
+        # Whether a search left off where more components help a little.
+        self._is_open = {False: False, True: False}
+        self._weights = np.ones(count) if weights is None else of_mean_one(weights)
         self._fits = PlainFits(
             rows.starts,
             rows.stacked(rows.of_observed(observations.indices)),
@@ -360,13 +364,16 @@ class _Search:
         )
         hidden = [np.flatnonzero(folds.part == k) for k in range(folds.count)]
         shown = [np.flatnonzero(folds.part != k) for k in range(folds.count)]
-        plain = self._tried(shown, hidden, most, offset=False)
-        centered = self._tried(shown, hidden, _best(plain), offset=True)
-        found = {False: plain, True: centered}
+        mean = abs(float(np.average(self._fits.values, weights=self._weights)))
+        first = not self._fits.loss.is_linked and mean > _FAR
+        found = {first: self._tried(shown, hidden, most, offset=first)}
+        # Without an offset one component more may stand for it.
+        most_other = min(most, _best(found[first]) + first)
+        found[not first] = self._tried(shown, hidden, most_other, offset=not first)
         # An offset is less than a component: so many without come before as many with.
         order = [
             (size, offset)
-            for size in range(len(plain))
+            for size in range(max(map(len, found.values())))
             for offset in (False, True)
             if size < len(found[offset])
         ]
@@ -378,7 +385,10 @@ class _Search:
             for size, offset in order
             if found[offset][size].is_as_good_as(least)
         )
-        offset = offset and not plain[needed].is_as_good_as(least, _FOR_OFFSET)
+        if offset and needed < len(found[False]):
+            without = found[False][needed]
+            offset = without.mean - least.mean > _MUCH * least.mean
+            offset = offset and not without.is_as_good_as(least, _FOR_OFFSET)
         trials = found[offset]
         rng = np.random.default_rng(self._seed)
         half = rng.permutation(count) % 2
@@ -424,7 +434,7 @@ class _Search:
             self._sorted(whole),
             tuple(rows),
             count,
-            is_open=len(trials) - 1 < min(needed + _PATIENCE, most),
+            is_open=self._is_open[offset],
         )
 
     # Fits.
@@ -458,6 +468,7 @@ class _Search:
                 after > (1 - _LITTLE) * before
                 for before, after in itertools.pairwise(means)
             ):
+                self._is_open[offset] = True
                 break
         return found
 

@@ -124,7 +124,7 @@ class Completion:
         known = ~np.isnan(predictions)
         residuals = (observations.values - predictions)[known]
         kinds = None if folds.kinds is None else folds.kinds[known]
-        noise = fit_noise(places[known], residuals, rows.dims, kinds)
+        noise = fit_noise(places[known], residuals, rows.dims, kinds, len(folds.gaps))
         came = source, observations, settings, ending
         return cls(*came, tuple(models), folds, noise, predictions, loss, **facts)
 
@@ -230,7 +230,7 @@ class Completion:
             observations,
             self.reference.rows,
             loss,
-            heldout=self.settings.heldout,
+            heldout="fiber" if self.settings.heldout == "fiber" else "random",
             max_components=self.settings.max_components,
             seed=self.settings.seed,
         )
