@@ -52,8 +52,7 @@ def estimate_rank(
         blocks, or some of each); `random` is single entries, `fiber` whole fibers.
     loss, loss_threshold
         As for `complete`. The rank of `poisson` is that of the logarithms of rates, of
-        `poisson-identity` that of the rates, by least squares that weigh counts by the
-        inverse of rates of rank one. `counts` needs a completion, which has the `rank`
+        `poisson-identity` that of the rates, by least squares of the counts. `counts` needs a completion, which has the `rank`
         of the loss that it chose.
     max_components
         No more are tried. It ends where two more bring no smaller held-out error.

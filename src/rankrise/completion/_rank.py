@@ -49,8 +49,6 @@ _FOR_OFFSET, _MUCH, _FAR = 3.0, 0.01, 2.0
 _ENOUGH, _FOR_EACH_ROW = 40_000, 300
 # Fits to more would take too long.
 _TOO_MANY = 320_000
-# Of the mean of counts: the least variance of one that rates of rank one say.
-_LEAST_RATE = 0.1
 # Fewer observations tell nothing.
 _FEWEST = 10
 # Core consistency is of tensors and cores that have at most so many entries.
@@ -183,7 +181,8 @@ def tell_rank(
     load_kernels(plain_kernels)
     observations = _sampled(observations, rows, seed)
     if loss.is_additive:
-        observations, loss = _of_even_noise(observations, rows), SquaredLoss()
+        # Counts are these rates on average.
+        loss = SquaredLoss()
     # No tensor of these dimensions needs more.
     most = min(max_components, math.prod(rows.dims) // max(rows.dims))
     values, scale = observations.values, 1.0
@@ -204,28 +203,6 @@ def tell_rank(
         search = _Search(observations, rows, loss, scale, threads, seed, progress)
         found = search.estimate(heldout, most)
         return replace(found, is_limited=found.needed == max_components)
-
-
-def _of_even_noise(observations: Observations, rows: Rows) -> Observations:
-    """Counts weighted by the inverse of rates of rank one, which is their variance.
-
-    So least squares tell the rank of rates that components add to: counts are these
-    rates on average, and rates of rank one need no fit.
-    """
-    counts = observations.values
-    weights: Values = np.ones(len(counts))
-    if observations.weights is not None:
-        weights = of_mean_one(observations.weights)
-    mean = float(np.average(counts, weights=weights))
-    rates = np.full(len(counts), mean)
-    for places, dim in zip(
-        rows.of_observed(observations.indices).T, rows.dims, strict=True
-    ):
-        # As if one more observation of the mean were in every slice.
-        sums = np.bincount(places, weights * counts, dim) + mean
-        rates *= (sums / (np.bincount(places, weights, dim) + 1) / mean)[places]
-    rates = np.maximum(rates, _LEAST_RATE * mean)
-    return replace(observations, weights=weights / rates)
 
 
 def _nothing(observations: Observations, rows: Rows) -> RankEstimate:
