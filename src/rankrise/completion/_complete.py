@@ -17,7 +17,7 @@ from rankrise.completion._checks import (
     warn_of_result,
 )
 from rankrise.completion._compiled import load_kernels
-from rankrise.completion._fitting import CompletionProgress, Fitting
+from rankrise.completion._fitting import fit_models
 from rankrise.completion._holdout import make_folds
 from rankrise.completion._model import Baseline, Model
 from rankrise.completion._path import Path, PathPoint
@@ -36,9 +36,7 @@ from rankrise.data import (
 from rankrise.losses import AbstractLoss
 from rankrise.runs import Checkpoint, Ending, Watch
 
-# Where every path begins.
-_NOTHING = PathPoint(math.inf, 0, math.nan, math.nan, ())
-# Of too few entries to learn components from.
+# Models of too few entries to learn components from.
 _MODELS = 8
 
 
@@ -234,13 +232,7 @@ def complete_by_alternation(
         fingerprint=lambda: _fingerprint(observations, settings),
         max_seconds=settings.max_seconds,
     ) as watch:
-        fitting = Fitting(observations, folds, settings, watch, progress)
-        if progress is not None:
-            # Now all input is known to fit, and nothing is written yet.
-            progress(CompletionProgress(0, folds.count, _NOTHING))
-        fitted = fitting.models()
-        # Its lists are large, and the tensor is made next.
-        del fitting
+        fitted = fit_models(observations, folds, settings, watch, progress)
     came = incomplete, observations, settings, folds
     return Completion.of_models(
         *came,
