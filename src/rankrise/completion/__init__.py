@@ -25,9 +25,9 @@ from rankrise.completion._model_runs import CompletionProgress as CompletionProg
 from rankrise.completion._path import Path as Path
 from rankrise.completion._path import PathPoint as PathPoint
 from rankrise.completion._plain_fit import PlainFits as PlainFits
-from rankrise.completion._rank import RankEstimate as RankEstimate
-from rankrise.completion._rank import RankProgress as RankProgress
-from rankrise.completion._rank import RankRow as RankRow
+from rankrise.completion._rank_table import RankEstimate as RankEstimate
+from rankrise.completion._rank_table import RankProgress as RankProgress
+from rankrise.completion._rank_table import RankRow as RankRow
 from rankrise.completion._result import Completion as Completion
 from rankrise.completion._settings import CompletionSettings as CompletionSettings
 from rankrise.completion._settings import GradientMethod as GradientMethod

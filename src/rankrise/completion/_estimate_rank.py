@@ -10,12 +10,8 @@ from rankrise._typing import ModeDims
 from rankrise.completion._arrangement import Rows
 from rankrise.completion._checks import check_enough
 from rankrise.completion._complete import complete_by_alternation
-from rankrise.completion._rank import (
-    RankEstimate,
-    RankProgress,
-    is_told_by_fits,
-    tell_rank,
-)
+from rankrise.completion._rank import is_told_by_fits, tell_rank
+from rankrise.completion._rank_table import RankEstimate, RankProgress
 from rankrise.completion._settings import CompletionSettings, LossName
 from rankrise.data import IncompleteTensor, Standardization, incomplete_tensor
 from rankrise.losses import AbstractLoss

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise.completion._arrangement import Rows
-from rankrise.completion._gaps import Blocks, GapKind, find_blocks
+from rankrise.completion._gap_search import find_blocks
+from rankrise.completion._gaps import Blocks, GapKind
 from rankrise.completion._heldout_blocks import hold_out_blocks
 from rankrise.data import Observations, ravel_indices
 
