@@ -79,23 +79,24 @@ def complete(
         How many, each with another part held out; the completed entries are their
         mean. By default 8, fewer for many observations.
     heldout
-        What is held out: `auto` looks like the gaps (entries, whole fibers, runs,
-        blocks, or some of each); `random` is single entries, `fiber` whole fibers.
+        How entries are held out: `auto` as they are missing (single entries, whole
+        fibers, runs, blocks, or some of each), `random` as single entries, `fiber` as
+        whole fibers.
     heldout_share
         Share of the observed entries held out from each model. By default all are held
         out once, but at most a fifth by a model, and a tenth for a single model.
     loss, loss_threshold
         Loss of one entry: `squared`, `absolute`, `huber` or `smooth-l1` for outliers,
         `logistic` for labels 0 and 1, or a loss of one's own with a `majorizer`. For
-        counts `poisson`, which fits logarithms of rates, so components multiply;
-        `poisson-identity`, which fits rates, so non-negative components add (a constant
-        is one of them; `center` and `main_effects` have no effect on either); `counts`
-        takes of these two the one of larger held-out likelihood (`Completion.loss`,
-        `link_losses`). The threshold is that of Huber and smooth-L1 loss, in deviations
-        of the centered values.
+        counts: `poisson` fits logarithms of rates, so components multiply;
+        `poisson-identity` fits rates, so non-negative components add (a constant is one
+        of them); `counts` fits both and keeps the one with the larger held-out
+        likelihood (`Completion.loss`, `link_losses`). `center` and `main_effects` have
+        no effect on losses of counts. The threshold is that of Huber and smooth-L1
+        loss, in deviations of the centered values.
     center
         Fit the values less their mean; the mean is added back to the result. By default
-        decided on held-out entries.
+        held-out errors decide; gradient methods take the mean off.
     max_components
         Upper limit on the number of components; the rank is found, not set by it.
     max_seconds
@@ -107,7 +108,7 @@ def complete(
         Constrain factors to be non-negative; turns centering off.
     main_effects
         Fit one number for every slice first; it is added back to the result. By default
-        decided on held-out entries.
+        held-out errors decide, unless `center` is given.
     penalties
         Penalties of the path, in falling order, in units of one observation's weight.
     seed

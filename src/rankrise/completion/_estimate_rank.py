@@ -44,13 +44,14 @@ def estimate_rank(
         The tensor, as for `incomplete_tensor`: an array, in which NaN or a mask says
         what is missing, an xarray.DataArray, a sparse array, or a long-form table.
     heldout
-        What is held out: `auto` looks like the gaps (entries, whole fibers, runs,
-        blocks, or some of each); `random` is single entries, `fiber` whole fibers.
+        How entries are held out: `auto` as they are missing (single entries, whole
+        fibers, runs, blocks, or some of each), `random` as single entries, `fiber` as
+        whole fibers.
     loss, loss_threshold
-        As for `complete`. The rank of `poisson` is that of the logarithms of rates, of
-        `poisson-identity` that of the rates, by least squares that weigh counts by the
-        inverse of rates of rank one. `counts` needs a completion, which has the `rank`
-        of the loss that it chose.
+        As for `complete`. With `poisson` the rank is that of the logarithms of rates,
+        with `poisson-identity` that of the rates, by least squares that weigh counts by
+        the inverse of rates of rank one. `counts` needs a completion, whose `rank` is
+        that of the loss it chose.
     max_components
         No more are tried. It ends where two more bring no smaller held-out error.
     seed
@@ -94,8 +95,8 @@ def estimate_tensor_rank(
     settings = settings or CompletionSettings()
     if len(settings.loss_functions) > 1:
         raise InputError(
-            f"`loss` {settings.loss} is chosen by a completion, whose `rank` is of the "
-            f"loss chosen; give {' or '.join(settings.loss_functions)} here."
+            f"`loss` {settings.loss} needs a completion, whose `rank` is that of the "
+            f"loss it chose; give {' or '.join(settings.loss_functions)} here."
         )
     observations, loss = incomplete.observations, settings.loss_function
     if observations.weights is not None:

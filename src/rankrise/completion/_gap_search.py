@@ -48,8 +48,8 @@ def find_blocks(
     Parameters
     ----------
     places
-        Of observations, over slices that have any: others say nothing of the gaps in
-        these.
+        Slices of every observation, counted among those that have any: others say
+        nothing of the gaps in these.
     """
     modes = tuple(mode for mode in range(len(dims)) if mode not in fibers)
     own_dims = tuple(dims[mode] for mode in modes)
@@ -95,7 +95,7 @@ def _shared_modes(missing: Bools) -> tuple[list[int], list[int]]:
             continue
         lines = np.moveaxis(missing, axis, 0)
         pairs = float(np.count_nonzero(lines[1:] & lines[:-1]))
-        # Of any two places of a fiber, as often as there are neighbours.
+        # How often any two places of a fiber are both missing, for as many pairs.
         chance = float((sums * (sums - 1)).sum()) / dim
         most = float(sums.sum()) * (dim - 1) / dim - chance
         surely = _CLEARLY * math.sqrt(chance)
@@ -165,7 +165,7 @@ class _Search:
     def _grown(
         self, sums: Integers, dims: tuple[int, ...], seeds: Integers
     ) -> Integers:
-        """Of boxes without an observation around each place the largest found."""
+        """The largest box without an observation that is found around each place."""
         start = np.stack(np.unravel_index(seeds, dims), axis=1)
         start = np.stack([start, start + 1], axis=2)
         best, size = start, np.ones(len(start), np.int64)
@@ -221,7 +221,7 @@ def _are_full(sums: Integers, boxes: Integers) -> Bools:
 def _kinds(
     boxes: Integers, gains: Integers, dims: tuple[int, ...], share: float
 ) -> tuple[tuple[GapKind, ...], Integers]:
-    """Kinds of gaps, and of every block its kind."""
+    """Kinds of gaps, and the kind of every block."""
     extents = boxes[:, :, 1] - boxes[:, :, 0]
     forms = np.where(extents == dims, 2, np.minimum(extents, 2) - 1)
     distinct, form = np.unique(forms, axis=0, return_inverse=True)

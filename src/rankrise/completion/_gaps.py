@@ -33,9 +33,9 @@ class GapKind:
     extents
         How much of every mode a gap takes: one index, a range of indices, or all.
     share
-        Of the missing entries that are gaps of this kind.
+        Share of the missing entries that are gaps of this kind.
     side
-        Which end of the ranges' modes most gaps reach.
+        Which end of their modes most ranges reach.
     """
 
     extents: tuple[Extent, ...]
@@ -84,15 +84,15 @@ class Blocks:
     Attributes
     ----------
     modes
-        Of the tensor whose places are looked at; along others fibers are observed
-        whole or not at all.
+        Modes of the tensor whose places are looked at; fibers along the others are
+        observed whole or not at all.
     kinds
         Single entries first.
     kind_at
-        Of every place of these modes, over slices with observations, the kind of gap;
-        zero where it is observed.
+        The kind of gap at every place of these modes, over slices with observations;
+        zero where a place is observed.
     boxes
-        First index and the one after the last, of every block and mode.
+        First index, and the one after the last, for every block and mode.
     box_kinds, box_gains
         The kind of every block, and how many places lie in none before it.
     widened
@@ -114,10 +114,10 @@ class Blocks:
         Parameters
         ----------
         largest
-            Of every kind, how many places the largest block has that was held out.
+            How many places the largest held-out block has, for every kind.
         scarce
-            Of every mode's slices, how many times fewer observations they have than
-            those that entries were held out of.
+            How many times fewer observations the slices of every mode have than those
+            that entries were held out of.
         """
         ratios = volumes(self.boxes) / np.maximum(largest[self.box_kinds], 1)
         widened = np.ones(self.kind_at.shape, np.float32)
@@ -153,12 +153,12 @@ class Blocks:
         return factors
 
     def everywhere(self, factors: Values, dims: Sequence[int]) -> Values:
-        """Numbers of places as those of all entries over slices with observations."""
+        """Factors of all entries over slices with observations."""
         form = [dim if m in self.modes else 1 for m, dim in enumerate(dims)]
         return np.broadcast_to(factors.reshape(form), tuple(dims))
 
     def at(self, factors: Values, places: Indices) -> Values:
-        """The same at rows of slices; one where a slice has no observation."""
+        """Factors at rows of slices; one where a slice has no observation."""
         rows = places[:, self.modes]
         known = np.all(rows < factors.shape, axis=1)
         at = tuple(np.where(known[:, None], rows, 0).T)

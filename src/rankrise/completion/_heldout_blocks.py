@@ -1,8 +1,8 @@
 """Blocks of observed entries that are held out where gaps are blocks.
 
-A block of gaps is taken to another place, and what was observed there is held out: of
-every kind of gap as much as its share of the missing entries, so that held-out entries
-are as hard to guess as the gaps are.
+A block of gaps is taken to another place, and what was observed there is held out.
+Every kind of gap has the share among held-out entries that it has among missing ones,
+so that held-out entries are as hard to predict as the gaps are.
 """
 
 from dataclasses import dataclass

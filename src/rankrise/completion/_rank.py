@@ -21,7 +21,7 @@ from rankrise.completion._compiled import load_kernels, plain_kernels
 from rankrise.completion._holdout import Folds, HeldOut, make_folds
 from rankrise.completion._model import Model, fit_baseline, match_scores
 from rankrise.completion._path import PathPoint
-from rankrise.completion._plain_fit import Fit, PlainFits
+from rankrise.completion._plain_fit import Fit, PlainFits, mean_and_error
 from rankrise.completion._rank_table import RankEstimate, RankProgress, RankRow
 from rankrise.data import Observations
 from rankrise.losses import AbstractLoss, SquaredLoss
@@ -48,7 +48,7 @@ _FOR_OFFSET = 3.0
 _ENOUGH, _FOR_EACH_ROW = 40_000, 300
 # Fits to more would take too long.
 _TOO_MANY = 320_000
-# Of the mean of counts: the least variance of one that rates of rank one say.
+# The least variance of a count, as a share of the mean of counts.
 _LEAST_RATE = 0.1
 # Fewer observations tell nothing.
 _FEWEST = 10
@@ -97,8 +97,8 @@ def tell_rank(
 def _of_even_noise(observations: Observations, rows: Rows) -> Observations:
     """Counts weighted by the inverse of rates of rank one, which is their variance.
 
-    So least squares tell the rank of rates that components add to: counts are these
-    rates on average, and rates of rank one need no fit.
+    With these weights least squares tell the rank of rates that components add to:
+    counts are these rates on average, and rates of rank one need no fit.
     """
     counts = observations.values
     weights: Values = np.ones(len(counts))
@@ -199,19 +199,12 @@ class _Trial:
 
     def __init__(self, losses: Values, weights: Values, penalty: float) -> None:
         self.losses, self.weights, self.penalty = losses, weights, penalty
-        self.mean, self.deviation = _mean(losses, weights)
+        self.mean, self.deviation = mean_and_error(losses, weights)
 
     def is_as_good_as(self, other: "_Trial", errors: float = 1.0) -> bool:
         """Whether its mean is within so many standard errors, entry by entry."""
-        mean, deviation = _mean(self.losses - other.losses, self.weights)
+        mean, deviation = mean_and_error(self.losses - other.losses, self.weights)
         return mean <= errors * deviation
-
-
-def _mean(losses: Values, weights: Values) -> tuple[float, float]:
-    """The mean and its standard error."""
-    mean = float(np.average(losses, weights=weights))
-    deviation = math.sqrt(float(np.sum((weights * (losses - mean)) ** 2)))
-    return mean, deviation / float(np.sum(weights))
 
 
 class _Search:

@@ -64,8 +64,8 @@ class RankEstimate:
     is_limited
         Whether more components than are needed were not allowed.
     is_open
-        Whether more components than are needed lower the held-out error a little, and
-        none were tried any more.
+        Whether the search stopped while further components lowered the held-out error
+        a little.
     """
 
     rank: int
@@ -98,7 +98,7 @@ class RankEstimate:
                 "the data)"
             )
         elif self.is_open:
-            doubt = " (more lower the held-out error a little)"
+            doubt = " (further components lower the held-out error a little)"
         limit = ", as many components as are allowed" if self.is_limited else ""
         return f"rank {self.rank}{offset}{doubt}{limit}"
 

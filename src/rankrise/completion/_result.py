@@ -61,10 +61,10 @@ class Completion:
     noise
         Noise model, fitted to held-out residuals of single models.
     loss
-        The loss that models were fitted by; of `counts` the one that was chosen.
+        The loss that models were fitted by; for `counts` the one that was chosen.
     link_losses
-        Of `counts`, by the name of either loss, the mean negative log-likelihood of
-        held-out entries; else empty.
+        Mean negative log-likelihood of held-out entries by name of the loss, where the
+        loss is `counts`; else empty.
     heldout_predictions
         Prediction of each observation by the model it was held out from; NaN where it
         was held out from none.
@@ -198,8 +198,8 @@ class Completion:
         """The rank that the observed entries show, by fits of their own.
 
         Made when it is first asked for, which takes from a tenth of a second to a
-        minute. Of more observations than fits could take, by the models' paths. Of a
-        gradient method the components that had risen where it ended.
+        minute. From more observations than fits could take, the models' paths tell it;
+        with a gradient method it is the components that had risen where that ended.
         """
         observations, loss = self.observations, self.loss
         if self.trajectory is not None:
@@ -224,7 +224,7 @@ class Completion:
 
     @property
     def loss_name(self) -> str:
-        """Of `loss`, as settings say it."""
+        """The name that `loss` has in settings."""
         losses = self.settings.loss_functions
         return next(name for name, loss in losses.items() if loss == self.loss)
 
@@ -303,8 +303,8 @@ class Completion:
         """A `tensorly.cp_tensor.CPTensor` of the data.
 
         Its weights are component norms, its factors have columns of norm one. An
-        offset is one more component, whose columns are constant, and so are the main
-        effects of a mode, whose other columns are.
+        offset is one more component, with constant columns; so are the main effects of
+        each mode, with constant columns in the other modes.
 
         Parameters
         ----------
@@ -397,17 +397,18 @@ class Completion:
     def noise_error(self) -> float:
         """Root mean square held-out error that noise alone would give, in data units.
 
-        Of counts the root of their mean, which is the variance of Poisson noise. Of the
-        squared loss the geometric mean of training and held-out errors of the models:
-        in least squares, degrees of freedom lower the one as much as they raise the
-        other. What components cannot learn counts as noise there. NaN where that cannot
-        be trusted: with fewer than 300 observations or ten for each slice, training
-        errors below .7 of held-out ones, runs held out, weights, or another loss.
+        For counts, the root of their mean, which is the variance of Poisson noise. For
+        the squared loss, the geometric mean of training and held-out errors of the
+        models: in least squares, degrees of freedom lower the one as much as they raise
+        the other; what components cannot learn counts as noise there. NaN where that
+        cannot be trusted: with fewer than 300 observations or ten for each slice,
+        training errors below .7 of held-out ones, blocks held out, weights, or another
+        loss.
         """
         return self._accuracy.noise_error
 
     def typical_error(self) -> float:
-        """The held-out error about the mean; of losses that outliers do not move, the
+        """The held-out error about the mean; for losses that outliers do not move, the
         median of the residuals' sizes over that of deviations from the median.
         """
         return self._accuracy.typical_error()
