@@ -120,6 +120,11 @@ def warn_of_result(found: Completion) -> None:
             most,
         )
     _warn_of_outlier(found)
+    _warn_of_poor_fit(found)
+
+
+def _warn_of_poor_fit(found: Completion) -> None:
+    """Say where no component was found, or held-out entries are hardly predicted."""
     error, noise = found.typical_error(), found.errors()["noise_centered_error"]
     if not found.components and found.settings.gradient is None:
         rows = sum(found.reference.rows.dims)

@@ -245,24 +245,8 @@ class _Search:
         shown = [np.flatnonzero(folds.part != k) for k in range(folds.count)]
         plain = self._tried(shown, hidden, most, offset=False)
         centered = self._tried(shown, hidden, _best(plain), offset=True)
-        found = {False: plain, True: centered}
-        # An offset is less than a component: so many without come before as many with.
-        order = [
-            (size, offset)
-            for size in range(len(plain))
-            for offset in (False, True)
-            if size < len(found[offset])
-        ]
-        means = [found[offset][size].mean for size, offset in order]
-        size, offset = order[int(np.argmin(means))]
-        least = found[offset][size]
-        needed, offset = next(
-            (size, offset)
-            for size, offset in order
-            if found[offset][size].is_as_good_as(least)
-        )
-        offset = offset and not plain[needed].is_as_good_as(least, _FOR_OFFSET)
-        trials = found[offset]
+        needed, offset = _needed(plain, centered)
+        trials = centered if offset else plain
         rng = np.random.default_rng(self._seed)
         half = rng.permutation(count) % 2
         halves = [np.flatnonzero(half == k) for k in (0, 1)]
@@ -470,6 +454,25 @@ def _error_of(
     factor = scale**2 * _SQUARE
     error = math.sqrt(factor * mean)
     return error, factor * deviation / (2 * error) if error else 0.0
+
+
+def _needed(plain: list[_Trial], centered: list[_Trial]) -> tuple[int, bool]:
+    """How many components are needed, and whether an offset is."""
+    found = {False: plain, True: centered}
+    # An offset is less than a component: so many without come before as many with.
+    order = [
+        (size, offset)
+        for size in range(len(plain))
+        for offset in (False, True)
+        if size < len(found[offset])
+    ]
+    least = min((found[offset][size] for size, offset in order), key=lambda t: t.mean)
+    needed, offset = next(
+        (size, offset)
+        for size, offset in order
+        if found[offset][size].is_as_good_as(least)
+    )
+    return needed, offset and not plain[needed].is_as_good_as(least, _FOR_OFFSET)
 
 
 def _best(found: Sequence[_Trial]) -> int:
