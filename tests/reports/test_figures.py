@@ -26,6 +26,7 @@ from rankrise.completion import (
 from rankrise.completion._arrangement import Rows
 from rankrise.completion._model import Baseline
 from rankrise.data import incomplete_tensor
+from rankrise.losses import SquaredLoss
 from rankrise.reports import completion_figure, dynamics_figure, save_figure
 from rankrise.runs import Ending
 from rankrise.trajectories import (
@@ -126,7 +127,7 @@ def completed_by(
         Folds(np.arange(count) % models, models, ()),
         Noise(1.0, tuple(np.ones(dim + 1) for dim in array.shape), np.ones(3)),
         observations.values + 0.1,
-        CompletionSettings().loss_function,
+        SquaredLoss(),
         trajectory=run,
     )
 

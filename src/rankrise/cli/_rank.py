@@ -27,11 +27,11 @@ class RankOptions(BaseModel):
     model_config = Settings.model_config
 
     heldout: Literal["auto", "random", "fiber"] = "random"
-    """Hold out entries or whole fibers; auto chooses fibers if the missing entries form
-    whole fibers, else single entries."""
+    """How entries are held out: auto as they are missing (single entries, whole fibers,
+    runs, blocks, or some of each), random as single entries, fiber as whole fibers."""
     loss: LossName = "squared"
-    """Loss of one entry: huber for outliers, logistic for labels 0 and 1. For counts
-    poisson (the rank of logarithms of rates) or poisson-identity (of the rates)."""
+    """Loss of one entry: huber for outliers, logistic for labels 0 and 1. For counts:
+    poisson (the rank of the logarithms of rates) or poisson-identity (of the rates)."""
     loss_threshold: float = 1.0
     """Threshold delta of Huber and smooth-L1 loss, in deviations of the centered
     values, by their median."""

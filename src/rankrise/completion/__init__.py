@@ -15,19 +15,19 @@ from rankrise.completion._estimate_rank import estimate_rank as estimate_rank
 from rankrise.completion._estimate_rank import (
     estimate_tensor_rank as estimate_tensor_rank,
 )
-from rankrise.completion._fitting import CompletionProgress as CompletionProgress
 from rankrise.completion._holdout import Folds as Folds
 from rankrise.completion._holdout import HeldOut as HeldOut
 from rankrise.completion._holdout import fiber_modes as fiber_modes
 from rankrise.completion._holdout import make_folds as make_folds
 from rankrise.completion._model import Model as Model
 from rankrise.completion._model import Noise as Noise
+from rankrise.completion._model_runs import CompletionProgress as CompletionProgress
 from rankrise.completion._path import Path as Path
 from rankrise.completion._path import PathPoint as PathPoint
 from rankrise.completion._plain_fit import PlainFits as PlainFits
-from rankrise.completion._rank import RankEstimate as RankEstimate
-from rankrise.completion._rank import RankProgress as RankProgress
-from rankrise.completion._rank import RankRow as RankRow
+from rankrise.completion._rank_table import RankEstimate as RankEstimate
+from rankrise.completion._rank_table import RankProgress as RankProgress
+from rankrise.completion._rank_table import RankRow as RankRow
 from rankrise.completion._result import Completion as Completion
 from rankrise.completion._settings import CompletionSettings as CompletionSettings
 from rankrise.completion._settings import GradientMethod as GradientMethod

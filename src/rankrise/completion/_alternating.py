@@ -38,7 +38,7 @@ _VANISHED, _NOTHING = 1e-3, 1e-9
 _TOLERANCE = 1e-4
 # Standard errors by which a held-out loss is clearly larger, of so many entries.
 _CLEARLY, _MANY_HIDDEN = 3.0, 20_000
-# Of a step that would raise a loss without a bound.
+# Shares of a step that are tried where it would raise a loss without a bound.
 _SHARES = tuple(0.5**n for n in range(10))
 # Observations that are summed over at once.
 _BLOCK = 2**18
@@ -271,7 +271,7 @@ class Alternation:
         Parameters
         ----------
         sums
-            Of components before the step, at all observations; those after it are
+            Sums of components before the step, at all observations; those after it are
             returned.
         """
         step, change = factors[rows] - before, self._at_places(factors, 0) - sums
@@ -287,7 +287,7 @@ class Alternation:
     def _objective(
         self, sums: Values, own: Values, links: Chains, rows: slice
     ) -> float:
-        """As far as it depends on the rows of a mode."""
+        """The objective, as far as it depends on the rows of a mode."""
         beside = own[:-1] * own[1:]
         penalty = links.diagonal[rows] @ (own * own).sum(axis=1)
         penalty += 2 * links.coupling[rows][:-1] @ beside.sum(axis=1)

@@ -12,10 +12,10 @@ from rankrise.losses import AbstractLoss
 
 # Fewer observed entries than this leave nothing to hold out and learn from.
 _FEWEST_OBSERVED = 10
-# About the mean: a guess of the mean has an error of 1. With noise, in squares beyond
-# that of noise alone.
+# About the mean: predicting the mean has an error of 1. Where the error of noise alone
+# is told, its square is taken off first.
 _POOR_ERROR = 0.5
-# Share of the gaps that are unlike what is held out, to be said.
+# A larger share of gaps that are unlike what is held out is warned of.
 _UNLIKE = 0.05
 # Times the median deviation from the median.
 _OUTLYING = 1000
@@ -105,9 +105,9 @@ def warn_of_result(found: Completion) -> None:
         return
     if found.folds.unlike >= _UNLIKE:
         logger.warning(
-            "%.0f%% of the gaps are unlike all that could be held out: in larger "
-            "blocks, or in slices with fewer observations. Their bounds are widened "
-            "by a guess, and the held-out error is not theirs.",
+            "%.0f%% of the gaps are unlike all that could be held out: they lie in "
+            "larger blocks, or in slices with fewer observations. Their bounds are "
+            "widened by a guess, and the held-out error does not hold for them.",
             100 * found.folds.unlike,
         )
     most = found.settings.max_components
@@ -120,6 +120,11 @@ def warn_of_result(found: Completion) -> None:
             most,
         )
     _warn_of_outlier(found)
+    _warn_of_poor_fit(found)
+
+
+def _warn_of_poor_fit(found: Completion) -> None:
+    """Say where no component was found, or held-out entries are hardly predicted."""
     error, noise = found.typical_error(), found.errors()["noise_centered_error"]
     if not found.components and found.settings.gradient is None:
         rows = sum(found.reference.rows.dims)

@@ -17,7 +17,7 @@ from rankrise.completion._checks import (
     warn_of_result,
 )
 from rankrise.completion._compiled import load_kernels
-from rankrise.completion._fitting import CompletionProgress, Fitting
+from rankrise.completion._fitting import fit_models
 from rankrise.completion._holdout import make_folds
 from rankrise.completion._model import Baseline, Model
 from rankrise.completion._path import Path, PathPoint
@@ -36,9 +36,7 @@ from rankrise.data import (
 from rankrise.losses import AbstractLoss
 from rankrise.runs import Checkpoint, Ending, Watch
 
-# Where every path begins.
-_NOTHING = PathPoint(math.inf, 0, math.nan, math.nan, ())
-# Of too few entries to learn components from.
+# Models of too few entries to learn components from.
 _MODELS = 8
 
 
@@ -81,23 +79,24 @@ def complete(
         How many, each with another part held out; the completed entries are their
         mean. By default 8, fewer for many observations.
     heldout
-        What is held out: `auto` looks like the gaps (entries, whole fibers, runs,
-        blocks, or some of each); `random` is single entries, `fiber` whole fibers.
+        How entries are held out: `auto` as they are missing (single entries, whole
+        fibers, runs, blocks, or some of each), `random` as single entries, `fiber` as
+        whole fibers.
     heldout_share
         Share of the observed entries held out from each model. By default all are held
         out once, but at most a fifth by a model, and a tenth for a single model.
     loss, loss_threshold
         Loss of one entry: `squared`, `absolute`, `huber` or `smooth-l1` for outliers,
         `logistic` for labels 0 and 1, or a loss of one's own with a `majorizer`. For
-        counts `poisson`, which fits logarithms of rates, so components multiply;
-        `poisson-identity`, which fits rates, so non-negative components add (a constant
-        is one of them; `center` and `main_effects` have no effect on either); `counts`
-        takes of these two the one of larger held-out likelihood (`Completion.loss`,
-        `link_losses`). The threshold is that of Huber and smooth-L1 loss, in deviations
-        of the centered values.
+        counts: `poisson` fits logarithms of rates, so components multiply;
+        `poisson-identity` fits rates, so non-negative components add (a constant is one
+        of them); `counts` fits both and keeps the one with the larger held-out
+        likelihood (`Completion.loss`, `link_losses`). `center` and `main_effects` have
+        no effect on losses of counts. The threshold is that of Huber and smooth-L1
+        loss, in deviations of the centered values.
     center
         Fit the values less their mean; the mean is added back to the result. By default
-        decided on held-out entries.
+        held-out errors decide; gradient methods take the mean off.
     max_components
         Upper limit on the number of components; the rank is found, not set by it.
     max_seconds
@@ -109,7 +108,7 @@ def complete(
         Constrain factors to be non-negative; turns centering off.
     main_effects
         Fit one number for every slice first; it is added back to the result. By default
-        decided on held-out entries.
+        held-out errors decide, unless `center` is given.
     penalties
         Penalties of the path, in falling order, in units of one observation's weight.
     seed
@@ -234,13 +233,7 @@ def complete_by_alternation(
         fingerprint=lambda: _fingerprint(observations, settings),
         max_seconds=settings.max_seconds,
     ) as watch:
-        fitting = Fitting(observations, folds, settings, watch, progress)
-        if progress is not None:
-            # Now all input is known to fit, and nothing is written yet.
-            progress(CompletionProgress(0, folds.count, _NOTHING))
-        fitted = fitting.models()
-        # Its lists are large, and the tensor is made next.
-        del fitting
+        fitted = fit_models(observations, folds, settings, watch, progress)
     came = incomplete, observations, settings, folds
     return Completion.of_models(
         *came,

@@ -10,12 +10,8 @@ from rankrise._typing import ModeDims
 from rankrise.completion._arrangement import Rows
 from rankrise.completion._checks import check_enough
 from rankrise.completion._complete import complete_by_alternation
-from rankrise.completion._rank import (
-    RankEstimate,
-    RankProgress,
-    is_told_by_fits,
-    tell_rank,
-)
+from rankrise.completion._rank import is_told_by_fits, tell_rank
+from rankrise.completion._rank_table import RankEstimate, RankProgress
 from rankrise.completion._settings import CompletionSettings, LossName
 from rankrise.data import IncompleteTensor, Standardization, incomplete_tensor
 from rankrise.losses import AbstractLoss
@@ -48,12 +44,13 @@ def estimate_rank(
         The tensor, as for `incomplete_tensor`: an array, in which NaN or a mask says
         what is missing, an xarray.DataArray, a sparse array, or a long-form table.
     heldout
-        What is held out: `auto` looks like the gaps (entries, whole fibers, runs,
-        blocks, or some of each); `random` is single entries, `fiber` whole fibers.
+        How entries are held out: `auto` as they are missing (single entries, whole
+        fibers, runs, blocks, or some of each), `random` as single entries, `fiber` as
+        whole fibers.
     loss, loss_threshold
-        As for `complete`. The rank of `poisson` is that of the logarithms of rates, of
-        `poisson-identity` that of the rates, by least squares of the counts. `counts` needs a completion, which has the `rank`
-        of the loss that it chose.
+        As for `complete`. With `poisson` the rank is that of the logarithms of rates,
+        with `poisson-identity` that of the rates, by least squares of the counts.
+        `counts` needs a completion, whose `rank` is that of the loss it chose.
     max_components
         No more are tried. It ends where two more bring no smaller held-out error.
     seed
@@ -97,8 +94,8 @@ def estimate_tensor_rank(
     settings = settings or CompletionSettings()
     if len(settings.loss_functions) > 1:
         raise InputError(
-            f"`loss` {settings.loss} is chosen by a completion, whose `rank` is of the "
-            f"loss chosen; give {' or '.join(settings.loss_functions)} here."
+            f"`loss` {settings.loss} needs a completion, whose `rank` is that of the "
+            f"loss it chose; give {' or '.join(settings.loss_functions)} here."
         )
     observations, loss = incomplete.observations, settings.loss_function
     if observations.weights is not None:

@@ -1,8 +1,8 @@
 """Blocks of observed entries that are held out where gaps are blocks.
 
-A block of gaps is taken to another place, and what was observed there is held out: of
-every kind of gap as much as its share of the missing entries, so that held-out entries
-are as hard to guess as the gaps are.
+A block of gaps is taken to another place, and what was observed there is held out.
+Every kind of gap has the share among held-out entries that it has among missing ones,
+so that held-out entries are as hard to predict as the gaps are.
 """
 
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._typing import Indices, Values
-from rankrise.completion._gaps import Blocks, inside
+from rankrise.completion._gaps import Blocks, inside, volumes
 
-# Of the observations: in all parts together, and in one part.
+# Shares of the observations held out in all parts together, and in one part.
 _HELD_OUT, _LARGEST_PART = 0.5, 0.2
 # So many blocks at most are taken elsewhere, each to the best of so many places.
 _MOST_BLOCKS, _TRIES = 1000, 3
-# Of the held-out entries: those in slices with fewer observations tell nothing sure.
+# The share of held-out entries in slices with too few observations to count.
 _SCARCE = 0.05
-# Entries of a block for each that other parts hold out, and this one so is shown.
+# A block may overlap other parts, which train on less, by one entry for so many.
 _SHOWN = 4
-# After so many that find no room they are made so much shorter.
+# After so many blocks that find no room, blocks are made so much shorter.
 _FAILURES, _SHRINKING = 30, 0.7
 
 Integers = npt.NDArray[np.integer]
@@ -34,9 +34,9 @@ class HeldOutBlocks:
     Attributes
     ----------
     part, kind
-        Of every observation.
+        The part of every observation, and the kind of gap it is held out as.
     blocks
-        The same, with gaps marked that are too large to be held out elsewhere.
+        Those given, with gaps marked that are too large to be held out elsewhere.
     """
 
     part: Integers
@@ -49,27 +49,29 @@ def hold_out_blocks(
 ) -> HeldOutBlocks | None:
     """Parts that have gaps of all kinds; None where too little was observed."""
     rng = np.random.default_rng(seed)
-    moved = _Moved(places[:, blocks.modes], blocks, count, rng)
-    moved.take_blocks()
-    moved.take_singles()
+    held_out = _Places(places[:, blocks.modes], blocks, count, rng)
+    held_out.take_blocks()
+    held_out.take_singles()
     at = tuple(places[:, blocks.modes].T)
-    part = moved.state[at].astype(np.min_scalar_type(count))
+    part = held_out.state[at].astype(np.min_scalar_type(count))
     if not all((part == k).any() for k in range(count)):
         return None
     return HeldOutBlocks(
-        part, moved.kinds[at], blocks.beyond(moved.largest, moved.scarce())
+        part, held_out.kinds[at], blocks.beyond(held_out.largest, held_out.scarce())
     )
 
 
-class _Moved:
-    """Places that are held out so far.
+class _Places:
+    """Which places are held out so far.
 
     Attributes
     ----------
     state
-        Of every place its part; `count` if it is in none, -1 if it is missing.
+        The part of every place; `count` if it is in none, -1 if it is missing.
+    kinds
+        The kind of gap that every place is held out as.
     largest
-        Of every kind the most places that a single block holds out.
+        The most places that a single block holds out, for every kind.
     """
 
     def __init__(
@@ -82,8 +84,8 @@ class _Moved:
         self.kinds = np.zeros(dims, np.int8)
         self.largest = np.zeros(len(blocks.kinds), np.int64)
         self._held = np.zeros(count, np.int64)
-        # Of every mode's slices, in all and held out in every part.
-        # Several observations of a place, as along fibers, count once.
+        # Places of every mode's slices, in all and held out by every part; several
+        # observations of a place, as along fibers, count once.
         self._seen = _by_slice(self.state >= 0)
         self._lost = [np.zeros((count, dim), np.int64) for dim in dims]
         observed = np.count_nonzero(self.state >= 0)
@@ -93,14 +95,11 @@ class _Moved:
     def take_blocks(self) -> None:
         """Blocks of gaps, each to another place."""
         blocks = self._blocks
-        volumes = np.prod(blocks.boxes[:, :, 1] - blocks.boxes[:, :, 0], axis=1)
-        chance = blocks.box_gains / volumes
-        drawn = self._rng.choice(
-            len(volumes), _MOST_BLOCKS, p=chance / chance.sum()
-        ).tolist()
+        chance = blocks.box_gains / volumes(blocks.boxes)
+        drawn = self._rng.choice(len(chance), _MOST_BLOCKS, p=chance / chance.sum())
         most = self._most * (1 - blocks.kinds[0].share)
         failed, shrunk = 0, 1.0
-        for number in drawn:
+        for number in drawn.tolist():
             if self._held.sum() >= most and self._held.all():
                 break
             part = int(np.argmin(self._held))
@@ -133,8 +132,8 @@ class _Moved:
         return True
 
     def scarce(self) -> list[Values]:
-        """Of every mode's slices, how many times less is observed in them than is left
-        to learn from in slices that entries are held out of.
+        """How many times less is observed in every mode's slices than is left to learn
+        from in slices that entries are held out of.
         """
         places = np.stack(np.nonzero(self.kinds), axis=1)
         parts = self.state[tuple(places.T)]

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise.completion._arrangement import Rows
-from rankrise.completion._gaps import Blocks, GapKind, find_blocks
+from rankrise.completion._gap_search import find_blocks
+from rankrise.completion._gaps import Blocks, GapKind
 from rankrise.completion._heldout_blocks import hold_out_blocks
 from rankrise.data import Observations, ravel_indices
 
@@ -45,8 +46,8 @@ class Folds:
     modes
         Along which whole fibers are held out; empty where entries are.
     gaps
-        Of what kinds gaps are, if that was looked at; of each as much is held out as
-        its share.
+        Kinds of gaps, if they were looked at; each is held out in proportion to its
+        share.
     kinds
         The kind of gap that every observation was held out as, where some are blocks.
     blocks
@@ -145,9 +146,9 @@ def make_folds(
 ) -> Folds:
     """Divide observed entries, or whole fibers of them, at random.
 
-    Where gaps are blocks (tails, runs, boxes), or some are, blocks like them are held
-    out at other places, and of every kind as much as its share of the missing entries;
-    then about half of the observations are held out by no model.
+    Where some gaps are blocks (tails, runs, boxes), blocks like them are held out at
+    other places, every kind in proportion to its share of the missing entries; then
+    about half of the observations are held out by no model.
 
     Parameters
     ----------

@@ -1,16 +1,15 @@
 """Few components in the place of many, where held-out entries say that they suffice.
 
-Components must cancel an offset that was taken off and is not in the data, and where
-components overlap alternating least squares come to rest with more of them than fit.
-So where a path found few, as many at most are fitted by Levenberg-Marquardt with the
-same penalty, without an offset and with one that is fitted as they are.
+An offset that was taken off and is not in the data has to be cancelled by components,
+and where components overlap, alternating least squares come to rest with more of them
+than are needed. Where a path found few, as many at most are therefore fitted by
+Levenberg-Marquardt with the same penalty, without an offset and with a fitted one.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -19,14 +18,13 @@ from rankrise.completion._compiled import load_kernels, plain_kernels
 from rankrise.completion._holdout import Folds
 from rankrise.completion._model import Model, of_mean_one
 from rankrise.completion._path import Path, PathPoint
-from rankrise.completion._plain_fit import Fit, PlainFits
+from rankrise.completion._plain_fit import Fit, PlainFits, mean_and_error
 from rankrise.data import Observations
 from rankrise.losses import AbstractLoss
 
-# Of more components one that cancels an offset matters little.
+# Among more components one that cancels an offset matters little.
 _FEW = 12
-# Models that it is decided on, and components without a smaller loss before no more
-# are tried.
+# Models that decide, and components without a smaller loss before no more are tried.
 _TRIED, _PATIENCE = 3, 2
 # Standard errors of the difference that ask for more components than before, or for an
 # offset: one number can seem to help by chance. A small share of the loss is not worth
@@ -86,8 +84,8 @@ class Merging:
         ]
         self._most = max(model.path.best_point.components for model in models)
         parts = [folds.part == model.number for model in models]
-        self._hidden = [np.flatnonzero(part) for part in parts]
-        self._shown = [np.flatnonzero(~part) for part in parts]
+        self._heldout = [np.flatnonzero(part) for part in parts]
+        self._training = [np.flatnonzero(~part) for part in parts]
 
     def models(self) -> list[Model]:
         """The given ones, or others of fewer components or smaller held-out losses."""
@@ -123,7 +121,7 @@ class Merging:
     def _chosen(self, paths: dict[bool, list[list[Fit]]]) -> tuple[int, bool] | None:
         """How many components, with an offset or not; None where models are better."""
         count = len(next(iter(paths.values())))
-        weights = self._weights[np.concatenate(self._hidden[:count])]
+        weights = self._weights[np.concatenate(self._heldout[:count])]
 
         def pooled(fits: Sequence[Fit]) -> Values:
             return np.concatenate([self._losses(n, fit) for n, fit in enumerate(fits)])
@@ -143,15 +141,16 @@ class Merging:
         best = min(order, key=lambda key: np.average(losses[key], weights=weights))
         least = float(np.average(losses[best], weights=weights))
 
-        def is_as_good(key: tuple[int, bool], errors: float) -> Any:
-            mean, error = _mean(losses[key] - losses[best], weights)
-            return mean <= np.clip(errors * error, _LITTLE * least, _MUCH * least)
+        def is_as_good(key: tuple[int, bool], errors: float) -> bool:
+            mean, error = mean_and_error(losses[key] - losses[best], weights)
+            most = np.clip(errors * error, _LITTLE * least, _MUCH * least)
+            return bool(mean <= most)
 
         size, offset = next(key for key in order if is_as_good(key, 1.0))
         if (size, False) in losses and is_as_good((size, False), _CLEARLY):
             offset = False
         before = pooled([_as_fit(model) for model in self._models[:count]])
-        mean, error = _mean(losses[size, offset] - before, weights)
+        mean, error = mean_and_error(losses[size, offset] - before, weights)
         used = sum(model.path.best_point.components for model in self._models[:count])
         if mean < (0 if size * count <= used else -_CLEARLY * error):
             return size, offset
@@ -161,13 +160,13 @@ class Merging:
 
     def _path(self, number: int, offset: bool, size: int | None = None) -> list[Fit]:
         """Fits of ever more components: so many, or while that helps."""
-        fits, shown = self._fits[number], self._shown[number]
-        own, losses = [fits.nothing(shown, offset=offset)], [math.inf]
+        fits, training = self._fits[number], self._training[number]
+        own, losses = [fits.nothing(training, offset=offset)], [math.inf]
         most = self._most if size is None else size
         while len(own) <= most and not self._is_over():
             fit = fits.extended(
                 own[-1],
-                shown,
+                training,
                 self._models[number].path.best_point.penalty,
                 offset=offset,
                 seed=(number, len(own)),
@@ -181,21 +180,18 @@ class Merging:
 
     def _better(self, number: int, fit: Fit, offset: bool) -> Model:
         """A model of what was fitted, or the given one where that is better."""
-        given, fits, shown = (
-            self._models[number],
-            self._fits[number],
-            self._shown[number],
-        )
+        given, fits = self._models[number], self._fits[number]
+        training = self._training[number]
         point = given.path.best_point
         if self._is_worse(number, fit) and not self._is_over():
             fit = fits.improved(
-                fit, shown, point.penalty, offset=offset, seed=(number,)
+                fit, training, point.penalty, offset=offset, seed=(number,)
             )
         if self._is_worse(number, fit):
             return given
         loss = self._mean(number, fit)
-        losses = fits.errors(fit, shown)
-        train = float(np.average(losses, weights=self._weights[shown]))
+        losses = fits.errors(fit, training)
+        train = float(np.average(losses, weights=self._weights[training]))
         norms = np.prod(
             [np.linalg.norm(own, axis=0) for own in given.rows.split(fit.factors)],
             axis=0,
@@ -211,27 +207,22 @@ class Merging:
     def _is_worse(self, number: int, fit: Fit) -> bool:
         """Whether the given model's held-out loss is smaller, by a standard error."""
         before = self._losses(number, _as_fit(self._models[number]))
-        weights = self._weights[self._hidden[number]]
-        mean, error = _mean(self._losses(number, fit) - before, weights)
+        weights = self._weights[self._heldout[number]]
+        mean, error = mean_and_error(self._losses(number, fit) - before, weights)
         return mean > error
 
     def _losses(self, number: int, fit: Fit) -> Values:
         """Losses of held-out entries, in units that models share."""
         first, own = self._models[0].baseline.scale, self._models[number].baseline.scale
-        return (own / first) ** 2 * self._fits[number].errors(fit, self._hidden[number])
+        return (own / first) ** 2 * self._fits[number].errors(
+            fit, self._heldout[number]
+        )
 
     def _mean(self, number: int, fit: Fit) -> float:
         """Held-out loss, as paths have it."""
-        hidden = self._hidden[number]
-        losses = self._fits[number].errors(fit, hidden)
-        return float(np.average(losses, weights=self._weights[hidden]))
-
-
-def _mean(numbers: Values, weights: Values) -> tuple[float, float]:
-    """The mean and its standard error."""
-    mean = float(np.average(numbers, weights=weights))
-    deviation = math.sqrt(float(np.sum((weights * (numbers - mean)) ** 2)))
-    return mean, deviation / float(np.sum(weights))
+        heldout = self._heldout[number]
+        losses = self._fits[number].errors(fit, heldout)
+        return float(np.average(losses, weights=self._weights[heldout]))
 
 
 def _as_fit(model: Model) -> Fit:

@@ -30,7 +30,7 @@ _ROUNDS, _NOISE_ROUNDS = 20, 5
 # Main effects are shrunk as if so many observations of zero were in every slice, and
 # factors of the noise as if so many typical residuals were.
 _SHRINKING, _NOISE_SHRINKING = 1.0, 10.0
-# The cosine to a constant tensor from which a component is nearly constant.
+# A component with a larger cosine to a constant tensor is nearly constant.
 _CONSTANT = 0.95
 # Of the largest value.
 _ROUNDING = 1e-12

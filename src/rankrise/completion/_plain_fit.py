@@ -206,3 +206,10 @@ class PlainFits:
                     break
                 before = objective
         return Fit(factors, float(offset), float(objective))
+
+
+def mean_and_error(losses: Values, weights: Values) -> tuple[float, float]:
+    """The weighted mean and its standard error."""
+    mean = float(np.average(losses, weights=weights))
+    deviation = math.sqrt(float(np.sum((weights * (losses - mean)) ** 2)))
+    return mean, deviation / float(np.sum(weights))

@@ -8,11 +8,10 @@ penalty to speak of, one more component at a time, on entries that were held out
 import itertools
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,8 @@ from rankrise.completion._compiled import load_kernels, plain_kernels
 from rankrise.completion._holdout import Folds, HeldOut, make_folds
 from rankrise.completion._model import Model, fit_baseline, match_scores, of_mean_one
 from rankrise.completion._path import PathPoint
-from rankrise.completion._plain_fit import Fit, PlainFits
+from rankrise.completion._plain_fit import Fit, PlainFits, mean_and_error
+from rankrise.completion._rank_table import RankEstimate, RankProgress, RankRow
 from rankrise.data import Observations
 from rankrise.losses import AbstractLoss, SquaredLoss
 
@@ -53,116 +53,6 @@ _TOO_MANY = 320_000
 _FEWEST = 10
 # Core consistency is of tensors and cores that have at most so many entries.
 _DENSE, _LARGEST_CORE = 2**22, 2**16
-
-
-class RankRow(NamedTuple):
-    """What fits of so many components are like.
-
-    Attributes
-    ----------
-    heldout_error, standard_error
-        On entries that were held out: root mean square in units of the data, or the
-        mean loss where it is not the squared one; and the standard error of that.
-    match
-        Smallest factor match score of a component between fits to two halves of the
-        data, from 0 to 1; of a matrix between the spaces that components span.
-    core_consistency
-        Of the fit to all data, in percent (Bro and Kiers 2003); NaN for large tensors.
-    explained
-        Share of the loss about the mean (of the variance) that the fit to all takes.
-    """
-
-    components: int
-    heldout_error: float
-    standard_error: float
-    match: float
-    core_consistency: float
-    explained: float
-
-
-class RankProgress(NamedTuple):
-    """How far an estimate is; given to `progress` once a number was tried."""
-
-    components: int
-    heldout_error: float
-
-
-@dataclass(frozen=True, eq=False)
-class RankEstimate:
-    """The rank of a tensor, and what it was told by.
-
-    Attributes
-    ----------
-    rank
-        Components that are needed, by more than a standard error of the held-out
-        error, and found again in both halves of the observations.
-    needed
-        Those that are needed.
-    offset
-        What is added to the components, in units of the data: zero unless held-out
-        entries ask for an offset.
-    factors
-        Of `rank` components fitted to all observations: for every mode index by
-        component, in units of the data, by falling norm; of a matrix its singular
-        vectors. Rows that were never observed are left out.
-    rows
-        One for each number of components that was tried.
-    observed
-        How many observations it is told from; of very many a sample.
-    is_limited
-        Whether more components than are needed were not allowed.
-    is_open
-        Whether more components than are needed lower the held-out error a little, and
-        none were tried any more.
-    """
-
-    rank: int
-    needed: int
-    offset: float
-    factors: tuple[Values, ...]
-    rows: tuple[RankRow, ...]
-    observed: int
-    is_limited: bool = False
-    is_open: bool = False
-
-    @cached_property
-    def table(self) -> Any:
-        """The rows as a pandas DataFrame, indexed by the number of components."""
-        import pandas as pd
-
-        columns = list(RankRow._fields)
-        table = pd.DataFrame(list(self.rows), columns=columns)
-        return table.set_index("components")
-
-    @property
-    def words(self) -> str:
-        """The rank in a line."""
-        offset = f", about an offset of {self.offset:.4g}" if self.offset else ""
-        doubt, more = "", " or more" if self.is_open else ""
-        if self.rank < self.needed:
-            doubt = (
-                f" ({self.needed}{more} lower the held-out error, "
-                f"{self.needed - self.rank}{more} of them not found again in halves of "
-                "the data)"
-            )
-        elif self.is_open:
-            doubt = " (more lower the held-out error a little)"
-        limit = ", as many components as are allowed" if self.is_limited else ""
-        return f"rank {self.rank}{offset}{doubt}{limit}"
-
-    def facts(self) -> dict[str, Any]:
-        """What JSON can say, but for the factors."""
-        return {
-            "rank": self.rank,
-            "needed_components": self.needed,
-            "more_components_help": self.is_open,
-            "rank_offset": self.offset,
-            "rank_observed_entries": self.observed,
-            "rank_table": [row._asdict() for row in self.rows],
-        }
-
-    def __repr__(self) -> str:
-        return f"RankEstimate({self.words})"
 
 
 def tell_rank(
@@ -288,19 +178,12 @@ class _Trial:
 
     def __init__(self, losses: Values, weights: Values, penalty: float) -> None:
         self.losses, self.weights, self.penalty = losses, weights, penalty
-        self.mean, self.deviation = _mean(losses, weights)
+        self.mean, self.deviation = mean_and_error(losses, weights)
 
     def is_as_good_as(self, other: "_Trial", errors: float = 1.0) -> bool:
         """Whether its mean is within so many standard errors, entry by entry."""
-        mean, deviation = _mean(self.losses - other.losses, self.weights)
+        mean, deviation = mean_and_error(self.losses - other.losses, self.weights)
         return mean <= errors * deviation
-
-
-def _mean(losses: Values, weights: Values) -> tuple[float, float]:
-    """The mean and its standard error."""
-    mean = float(np.average(losses, weights=weights))
-    deviation = math.sqrt(float(np.sum((weights * (losses - mean)) ** 2)))
-    return mean, deviation / float(np.sum(weights))
 
 
 class _Search:
@@ -347,25 +230,7 @@ class _Search:
         # Without an offset one component more may stand for it.
         most_other = min(most, _best(found[first]) + first)
         found[not first] = self._tried(shown, hidden, most_other, offset=not first)
-        # An offset is less than a component: so many without come before as many with.
-        order = [
-            (size, offset)
-            for size in range(max(map(len, found.values())))
-            for offset in (False, True)
-            if size < len(found[offset])
-        ]
-        means = [found[offset][size].mean for size, offset in order]
-        size, offset = order[int(np.argmin(means))]
-        least = found[offset][size]
-        needed, offset = next(
-            (size, offset)
-            for size, offset in order
-            if found[offset][size].is_as_good_as(least)
-        )
-        if offset and needed < len(found[False]):
-            without = found[False][needed]
-            offset = without.mean - least.mean > _MUCH * least.mean
-            offset = offset and not without.is_as_good_as(least, _FOR_OFFSET)
+        needed, offset = _needed(found)
         trials = found[offset]
         rng = np.random.default_rng(self._seed)
         half = rng.permutation(count) % 2
@@ -575,6 +440,28 @@ def _error_of(
     factor = scale**2 * _SQUARE
     error = math.sqrt(factor * mean)
     return error, factor * deviation / (2 * error) if error else 0.0
+
+
+def _needed(found: Mapping[bool, Sequence[_Trial]]) -> tuple[int, bool]:
+    """How many components are needed, and whether an offset is."""
+    # An offset is less than a component: so many without come before as many with.
+    order = [
+        (size, offset)
+        for size in range(max(map(len, found.values())))
+        for offset in (False, True)
+        if size < len(found[offset])
+    ]
+    least = min((found[offset][size] for size, offset in order), key=lambda t: t.mean)
+    needed, offset = next(
+        (size, offset)
+        for size, offset in order
+        if found[offset][size].is_as_good_as(least)
+    )
+    if offset and needed < len(found[False]):
+        without = found[False][needed]
+        offset = without.mean - least.mean > _MUCH * least.mean
+        offset = offset and not without.is_as_good_as(least, _FOR_OFFSET)
+    return needed, offset
 
 
 def _best(found: Sequence[_Trial]) -> int:

@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from rankrise._atomic import atomic_path
 from rankrise._errors import InputError
-from rankrise._typing import Indices, Values
-from rankrise.completion._arrangement import unseen_entries
+from rankrise._typing import Values
+from rankrise.completion._accuracy import Accuracy
 from rankrise.completion._gaps import tell_gaps
 from rankrise.completion._holdout import Folds
+from rankrise.completion._mean_of_models import MeanOfModels
 from rankrise.completion._model import (
     Baseline,
     Model,
@@ -27,34 +28,20 @@ from rankrise.completion._model import (
     with_offset,
 )
 from rankrise.completion._path import PathPoint
-from rankrise.completion._rank import (
-    RankEstimate,
-    is_told_by_fits,
-    rank_of_paths,
-    tell_rank,
-)
+from rankrise.completion._rank import is_told_by_fits, rank_of_paths, tell_rank
+from rankrise.completion._rank_table import RankEstimate
 from rankrise.completion._settings import Centering, CompletionSettings
 from rankrise.data import (
     MAX_DENSE_BYTES,
     IncompleteTensor,
     ModeAxis,
     Observations,
-    khatri_rao,
-    whole_numbers,
 )
-from rankrise.losses import AbstractLoss, SquaredLoss
+from rankrise.losses import AbstractLoss
 from rankrise.runs import Ending
 
 if TYPE_CHECKING:
     from rankrise.trajectories import Trajectory
-
-# Of the variance of held-out residuals: what is not between models, at least.
-_LEAST_OWN = 0.6
-# Noise is told of so many observations, and so many for each slice, where training
-# errors are at least this share of held-out ones.
-_FEWEST_FOR_NOISE, _FOR_NOISE, _LEAST_TRAINED = 300, 10, 0.7
-# Entries that are worked on at once.
-_BLOCK = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,10 +61,10 @@ class Completion:
     noise
         Noise model, fitted to held-out residuals of single models.
     loss
-        The loss that models were fitted by; of `counts` the one that was chosen.
+        The loss that models were fitted by; for `counts` the one that was chosen.
     link_losses
-        Of `counts`, by the name of either loss, the mean negative log-likelihood of
-        held-out entries; else empty.
+        Mean negative log-likelihood of held-out entries by name of the loss, where the
+        loss is `counts`; else empty.
     heldout_predictions
         Prediction of each observation by the model it was held out from; NaN where it
         was held out from none.
@@ -157,14 +144,14 @@ class Completion:
 
     def interval_arrays(self, level: float = 0.9) -> tuple[Values, Values]:
         """`interval` as arrays, whatever the form of the input."""
-        return self._bounds_about(*self._whole, level)
+        return self._mean.bounds_about(*self._whole, level)
 
     def entries(self, indices: npt.ArrayLike) -> Values:
         """The mean of the models at rows of indices, observed or not.
 
         In a slice without observations, the baseline; -1 stands for one as well.
         """
-        return self._at(indices)[0]
+        return self._mean.at(indices)[0]
 
     def entries_std(self, indices: npt.ArrayLike) -> Values:
         """Standard deviation of the errors of `entries`.
@@ -174,7 +161,7 @@ class Completion:
         the kind of gap. In gaps that nothing held out is like, wider by a guess. Where
         a slice was never observed, at least what its baseline leaves of the values.
         """
-        return self._mean_and_std(indices)[1]
+        return self._mean.mean_and_std(indices)[1]
 
     def entries_interval(
         self, indices: npt.ArrayLike, level: float = 0.9
@@ -184,11 +171,11 @@ class Completion:
         The mean and so many standard deviations to either side that this share of
         held-out residuals lies inside.
         """
-        return self._bounds_about(*self._mean_and_std(indices), level)
+        return self._mean.bounds_about(*self._mean.mean_and_std(indices), level)
 
     def are_unobserved(self, indices: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """For rows of indices and every mode, whether the slice was never observed."""
-        return self._places(indices)[1]
+        return self._mean.places(indices)[1]
 
     # The components.
 
@@ -211,8 +198,8 @@ class Completion:
         """The rank that the observed entries show, by fits of their own.
 
         Made when it is first asked for, which takes from a tenth of a second to a
-        minute. Of more observations than fits could take, by the models' paths. Of a
-        gradient method the components that had risen where it ended.
+        minute. From more observations than fits could take, the models' paths tell it;
+        with a gradient method it is the components that had risen where that ended.
         """
         observations, loss = self.observations, self.loss
         if self.trajectory is not None:
@@ -237,7 +224,7 @@ class Completion:
 
     @property
     def loss_name(self) -> str:
-        """Of `loss`, as settings say it."""
+        """The name that `loss` has in settings."""
         losses = self.settings.loss_functions
         return next(name for name, loss in losses.items() if loss == self.loss)
 
@@ -316,8 +303,8 @@ class Completion:
         """A `tensorly.cp_tensor.CPTensor` of the data.
 
         Its weights are component norms, its factors have columns of norm one. An
-        offset is one more component, whose columns are constant, and so are the main
-        effects of a mode, whose other columns are.
+        offset is one more component, with constant columns; so are the main effects of
+        each mode, with constant columns in the other modes.
 
         Parameters
         ----------
@@ -404,58 +391,27 @@ class Completion:
         `noise_...` are those that noise alone would give on held-out entries; NaN where
         they cannot be told (see `noise_error`).
         """
-        errors = {}
-        squares = dict(self._mean_squares)
-        squares["noise"] = [self.noise_error**2, *squares["heldout"][1:]]
-        for name, own in squares.items():
-            error, size, spread = map(math.sqrt, own)
-            errors[f"{name}_error"] = error
-            errors[f"{name}_relative_error"] = error / size if size else math.nan
-            errors[f"{name}_centered_error"] = error / spread if spread else math.nan
-        return errors
+        return self._accuracy.errors()
 
     @property
     def noise_error(self) -> float:
         """Root mean square held-out error that noise alone would give, in data units.
 
-        Of counts the root of their mean, which is the variance of Poisson noise. Of the
-        squared loss the geometric mean of training and held-out errors of the models:
-        in least squares, degrees of freedom lower the one as much as they raise the
-        other. What components cannot learn counts as noise there. NaN where that cannot
-        be trusted: with fewer than 300 observations or ten for each slice, training
-        errors below .7 of held-out ones, runs held out, weights, or another loss.
+        For counts, the root of their mean, which is the variance of Poisson noise. For
+        the squared loss, the geometric mean of training and held-out errors of the
+        models: in least squares, degrees of freedom lower the one as much as they raise
+        the other; what components cannot learn counts as noise there. NaN where that
+        cannot be trusted: with fewer than 300 observations or ten for each slice,
+        training errors below .7 of held-out ones, blocks held out, weights, or another
+        loss.
         """
-        observed, rows = self.observations, sum(self.reference.rows.dims)
-        if observed.weights is not None:
-            return math.nan
-        if self.loss.takes_counts:
-            hidden = ~np.isnan(self.heldout_predictions)
-            return math.sqrt(float(np.mean(observed.values[hidden])))
-        is_told = (
-            isinstance(self.loss, SquaredLoss)
-            and self.folds.blocks is None
-            and len(observed) >= max(_FEWEST_FOR_NOISE, _FOR_NOISE * rows)
-        )
-        best = [(m.baseline.scale**2, m.path.best_point) for m in self.models]
-        train = math.sqrt(np.mean([scale * each.train_loss for scale, each in best]))
-        held_out = math.sqrt(
-            np.mean([scale * each.heldout_loss for scale, each in best])
-        )
-        if not is_told or train < _LEAST_TRAINED * held_out:
-            return math.nan
-        return math.sqrt(train * held_out)
+        return self._accuracy.noise_error
 
     def typical_error(self) -> float:
-        """The held-out error about the mean; of losses that outliers do not move, the
+        """The held-out error about the mean; for losses that outliers do not move, the
         median of the residuals' sizes over that of deviations from the median.
         """
-        if not self.loss.is_robust:
-            return self.errors()["heldout_centered_error"]
-        values = self.observations.values
-        residuals = values - self.heldout_predictions
-        size = float(np.median(np.abs(values - np.median(values))))
-        error = float(np.nanmedian(np.abs(residuals)))
-        return error / size if size else math.nan
+        return self._accuracy.typical_error()
 
     @property
     def gaps(self) -> str:
@@ -501,169 +457,35 @@ class Completion:
             f"the mean {error:.3g}{noise}, {chosen}{self.ending})"
         )
 
-    # Evaluation.
+    @cached_property
+    def _accuracy(self) -> Accuracy:
+        return Accuracy(
+            self.models,
+            self.reference,
+            self.observations,
+            self.folds,
+            self.loss,
+            self.heldout_predictions,
+        )
+
+    @cached_property
+    def _mean(self) -> MeanOfModels:
+        blocks = self.folds.blocks
+        return MeanOfModels(
+            self.models,
+            self.reference,
+            self.observations,
+            self.noise,
+            self.loss,
+            blocks,
+            0.0 if blocks is None else self._accuracy.learned(),
+            self.settings.seed,
+        )
 
     @cached_property
     def _whole(self) -> tuple[Values, Values]:
-        """All entries and their standard deviations, evaluated once."""
-        dims, rows = self.observations.mode_dims, self.reference.rows
-        if 8 * math.prod(dims) > MAX_DENSE_BYTES:
-            raise InputError(
-                f"The tensor of mode dimensions {dims} does not fit in memory; ask "
-                "`entries` for those that are needed."
-            )
-        mean, std = self._everywhere()
-        if not rows.are_all:
-            seen, whole = np.ix_(*rows.names), np.full((2, *dims), np.nan)
-            whole[0][seen], whole[1][seen] = mean, std
-            mean, std = whole
-        # Those of weight zero too, which nothing was learned from.
-        given = self.input.observations
-        for begin in range(0, len(given), _BLOCK):
-            block = slice(begin, begin + _BLOCK)
-            observed = tuple(given.indices[block].T)
-            mean[observed], std[observed] = given.values[block], 0
-        return mean, std
-
-    def _everywhere(self) -> tuple[Values, Values]:
-        """The same for rows that were observed, by products of two halves of modes."""
-        dims, loss = self.reference.rows.dims, self.loss
-        own_variance = self._own_variance
-        half = min(
-            range(1, len(dims)),
-            key=lambda k: math.prod(dims[:k]) + math.prod(dims[k:]),
-        )
-
-        def halves(factors: Sequence[Values]) -> tuple[Values, Values]:
-            own = [matrix[:-1] for matrix in factors]
-            return khatri_rao(own[:half]), khatri_rao(own[half:]).T
-
-        models = [halves(model.with_baseline()) for model in self.models]
-        left, right = halves([factor[:, None] for factor in self.noise.factors])
-        blocks, wider = self.folds.blocks, None
-        if blocks is not None:
-            wider = blocks.everywhere(self._gap_factors, dims)
-        mean = np.empty((len(left), right.shape[1]))
-        std = np.empty_like(mean)
-        size = max(1, _BLOCK // len(mean[0]))
-        for begin in range(0, len(left), size):
-            block = slice(begin, begin + size)
-            mean[block], variance = _moments(loss.mean(a[block] @ b) for a, b in models)
-            own = own_variance * (left[block] @ right)
-            if wider is not None:
-                rows = np.arange(len(left))[block]
-                own *= wider[np.unravel_index(rows, dims[:half])].reshape(own.shape)
-            variance += own
-            np.sqrt(variance, out=std[block])
-        return mean.reshape(dims), std.reshape(dims)
-
-    def _at(self, indices: npt.ArrayLike) -> tuple[Any, ...]:
-        """Mean and variance of the models, places and which were never observed."""
-        places, unobserved = self._places(indices)
-        each = (model.predictions(places, self.loss) for model in self.models)
-        return *_moments(each), places, unobserved
-
-    def _mean_and_std(self, indices: npt.ArrayLike) -> tuple[Values, Values]:
-        mean, spread, places, unobserved = self._at(indices)
-        share = self._own_variance / (self.noise.variance or 1.0)
-        own = self.noise.variances(places)
-        if self.folds.blocks is not None:
-            own *= self.folds.blocks.at(self._gap_factors, places)
-        std = np.sqrt(share * own + spread)
-        guessed = np.flatnonzero(unobserved.any(axis=1))
-        for modes in np.unique(unobserved[guessed], axis=0):
-            alike = guessed[(unobserved[guessed] == modes).all(axis=1)]
-            std[alike] = np.maximum(std[alike], self._left(modes))
-        return mean, std
-
-    @cached_property
-    def _gap_factors(self) -> Values:
-        """What the variance at places of blocks of gaps is multiplied by."""
-        assert self.folds.blocks is not None
-        errors = self.errors()
-        ratio = errors["train_error"] / (errors["heldout_error"] or math.inf)
-        return self.folds.blocks.factors(self.noise.of_kind, max(0.0, 1 - ratio**2))
-
-    @cached_property
-    def _own_variance(self) -> float:
-        """Variance about the mean of the models, on average, less their spread.
-
-        The mean square error of their mean on unseen entries is that of one of them
-        less the variance between them (Krogh and Vedelsby 1995).
-        """
-        rows, count = self.reference.rows, len(self.models)
-        places = rows.of_observed(self.observations.indices)
-        unseen = unseen_entries(places, rows.dims, self.settings.seed)
-        if count < 2 or not len(unseen):
-            return self.noise.variance
-        each = (model.predictions(unseen, self.loss) for model in self.models)
-        spread = float(np.mean(_moments(each)[1]))
-        own = self.noise.variance - (2 - 1 / count) * spread
-        return max(own, _LEAST_OWN * self.noise.variance)
-
-    def _places(self, indices: npt.ArrayLike) -> tuple[Indices, npt.NDArray[np.bool_]]:
-        """Rows of the models for rows of indices, and which were never observed."""
-        rows, order = whole_numbers(indices), self.observations.order
-        dims = np.asarray(self.observations.mode_dims)
-        if rows.shape[1] != order:
-            raise InputError(
-                f"The indices have {rows.shape[1]} columns but the tensor has {order} "
-                "modes; give an index for each."
-            )
-        outside = (rows >= dims) | (rows < -1)
-        if outside.any():
-            row, mode = (int(place) for place in np.argwhere(outside)[0])
-            raise InputError(
-                f"Row {row} has the index {int(rows[row, mode])} in mode {mode + 1}, "
-                f"whose dimension is {dims[mode]}; indices count from 0."
-            )
-        return self.reference.rows.places(rows)
-
-    def _left(self, unobserved: npt.NDArray[np.bool_]) -> float:
-        """Root mean square of what the baseline leaves, less some modes' effects."""
-        places, _ = self.reference.rows.places(self.observations.indices)
-        # Those of the last row are zero.
-        places = np.where(unobserved, self.reference.rows.dims, places)
-        baseline = self.reference.baseline.at(places)
-        left = self.observations.values - self.loss.mean(baseline)
-        return math.sqrt(float(np.mean(left**2)))
-
-    def _bounds_about(
-        self, mean: Values, std: Values, level: float
-    ) -> tuple[Values, Values]:
-        """As many standard deviations to either side as `level` asks for."""
-        if not 0 < level < 1:
-            raise InputError(
-                f"The level is {level}; it must lie between 0 and 1, such as 0.9."
-            )
-        width = self.noise.multiple(level) * std
-        # No label is outside [0, 1], and no count negative.
-        least, most = self.loss.bounds
-        return np.maximum(mean - width, least), np.minimum(mean + width, most)
-
-    @cached_property
-    def _mean_squares(self) -> dict[str, list[float]]:
-        """Of residuals, values, and deviations from the mean of all observed."""
-        loss, reference = self.loss, self.reference
-        mean = np.mean(self.observations.values)
-
-        def of_some(chosen: npt.NDArray[np.bool_], *, held_out: bool) -> list[float]:
-            sums, numbers = np.zeros(3), np.flatnonzero(chosen)
-            for begin in range(0, len(numbers), _BLOCK):
-                block = numbers[begin : begin + _BLOCK]
-                values = self.observations.values[block]
-                predictions = self.heldout_predictions[block]
-                if not held_out:
-                    places, _ = reference.rows.places(self.observations.indices[block])
-                    predictions = reference.predictions(places, loss)
-                each = values - predictions, values, values - mean
-                sums += [np.einsum("i,i", array, array) for array in each]
-            return [float(total) for total in sums / len(numbers)]
-
-        return {
-            "train": of_some(self.folds.part != reference.number, held_out=False),
-            "heldout": of_some(~np.isnan(self.heldout_predictions), held_out=True),
-        }
+        # Observed entries of weight zero too, which nothing was learned from.
+        return self._mean.whole(self.input.observations)
 
     def _expanded(self, matrix: Values, mode: int) -> Values:
         """Rows of all indices; the last stands for all that were never observed."""
@@ -678,17 +500,3 @@ class Completion:
         whole = np.full((dim, *matrix.shape[1:]), matrix[-1])
         whole[names] = matrix[:-1]
         return whole
-
-
-def _moments(samples: Iterator[Values]) -> tuple[Values, Values]:
-    """Mean and variance of arrays that come one after another, and are lost."""
-    mean, count = next(samples), 1
-    squares = np.zeros_like(mean)
-    for count, change in enumerate(samples, start=2):
-        change -= mean
-        mean += change / count
-        change *= change
-        change *= (count - 1) / count
-        squares += change
-    squares /= max(1, count - 1)
-    return mean, squares

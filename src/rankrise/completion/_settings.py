@@ -47,7 +47,7 @@ class Centering(StrEnum):
     """Nothing."""
     MAIN_EFFECTS = "main effects"
     """The mean and a number for every slice of every mode."""
-    MERE_EFFECTS = "main effects without a mean"
+    EFFECTS_ONLY = "main effects without a mean"
     """A number for every slice of every mode."""
 
     @classmethod
@@ -63,8 +63,8 @@ class Centering(StrEnum):
 
     @property
     def has_effects(self) -> bool:
-        """Whether a number for every slice is."""
-        return self in (Centering.MAIN_EFFECTS, Centering.MERE_EFFECTS)
+        """Whether a number for every slice is taken off."""
+        return self in (Centering.MAIN_EFFECTS, Centering.EFFECTS_ONLY)
 
 
 class GradientMethod(Settings):
@@ -132,22 +132,22 @@ class CompletionSettings(Settings):
     """Models whose mean completes the tensor, each with another part held out; by
     default 8, fewer for many observations."""
     heldout: Literal["auto", "random", "fiber"] = "auto"
-    """What is held out: auto looks like the gaps (entries, whole fibers, runs, blocks,
-    or some of each); random is single entries, fiber whole fibers."""
+    """How entries are held out: auto as they are missing (single entries, whole fibers,
+    runs, blocks, or some of each), random as single entries, fiber as whole fibers."""
     heldout_share: float | None = None
     """Share of the observed entries held out from each model. By default each entry is
     held out once, but at most a fifth by a model; a tenth for a single model."""
     loss: LossName | AbstractLoss = "squared"
-    """Loss of one entry: huber for outliers, logistic for labels 0 and 1. For counts
-    poisson, which fits logarithms of rates, so components multiply; poisson-identity,
-    which fits rates, so non-negative components add; counts takes of these two the one
-    of larger held-out likelihood."""
+    """Loss of one entry: huber for outliers, logistic for labels 0 and 1. For counts:
+    poisson fits logarithms of rates, so components multiply; poisson-identity fits
+    rates, so non-negative components add; counts fits both and keeps the one with the
+    larger held-out likelihood."""
     loss_threshold: float = 1.0
     """Threshold delta of Huber and smooth-L1 loss, in deviations of the centered
     values: by their median (alternating), or root mean square."""
     center: bool | None = None
     """Fit the values less their mean; the mean is added back to the result. By default
-    decided by held-out errors."""
+    held-out errors decide (alternating), or the mean is taken off."""
     max_components: int = 64
     """Upper limit on the number of components (alternating, limit). The rank is found,
     not set by this limit."""
@@ -161,7 +161,7 @@ class CompletionSettings(Settings):
     """Constrain factors to be non-negative; turns centering off."""
     main_effects: bool | None = None
     """Fit one number for every slice first (a row effect, a day effect); it is added
-    back to the result. By default decided by held-out errors."""
+    back to the result. By default held-out errors decide, unless center is given."""
     penalties: tuple[float, ...] = PENALTIES
     """Penalties of the path, in falling order, in units of one observation's weight."""
     seed: int = 0
@@ -230,7 +230,7 @@ class CompletionSettings(Settings):
 
     @property
     def centerings(self) -> list[Centering]:
-        """What may be taken off, the usual first; held-out entries decide."""
+        """What may be taken off, the usual first; held-out errors decide."""
         center = self.center is not False and not self.non_negative
         usual, more = (
             Centering.of(has_offset=center, has_effects=effects)
@@ -244,12 +244,12 @@ class CompletionSettings(Settings):
 
     @property
     def loss_function(self) -> AbstractLoss:
-        """The loss itself, where it may be given by name; of several the first."""
+        """The loss itself, where it may be given by name; the first of several."""
         return next(iter(self.loss_functions.values()))
 
     @property
     def loss_functions(self) -> dict[str, AbstractLoss]:
-        """Losses by name; of several the held-out likelihood decides."""
+        """Losses by name; the held-out likelihood decides between several."""
         if isinstance(self.loss, AbstractLoss):
             return {type(self.loss).__name__: self.loss}
         names = _COUNTED if self.loss == "counts" else (self.loss,)

@@ -66,21 +66,20 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     loss
         ``"squared"``, ``"absolute"``, ``"huber"`` or ``"smooth-l1"`` (with threshold
         one standard deviation), ``"logistic"`` for labels 0 and 1, of which
-        probabilities are predicted; for counts, of which rates are predicted,
-        ``"poisson"`` fits logarithms of rates, so components multiply,
-        ``"poisson-identity"`` fits rates, so non-negative components add, and
-        ``"counts"`` takes of these two the one of larger held-out likelihood; or a loss
-        of rankrise.
+        probabilities are predicted; or a loss of rankrise. For counts, of which rates
+        are predicted: ``"poisson"`` fits logarithms of rates, so components multiply;
+        ``"poisson-identity"`` fits rates, so non-negative components add; ``"counts"``
+        fits both and keeps the one with the larger held-out likelihood.
     smooth
         Whether neighbouring labels of a mode may be alike, in ascending order; by
         default what is better on held-out samples.
     non_negative
         Constrain factors to be non-negative; turns centering off.
     center
-        Take the mean off the values first; by default decided on held-out samples.
+        Take the mean off the values first; by default held-out samples decide.
     main_effects
-        Take a number for every label of every mode off as well; by default decided on
-        held-out samples.
+        Take a number for every label of every mode off as well; by default held-out
+        samples decide, unless `center` is given.
     penalties
         Penalties of the path, in falling order, in units of one sample's weight.
     max_components
@@ -113,7 +112,7 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         With logistic and Poisson losses log-odds and logarithms, as the components;
         with ``"poisson-identity"`` rates, of which $b$ is one percent of the mean.
     loss_
-        The loss that was fitted; of ``"counts"`` the one that was chosen.
+        The loss that was fitted; for ``"counts"`` the one that was chosen.
     reproducibility_
         For every component of the reference its mean similarity to that of other
         models, from 0 to 1; NaN where there is no other.
@@ -126,7 +125,7 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     heldout_error_
         Root mean square error of single models on samples they were not shown.
     noise_error_
-        What it would be by noise alone; NaN where that cannot be told.
+        What `heldout_error_` would be by noise alone; NaN where that cannot be told.
     heldout_relative_error_
         The same over the root mean square of the target.
     heldout_score_

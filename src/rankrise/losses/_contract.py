@@ -76,10 +76,10 @@ class AbstractLoss(ABC):
     def majorizer(self, predictions: Values, values: Values) -> tuple[Values, Values]:
         """$a$ and $t$ of $a (q - t)^2$ with the slope the loss has at a prediction.
 
-        The parabola that touches there lies above the loss, but for losses of counts
-        (`has_bound`), so minimizing it lowers the loss (iteratively reweighted least
-        squares). By default it is centred on the value, of a loss with `slopes`; it
-        lies above if the slope over the distance nowhere rises with the distance.
+        Where `has_bound`, the parabola that touches there lies above the loss, so
+        minimizing it lowers the loss (iteratively reweighted least squares). By default
+        it is centred on the value, of a loss with `slopes`; it lies above if the slope
+        over the distance nowhere rises with the distance.
         """
         distances = np.subtract(predictions, values)
         np.abs(distances, out=distances)

@@ -12,7 +12,7 @@ from rankrise.losses._contract import SMALL, AbstractLoss
 
 # Rates nearer to zero count as this, so that all logarithms are finite.
 _LEAST_RATE = 1e-37
-# What additive rates begin from, of their mean.
+# Share of their mean that additive rates begin from.
 _BACKGROUND = 0.01
 
 
@@ -92,7 +92,7 @@ class IdentityPoissonLoss(AbstractLoss):
     Components add to rates, so factors are non-negative, as in CP-APR (Chi and Kolda
     2012) and generalized CP with identity link (Hong, Kolda and Duersch 2020). Rates
     begin from a background of one percent of the mean, so a count where no component
-    is has a finite loss. It is in units of `PoissonLoss`.
+    is has a finite loss. Its values compare with those of `PoissonLoss`.
     """
 
     takes_counts: ClassVar[bool] = True
@@ -125,7 +125,7 @@ class IdentityPoissonLoss(AbstractLoss):
 
 
 def negative_log_likelihood(rates: Values, counts: Values) -> Values:
-    """Of Poisson counts, all constants included; zero rates count as tiny ones."""
+    """For Poisson counts, all constants included; zero rates count as tiny ones."""
     found, places = np.unique(counts, return_inverse=True)
     constants = np.array([math.lgamma(count + 1) for count in found.tolist()])
     logarithms = np.log(np.maximum(rates, _LEAST_RATE))

@@ -1,0 +1,117 @@
+"""How large errors are on training and held-out entries, and by noise alone."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from rankrise._typing import Values
+from rankrise.completion._holdout import Folds
+from rankrise.completion._model import Model
+from rankrise.data import Observations
+from rankrise.losses import AbstractLoss, SquaredLoss
+
+# Noise is told of so many observations, and so many for each slice, where training
+# errors are at least this share of held-out ones.
+_FEWEST_FOR_NOISE, _FOR_NOISE, _LEAST_TRAINED = 300, 10, 0.7
+# Entries that are worked on at once.
+_BLOCK = 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Accuracy:
+    """Errors of models.
+
+    Attributes
+    ----------
+    reference
+        The model whose training error it is.
+    heldout_predictions
+        Prediction of each observation by the model it was held out from; NaN where it
+        was held out from none.
+    """
+
+    models: Sequence[Model]
+    reference: Model
+    observations: Observations
+    folds: Folds
+    loss: AbstractLoss
+    heldout_predictions: Values
+
+    def errors(self) -> dict[str, float]:
+        """As `Completion.errors` says."""
+        errors = {}
+        squares = dict(self._mean_squares)
+        squares["noise"] = [self.noise_error**2, *squares["heldout"][1:]]
+        for name, own in squares.items():
+            error, size, spread = map(math.sqrt, own)
+            errors[f"{name}_error"] = error
+            errors[f"{name}_relative_error"] = error / size if size else math.nan
+            errors[f"{name}_centered_error"] = error / spread if spread else math.nan
+        return errors
+
+    @property
+    def noise_error(self) -> float:
+        """As `Completion.noise_error` says."""
+        observed, rows = self.observations, sum(self.reference.rows.dims)
+        if observed.weights is not None:
+            return math.nan
+        if self.loss.takes_counts:
+            hidden = ~np.isnan(self.heldout_predictions)
+            return math.sqrt(float(np.mean(observed.values[hidden])))
+        is_told = (
+            isinstance(self.loss, SquaredLoss)
+            and self.folds.blocks is None
+            and len(observed) >= max(_FEWEST_FOR_NOISE, _FOR_NOISE * rows)
+        )
+        best = [(m.baseline.scale**2, m.path.best_point) for m in self.models]
+        train = math.sqrt(np.mean([scale * each.train_loss for scale, each in best]))
+        held_out = math.sqrt(
+            np.mean([scale * each.heldout_loss for scale, each in best])
+        )
+        if not is_told or train < _LEAST_TRAINED * held_out:
+            return math.nan
+        return math.sqrt(train * held_out)
+
+    def typical_error(self) -> float:
+        """As `Completion.typical_error` says."""
+        if not self.loss.is_robust:
+            return self.errors()["heldout_centered_error"]
+        values = self.observations.values
+        residuals = values - self.heldout_predictions
+        size = float(np.median(np.abs(values - np.median(values))))
+        error = float(np.nanmedian(np.abs(residuals)))
+        return error / size if size else math.nan
+
+    def learned(self) -> float:
+        """Share of the held-out mean square error that is not in the training error."""
+        errors = self.errors()
+        ratio = errors["train_error"] / (errors["heldout_error"] or math.inf)
+        return max(0.0, 1 - ratio**2)
+
+    @cached_property
+    def _mean_squares(self) -> dict[str, list[float]]:
+        """Of residuals, values, and deviations from the mean of all observed."""
+        loss, reference = self.loss, self.reference
+        mean = np.mean(self.observations.values)
+
+        def of_some(chosen: npt.NDArray[np.bool_], *, held_out: bool) -> list[float]:
+            sums, numbers = np.zeros(3), np.flatnonzero(chosen)
+            for begin in range(0, len(numbers), _BLOCK):
+                block = numbers[begin : begin + _BLOCK]
+                values = self.observations.values[block]
+                predictions = self.heldout_predictions[block]
+                if not held_out:
+                    places, _ = reference.rows.places(self.observations.indices[block])
+                    predictions = reference.predictions(places, loss)
+                each = values - predictions, values, values - mean
+                sums += [np.einsum("i,i", array, array) for array in each]
+            return [float(total) for total in sums / len(numbers)]
+
+        return {
+            "train": of_some(self.folds.part != reference.number, held_out=False),
+            "heldout": of_some(~np.isnan(self.heldout_predictions), held_out=True),
+        }

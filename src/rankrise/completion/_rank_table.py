@@ -1,0 +1,117 @@
+"""The rank of a tensor as it is told: in a line, and as a table."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from rankrise._typing import Values
+
+
+class RankRow(NamedTuple):
+    """What fits of so many components are like.
+
+    Attributes
+    ----------
+    heldout_error, standard_error
+        On entries that were held out: root mean square in units of the data, or the
+        mean loss where it is not the squared one; and the standard error of that.
+    match
+        Smallest factor match score of a component between fits to two halves of the
+        data, from 0 to 1; of a matrix between the spaces that components span.
+    core_consistency
+        Of the fit to all data, in percent (Bro and Kiers 2003); NaN for large tensors.
+    explained
+        Share of the loss about the mean (of the variance) that the fit to all takes.
+    """
+
+    components: int
+    heldout_error: float
+    standard_error: float
+    match: float
+    core_consistency: float
+    explained: float
+
+
+class RankProgress(NamedTuple):
+    """How far an estimate is; given to `progress` once a number was tried."""
+
+    components: int
+    heldout_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class RankEstimate:
+    """The rank of a tensor, and what it was told by.
+
+    Attributes
+    ----------
+    rank
+        Components that are needed, by more than a standard error of the held-out
+        error, and found again in both halves of the observations.
+    needed
+        Those that are needed.
+    offset
+        What is added to the components, in units of the data: zero unless held-out
+        entries ask for an offset.
+    factors
+        Of `rank` components fitted to all observations: for every mode index by
+        component, in units of the data, by falling norm; of a matrix its singular
+        vectors. Rows that were never observed are left out.
+    rows
+        One for each number of components that was tried.
+    observed
+        How many observations it is told from; of very many a sample.
+    is_limited
+        Whether more components than are needed were not allowed.
+    is_open
+        Whether the search stopped while further components lowered the held-out error
+        a little.
+    """
+
+    rank: int
+    needed: int
+    offset: float
+    factors: tuple[Values, ...]
+    rows: tuple[RankRow, ...]
+    observed: int
+    is_limited: bool = False
+    is_open: bool = False
+
+    @cached_property
+    def table(self) -> Any:
+        """The rows as a pandas DataFrame, indexed by the number of components."""
+        import pandas as pd
+
+        columns = list(RankRow._fields)
+        table = pd.DataFrame(list(self.rows), columns=columns)
+        return table.set_index("components")
+
+    @property
+    def words(self) -> str:
+        """The rank in a line."""
+        offset = f", about an offset of {self.offset:.4g}" if self.offset else ""
+        doubt, more = "", " or more" if self.is_open else ""
+        if self.rank < self.needed:
+            doubt = (
+                f" ({self.needed}{more} lower the held-out error, "
+                f"{self.needed - self.rank}{more} of them not found again in halves of "
+                "the data)"
+            )
+        elif self.is_open:
+            doubt = " (further components lower the held-out error a little)"
+        limit = ", as many components as are allowed" if self.is_limited else ""
+        return f"rank {self.rank}{offset}{doubt}{limit}"
+
+    def facts(self) -> dict[str, Any]:
+        """What JSON can say, but for the factors."""
+        return {
+            "rank": self.rank,
+            "needed_components": self.needed,
+            "more_components_help": self.is_open,
+            "rank_offset": self.offset,
+            "rank_observed_entries": self.observed,
+            "rank_table": [row._asdict() for row in self.rows],
+        }
+
+    def __repr__(self) -> str:
+        return f"RankEstimate({self.words})"
