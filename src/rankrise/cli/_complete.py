@@ -231,7 +231,8 @@ def _print(summary: dict[str, Any], written: dict[str, Path]) -> None:
     if summary["link_losses"]:
         print(_link(summary))
     print(f"{_rank(summary)} ({_how(summary)})")
-    print(f"centering: {summary['centering']}")
+    if summary["centering"]:
+        print(f"centering: {summary['centering']}")
     for name, words in (("train", "train"), ("heldout", "held-out")):
         raw = summary[f"{name}_relative_error"]
         centered = summary[f"{name}_centered_error"]
@@ -256,14 +257,13 @@ def _rank(summary: dict[str, Any]) -> str:
     rank, used = summary["rank"], summary["components"]
     if "runs" in summary:
         return f"rank: {rank}"
+    components = f"predictions use {used} component{'' if used == 1 else 's'}"
+    if rank is None:
+        return f"rank: not told, for the time was over; {components}"
     words = f"rank: {rank}"
     if summary["rank_offset"]:
         words += f" about an offset of {summary['rank_offset']:.4g}"
-    if used != rank:
-        words += f"; predictions use {used} components"
-    if used > rank:
-        words += f", {used - rank} of them small ones that the data do not show singly"
-    return words
+    return words if used == rank else f"{words}; {components}"
 
 
 def _how(summary: dict[str, Any]) -> str:

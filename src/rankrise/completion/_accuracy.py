@@ -72,9 +72,12 @@ class Accuracy:
         held_out = math.sqrt(
             np.mean([scale * each.heldout_loss for scale, each in best])
         )
+        error = math.sqrt(self._mean_squares["heldout"][0])
+        # One outlier may be all of the error of one model.
+        is_told = is_told and held_out <= 2 * error
         if not is_told or train < _LEAST_TRAINED * held_out:
             return math.nan
-        return math.sqrt(train * held_out)
+        return min(math.sqrt(train * held_out), error)
 
     def typical_error(self) -> float:
         """As `Completion.typical_error` says."""

@@ -8,7 +8,7 @@ import numpy as np
 from rankrise._errors import InputError
 from rankrise.completion._result import Completion
 from rankrise.data import Observations, Standardization
-from rankrise.losses import AbstractLoss
+from rankrise.losses import AbstractLoss, SquaredLoss
 
 # Fewer observed entries than this leave nothing to hold out and learn from.
 _FEWEST_OBSERVED = 10
@@ -151,8 +151,9 @@ def _warn_of_poor_fit(found: Completion) -> None:
 
 
 def _warn_of_outlier(found: Completion) -> None:
-    """Say where one value outweighs all others, which a squared loss then follows."""
-    if found.settings.loss != "squared":
+    """Say where one value outweighs all others, which models then follow."""
+    loss = found.loss
+    if not (isinstance(loss, SquaredLoss) or loss.takes_counts):
         return
     observations = found.observations
     values = observations.values
@@ -164,11 +165,13 @@ def _warn_of_outlier(found: Completion) -> None:
         labels = [found.axis(m).label(index) for m, index in enumerate(indices)]
         logger.warning(
             "the value %g at (%s) is %.0f times as far from the median as is usual; "
-            "if it is an error, remove it (the `loss` huber keeps it from moving "
-            "others).",
+            "if it is an error, remove it%s.",
             values[largest],
             ", ".join(labels),
             deviations[largest] / typical,
+            ""
+            if loss.takes_counts
+            else " (the `loss` huber keeps it from moving others)",
         )
 
 

@@ -181,9 +181,10 @@ def complete_tensor(
     observations, loss = incomplete.observations, settings.loss_function
     check_enough(observations)
     warn_of_no_gaps(observations)
+    Standardization.check_range(observations.values)
     loss.check_values(observations.values)
     if not loss.is_linked:
-        # Refuses what never varies, or leaves the range of floating point squared.
+        # Refuses what never varies.
         Standardization.fit(observations.values, center=True)
     if settings.gradient is not None:
         from rankrise.completion._gradient import complete_by_gradients

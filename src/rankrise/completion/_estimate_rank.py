@@ -101,9 +101,10 @@ def estimate_tensor_rank(
     if observations.weights is not None:
         observations = observations.take(np.flatnonzero(observations.weights > 0))
     check_enough(observations)
+    Standardization.check_range(observations.values)
     loss.check_values(observations.values)
     if not loss.is_linked:
-        # Refuses what never varies, or leaves the range of floating point squared.
+        # Refuses what never varies.
         Standardization.fit(observations.values, center=True)
     observations = observations.in_order()
     rows = Rows.of(observations.indices, observations.mode_dims)

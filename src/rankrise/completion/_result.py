@@ -2,7 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path as FilePath
@@ -29,7 +30,7 @@ from rankrise.completion._model import (
 )
 from rankrise.completion._path import PathPoint
 from rankrise.completion._rank import is_told_by_fits, rank_of_paths, tell_rank
-from rankrise.completion._rank_table import RankEstimate
+from rankrise.completion._rank_table import RankEstimate, RankProgress
 from rankrise.completion._settings import Centering, CompletionSettings
 from rankrise.data import (
     MAX_DENSE_BYTES,
@@ -201,6 +202,32 @@ class Completion:
         minute. From more observations than fits could take, the models' paths tell it;
         with a gradient method it is the components that had risen where that ended.
         """
+        return self._told_rank(None)
+
+    @cached_property
+    def rank_in_time(self) -> RankEstimate | None:
+        """The same; None of a run that was cut short, or once its time is over."""
+        if "rank_estimate" in self.__dict__:
+            return self.rank_estimate
+        if self.ending in (Ending.INTERRUPTED, Ending.TIME_LIMIT):
+            return None
+        most = self.settings.max_seconds
+        if most is None:
+            return self.rank_estimate
+        deadline = time.monotonic() + most - self.seconds
+
+        def look(_: RankProgress) -> None:
+            if time.monotonic() > deadline:
+                raise TimeoutError
+
+        try:
+            return self._told_rank(look)
+        except TimeoutError:
+            return None
+
+    def _told_rank(
+        self, progress: Callable[[RankProgress], None] | None
+    ) -> RankEstimate:
         observations, loss = self.observations, self.loss
         if self.trajectory is not None:
             count = self.components
@@ -220,6 +247,7 @@ class Completion:
             heldout="fiber" if self.settings.heldout == "fiber" else "random",
             max_components=self.settings.max_components,
             seed=self.settings.seed,
+            progress=progress,
         )
 
     @property

@@ -24,6 +24,7 @@ def summarize_completion(
         Of the bounds that were written, if they were.
     """
     observations = found.observations
+    rank = found.rank_in_time
     slices = itertools.islice(found.unobserved_slices(), _LISTED)
     summary = {
         **_outcome(found),
@@ -33,12 +34,12 @@ def summarize_completion(
         "entries": observations.entry_count,
         "link_losses": dict(found.link_losses),
         "heldout_modes": [mode + 1 for mode in found.folds.modes],
-        "centering": found.centering.value,
+        "centering": None if found.loss.is_linked else found.centering.value,
         "gaps": found.gaps,
         "heldout_blocks": found.folds.blocks is not None,
         "gaps_unlike_heldout": found.folds.unlike,
         "components": found.components,
-        **_rank(found),
+        **({"rank": None} if rank is None else rank.facts()),
         "unobserved_slices": [_slice(found, *each) for each in slices],
         "unobserved_slice_count": found.unobserved_slice_count,
         **found.errors(),
@@ -49,13 +50,6 @@ def summarize_completion(
         multiple = found.noise.multiple(level)
         summary["interval"] = {"level": level, "standard_deviations": multiple}
     return strict(summary)
-
-
-def _rank(found: Completion) -> dict[str, Any]:
-    """Nothing of a run that was cut short: it is not worth the time that it takes."""
-    if found.ending == Ending.INTERRUPTED:
-        return {"rank": None}
-    return found.rank_estimate.facts()
 
 
 def _slice(found: Completion, mode: int, index: int) -> dict[str, Any]:

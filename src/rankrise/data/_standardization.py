@@ -26,12 +26,7 @@ class Standardization:
     @classmethod
     def fit(cls, values: Values, *, center: bool) -> Standardization:
         """The map that gives these values unit root mean square (and zero mean)."""
-        top = float(np.abs(values).max())
-        if top > 0 and not _SMALLEST < top < _LARGEST:
-            raise InputError(
-                f"The largest observed value is {top:g} in size, so squares leave the "
-                "range of floating point; multiply all values by a constant."
-            )
+        top = cls.check_range(values)
         offset = float(np.mean(values)) if center else 0.0
         scale = float(np.sqrt(np.mean((values - offset) ** 2)))
         # Rounding of the mean leaves this much of a constant.
@@ -41,6 +36,17 @@ class Standardization:
                 "to learn from them; fill the gaps with that value."
             )
         return cls(offset, scale)
+
+    @staticmethod
+    def check_range(values: Values) -> float:
+        """The largest size of a value; refuses one whose square cannot be told."""
+        top = float(np.abs(values).max())
+        if top > 0 and not _SMALLEST < top < _LARGEST:
+            raise InputError(
+                f"The largest observed value is {top:g} in size, so squares leave the "
+                "range of floating point; multiply all values by a constant."
+            )
+        return top
 
     def apply(self, observations: Observations) -> Observations:
         """Observations with standardized values."""

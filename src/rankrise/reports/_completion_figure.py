@@ -35,7 +35,8 @@ def completion_figure(found: Completion, completed: Values | None) -> Figure:
     observations = found.observations
     dims = observations.mode_dims
     is_image = completed is not None and len(dims) == 3 and dims[2] == _CHANNELS
-    is_ranked = bool(found.rank_estimate.rows)
+    rank = found.rank_in_time
+    is_ranked = rank is not None and bool(rank.rows)
     above = 3 + is_ranked + 2 * is_image
     below = min(len(dims), _MODES)
     with figure_style():
@@ -51,8 +52,8 @@ def completion_figure(found: Completion, completed: Values | None) -> Figure:
             plot_rise(panels[0], found.run)
             plot_errors(panels[1], found.run)
         _plot_heldout(panels[2], found)
-        if is_ranked:
-            plot_rank(panels[3], found.rank_estimate)
+        if rank is not None and rank.rows:
+            plot_rank(panels[3], rank)
         if is_image and completed is not None:
             low, high = observations.values.min(), observations.values.max()
             _show(panels[-2], observations.dense(), "observed", low, high)
