@@ -6,7 +6,6 @@ from typing import Any
 from rankrise._environment import environment
 from rankrise._strict import strict
 from rankrise.completion._result import Completion
-from rankrise.runs import Ending
 
 _LISTED = 10
 
