@@ -43,7 +43,7 @@ _NEAR = 1.5
 # Nothing is less than a mean, and main effects are many numbers.
 _FOR = {Centering.NONE: 1.0, Centering.MAIN_EFFECTS: 3.0}
 # With more observations the mean is taken off, and components stay as they are.
-MANY = 300_000
+MANY = 100_000
 
 
 class Choice(NamedTuple):
