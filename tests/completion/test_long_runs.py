@@ -70,8 +70,8 @@ def test_a_killed_run_goes_on_to_the_same_result(settings, gappy, path):
             kills += 1
             continue
         break
-    # It was left off somewhere, and began with what it had; how often depends on how far
-    # threads are when a report is read.
+    # It was left off somewhere, and began with what it had; how often depends on how
+    # far threads are when a report is read.
     assert kills >= 1
     assert_same(found, expected)
 
