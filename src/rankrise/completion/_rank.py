@@ -144,15 +144,15 @@ def rank_of_paths(
         for row in rows
         if row.heldout_error <= best.heldout_error + best.standard_error
     )
-    factors = tuple(matrix[:-1, :needed] for matrix in reference.factors)
-    baseline, rank = reference.baseline, needed
+    offset, width = reference.baseline.offset, reference.factors[0].shape[1]
+    kept = np.arange(min(needed, width))
     others = [model for model in models if model is not reference]
     if others:
         scores = [match_scores(reference.factors, each.factors) for each in others]
-        again = np.max(scores, axis=0)[:needed]
-        rank = int(np.sum(again >= _FOUND_AGAIN))
+        kept = np.flatnonzero(np.max(scores, axis=0)[:needed] >= _FOUND_AGAIN)
+    factors = tuple(matrix[:-1, kept] for matrix in reference.factors)
     return RankEstimate(
-        rank, needed, baseline.offset, factors, tuple(rows), len(folds.part)
+        len(kept), needed, offset, factors, tuple(rows), len(folds.part)
     )
 
 
