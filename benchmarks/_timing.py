@@ -1,9 +1,13 @@
 """Times of several things on one machine, taken so that their ratios mean something."""
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from rankrise._environment import environment
 
 # OpenBLAS's threads keep a core busy for some 30 ms after a product, waiting for the
 # next; without a pause the case that follows would be timed on the cores left over.
@@ -85,3 +89,9 @@ def _steps(case: Case, seconds: float) -> int:
     while (taken := case.seconds(steps)) < seconds / 2:
         steps = min(8 * steps, max(steps + 1, round(steps * seconds / taken)))
     return steps
+
+
+def surroundings() -> dict[str, Any]:
+    """Versions, cores and threads that a result was measured with."""
+    threads = os.environ.get("OMP_NUM_THREADS", "not set")
+    return environment() | {"cores": os.cpu_count(), "threads": threads}

@@ -20,8 +20,8 @@ from rich.table import Table
 
 from _processes import HERE, ProcessError, Usage, commit_of, python
 from _speed_cases import CASES, SpeedCase
+from _timing import surroundings
 from rankrise._atomic import write_json
-from rankrise._environment import environment
 
 RESULTS = Path(__file__).with_name("completion_speed.json")
 OURS = "rankrise"
@@ -198,10 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results: dict[str, Any] = {"cases": {}}
     if options.out.exists():
         results = json.loads(options.out.read_text(encoding="utf-8"))
-    threads = os.environ.get("OMP_NUM_THREADS", "not set")
-    results["environment"] = environment() | {
-        "cores": os.cpu_count(), "threads": threads,
-    }  # fmt: skip
+    results["environment"] = surroundings()
     for case in CASES:
         if case.name in wanted:
             with console.status(f"{case.name} ..."):

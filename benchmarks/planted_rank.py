@@ -26,8 +26,8 @@ from _completion_search import search
 from _cp_packages import TENSORLY
 from _planted import KINDS, MATRICES, TENSORS, Planted
 from _ridge_als import RIDGE_ALS
+from _timing import surroundings
 from rankrise._atomic import atomic_path
-from rankrise._environment import environment
 from rankrise.completion._model import match_scores
 
 RESULTS = Path(__file__).with_name("planted_rank.json")
@@ -314,10 +314,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results: dict[str, Any] = {"environment": {}, "summary": {}}
     if options.out.exists():
         results = json.loads(options.out.read_text(encoding="utf-8"))
-    threads = os.environ.get("OMP_NUM_THREADS", "not set")
-    results["environment"] = environment() | {
-        "cores": os.cpu_count(), "threads": threads,
-    }  # fmt: skip
+    results["environment"] = surroundings()
     counts = {part: getattr(options, part) for part in TASKS}
     if counts["peers"] > (counts["tensors"] or len(results.get("tensors", []))):
         raise SystemExit("Peers are compared on tensors; ask for at least as many.")

@@ -16,7 +16,7 @@ from rankrise._typing import Values
 from rankrise.completion._alternating import Alternation
 from rankrise.completion._arrangement import Arrangement, Rows
 from rankrise.completion._holdout import Folds
-from rankrise.completion._model import Baseline, Model, fit_baseline
+from rankrise.completion._model import Baseline, Model, fit_baseline, of_mean_one
 from rankrise.completion._path import Path, PathPoint, Walk, WalkState
 from rankrise.completion._saved_models import from_saved, to_saved
 from rankrise.completion._settings import CompletionSettings
@@ -134,12 +134,9 @@ class ModelRuns:
 
     @cached_property
     def weights(self) -> Values | None:
-        """Weights of the observations with mean one; large ones have no finite sum."""
+        """Weights of the observations, with mean one."""
         weights = self.observations.weights
-        if weights is None:
-            return None
-        weights = weights / np.max(weights)
-        return weights / np.mean(weights)
+        return None if weights is None else of_mean_one(weights)
 
     def save(self) -> None:
         """Write what was found to the checkpoint, if there is one."""
