@@ -14,12 +14,12 @@ from jaxtyping import Array, Float, Int
 from _instance import LEARNING_RATE, FactorMatrices, FloatArray, Instance
 from _timing import Case, clocked
 from rankrise._algebra import balanced_split, khatri_rao
-from rankrise.data import Observations
 from rankrise.factorizations import AbstractFactorization, CPFactorization, DenseTensor
 from rankrise.factorizations._entries import coordinate_entries
 from rankrise.losses import AbstractLoss, SquaredLoss
 from rankrise.problems import AbstractProblem, CompletionProblem
 from rankrise.solvers import GradientDescent, solve
+from rankrise.tensors import Observations
 from rankrise.trajectories import SaveAt, TrainLoss
 
 

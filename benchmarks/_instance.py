@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rankrise.data import sample_indices
+from rankrise.synthetic import sample_indices
 
 FloatArray = npt.NDArray[np.floating]
 FactorMatrices = tuple[FloatArray, ...]

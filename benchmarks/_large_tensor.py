@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 import rankrise as rr
-from rankrise.data import cp_entries
+from rankrise.synthetic import cp_entries
 
 # Entries that are made at once.
 _BLOCK = 2**20

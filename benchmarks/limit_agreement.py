@@ -16,7 +16,6 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from rankrise.data import observe, random_target, sample_indices
 from rankrise.factorizations import CPFactorization, near_zero
 from rankrise.problems import CompletionProblem
 from rankrise.solvers import (
@@ -27,6 +26,7 @@ from rankrise.solvers import (
     solve,
     solve_limit,
 )
+from rankrise.synthetic import observe, random_target, sample_indices
 from rankrise.trajectories import SaveAt, Trajectory, standard_observables
 
 FloatArray = npt.NDArray[np.floating]

@@ -16,7 +16,6 @@ import numpy as np
 from rich.console import RenderableType
 from rich.table import Table
 
-from rankrise.data import observe, random_target, sample_indices
 from rankrise.factorizations import CPFactorization, near_zero
 from rankrise.problems import CompletionProblem
 from rankrise.solvers import (
@@ -28,6 +27,7 @@ from rankrise.solvers import (
     solve,
     solve_limit,
 )
+from rankrise.synthetic import observe, random_target, sample_indices
 from rankrise.trajectories import ReconstructionError, SaveAt, TrainLoss, Trajectory
 
 FOUND = 0.01

@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / PACKAGE
 # neighbours, who don't import one another. Above them all lie the private modules
 # at the top (_typing, _errors, ...), which every folder and each other may use.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"data", "losses", "runs"}),
+    frozenset({"tensors", "losses", "runs"}),
+    frozenset({"synthetic", "tables"}),
     frozenset({"factorizations"}),
     frozenset({"problems"}),
     frozenset({"trajectories"}),
@@ -35,11 +36,11 @@ PRIVATE = -1
 PLOTTING = frozenset({"matplotlib", "mpl_toolkits", "pylab", "plotly"})
 # All of these import JAX.
 JAX = frozenset({"jax", "jaxlib", "equinox", "optax", "diffrax"})
-WITHOUT_JAX = frozenset({"data", "losses", "runs"})
+WITHOUT_JAX = frozenset({"tensors", "synthetic", "tables", "losses", "runs"})
 
 
 # Imports of another folder's private files, a number that may only fall; 0 elsewhere.
-PRIVATE_IMPORTS = {"complexity": 1, "reports": 2}
+PRIVATE_IMPORTS = {"reports": 2}
 
 
 def layer_violations(root: Path) -> list[str]:
@@ -194,7 +195,7 @@ def cycles(graph: dict[str, set[str]]) -> list[list[str]]:
 
 
 def _name_at_the_top(name: str) -> str:
-    # `from rankrise import data` names a folder; `from rankrise import solve` is a
+    # `from rankrise import tensors` names a folder; `from rankrise import solve` is a
     # public name, which says nothing of where it comes from.
     is_module = name in HEIGHT or name.startswith("_")
     return f"{PACKAGE}.{name}" if is_module else PACKAGE
@@ -225,21 +226,21 @@ def test_no_import_leads_back_to_where_it_came_from(folders):
 
 def test_checker_finds_private_imports_and_cycles(tmp_path):
     sources = {
-        "data/__init__.py": "from rankrise.data._a import x",
-        "data/_a.py": "def f():\n    from rankrise.data._b import y",
-        "data/_b.py": "from rankrise.data._a import x\nfrom rankrise.cli import main",
-        "cli/__init__.py": "from rankrise.data._a import x",
+        "runs/__init__.py": "from rankrise.runs._a import x",
+        "runs/_a.py": "def f():\n    from rankrise.runs._b import y",
+        "runs/_b.py": "from rankrise.runs._a import x\nfrom rankrise.cli import main",
+        "cli/__init__.py": "from rankrise.runs._a import x",
         "cli/_a.py": "if TYPE_CHECKING:\n    from rankrise.cli._b import x",
         "cli/_b.py": "from rankrise.cli._a import x\nfrom rankrise._errors import y",
     }
     root = write_package(tmp_path, sources)
-    assert private_imports(root) == ["cli/__init__:1: rankrise.data._a"]
+    assert private_imports(root) == ["cli/__init__:1: rankrise.runs._a"]
     of_files = cycles(import_graph(root, folders=False))
-    assert ["rankrise.data._a", "rankrise.data._b"] in of_files
+    assert ["rankrise.runs._a", "rankrise.runs._b"] in of_files
     assert not any("rankrise.cli._b" in way for way in of_files)
     assert sorted(cycles(import_graph(root, folders=True))) == [
-        ["cli", "data"],
-        ["data", "cli"],
+        ["cli", "runs"],
+        ["runs", "cli"],
     ]
 
 
@@ -261,7 +262,9 @@ def test_completing_an_array_leaves_jax_alone():
     "module",
     [
         "rankrise",
-        "rankrise.data",
+        "rankrise.tensors",
+        "rankrise.synthetic",
+        "rankrise.tables",
         "rankrise.losses",
         "rankrise.runs",
         "rankrise.completion",
@@ -287,9 +290,9 @@ def test_checker_accepts_imports_from_above(tmp_path):
         "__main__.py": "from rankrise.cli import main",
         "_errors.py": "from rankrise._typing import Values",
         "_typing.py": "import jax",
-        "data/__init__.py": "from rankrise.data._files import read",
-        "data/_files.py": "import numpy\nfrom rankrise._errors import InputError",
-        "solvers/_flow.py": "import jax\nfrom ..data import Observations",
+        "runs/__init__.py": "from rankrise.runs._files import read",
+        "runs/_files.py": "import numpy\nfrom rankrise._errors import InputError",
+        "solvers/_flow.py": "import jax\nfrom ..runs import Observations",
         "theory/_growth.py": "from rankrise import _algebra, solvers",
         "reports/_figures.py": "def draw():\n    import matplotlib.pyplot",
         "cli.py": "from rankrise.reports import draw",
@@ -300,12 +303,24 @@ def test_checker_accepts_imports_from_above(tmp_path):
 @pytest.mark.parametrize(
     ("name", "source", "breach"),
     [
-        ("data/a.py", "from rankrise.solvers import solve", "data may not import"),
-        ("data/a.py", "import rankrise.solvers", "data may not import solvers"),
-        ("data/a.py", "from rankrise import solvers", "data may not import solvers"),
-        ("data/a.py", "from .. import solvers", "data may not import solvers"),
-        ("data/a.py", "from ..solvers.flow import x", "data may not import solvers"),
-        ("data/deep/a.py", "from ...cli import main", "data may not import cli"),
+        (
+            "runs/a.py",
+            "from rankrise.solvers import solve",
+            "runs may not import",
+        ),
+        ("runs/a.py", "import rankrise.solvers", "runs may not import solvers"),
+        (
+            "runs/a.py",
+            "from rankrise import solvers",
+            "runs may not import solvers",
+        ),
+        ("runs/a.py", "from .. import solvers", "runs may not import solvers"),
+        (
+            "runs/a.py",
+            "from ..solvers.flow import x",
+            "runs may not import solvers",
+        ),
+        ("runs/deep/a.py", "from ...cli import main", "runs may not import cli"),
         (
             "problems/a.py",
             "def f():\n    from rankrise.solvers import solve",
@@ -321,14 +336,26 @@ def test_checker_accepts_imports_from_above(tmp_path):
         ("complexity/a.py", "from rankrise.estimators import x", "may not import est"),
         ("estimators/a.py", "from rankrise.theory import x", "may not import theory"),
         ("reports/a.py", "from rankrise.cli import main", "reports may not import cli"),
-        ("_algebra.py", "from rankrise.data import x", "_algebra may not import data"),
-        ("__init__.py", "from rankrise.data import x", "__init__ may not import data"),
+        (
+            "_algebra.py",
+            "from rankrise.runs import x",
+            "_algebra may not import runs",
+        ),
+        (
+            "__init__.py",
+            "from rankrise.runs import x",
+            "__init__ may not import runs",
+        ),
         ("solvers/a.py", "import rankrise as rr", "not from the package's top"),
         ("solvers/a.py", "from rankrise import solve", "not from the package's top"),
         ("cli.py", "import matplotlib.pyplot as plt", "only reports may import matplo"),
         ("theory/a.py", "from matplotlib import cm", "only reports may import matplo"),
-        ("data/a.py", "import jax.numpy as jnp", "data works without JAX"),
-        ("data/a.py", "def f():\n    from jax import vmap", "2: data works without"),
+        ("runs/a.py", "import jax.numpy as jnp", "runs works without JAX"),
+        (
+            "runs/a.py",
+            "def f():\n    from jax import vmap",
+            "2: runs works without",
+        ),
         ("runs/a.py", "import equinox", "runs works without JAX"),
         ("helpers/a.py", "", "helpers has no place in the order"),
         ("helpers.py", "", "helpers has no place in the order"),

@@ -1,6 +1,9 @@
-"""How much memory there is."""
+"""How much memory there is, and how much of it one input may take."""
 
 from pathlib import Path
+
+MAX_DENSE_BYTES = 8 * 2**30
+"""The most bytes that dense values, read from a file or drawn, may take."""
 
 _MEMINFO = Path("/proc/meminfo")
 # Of containers, by version 2 and version 1 of control groups.

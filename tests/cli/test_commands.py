@@ -19,7 +19,7 @@ from scipy.io import loadmat, savemat
 
 import rankrise
 from rankrise.cli._main import COMMANDS, run
-from rankrise.data import read_tensor
+from rankrise.tensors import read_tensor
 from rankrise.trajectories import Trajectory, load_factors
 
 # Those that fixtures run for several tests have their figures.

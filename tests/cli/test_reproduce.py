@@ -11,10 +11,10 @@ import pytest
 from rankrise.cli._folder import RunFolder
 from rankrise.cli._main import run
 from rankrise.cli._reproduce import in_words
-from rankrise.data import load_labelled_set
 from rankrise.experiments import _reproduction_config as presets
 from rankrise.experiments import verification_record
 from rankrise.experiments._verification_config import CLAIM_NAMES
+from rankrise.tables import load_labelled_set
 from rankrise.theory import Claim, Theorem
 
 SMALL_DYNAMICS = {

@@ -8,8 +8,8 @@ from rankrise.completion import _choice as choice
 from rankrise.completion._model_runs import ModelRuns
 from rankrise.completion._settings import Centering
 from rankrise.completion._variant import Variant
-from rankrise.data import incomplete_tensor
 from rankrise.runs import Watch
+from rankrise.tensors import incomplete_tensor
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from scipy.stats import poisson
 
 import rankrise as rr
 from rankrise.completion import complete_tensor, summarize_completion
-from rankrise.data import incomplete_tensor
+from rankrise.tensors import incomplete_tensor
 
 QUICK = {
     "models": 2,

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import chi2
 
 from rankrise.complexity import random_inputs, random_labels
-from rankrise.data import CategoricalData
+from rankrise.tables import CategoricalData
 
 RNG = np.random.default_rng(0)
 SAMPLES = 4000

@@ -13,9 +13,9 @@ from rankrise._errors import InputError
 from rankrise.complexity import rank_curve
 from rankrise.complexity._rank_curve import _Study
 from rankrise.complexity._tasks import make_tasks
-from rankrise.data import CategoricalData, LabelledSet, labelled_table
 from rankrise.ensembles import Training
 from rankrise.runs import Checkpoint, Ending, keeping_interrupted
+from rankrise.tables import CategoricalData, LabelledSet, labelled_table
 
 RNG = np.random.default_rng(0)
 VALUES = RNG.integers(0, 2, (400, 10))

@@ -7,9 +7,9 @@ import optax
 import pytest
 
 from rankrise._errors import InputError
-from rankrise.data import CategoricalData
 from rankrise.ensembles import Member, Samples, Training, fit_ensemble
 from rankrise.ensembles._columns_apart import check_columns_apart
+from rankrise.tables import CategoricalData
 
 
 def check(optimizer):

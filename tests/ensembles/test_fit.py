@@ -10,7 +10,6 @@ import optax
 import pytest
 
 from rankrise._errors import InputError
-from rankrise.data import CategoricalData
 from rankrise.ensembles import (
     LevenbergMarquardt,
     Member,
@@ -22,6 +21,7 @@ from rankrise.ensembles import (
 from rankrise.ensembles._ensemble import rounded, start_table
 from rankrise.losses import HuberLoss
 from rankrise.runs import Checkpoint, Ending, keeping_interrupted
+from rankrise.tables import CategoricalData
 
 RNG = np.random.default_rng(0)
 VALUES = RNG.integers(0, 2, (60, 8))

@@ -8,7 +8,6 @@ import numpy as np
 import optax
 import pytest
 
-from rankrise.data import CategoricalData
 from rankrise.ensembles import (
     LevenbergMarquardt,
     Member,
@@ -17,6 +16,7 @@ from rankrise.ensembles import (
     fit_ensemble,
 )
 from rankrise.runs import Checkpoint
+from rankrise.tables import CategoricalData
 
 RNG = np.random.default_rng(0)
 VALUES = RNG.integers(0, 3, (90, 6))

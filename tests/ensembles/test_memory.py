@@ -6,9 +6,9 @@ import pytest
 
 from rankrise import _memory
 from rankrise._errors import InputError
-from rankrise.data import CategoricalData
 from rankrise.ensembles import Member, Training
 from rankrise.ensembles._memory import check_memory, needed_memory
+from rankrise.tables import CategoricalData
 
 DATA = CategoricalData.from_codes(np.zeros((50, 30), int), 2)
 MEMBERS = (Member(3, 0), Member(5, 1))

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from rankrise.complexity import CONTROLS, RankCurve, RankFit
-from rankrise.data import labelled_table
 from rankrise.experiments._comparison import Row
 from rankrise.experiments._complexity import ComplexityResult
 from rankrise.experiments._complexity_comparison import compare_complexity
@@ -21,6 +20,7 @@ from rankrise.experiments._verification import VerificationResult
 from rankrise.experiments._verification_config import VerificationConfig
 from rankrise.factorizations import CPFactorization
 from rankrise.runs import Ending
+from rankrise.tables import labelled_table
 from rankrise.theory import Claim, Theorem
 from rankrise.trajectories import (
     ComponentNorms,

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from rankrise._errors import InputError
-from rankrise.data import random_target
 from rankrise.experiments import DynamicsConfig, run_dynamics, summarize_dynamics
 from rankrise.experiments._dynamics import _problem
 from rankrise.runs import Checkpoint
+from rankrise.synthetic import random_target
 
 SMALL = {
     "mode_dims": (5, 5, 5),

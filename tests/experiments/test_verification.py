@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from rankrise._errors import InputError
-from rankrise.data import Observations
 from rankrise.experiments import (
     VerificationConfig,
     run_verification,
@@ -18,6 +17,7 @@ from rankrise.experiments import (
 )
 from rankrise.experiments._verification_config import CLAIM_NAMES
 from rankrise.runs import keeping_interrupted
+from rankrise.tensors import Observations
 
 QUICK = ("conservation", "growth")
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from rankrise._errors import InputError
-from rankrise.data import Observations
 from rankrise.factorizations import CPFactorization, DenseTensor, end_gradient
 from rankrise.losses import (
     AbsoluteLoss,
@@ -19,6 +18,7 @@ from rankrise.losses import (
     SquaredLoss,
 )
 from rankrise.problems import CompletionProblem
+from rankrise.tensors import Observations
 
 MODE_DIMS = (2, 3, 4)
 # Means of a dozen numbers of order 1.

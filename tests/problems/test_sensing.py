@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from rankrise._errors import InputError
-from rankrise.data import Observations
 from rankrise.factorizations import CPFactorization
 from rankrise.losses import HuberLoss, LogisticLoss, SquaredLoss
 from rankrise.problems import CompletionProblem, SensingProblem, _sensing
+from rankrise.tensors import Observations
 
 every_order = pytest.mark.parametrize("mode_dims", [(4, 3), (2, 3, 4), (2, 3, 2, 2, 3)])
 COUNT = 7

@@ -25,10 +25,10 @@ from rankrise.completion import (
 )
 from rankrise.completion._arrangement import Rows
 from rankrise.completion._model import Baseline
-from rankrise.data import incomplete_tensor
 from rankrise.losses import SquaredLoss
 from rankrise.reports import completion_figure, dynamics_figure, save_figure
 from rankrise.runs import Ending
+from rankrise.tensors import incomplete_tensor
 from rankrise.trajectories import (
     ComponentNorms,
     HeldOutError,

@@ -10,10 +10,10 @@ import jax
 import numpy as np
 import pytest
 
-from rankrise.data import observe, random_target, sample_indices
 from rankrise.factorizations import near_zero
 from rankrise.problems import CompletionProblem
 from rankrise.solvers import GradientDescent, Stop, _session, solve
+from rankrise.synthetic import observe, random_target, sample_indices
 from rankrise.trajectories import ComponentNorms, TrainLoss
 
 MODE_DIMS = (4, 3, 2)

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rankrise.data import observe, random_target, sample_indices
 from rankrise.factorizations import near_zero
 from rankrise.problems import CompletionProblem
 from rankrise.solvers import GradientDescent
+from rankrise.synthetic import observe, random_target, sample_indices
 
 
 def squared_norms(matrices):

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from rankrise.data import (
+from rankrise.factorizations import CPFactorization, near_zero
+from rankrise.losses import HuberLoss
+from rankrise.problems import CompletionProblem, SensingProblem
+from rankrise.solvers import _pull_field
+from rankrise.solvers._escape import EscapeSearch, critical_direction
+from rankrise.solvers._pull_field import DensePullField, pull_field, stacked, unstacked
+from rankrise.synthetic import (
     gaussian_measurements,
     measure,
     observe,
@@ -17,12 +23,6 @@ from rankrise.data import (
     rank_k_measurements,
     sample_indices,
 )
-from rankrise.factorizations import CPFactorization, near_zero
-from rankrise.losses import HuberLoss
-from rankrise.problems import CompletionProblem, SensingProblem
-from rankrise.solvers import _pull_field
-from rankrise.solvers._escape import EscapeSearch, critical_direction
-from rankrise.solvers._pull_field import DensePullField, pull_field, stacked, unstacked
 
 # Every field compiles its own search; the limit's tests go through it quickly.
 pytestmark = pytest.mark.slow

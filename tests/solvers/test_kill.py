@@ -32,11 +32,11 @@ def run_to_the_end(folder):
     """Solve in chunks of milliseconds, with a checkpoint after each."""
     import jax.numpy as jnp
 
-    from rankrise.data import observe, random_target, sample_indices
     from rankrise.factorizations import CPFactorization
     from rankrise.problems import CompletionProblem
     from rankrise.runs import Checkpoint
     from rankrise.solvers import _session, solve
+    from rankrise.synthetic import observe, random_target, sample_indices
     from rankrise.trajectories import SaveAt, TrainLoss, save_factors
 
     _session._CHUNK_SECONDS = 0.005

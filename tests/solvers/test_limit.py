@@ -12,14 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rankrise.data import (
-    gaussian_measurements,
-    measure,
-    observe,
-    random_target,
-    rank_k_measurements,
-    sample_indices,
-)
 from rankrise.factorizations import (
     CPFactorization,
     DeepMatrixFactorization,
@@ -31,6 +23,14 @@ from rankrise.losses import AbsoluteLoss, SquaredLoss
 from rankrise.problems import CompletionProblem, SensingProblem
 from rankrise.runs import Ending, keeping_interrupted
 from rankrise.solvers import GradientFlow, Limit, solve, solve_limit
+from rankrise.synthetic import (
+    gaussian_measurements,
+    measure,
+    observe,
+    random_target,
+    rank_k_measurements,
+    sample_indices,
+)
 from rankrise.trajectories import (
     ComponentNorms,
     ReconstructionError,

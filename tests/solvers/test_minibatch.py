@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from rankrise._errors import InputError
-from rankrise.data import Observations
 from rankrise.factorizations import DenseTensor
 from rankrise.problems import CompletionProblem
 from rankrise.solvers import AbstractSolver, GradientDescent, Minibatch, Step, Stop
+from rankrise.tensors import Observations
 
 OBSERVATIONS = 12
 

@@ -9,7 +9,6 @@ import optax
 import pytest
 
 from rankrise._errors import InputError
-from rankrise.data import Observations
 from rankrise.factorizations import (
     CPFactorization,
     DenseTensor,
@@ -27,6 +26,7 @@ from rankrise.solvers import (
     _start_checks,
     solve,
 )
+from rankrise.tensors import Observations
 from rankrise.trajectories import SaveAt
 
 # A rate at which the shared problem overflows within ten steps.

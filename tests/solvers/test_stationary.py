@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from rankrise.data import observe, random_target, sample_indices
 from rankrise.factorizations import CPFactorization, near_zero, near_zero_matrix
 from rankrise.losses import SquaredLoss
 from rankrise.problems import CompletionProblem
@@ -16,6 +15,7 @@ from rankrise.solvers._learned_set import LearnedComponents, LearnedLayers
 from rankrise.solvers._plateau import Entry, entry, next_plateau
 from rankrise.solvers._risers import Riser
 from rankrise.solvers._stationary import follow_flow, settle
+from rankrise.synthetic import observe, random_target, sample_indices
 
 DIMS = (4, 3, 2)
 

@@ -7,18 +7,18 @@ import jax
 import numpy as np
 import pytest
 
-from rankrise.data import (
-    Observations,
+from rankrise.experiments import VerificationConfig
+from rankrise.experiments._verification import _Problems
+from rankrise.factorizations import near_zero
+from rankrise.problems import CompletionProblem, SensingProblem
+from rankrise.synthetic import (
     cp_entries,
     gaussian_measurements,
     measure,
     random_target,
     rank_k_measurements,
 )
-from rankrise.experiments import VerificationConfig
-from rankrise.experiments._verification import _Problems
-from rankrise.factorizations import near_zero
-from rankrise.problems import CompletionProblem, SensingProblem
+from rankrise.tensors import Observations
 
 MODE_DIMS = (3, 4, 2)
 COMPONENTS = 4

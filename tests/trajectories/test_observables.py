@@ -7,16 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rankrise.data import (
-    Observations,
+from rankrise.factorizations import CPFactorization
+from rankrise.problems import CompletionProblem, SensingProblem
+from rankrise.synthetic import (
     gaussian_measurements,
     measure,
     observe,
     random_target,
     rank_k_measurements,
 )
-from rankrise.factorizations import CPFactorization
-from rankrise.problems import CompletionProblem, SensingProblem
+from rankrise.tensors import Observations
 from rankrise.trajectories import (
     EffectiveRank,
     EntropyRank,

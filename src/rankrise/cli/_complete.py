@@ -24,7 +24,7 @@ from rankrise.experiments import require_mode_dims
 
 if TYPE_CHECKING:
     from rankrise.completion import Completion
-    from rankrise.data import TensorFile
+    from rankrise.tensors import TensorFile
 
 # All entries of a larger tensor would not fit beside the run; its factors do.
 _LARGEST_COMPLETED = 50_000_000
@@ -117,7 +117,7 @@ def _complete(
     if settings.gradient is not None:
         use_compile_cache()
     from rankrise.completion import complete_tensor, summarize_completion
-    from rankrise.data import incomplete_tensor
+    from rankrise.tensors import incomplete_tensor
 
     checkpoint = make_checkpoint(folder, output)
     source["sha256"] = tensor.content_sha256
@@ -182,7 +182,7 @@ def _stored_source(folder: RunFolder, given: dict[str, Any]) -> dict[str, Any]:
 
 def read_source(source: dict[str, Any]) -> "TensorFile":
     """The tensor, refused where it is not what a run began with."""
-    from rankrise.data import read_tensor
+    from rankrise.tensors import read_tensor
 
     dims = source["mode_dims"]
     tensor = read_tensor(
@@ -200,8 +200,8 @@ def read_source(source: dict[str, Any]) -> "TensorFile":
 def _write(
     folder: RunFolder, found: "Completion", tensor: "TensorFile", level: float | None
 ) -> dict[str, Path]:
-    from rankrise.data import write_completed
     from rankrise.reports import completion_figure, save_figure
+    from rankrise.tensors import write_completed
 
     written: dict[str, Path] = {"factors": found.save_factors(folder.path)}
     if found.trajectory is not None:

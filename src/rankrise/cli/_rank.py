@@ -83,8 +83,8 @@ def rank(
     source["sha256"] = tensor.content_sha256
     from rankrise._environment import environment
     from rankrise.completion import estimate_tensor_rank
-    from rankrise.data import incomplete_tensor
     from rankrise.reports import rank_figure, save_figure
+    from rankrise.tensors import incomplete_tensor
 
     with running_ranks(
         lambda: folder.begin(settings, source), output.quiet

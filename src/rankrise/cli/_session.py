@@ -18,10 +18,10 @@ from rankrise.cli._status import DONE, INTERRUPTED
 
 if TYPE_CHECKING:
     from rankrise.completion import CompletionProgress, RankProgress
-    from rankrise.data import LabelledSet
     from rankrise.ensembles import FitProgress
     from rankrise.experiments import ComplexityConfig
     from rankrise.runs import Checkpoint, Progress
+    from rankrise.tables import LabelledSet
 
 
 def use_compile_cache() -> None:

@@ -23,7 +23,7 @@ from rankrise.cli._status import DONE, VIOLATED
 from rankrise.experiments import CLAIM_NAMES, VerificationConfig
 
 if TYPE_CHECKING:
-    from rankrise.data import TensorFile
+    from rankrise.tensors import TensorFile
 
 # Narrower, rich would cut the numbers.
 _TABLE_WIDTH = 110
@@ -132,7 +132,7 @@ def _source(
 def _read(folder: RunFolder, source: dict[str, Any]) -> "TensorFile | None":
     if source["path"] is None:
         return None
-    from rankrise.data import read_tensor
+    from rankrise.tensors import read_tensor
 
     folder.check_not_replaced(Path(source["path"]))
     tensor = read_tensor(source["path"], variable=source["variable"])

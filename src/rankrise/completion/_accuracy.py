@@ -11,8 +11,8 @@ import numpy.typing as npt
 from rankrise._typing import Values
 from rankrise.completion._holdout import Folds
 from rankrise.completion._model import Model
-from rankrise.data import Observations
 from rankrise.losses import AbstractLoss, SquaredLoss
+from rankrise.tensors import Observations
 
 # Noise is told of so many observations, and so many for each slice, where training
 # errors are at least this share of held-out ones.

@@ -26,8 +26,8 @@ from rankrise.completion._arrangement import (
 )
 from rankrise.completion._compiled import kernels
 from rankrise.completion._spectral import is_spectral, spectral_components
-from rankrise.data import khatri_rao
 from rankrise.losses import AbstractLoss, SquaredLoss
+from rankrise.synthetic import khatri_rao
 
 # A component enters with this share of the norm it is drawn to.
 _ENTRY_SHARE = 0.3

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from rankrise._typing import Indices, ModeDims, Values
 from rankrise.completion._compiled import kernels
-from rankrise.data import ravel_indices
+from rankrise.tensors import ravel_indices
 
 Integers = npt.NDArray[np.integer]
 Number = TypeVar("Number", bound=np.generic)

@@ -7,8 +7,8 @@ import numpy as np
 
 from rankrise._errors import InputError
 from rankrise.completion._result import Completion
-from rankrise.data import Observations, Standardization
 from rankrise.losses import AbstractLoss, SquaredLoss
+from rankrise.tensors import Observations, Standardization
 
 # Fewer observed entries than this leave nothing to hold out and learn from.
 _FEWEST_OBSERVED = 10

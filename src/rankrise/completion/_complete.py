@@ -27,14 +27,14 @@ from rankrise.completion._settings import (
     GradientMethod,
     LossName,
 )
-from rankrise.data import (
+from rankrise.losses import AbstractLoss
+from rankrise.runs import Checkpoint, Ending, Watch
+from rankrise.tensors import (
     IncompleteTensor,
     Observations,
     Standardization,
     incomplete_tensor,
 )
-from rankrise.losses import AbstractLoss
-from rankrise.runs import Checkpoint, Ending, Watch
 
 # Models of too few entries to learn components from.
 _MODELS = 8

@@ -13,8 +13,8 @@ from rankrise.completion._complete import complete_by_alternation
 from rankrise.completion._rank import is_told_by_fits, tell_rank
 from rankrise.completion._rank_table import RankEstimate, RankProgress
 from rankrise.completion._settings import CompletionSettings, LossName
-from rankrise.data import IncompleteTensor, Standardization, incomplete_tensor
 from rankrise.losses import AbstractLoss
+from rankrise.tensors import IncompleteTensor, Standardization, incomplete_tensor
 
 
 def estimate_rank(

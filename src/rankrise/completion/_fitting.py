@@ -12,9 +12,9 @@ from rankrise.completion._model_runs import CompletionProgress, ModelRuns
 from rankrise.completion._path import PathPoint
 from rankrise.completion._settings import CompletionSettings
 from rankrise.completion._variant import Variant
-from rankrise.data import Observations
 from rankrise.losses import AbstractLoss
 from rankrise.runs import Ending, Watch
+from rankrise.tensors import Observations
 
 # Where every path begins.
 _NOTHING = PathPoint(math.inf, 0, math.nan, math.nan, ())

@@ -17,7 +17,7 @@ from rankrise.completion._arrangement import Rows
 from rankrise.completion._gap_search import find_blocks
 from rankrise.completion._gaps import Blocks, GapKind
 from rankrise.completion._heldout_blocks import hold_out_blocks
-from rankrise.data import Observations, ravel_indices
+from rankrise.tensors import Observations, ravel_indices
 
 HeldOut = Literal["auto", "random", "fiber"]
 

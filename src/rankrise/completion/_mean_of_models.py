@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError
+from rankrise._memory import MAX_DENSE_BYTES
 from rankrise._typing import Indices, Values
 from rankrise.completion._arrangement import unseen_entries
 from rankrise.completion._gaps import Blocks
 from rankrise.completion._model import Model, Noise
-from rankrise.data import MAX_DENSE_BYTES, Observations, khatri_rao, whole_numbers
 from rankrise.losses import AbstractLoss
+from rankrise.synthetic import khatri_rao
+from rankrise.tensors import Observations, whole_numbers
 
 # Share of the variance of held-out residuals that is not between models, at least.
 _LEAST_OWN = 0.6

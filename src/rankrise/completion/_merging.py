@@ -19,8 +19,8 @@ from rankrise.completion._holdout import Folds
 from rankrise.completion._model import Model, of_mean_one
 from rankrise.completion._path import Path, PathPoint
 from rankrise.completion._plain_fit import Fit, PlainFits, mean_and_error
-from rankrise.data import Observations
 from rankrise.losses import AbstractLoss
+from rankrise.tensors import Observations
 
 # Among more components one that cancels an offset matters little.
 _FEW = 12

@@ -21,8 +21,8 @@ from rankrise.completion._path import Path, PathPoint, Walk, WalkState
 from rankrise.completion._saved_models import from_saved, to_saved
 from rankrise.completion._settings import CompletionSettings
 from rankrise.completion._variant import Key, Variant
-from rankrise.data import Observations
 from rankrise.runs import Ending, Watch
+from rankrise.tensors import Observations
 
 # With more observations one model at a time takes all cores.
 _SHARED = 500_000

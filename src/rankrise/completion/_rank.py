@@ -23,8 +23,8 @@ from rankrise.completion._model import Model, fit_baseline, match_scores, of_mea
 from rankrise.completion._path import PathPoint
 from rankrise.completion._plain_fit import Fit, PlainFits, mean_and_error
 from rankrise.completion._rank_table import RankEstimate, RankProgress, RankRow
-from rankrise.data import Observations
 from rankrise.losses import AbstractLoss, SquaredLoss
+from rankrise.tensors import Observations
 
 # Parts of the observations, each held out once.
 _PARTS = 5

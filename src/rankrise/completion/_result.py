@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from rankrise._atomic import atomic_path
 from rankrise._errors import InputError
+from rankrise._memory import MAX_DENSE_BYTES
 from rankrise._typing import Values
 from rankrise.completion._accuracy import Accuracy
 from rankrise.completion._gaps import tell_gaps
@@ -32,14 +33,9 @@ from rankrise.completion._path import PathPoint
 from rankrise.completion._rank import is_told_by_fits, rank_of_paths, tell_rank
 from rankrise.completion._rank_table import RankEstimate, RankProgress
 from rankrise.completion._settings import Centering, CompletionSettings
-from rankrise.data import (
-    MAX_DENSE_BYTES,
-    IncompleteTensor,
-    ModeAxis,
-    Observations,
-)
 from rankrise.losses import AbstractLoss
 from rankrise.runs import Ending
+from rankrise.tensors import IncompleteTensor, ModeAxis, Observations
 
 if TYPE_CHECKING:
     from rankrise.trajectories import Trajectory

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from rankrise.data import CategoricalData
+from rankrise.tables import CategoricalData
 
 Control = Literal["real", "inputs", "labels"]
 CONTROLS: tuple[Control, ...] = ("real", "inputs", "labels")

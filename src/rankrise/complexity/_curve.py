@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise.complexity._controls import CONTROLS, Control
-from rankrise.data import TargetKind
 from rankrise.runs import Ending
+from rankrise.tables import TargetKind
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")

@@ -25,8 +25,6 @@ from rankrise.complexity._controls import (
 )
 from rankrise.complexity._curve import RankCurve, RankFit, Split
 from rankrise.complexity._tasks import Tasks, make_tasks
-from rankrise.data import LabelledSet, TargetKind, labelled_table
-from rankrise.data._tables import DEFAULT_LEVELS
 from rankrise.ensembles import (
     EnsembleFit,
     FitProgress,
@@ -38,6 +36,7 @@ from rankrise.ensembles import (
     fit_ensemble,
 )
 from rankrise.runs import Checkpoint, Ending, Watch
+from rankrise.tables import DEFAULT_LEVELS, LabelledSet, TargetKind, labelled_table
 
 
 def rank_curve(

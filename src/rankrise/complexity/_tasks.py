@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError
-from rankrise.data import LabelledSet
+from rankrise.tables import LabelledSet
 
 FloatArray = npt.NDArray[np.floating]
 

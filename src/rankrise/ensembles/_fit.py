@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError
-from rankrise.data import CategoricalData
 from rankrise.ensembles._columns_apart import check_columns_apart
 from rankrise.ensembles._ensemble import (
     Course,
@@ -30,6 +29,7 @@ from rankrise.ensembles._levenberg_marquardt import (
 )
 from rankrise.ensembles._training import Training
 from rankrise.runs import Arrays, Checkpoint, Ending, Watch
+from rankrise.tables import CategoricalData
 
 FloatArray = npt.NDArray[np.floating]
 

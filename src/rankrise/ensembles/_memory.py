@@ -8,10 +8,10 @@ import jax.numpy as jnp
 
 from rankrise._errors import InputError
 from rankrise._memory import free_memory
-from rankrise.data import CategoricalData
 from rankrise.ensembles._ensemble import Member, measured_at_once, rounded
 from rankrise.ensembles._levenberg_marquardt import LevenbergMarquardt
 from rankrise.ensembles._training import Training
+from rankrise.tables import CategoricalData
 
 # Of arrays alive at once, as measured: tables beside the optimizer's state (the start
 # on the host, the factors, their logarithms, differences and gradient, and copies made

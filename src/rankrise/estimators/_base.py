@@ -9,10 +9,10 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
 from rankrise._errors import InputError
-from rankrise.data import Levels
 from rankrise.estimators._checked_tables import checked_rows
 from rankrise.estimators._fitting import FitSettings, Task, fit_models
 from rankrise.estimators._product_sums import ProductSums
+from rankrise.tables import Levels
 
 FloatArray = npt.NDArray[np.floating]
 

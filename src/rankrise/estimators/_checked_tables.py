@@ -12,7 +12,7 @@ from sklearn.utils.validation import (
 )
 
 from rankrise._errors import InputError
-from rankrise.data import is_data_frame, rectangular
+from rankrise.tables import is_data_frame, rectangular
 
 
 def checked_samples(

@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from rankrise._errors import InputError
+from rankrise._memory import MAX_DENSE_BYTES
 from rankrise._typing import Indices
 from rankrise.completion import (
     Completion,
@@ -24,15 +25,11 @@ from rankrise.completion import (
     complete_by_alternation,
     complete_by_constants,
 )
-from rankrise.data import (
-    MAX_DENSE_BYTES,
-    Observations,
-    incomplete_tensor,
-    is_data_frame,
-)
 from rankrise.estimators._checked_tables import checked_rows, checked_samples
 from rankrise.estimators._mode_labels import ModeLabels, observations_of
 from rankrise.runs import Ending
+from rankrise.tables import is_data_frame
+from rankrise.tensors import Observations, incomplete_tensor
 
 _UNKNOWN = ("warn", "ignore", "nan", "error")
 # Those that have the same name and default there.

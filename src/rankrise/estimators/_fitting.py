@@ -15,7 +15,6 @@ from sklearn.exceptions import ConvergenceWarning
 
 from rankrise._checks import check_whole
 from rankrise._errors import InputError
-from rankrise.data import CategoricalData
 from rankrise.ensembles import (
     EnsembleFit,
     FitProgress,
@@ -28,6 +27,7 @@ from rankrise.ensembles import (
 )
 from rankrise.losses import AbstractLoss
 from rankrise.runs import Ending
+from rankrise.tables import CategoricalData
 
 FloatArray = npt.NDArray[np.floating]
 

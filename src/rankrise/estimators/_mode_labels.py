@@ -9,7 +9,8 @@ import numpy as np
 
 from rankrise._errors import InputError
 from rankrise._typing import Indices, ModeDims, Values
-from rankrise.data import Observations, is_data_frame
+from rankrise.tables import is_data_frame
+from rankrise.tensors import Observations
 
 UNKNOWN = -1
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rankrise.data import CategoricalData
+from rankrise.tables import CategoricalData
 
 FloatArray = npt.NDArray[np.floating]
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from rankrise._errors import InputError
 from rankrise._typing import Values
-from rankrise.data import observe, random_target, sample_indices
 from rankrise.experiments._agreement_config import AgreementConfig
 from rankrise.experiments._precision import precision
 from rankrise.factorizations import CPFactorization, near_zero
@@ -28,6 +27,7 @@ from rankrise.solvers import (
     solve_limit,
     spectral_radius,
 )
+from rankrise.synthetic import observe, random_target, sample_indices
 from rankrise.trajectories import (
     ComponentNorms,
     ReconstructionError,

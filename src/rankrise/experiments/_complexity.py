@@ -14,7 +14,6 @@ from rankrise.complexity import (
     SmallestRank,
     rank_curve_of,
 )
-from rankrise.data import LabelledSet, TableColumns, load_labelled_set
 from rankrise.ensembles import FitProgress, LevenbergMarquardt, Training
 from rankrise.experiments._complexity_config import (
     SECOND_ORDER,
@@ -23,6 +22,7 @@ from rankrise.experiments._complexity_config import (
 from rankrise.experiments._precision import precision
 from rankrise.runs import Checkpoint, Ending
 from rankrise.solvers import optax_optimizer
+from rankrise.tables import LabelledSet, TableColumns, load_labelled_set
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,16 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from rankrise._typing import Values
-from rankrise.data import (
-    Observations,
-    gaussian_measurements,
-    measure,
-    missing_fibers,
-    observe,
-    random_target,
-    rank_k_measurements,
-    sample_indices,
-)
 from rankrise.experiments._dynamics_config import DynamicsConfig
 from rankrise.experiments._precision import precision
 from rankrise.factorizations import (
@@ -39,6 +29,16 @@ from rankrise.solvers import (
     solve,
     solve_limit,
 )
+from rankrise.synthetic import (
+    gaussian_measurements,
+    measure,
+    missing_fibers,
+    observe,
+    random_target,
+    rank_k_measurements,
+    sample_indices,
+)
+from rankrise.tensors import Observations
 from rankrise.trajectories import SaveAt, Trajectory, standard_observables
 
 _TOLERANCE_SHARE = 1e-4

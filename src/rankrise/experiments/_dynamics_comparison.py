@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._typing import Values
-from rankrise.data import cp_component_norms
 from rankrise.experiments._comparison import Comparison, Row, Statement
 from rankrise.experiments._dynamics import DynamicsResult
 from rankrise.experiments._readings import DynamicsReading, dynamics_readings
+from rankrise.synthetic import cp_component_norms
 from rankrise.trajectories import Trajectory, arrival, crossing
 
 # In the paper's plots what does not rise stays below this.

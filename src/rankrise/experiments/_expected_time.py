@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from rankrise.data import LabelledSet
 from rankrise.experiments._complexity import run_complexity
 from rankrise.experiments._dynamics import run_dynamics
 from rankrise.experiments._reproduction_config import (
@@ -10,6 +9,7 @@ from rankrise.experiments._reproduction_config import (
     DynamicsReproductionConfig,
     TheoryReproductionConfig,
 )
+from rankrise.tables import LabelledSet
 
 _STEPS = 200
 # Epochs of many models take seconds each, of few models a fraction of one.

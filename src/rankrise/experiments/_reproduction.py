@@ -7,7 +7,6 @@ from typing import Any, Generic, TypeVar
 from rankrise._environment import environment
 from rankrise._strict import strict
 from rankrise.complexity import Control
-from rankrise.data import LabelledSet
 from rankrise.ensembles import FitProgress
 from rankrise.experiments._comparison import Comparison, Row, Statement
 from rankrise.experiments._complexity import ComplexityResult, run_complexity
@@ -29,6 +28,7 @@ from rankrise.experiments._verification import VerificationResult, run_verificat
 from rankrise.experiments._verification_config import CLAIM_NAMES
 from rankrise.experiments._verification_record import summarize_verification
 from rankrise.runs import Checkpoint, Progress
+from rankrise.tables import LabelledSet
 from rankrise.theory import Claim
 
 Outcome = TypeVar("Outcome", DynamicsResult, ComplexityResult, VerificationResult)

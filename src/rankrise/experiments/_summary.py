@@ -8,10 +8,10 @@ import numpy as np
 from rankrise._environment import environment
 from rankrise._strict import strict
 from rankrise.complexity import RankFit, SmallestRank
-from rankrise.data import cp_component_norms
 from rankrise.experiments._agreement import AgreementResult
 from rankrise.experiments._complexity import ComplexityResult
 from rankrise.experiments._dynamics import DynamicsResult
+from rankrise.synthetic import cp_component_norms
 from rankrise.trajectories import plateau_records, summarize_trajectory
 
 

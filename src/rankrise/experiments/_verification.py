@@ -12,16 +12,6 @@ import numpy as np
 
 from rankrise._errors import InputError
 from rankrise._typing import Values
-from rankrise.data import (
-    Observations,
-    Standardization,
-    cp_entries,
-    gaussian_measurements,
-    measure,
-    random_target,
-    rank_k_measurements,
-    sample_indices,
-)
 from rankrise.experiments._precision import precision
 from rankrise.experiments._verification_config import (
     CLAIM_NAMES,
@@ -38,6 +28,15 @@ from rankrise.factorizations import (
 from rankrise.losses import loss_named
 from rankrise.problems import AbstractProblem, CompletionProblem, SensingProblem
 from rankrise.runs import Watch
+from rankrise.synthetic import (
+    cp_entries,
+    gaussian_measurements,
+    measure,
+    random_target,
+    rank_k_measurements,
+    sample_indices,
+)
+from rankrise.tensors import Observations, Standardization
 from rankrise.theory import (
     Claim,
     check_conservation,

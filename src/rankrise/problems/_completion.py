@@ -5,10 +5,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from rankrise._typing import ModeDims
-from rankrise.data import Observations
 from rankrise.factorizations import AbstractFactorization
 from rankrise.losses import AbstractLoss, SquaredLoss
 from rankrise.problems._contract import AbstractProblem, as_values, as_weights
+from rankrise.tensors import Observations
 
 
 class CompletionProblem(AbstractProblem):

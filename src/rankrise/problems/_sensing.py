@@ -13,10 +13,10 @@ from jaxtyping import Array, Float, Int
 
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
-from rankrise.data import checked_weights
 from rankrise.factorizations import AbstractFactorization
 from rankrise.losses import AbstractLoss, SquaredLoss
 from rankrise.problems._contract import AbstractProblem, as_values, as_weights
+from rankrise.tensors import checked_weights
 
 # Dense measurement tensors move to the device this many bytes at a time.
 _CHUNK_BYTES = 2**27

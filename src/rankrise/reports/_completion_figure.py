@@ -9,9 +9,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from rankrise._typing import Values
 from rankrise.completion import Completion, Path
-from rankrise.data import ModeAxis
 from rankrise.reports._rank_figure import plot_rank
 from rankrise.reports._style import figure_style
+from rankrise.tensors import ModeAxis
 
 _CHANNELS = 3
 # Of components whose factors are drawn, and of modes they are drawn for.

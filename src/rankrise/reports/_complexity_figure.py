@@ -4,9 +4,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from rankrise.complexity import SPLITS, Control, RankCurve
-from rankrise.data import TargetKind
 from rankrise.experiments._complexity_comparison import CONTROL_NAMES
 from rankrise.reports._style import figure_style
+from rankrise.tables import TargetKind
 
 COLOURS: dict[Control, str] = {
     "real": "tab:blue",

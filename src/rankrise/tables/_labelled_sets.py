@@ -1,0 +1,127 @@
+"""Labelled data sets by name or from files, as samples of features with few values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rankrise._errors import InputError
+from rankrise.tables._categories import CategoricalData
+from rankrise.tables._image_sets import IMAGE_SETS, load_image_set
+from rankrise.tables._split import LabelledSet, TargetKind, split_rows
+from rankrise.tables._table_files import (
+    FORMS,
+    TableColumns,
+    named_lines,
+    read_table_file,
+)
+from rankrise.tables._tables import DEFAULT_LEVELS, labelled_table
+from rankrise.tensors.files import named_refusals
+
+_LARGEST_DIGIT_PIXEL = 16
+_LARGEST_PIXEL = 255
+_PIXEL_LEVELS = 2
+
+
+def load_labelled_set(
+    name: str | Path,
+    *,
+    columns: TableColumns | None = None,
+    target_kind: TargetKind | None = None,
+    levels: int | None = None,
+    test_share: float = 0.2,
+    seed: int = 0,
+) -> LabelledSet:
+    """Samples by the name of a set (digits, mnist, fashion-mnist) or of a file.
+
+    Parameters
+    ----------
+    name
+        A set, whose features are the pixels of images; or a table: a `.csv` whose
+        first line names the columns, a `.parquet`, or an `.npz` with the arrays `X`
+        and `y`.
+    columns
+        Of a table: which to predict, and which to leave out or take for categories.
+    target_kind
+        Of a table: whether classes are told apart or values predicted; by default
+        floating point is values and all else is classes.
+    levels
+        How many values of equal width a pixel is rounded to, by default 2, when it
+        counts from the middle on as in Razin et al. (2021); or the most intervals that
+        a column of numbers is put into, by default 16.
+    test_share, seed
+        Share of the samples kept for testing where the set does not say which, and the
+        seed of choosing them.
+
+    Raises
+    ------
+    InputError
+        If there is no such set or file, or the file cannot be used.
+    """
+    known = str(name) in ("digits", *IMAGE_SETS)
+    if known and (columns or target_kind):
+        raise InputError(
+            f"{name} has labels of its own; columns to predict, to leave out or to "
+            "take for categories are those of tables in files."
+        )
+    if str(name) == "digits":
+        return _digits(levels or _PIXEL_LEVELS, test_share, seed)
+    if known:
+        return _images(str(name), levels or _PIXEL_LEVELS)
+    path = Path(name)
+    if not path.exists() and path.suffix.lower() not in FORMS:
+        raise InputError(
+            f"There is no data set {str(name)!r}; choose digits, "
+            f"{' or '.join(IMAGE_SETS)}, or name a table ({', '.join(FORMS)})."
+        )
+    table = read_table_file(path, columns or TableColumns())
+    with named_refusals(path), named_lines(path):
+        samples = labelled_table(
+            table.features,
+            table.targets,
+            test_share=test_share,
+            seed=seed,
+            levels=levels or DEFAULT_LEVELS,
+            target_kind=target_kind,
+        )
+    return samples.of_file(path, table.content_sha256)
+
+
+def rounded_pixels(
+    pixels: npt.NDArray[Any], levels: int, largest: int
+) -> npt.NDArray[np.uint8]:
+    """Levels of equal width, the lowest 0."""
+    thresholds = [-(-(largest + 1) * level // levels) for level in range(1, levels)]
+    # One byte an entry at any time: wider products would be the data several times.
+    table = np.searchsorted(thresholds, np.arange(largest + 1), side="right")
+    return table.astype(np.uint8)[pixels.astype(np.uint8, copy=False)]
+
+
+def _images(name: str, levels: int) -> LabelledSet:
+    images = load_image_set(name)
+    train = CategoricalData.from_codes(
+        rounded_pixels(images.train_images, levels, _LARGEST_PIXEL), levels
+    )
+    test = train.encode(rounded_pixels(images.test_images, levels, _LARGEST_PIXEL))
+    return LabelledSet(
+        train, images.train_labels, test, images.test_labels, images.source
+    )
+
+
+def _digits(levels: int, test_share: float, seed: int) -> LabelledSet:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    pixels = rounded_pixels(digits.data, levels, _LARGEST_DIGIT_PIXEL)
+    training, testing = split_rows(len(pixels), test_share, seed)
+    train = CategoricalData.from_codes(pixels[training], levels)
+    return LabelledSet(
+        train,
+        digits.target[training],
+        train.encode(pixels[testing]),
+        digits.target[testing],
+        "scikit-learn's digits",
+    )

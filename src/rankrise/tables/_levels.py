@@ -1,0 +1,277 @@
+"""Columns of numbers and categories as features of few values, learned from samples."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from rankrise._errors import InputError
+from rankrise.tables._categories import MOST_VALUES, CategoricalData, Codes
+from rankrise.tables._columns import Column, SampleError, column_names, read_columns
+
+Numbers = npt.NDArray[np.float64]
+
+# Of finding the size of a level's share.
+_MOST_ROUNDS = 200
+
+
+@dataclass(frozen=True, eq=False)
+class NumericLevels:
+    """Intervals of numbers.
+
+    Attributes
+    ----------
+    thresholds
+        In rising order: the value is how many of them lie below the number, so that
+        numbers never seen go to the nearest interval.
+    missing
+        Whether a value of its own, the last, stands for a missing number.
+    """
+
+    thresholds: Numbers
+    missing: bool = False
+
+    @property
+    def cardinality(self) -> int:
+        """How many values there are."""
+        return len(self.thresholds) + 1 + self.missing
+
+    def codes(self, column: Column) -> Codes:
+        """The value of every sample."""
+        if not column.numeric:
+            raise InputError(
+                f"The {column.name} holds text or categories, and held numbers in the "
+                "samples that were learned from; give numbers."
+            )
+        _check_finite(column)
+        codes = np.searchsorted(self.thresholds, column.values, side="left")
+        codes[column.missing] = len(self.thresholds) + 1
+        return codes.astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class CategoryLevels:
+    """Categories, each a value of its own.
+
+    Attributes
+    ----------
+    categories
+        In sorted order.
+    missing, unseen
+        Whether there are values of their own, after the categories and in this order,
+        for what is missing and for categories not among these.
+    """
+
+    categories: tuple[Hashable, ...]
+    missing: bool = False
+    unseen: bool = False
+
+    @property
+    def cardinality(self) -> int:
+        """How many values there are."""
+        return len(self.categories) + self.missing + self.unseen
+
+    def codes(self, column: Column) -> Codes:
+        """The value of every sample."""
+        places = {category: k for k, category in enumerate(self.categories)}
+        codes = np.fromiter(
+            (places.get(value, -1) for value in column.values.tolist()),
+            np.int64,
+            len(column.values),
+        )
+        codes[column.missing] = len(self.categories)
+        unseen = codes < 0
+        if unseen.any() and not self.unseen:
+            raise SampleError(
+                column.first(unseen),
+                f"has {column.values[unseen][0]!r} in {column.name}, which no sample "
+                "that was learned from has; replace it or remove the row.",
+            )
+        codes[unseen] = self.cardinality - 1
+        return codes.astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """How the columns of a table become features of few values.
+
+    Build one with `fit`. Numbers of a column with few distinct ones, and categories,
+    are values of their own; other numbers are put into intervals of about equally
+    many samples.
+
+    Attributes
+    ----------
+    columns
+        One for each feature.
+    names
+        Of the columns, where the table had names.
+    order
+        For every feature the value that each code stands for, as in
+        `CategoricalData`.
+    """
+
+    columns: tuple[NumericLevels | CategoryLevels, ...]
+    names: tuple[str, ...] | None
+    order: Codes
+
+    @classmethod
+    def fit(
+        cls,
+        table: Any,
+        *,
+        levels: int = 16,
+        missing: Literal["refuse", "value"] = "refuse",
+        unseen: Literal["refuse", "value"] = "refuse",
+    ) -> Levels:
+        """Learn intervals and categories from samples.
+
+        Parameters
+        ----------
+        table
+            One row a sample and one column a feature: an array of numbers, text or
+            Python objects, a mapping of names to columns, or a pandas DataFrame.
+        levels
+            The most values that a column of numbers is given; with at most as many
+            distinct numbers, each is a value.
+        missing
+            What becomes of NaN, None and pandas' NA: an error, or a value of its own
+            in every column that has one here.
+        unseen
+            What becomes of categories that only later samples have: an error, or one
+            value of their own.
+
+        Raises
+        ------
+        InputError
+            Where a number is infinite, a column has more than 256 categories or holds
+            what is neither number nor text.
+        """
+        if not 2 <= levels <= MOST_VALUES:
+            raise InputError(
+                f"The number of levels is {levels}; it may be 2 to {MOST_VALUES}."
+            )
+        names = column_names(table)
+        columns, codes = [], []
+        for column in read_columns(table):
+            if missing == "refuse":
+                _refuse_missing(column)
+            found = (
+                _numeric_levels(column, levels)
+                if column.numeric
+                else _category_levels(column, unseen == "value")
+            )
+            columns.append(found)
+            codes.append(found.codes(column))
+        cardinalities = tuple(column.cardinality for column in columns)
+        data = CategoricalData.from_codes(np.stack(codes, axis=1), cardinalities)
+        return cls(tuple(columns), names, data.order)
+
+    @property
+    def cardinalities(self) -> tuple[int, ...]:
+        """How many values each feature has."""
+        return tuple(column.cardinality for column in self.columns)
+
+    def encode(self, table: Any) -> CategoricalData:
+        """Samples of the same columns as codes; those learned from or others.
+
+        Raises
+        ------
+        InputError
+            Where columns are not those learned from, or a sample lacks what never
+            lacked or has a category never seen, unless these are values.
+        """
+        names = column_names(table)
+        if names is not None and self.names is not None and names != self.names:
+            raise InputError(
+                f"The columns are {', '.join(names)}, and {', '.join(self.names)} were "
+                "learned from; give these, in this order."
+            )
+        found = list(read_columns(table))
+        if len(found) != len(self.columns):
+            raise InputError(
+                f"The samples have {len(found)} features, and {len(self.columns)} were "
+                "learned from; give the same ones."
+            )
+        codes = []
+        for column, levels in zip(found, self.columns, strict=True):
+            if not levels.missing:
+                _refuse_missing(column)
+            codes.append(levels.codes(column))
+        none = np.zeros((1, len(self.columns)), np.uint8)
+        like = CategoricalData(none, self.cardinalities, self.order)
+        return like.encode(np.stack(codes, axis=1))
+
+
+def _numeric_levels(column: Column, levels: int) -> NumericLevels:
+    _check_finite(column)
+    missing = bool(column.missing.any())
+    distinct, counts = np.unique(column.values[~column.missing], return_counts=True)
+    most = min(levels, MOST_VALUES - missing)
+    if len(distinct) <= most:
+        starts: npt.NDArray[np.integer] = np.arange(1, len(distinct))
+    else:
+        starts = _equal_shares(counts, most)
+    below, above = distinct[starts - 1], distinct[starts]
+    middle = below / 2 + above / 2
+    # Between neighbours among floating-point numbers there is no middle.
+    thresholds = np.where((below <= middle) & (middle < above), middle, below)
+    return NumericLevels(thresholds, missing)
+
+
+def _equal_shares(
+    counts: npt.NDArray[np.integer], levels: int
+) -> npt.NDArray[np.integer]:
+    """Where levels of about equally many samples begin, among distinct numbers.
+
+    A number with more samples than a level's share takes one share, and the others
+    divide the rest: most samples may be zeros, and the others still get their levels.
+    """
+    share = counts.sum() / levels
+    weights = counts.astype(np.float64)
+    for _ in range(_MOST_ROUNDS):
+        weights = np.minimum(counts, share)
+        smaller = weights.sum() / levels
+        if smaller > (1 - 1e-9) * share:
+            break
+        share = smaller
+    middles = np.cumsum(weights) - weights / 2
+    level = np.floor(middles / (weights.sum() / levels) + 1e-9)
+    return np.flatnonzero(np.diff(level)) + 1
+
+
+def _category_levels(column: Column, unseen: bool) -> CategoryLevels:
+    there = set(column.values[~column.missing].tolist())
+    missing = bool(column.missing.any())
+    room = MOST_VALUES - missing - unseen
+    if len(there) > room:
+        raise InputError(
+            f"The {column.name} has {len(there)} categories; there may be {room}, so "
+            "merge the rare ones or leave it out."
+        )
+    try:
+        ordered = sorted(there)
+    except TypeError:
+        ordered = sorted(there, key=lambda value: (type(value).__name__, repr(value)))
+    return CategoryLevels(tuple(ordered), missing, unseen)
+
+
+def _check_finite(column: Column) -> None:
+    infinite = np.isinf(column.values)
+    if infinite.any():
+        raise SampleError(
+            column.first(infinite),
+            f"has an infinite number (inf) in {column.name}; replace it or remove the "
+            "row.",
+        )
+
+
+def _refuse_missing(column: Column) -> None:
+    if column.missing.any():
+        raise SampleError(
+            column.first(column.missing),
+            f"has no value (NaN) in {column.name}; fill it in or remove the row.",
+        )

@@ -1,0 +1,200 @@
+"""Tables as samples of features with few values, for training and testing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rankrise._errors import InputError
+from rankrise.tables._categories import MOST_VALUES, CategoricalData
+from rankrise.tables._columns import Columns
+from rankrise.tables._labels import Labels, read_labels
+from rankrise.tables._levels import CategoryLevels, Levels
+from rankrise.tables._split import LabelledSet, Rows, TargetKind, split_rows
+
+DEFAULT_LEVELS = 16
+
+_LISTED = 5
+_logger = logging.getLogger(__name__)
+
+
+def labelled_table(
+    X: Any,
+    y: Any,
+    *,
+    test: tuple[Any, Any] | None = None,
+    test_share: float = 0.2,
+    seed: int = 0,
+    levels: int = DEFAULT_LEVELS,
+    target_kind: TargetKind | None = None,
+    source: str = "a table",
+) -> LabelledSet:
+    """Turn a table and what is to be predicted of its rows into samples.
+
+    Columns of numbers become `levels` intervals of about equally many samples (each
+    number a value of its own where there are no more than that), text and categories
+    are values of their own, and so is what is missing. Intervals and categories are
+    learned from the samples for training; what only others have is one value more.
+    Columns that are the same in all samples are left out, with a warning.
+
+    Parameters
+    ----------
+    X
+        One row a sample and one column a feature: an array, a mapping of names to
+        columns, or a pandas DataFrame; or `CategoricalData`, which is taken as it is.
+    y
+        A label a sample, or one or more columns of numbers.
+    test
+        Other samples and labels; by default a share of these, chosen at random.
+    target_kind
+        Whether `y` is classes or values; by default floating point is values and all
+        else is classes.
+
+    Raises
+    ------
+    InputError
+        Where samples and labels differ in number, no feature varies, a column has more
+        than 256 categories, there is nothing to predict, or samples for testing have
+        other features or targets, or none of the classes.
+    """
+    labels = read_labels(y, target_kind)
+    _check_counts(X, labels)
+    rows: tuple[Rows | None, Rows | None] = None, None
+    if test is None:
+        rows = split = split_rows(len(labels.values), test_share, seed)
+        train, others = (_taken(X, each) for each in split)
+        labels, other_labels = (labels.take(each) for each in split)
+    else:
+        (train, others), other_labels = (X, test[0]), read_labels(test[1], labels.kind)
+        _check_counts(others, other_labels)
+        labels.refuse_unlike(other_labels)
+    labels.refuse_constant()
+    train, others = _encoded(train, others, rows, levels)
+    return LabelledSet(
+        train,
+        labels.values,
+        others,
+        other_labels.values,
+        source,
+        labels.kind,
+        labels.names,
+    )
+
+
+def _check_counts(X: Any, labels: Labels) -> None:
+    if isinstance(X, CategoricalData):
+        samples = X.samples
+    else:
+        samples = len(next(iter(X.values()), ())) if isinstance(X, Mapping) else len(X)
+    if samples != len(labels.values):
+        raise InputError(
+            f"There are {samples} samples and {len(labels.values)} of what is to be "
+            "predicted; give one for each."
+        )
+
+
+def _taken(X: Any, rows: Rows) -> Any:
+    """Some samples of a table."""
+    if isinstance(X, CategoricalData):
+        return replace(X, codes=X.codes[rows])
+    if isinstance(X, Mapping):
+        return {name: _taken(column, rows) for name, column in X.items()}
+    if hasattr(X, "iloc"):
+        return X.iloc[rows]
+    array = X if isinstance(X, np.ndarray) else np.array(X, dtype=object)
+    return array[rows]
+
+
+def _encoded(
+    train: Any, others: Any, rows: tuple[Rows | None, Rows | None], levels: int
+) -> tuple[CategoricalData, ...]:
+    coded = [isinstance(each, CategoricalData) for each in (train, others)]
+    if all(coded):
+        alike = train.cardinalities == others.cardinalities
+        if not (alike and np.array_equal(train.order, others.order)):
+            raise InputError(
+                "Samples for training and for testing have other features or values; "
+                "code both in the same way (`encode`)."
+            )
+        return train, others
+    if any(coded):
+        raise InputError(
+            "Samples for training and for testing differ in kind; give both as tables "
+            "or both as CategoricalData."
+        )
+    train, others = map(Columns.of, (train, others), rows)
+    # What only the others have says whether a column is of numbers or of text.
+    train = train.with_kinds_of(others)
+    others = others.with_kinds_of(train)
+    found = Levels.fit(train, levels=levels, missing="value")
+    found = _widened(found, others)
+    encoded = [found.encode(each) for each in (train, others)]
+    # The most frequent value has code 0.
+    varies = np.any([each.codes.any(axis=0) for each in encoded], axis=0)
+    _tell_constant(varies, found.names)
+    return tuple(_kept(each, np.flatnonzero(varies)) for each in encoded)
+
+
+def _widened(levels: Levels, others: Columns) -> Levels:
+    """One value more where other samples alone lack something, or have it new."""
+    columns = []
+    given = others.columns
+    if len(given) != len(levels.columns) or others.names != levels.names:
+        return levels  # Refused by name when they are encoded.
+    for column, known in zip(given, levels.columns, strict=True):
+        known = replace(known, missing=known.missing or bool(column.missing.any()))
+        if isinstance(known, CategoryLevels):
+            there = set(column.values[~column.missing].tolist())
+            if column.numeric and there:
+                raise InputError(
+                    f"The {column.name} holds numbers, and text or categories in the "
+                    "samples for training; give the same."
+                )
+            known = replace(known, unseen=not there <= set(known.categories))
+        if known.cardinality > MOST_VALUES:
+            raise InputError(
+                f"The {column.name} has more than {MOST_VALUES} values; merge the rare "
+                "ones or leave it out."
+            )
+        columns.append(known)
+    most = max(column.cardinality for column in columns)
+    room = range(levels.order.shape[1], most)
+    more = np.tile(np.array(room, np.uint8), (len(columns), 1))
+    return Levels(tuple(columns), levels.names, np.hstack([levels.order, more]))
+
+
+def _tell_constant(
+    varies: npt.NDArray[np.bool_], names: tuple[str, ...] | None
+) -> None:
+    """Say which columns are left out, and refuse to leave out all."""
+    if not varies.any():
+        raise InputError(
+            "No feature differs between samples, so there is nothing to learn from; "
+            "give one that does."
+        )
+    constant = np.flatnonzero(~varies)
+    if len(constant):
+        listed = [
+            f"feature {k}" if names is None else repr(names[k])
+            for k in constant[:_LISTED]
+        ]
+        _logger.warning(
+            "%d of %d columns are the same in all samples and left out: %s%s.",
+            len(constant),
+            len(varies),
+            ", ".join(listed),
+            " and others" if len(constant) > _LISTED else "",
+        )
+
+
+def _kept(data: CategoricalData, columns: npt.NDArray[np.integer]) -> CategoricalData:
+    return CategoricalData(
+        np.ascontiguousarray(data.codes[:, columns]),
+        tuple(data.cardinalities[k] for k in columns),
+        data.order[columns],
+    )

@@ -1,0 +1,14 @@
+"""Tensors with observed entries, in memory and in files, and back in their form."""
+
+from rankrise.tensors._incomplete import IncompleteTensor as IncompleteTensor
+from rankrise.tensors._incomplete import incomplete_tensor as incomplete_tensor
+from rankrise.tensors._index_rows import ravel_indices as ravel_indices
+from rankrise.tensors._index_rows import sorted_repeats as sorted_repeats
+from rankrise.tensors._input_checks import checked_weights as checked_weights
+from rankrise.tensors._input_checks import whole_numbers as whole_numbers
+from rankrise.tensors._mode_axes import ModeAxis as ModeAxis
+from rankrise.tensors._observations import Observations as Observations
+from rankrise.tensors._standardization import Standardization as Standardization
+from rankrise.tensors.files import TensorFile as TensorFile
+from rankrise.tensors.files import read_tensor as read_tensor
+from rankrise.tensors.files import write_completed as write_completed

@@ -1,0 +1,266 @@
+"""Tensors with gaps in memory, of any library, and their completed counterparts."""
+
+from __future__ import annotations
+
+import functools as ft
+import os
+import sys
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rankrise._errors import InputError
+from rankrise._typing import ModeDims, Values
+from rankrise.tensors._mode_axes import ModeAxis
+from rankrise.tensors._observations import Observations
+from rankrise.tensors.files._declared import check_real, check_tensor
+from rankrise.tensors.files._layout import as_stored
+from rankrise.tensors.files._long_form import LongTable, read_long_form
+from rankrise.tensors.files._long_tables import ArrowTable, PandasTable
+from rankrise.tensors.files._tensor_file import TensorFile
+
+
+@dataclass(frozen=True, eq=False)
+class IncompleteTensor:
+    """A tensor of which some entries are observed, and the form it came in.
+
+    Attributes
+    ----------
+    mode_names
+        What the input calls its modes, None where it has no names.
+    labels
+        What the input calls the indices of each mode, None where they are plain.
+    form
+        What `restore` gives a checked array to.
+    """
+
+    observations: Observations
+    mode_names: tuple[Hashable, ...] | None
+    labels: tuple[npt.NDArray[Any] | None, ...]
+    form: Callable[[Values], Any] = field(repr=False)
+
+    @property
+    def axes(self) -> tuple[ModeAxis, ...]:
+        """What the input calls its modes and their indices."""
+        names = self.mode_names or (None,) * len(self.labels)
+        return tuple(
+            ModeAxis(None if name is None else str(name), labels)
+            for name, labels in zip(names, self.labels, strict=True)
+        )
+
+    def restore(self, completed: npt.ArrayLike) -> Any:
+        """Give all entries in the form of the input.
+
+        An xarray.DataArray has its dimensions, coordinates, attributes and name, a
+        long-form table a row for every entry and its columns in their types. What was
+        sparse becomes a NumPy array, for no entry is absent. Values have the input's
+        type where that is floating point, float64 otherwise.
+
+        Raises
+        ------
+        InputError
+            If the array has another shape than the tensor, or the table would not fit
+            in memory.
+        """
+        entries = np.asarray(completed)
+        check_real(entries.dtype)
+        if entries.shape != self.observations.mode_dims:
+            raise InputError(
+                f"The completed tensor has shape {entries.shape} but the mode "
+                f"dimensions are {self.observations.mode_dims}; they must agree."
+            )
+        kind = np.promote_types(entries.dtype, np.float32)
+        return self.form(entries.astype(kind, copy=False))
+
+
+def incomplete_tensor(
+    source: Any,
+    mask: Any = None,
+    *,
+    values: Hashable | None = None,
+    mode_dims: ModeDims | None = None,
+) -> IncompleteTensor:
+    """Take the observed entries of a tensor in memory.
+
+    Parameters
+    ----------
+    source
+        An array in which NaN, or what a NumPy masked array masks, is unobserved: of
+        NumPy, an xarray.DataArray, or what converts to a NumPy array (torch, JAX).
+
+        A sparse array in which what is not stored is unobserved, not zero: of
+        scipy.sparse, or anything with `coords` (mode × entry), `data` and `shape`.
+
+        A long-form table, a pandas.DataFrame or a pyarrow.Table, in which a row that
+        is absent or has no value is unobserved: one column for each mode, with labels
+        of any kind, and one of values. Labels count as indices in ascending order,
+        categories in theirs.
+        What `read_tensor` read from a file; its completed counterpart is an array.
+    mask
+        Of an array, same shape; True (or 1) where the entry is observed.
+    values
+        Which column of a table holds the values, by default the last.
+    mode_dims
+        Of a table: the dimension of every mode. Columns of whole numbers are then
+        indices counted from 0, not labels.
+
+    Raises
+    ------
+    InputError
+        If the input cannot be used: one sentence that says why.
+    """
+    table = _long_table(source)
+    if table is not None:
+        _refuse(mask, "A `mask` is for arrays; leave unobserved rows out, or empty.")
+        observations, form = read_long_form(table, values, mode_dims)
+        names = tuple(mode.name for mode in form.modes)
+        labels = tuple(axis.labels for axis in form.axes())
+        return IncompleteTensor(observations, names, labels, form.table)
+    _refuse(values, "`values` names a column of a table; leave it out.")
+    _refuse(mode_dims, "`mode_dims` are for tables; leave them out.")
+    if isinstance(source, TensorFile):
+        _refuse(mask, "A `mask` is for arrays; a file says itself what is unobserved.")
+        return _from_file(source)
+    if isinstance(source, Observations):
+        sparse: Observations | None = source
+    else:
+        sparse = _sparse(source)
+    if sparse is not None:
+        _refuse(mask, "A `mask` is for arrays; what is not stored is unobserved.")
+        plain = (None,) * sparse.order
+        form_of = ft.partial(as_stored, dtype=_sparse_dtype(source))
+        return IncompleteTensor(sparse, None, plain, form_of)
+    if _is_from(source, "xarray", "DataArray"):
+        return _from_xarray(source, mask)
+    return _from_array(source, mask)
+
+
+def _refuse(option: Any, advice: str) -> None:
+    if option is not None:
+        raise InputError(advice)
+
+
+def _is_from(source: Any, module: str, name: str) -> bool:
+    """Whether it is of this class, without importing what it can then not be of."""
+    kind = getattr(sys.modules.get(module), name, None)
+    return kind is not None and isinstance(source, kind)
+
+
+def _long_table(source: Any) -> LongTable | None:
+    if _is_from(source, "pandas", "DataFrame"):
+        return PandasTable(source)
+    if _is_from(source, "pyarrow", "Table"):
+        return ArrowTable(source)
+    return None
+
+
+def _sparse(source: Any) -> Observations | None:
+    """The entries that a sparse array stores, None if it is none."""
+    for name in ("tocoo", "to_coo"):  # of scipy.sparse, of pydata/sparse
+        if hasattr(source, name):
+            source = getattr(source, name)()
+    coords = getattr(source, "coords", None)
+    # Those of an xarray.DataArray are a mapping.
+    if not isinstance(coords, np.ndarray | tuple | list):
+        return None
+    shape = tuple(source.shape)
+    if len(shape) < 2:
+        raise InputError(
+            f"The sparse array has shape {shape}, which is order {len(shape)}; a "
+            "tensor needs at least two modes."
+        )
+    indices = np.stack(tuple(coords), axis=1)
+    return Observations.from_coordinates(indices, source.data, shape)
+
+
+def _sparse_dtype(source: Any) -> np.dtype[Any]:
+    return np.dtype(getattr(source, "dtype", np.float64))
+
+
+def _from_xarray(source: Any, mask: Any) -> IncompleteTensor:
+    xarray = sys.modules["xarray"]
+    # What is kept in a file is read only now.
+    check_tensor(source.shape, source.dtype, None)
+    if isinstance(mask, xarray.DataArray):
+        try:
+            mask = xarray.align(source, mask, join="exact")[1].transpose(*source.dims)
+        except ValueError as error:
+            raise InputError(
+                f"The mask has dimensions {mask.dims} and the array {source.dims}, or "
+                "their coordinates differ; give one flag per entry."
+            ) from error
+        mask = mask.values
+    labels = tuple(
+        source.coords[dim].values if dim in source.coords else None
+        for dim in source.dims
+    )
+    observations = Observations.from_array(source.values, mask)
+    return IncompleteTensor(
+        observations, tuple(source.dims), labels, ft.partial(_data_array, source)
+    )
+
+
+def _data_array(source: Any, completed: Values) -> Any:
+    return source.copy(data=as_stored(completed, source.dtype))
+
+
+def _from_file(file: TensorFile) -> IncompleteTensor:
+    axes = file.layout.axes(file.observations.order)
+    return IncompleteTensor(
+        file.observations,
+        tuple(axis.name for axis in axes),
+        tuple(axis.labels for axis in axes),
+        np.asarray,
+    )
+
+
+def _from_array(source: Any, mask: Any) -> IncompleteTensor:
+    is_masked = isinstance(source, np.ma.MaskedArray)
+    if is_masked and mask is not None and np.ma.is_masked(source):
+        raise InputError("The array is masked already; leave `mask` out.")
+    array = source if isinstance(source, np.ndarray) else _converted(source)
+    check_tensor(array.shape, array.dtype, None)
+    observations = Observations.from_array(array, mask)
+    if is_masked:
+        form: Callable[..., Any] = _masked_array
+    elif _is_from(source, "torch", "Tensor"):
+        form = _torch_tensor
+    else:
+        form = as_stored
+    return IncompleteTensor(
+        observations,
+        None,
+        (None,) * array.ndim,
+        ft.partial(form, dtype=array.dtype),
+    )
+
+
+def _converted(source: Any) -> npt.NDArray[Any]:
+    if isinstance(source, (str, os.PathLike)):
+        raise InputError(
+            f"The name of a file came, {str(source)!r}; give what it holds, as NumPy, "
+            "pandas or xarray reads it, or use the command rankrise complete."
+        )
+    shape, dtype = getattr(source, "shape", None), getattr(source, "dtype", None)
+    if isinstance(shape, tuple) and isinstance(dtype, np.dtype):
+        check_tensor(shape, dtype, None)
+    try:
+        return np.asarray(source)
+    # Each library has its own reasons: rows of several lengths, a device, gradients.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"A {type(source).__name__} cannot be made an array ({reason}); give an "
+            "array, a sparse array or a long-form table."
+        ) from error
+
+
+def _masked_array(completed: Values, dtype: np.dtype[Any]) -> Any:
+    return np.ma.asarray(as_stored(completed, dtype))
+
+
+def _torch_tensor(completed: Values, dtype: np.dtype[Any]) -> Any:
+    return sys.modules["torch"].from_numpy(as_stored(completed, dtype))

@@ -1,0 +1,146 @@
+"""Checks of what users give as observations; what is wrong is named by position."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rankrise._errors import InputError
+from rankrise._typing import Indices, ModeDims, Values
+from rankrise.tensors._index_rows import sorted_repeats
+
+
+def _rectangular(array: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(array)
+    except ValueError as error:
+        raise InputError(
+            f"{name} cannot be made an array, for its rows differ in length ({error}); "
+            "give all of them the same length."
+        ) from error
+
+
+def real_array(array: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
+    """Real numbers, in floating point of at least float32."""
+    converted = _rectangular(array, name)
+    if converted.dtype.kind not in "fiub":
+        raise InputError(
+            f"{name} cannot have data type {converted.dtype}; real numbers are needed."
+        )
+    if converted.dtype.kind == "f" and converted.dtype.itemsize >= 4:
+        return converted
+    return converted.astype(np.float64)
+
+
+def boolean_mask(mask: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """A mask of this shape, given as booleans or as zeros and ones."""
+    flags = _rectangular(mask, "The mask")
+    if flags.shape != shape:
+        raise InputError(
+            f"The mask has shape {flags.shape} but the array has {shape}; give one "
+            "flag per entry."
+        )
+    if flags.dtype == np.bool_:
+        return flags
+    if flags.dtype.kind not in "fiu":
+        raise InputError(f"The mask has data type {flags.dtype}; use True and False.")
+    wrong = (flags != 0) & (flags != 1)  # NaN differs from both, so it is caught too
+    if wrong.any():
+        position = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise InputError(
+            f"The mask holds {flags[position]} at {position}; use 1 or True where "
+            "the entry is observed and 0 or False elsewhere."
+        )
+    return flags.astype(np.bool_)
+
+
+def whole_numbers(indices: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Rows of indices in two or more columns; they may still be out of range."""
+    coordinates = _rectangular(indices, "The indices")
+    if coordinates.ndim != 2:
+        raise InputError(
+            f"The indices have shape {coordinates.shape}; one row per observed entry "
+            "and one column per mode are needed."
+        )
+    if coordinates.shape[1] < 2:
+        raise InputError(
+            f"The entries have {coordinates.shape[1]} index column(s); a tensor needs "
+            "at least two modes."
+        )
+    if coordinates.dtype.kind == "i":
+        return coordinates.astype(np.int64)
+    if coordinates.dtype.kind not in "fu":
+        raise InputError(
+            f"The indices have data type {coordinates.dtype}; whole numbers are needed."
+        )
+    # Beyond int64 the conversion would wrap around; NaN fails every comparison.
+    numbers = coordinates.astype(np.float64)
+    wrong = ~(np.abs(numbers) < 2.0**63) | (numbers != np.floor(numbers))
+    if wrong.any():
+        row, mode = (int(i) for i in np.argwhere(wrong)[0])
+        raise InputError(
+            f"Row {row} has the index {coordinates[row, mode]} in mode {mode + 1}; "
+            "indices are whole numbers counted from 0, and below 2^63."
+        )
+    return coordinates.astype(np.int64)
+
+
+def refuse_out_of_range(coordinates: Indices, mode_dims: ModeDims) -> None:
+    """Refuse rows that lie outside a tensor, or have not one index for each mode."""
+    if len(mode_dims) != coordinates.shape[1]:
+        raise InputError(
+            f"The indices have {coordinates.shape[1]} columns but mode_dims names "
+            f"{len(mode_dims)} modes; they must agree."
+        )
+    wrong = coordinates >= np.asarray(mode_dims)
+    if wrong.any():
+        row, mode = (int(i) for i in np.argwhere(wrong)[0])
+        raise InputError(
+            f"Row {row} has the index {int(coordinates[row, mode])} in mode "
+            f"{mode + 1}, whose dimension is {mode_dims[mode]}; indices count from 0."
+        )
+
+
+def refuse_non_finite(values: npt.NDArray[Any], indices: Indices) -> None:
+    """Refuse values that are infinite or NaN, by the first one's indices."""
+    wrong = ~np.isfinite(values)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise InputError(
+            f"The entry at {tuple(indices[row].tolist())} is {values[row]}; observed "
+            "entries must be finite (leave unobserved ones out, or NaN in an array "
+            "without a mask)."
+        )
+
+
+def refuse_duplicates(coordinates: Indices, mode_dims: ModeDims) -> None:
+    """Refuse an entry that is given twice."""
+    ranking, repeated = sorted_repeats(coordinates, mode_dims)
+    if repeated.any():
+        place = int(np.argmax(repeated))
+        first, second = int(ranking[place]), int(ranking[place + 1])
+        raise InputError(
+            f"Rows {first} and {second} both give the entry "
+            f"{tuple(coordinates[first].tolist())}; keep one of them or average them."
+        )
+
+
+def checked_weights(weights: npt.ArrayLike, count: int) -> Values:
+    """One finite weight per observation, none negative and not all zero."""
+    real = real_array(weights, "The weights")
+    checked = np.ascontiguousarray(real, dtype=np.float64)
+    if checked.shape != (count,):
+        raise InputError(
+            f"The weights have shape {checked.shape} for {count} observations; give "
+            "one per observation."
+        )
+    wrong = ~np.isfinite(checked) | (checked < 0)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise InputError(
+            f"Observation {row} has the weight {checked[row]}; weights are finite and "
+            "not negative."
+        )
+    if not checked.any():
+        raise InputError("All weights are zero; at least one must be positive.")
+    return checked

@@ -1,0 +1,58 @@
+"""Values brought to zero mean and unit root mean square, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rankrise._errors import InputError
+from rankrise._typing import Values
+from rankrise.tensors._observations import Observations
+
+_SMALLEST, _LARGEST = 1e-150, 1e150
+
+
+@dataclass(frozen=True)
+class Standardization:
+    r"""The map $y \mapsto (y - \text{offset}) / \text{scale}$.
+
+    Init scales and learning rates then mean the same for every data set.
+    """
+
+    offset: float
+    scale: float
+
+    @classmethod
+    def fit(cls, values: Values, *, center: bool) -> Standardization:
+        """The map that gives these values unit root mean square (and zero mean)."""
+        top = cls.check_range(values)
+        offset = float(np.mean(values)) if center else 0.0
+        scale = float(np.sqrt(np.mean((values - offset) ** 2)))
+        # Rounding of the mean leaves this much of a constant.
+        if not scale > 1e-12 * max(abs(offset), top):
+            raise InputError(
+                f"All observed values equal {float(values[0]):g}, so there is nothing "
+                "to learn from them; fill the gaps with that value."
+            )
+        return cls(offset, scale)
+
+    @staticmethod
+    def check_range(values: Values) -> float:
+        """The largest size of a value; refuses one whose square cannot be told."""
+        top = float(np.abs(values).max())
+        if top > 0 and not _SMALLEST < top < _LARGEST:
+            raise InputError(
+                f"The largest observed value is {top:g} in size, so squares leave the "
+                "range of floating point; multiply all values by a constant."
+            )
+        return top
+
+    def apply(self, observations: Observations) -> Observations:
+        """Observations with standardized values."""
+        values = (observations.values - self.offset) / self.scale
+        return replace(observations, values=values)
+
+    def undo(self, values: Values) -> Values:
+        """Standardized values in the units of the data."""
+        return self.offset + self.scale * values

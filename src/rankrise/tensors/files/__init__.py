@@ -1,0 +1,14 @@
+"""Tensors in files: read observed entries, write all entries in the same form."""
+
+from rankrise.tensors.files._checked_file import check_usable as check_usable
+from rankrise.tensors.files._checked_file import content_sha256 as content_sha256
+from rankrise.tensors.files._checked_file import named_refusals as named_refusals
+from rankrise.tensors.files._declared import refuse_damaged as refuse_damaged
+from rankrise.tensors.files._declared import shown as shown
+from rankrise.tensors.files._npz import open_arrays as open_arrays
+from rankrise.tensors.files._parquet import import_parquet as import_parquet
+from rankrise.tensors.files._parquet import open_parquet as open_parquet
+from rankrise.tensors.files._parquet import stored_bytes as stored_bytes
+from rankrise.tensors.files._tensor_file import TensorFile as TensorFile
+from rankrise.tensors.files._tensor_file import read_tensor as read_tensor
+from rankrise.tensors.files._tensor_file import write_completed as write_completed

@@ -1,0 +1,141 @@
+"""What a file declares about its arrays, checked before memory is taken for them."""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rankrise._errors import InputError
+from rankrise._memory import MAX_DENSE_BYTES
+from rankrise._typing import ModeDims
+
+_REAL_KINDS = "fiub"
+_LISTED_ARRAYS = 8
+
+
+@dataclass(frozen=True)
+class Declared:
+    """An array as its file announces it.
+
+    Attributes
+    ----------
+    type_name
+        The data type, in the words of the file's form.
+    fits
+        Whether it could be the tensor meant, if none is named.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    type_name: str
+    fits: bool
+
+    def __str__(self) -> str:
+        return f"{shown(self.name)} {self.shape} {self.type_name}"
+
+
+def shown(text: str) -> str:
+    """Text from a file in quotation marks: no line breaks, not too long for a sentence.
+
+    Damaged files hold names of any length with any control characters.
+    """
+    shortening = reprlib.Repr()
+    shortening.maxstring = 80
+    return shortening.repr(text)
+
+
+def choose(arrays: list[Declared], variable: str | None) -> Declared:
+    """The array named by `variable`, or else the only one that fits."""
+    listed = ", ".join(str(array) for array in arrays[:_LISTED_ARRAYS])
+    if len(arrays) > _LISTED_ARRAYS:
+        listed += f" and {len(arrays) - _LISTED_ARRAYS} more"
+    if not arrays:
+        raise InputError("It holds no array; a tensor of order two or more is needed.")
+    if variable is not None:
+        named = [array for array in arrays if array.name == variable]
+        if not named:
+            raise InputError(
+                f"It has no variable {shown(variable)}; it holds {listed}."
+            )
+        return named[0]
+    if len(arrays) == 1:
+        return arrays[0]
+    fitting = [array for array in arrays if array.fits]
+    if not fitting:
+        raise InputError(
+            f"It holds {listed}, none of them an array of real numbers of order two or "
+            "more; save such an array."
+        )
+    if len(fitting) > 1:
+        raise InputError(
+            f"It holds several arrays: {listed}; name the one to read (`variable`)."
+        )
+    return fitting[0]
+
+
+def check_tensor(
+    shape: tuple[int, ...], dtype: np.dtype[Any], mode_dims: ModeDims | None
+) -> None:
+    """Refuse an array that is no tensor of real numbers, or not of `mode_dims`."""
+    check_real(dtype)
+    if len(shape) < 2:
+        raise InputError(
+            f"The array has shape {shape}, which is order {len(shape)}; a tensor needs "
+            "at least two modes."
+        )
+    if mode_dims is not None and mode_dims != shape:
+        raise InputError(
+            f"The array has shape {shape} but `mode_dims` says {mode_dims}; leave "
+            "`mode_dims` out, it is for coordinates."
+        )
+    # Whatever the stored type, the values are computed with as float64.
+    check_memory(
+        math.prod(shape) * max(dtype.itemsize, 8), f"An array of shape {shape}"
+    )
+
+
+def could_be_tensor(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+    """Whether an array has real numbers and two modes or more."""
+    return dtype.kind in _REAL_KINDS and len(shape) >= 2
+
+
+def check_real(dtype: np.dtype[Any]) -> None:
+    """Refuse what is not a plain real number, Python objects first of all."""
+    if dtype.hasobject:
+        raise InputError(
+            "The array holds Python objects, which are never unpickled because that "
+            "can run code; save an array of real numbers."
+        )
+    if dtype.kind not in _REAL_KINDS:
+        raise InputError(f"The array has data type {dtype}; real numbers are needed.")
+
+
+def check_memory(byte_count: int, what: str) -> None:
+    """Refuse values that take more memory than one file may ask for."""
+    if byte_count > MAX_DENSE_BYTES:
+        raise InputError(
+            f"{what} needs more than {MAX_DENSE_BYTES / 2**30:.3g} GiB of memory, the "
+            "most that is read; give the observed entries as coordinates (.csv, .tns)."
+        )
+
+
+@contextmanager
+def refuse_damaged(form: str) -> Iterator[None]:
+    """Turn whatever a reader of `form` raises on a damaged file into one sentence."""
+    try:
+        yield
+    except (InputError, ImportError):
+        raise
+    # A damaged file can fail anywhere inside a reader, with any exception.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"It cannot be read as {form} ({reason}); it is damaged, or its extension "
+            "is not that of its content."
+        ) from error

@@ -1,0 +1,44 @@
+"""How a file stores a tensor, so that another can be stored in the same way."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rankrise._typing import Values
+from rankrise.tensors._mode_axes import ModeAxis
+
+
+class Layout(ABC):
+    """What a reader remembers of its file besides the entries."""
+
+    @abstractmethod
+    def write(self, completed: Values, path: Path) -> None:
+        """Write all entries to `path` in this layout.
+
+        The bytes go to `path` as it is named, whatever its suffix; making the write
+        atomic is the caller's part.
+        """
+
+    def axes(self, order: int) -> tuple[ModeAxis, ...]:
+        """What the file calls the modes and their indices."""
+        return (ModeAxis(),) * order
+
+
+def as_stored(completed: Values, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """The entries in the floating point type of the input, float64 for other types.
+
+    A type too narrow for them (an entry near 1e5 in float16) is not used: an
+    estimate stored as infinity would be lost.
+    """
+    if dtype.kind != "f":
+        return completed.astype(np.float64, copy=False)
+    with np.errstate(over="ignore"):
+        stored = completed.astype(dtype, copy=False)
+    if stored.dtype != completed.dtype and np.isinf(stored).any():
+        return completed.astype(np.float64, copy=False)
+    return stored

@@ -1,0 +1,103 @@
+"""`.npy` files: one dense array, NaN where unobserved."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rankrise._errors import InputError
+from rankrise._typing import ModeDims, Values
+from rankrise.tensors._observations import Observations
+from rankrise.tensors.files._declared import check_tensor, refuse_damaged
+from rankrise.tensors.files._layout import Layout, as_stored
+
+# NumPy itself refuses longer headers; no more than this is ever read to find out.
+_MAX_HEADER_BYTES = 12 + 10_000
+
+_HEADER_READERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+@dataclass(frozen=True)
+class ArrayHeader:
+    """The shape and data type that a `.npy` stream declares, and where data begin."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    data_offset: int
+
+    @property
+    def data_bytes(self) -> int:
+        """The memory of the array itself."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class NpyLayout(Layout):
+    """One array in a `.npy` file."""
+
+    dtype: np.dtype[Any]
+
+    def write(self, completed: Values, path: Path) -> None:
+        """Write the array alone."""
+        with path.open("wb") as stream:
+            array = as_stored(completed, self.dtype)
+            np.lib.format.write_array(stream, array, allow_pickle=False)
+
+
+def read_npy(path: Path, mode_dims: ModeDims | None) -> tuple[Observations, NpyLayout]:
+    """Read the entries that are not NaN."""
+    with path.open("rb") as stream:
+        header = read_header(stream)
+        check_tensor(header.shape, header.dtype, mode_dims)
+        check_length(header, path.stat().st_size)
+        stream.seek(0)
+        array = read_array(stream)
+    return Observations.from_array(array), NpyLayout(header.dtype)
+
+
+def read_header(stream: io.BufferedIOBase) -> ArrayHeader:
+    """Read what the stream declares, and nothing of its data."""
+    with refuse_damaged("a .npy array"):
+        start = io.BytesIO(stream.read(_MAX_HEADER_BYTES))
+        version = np.lib.format.read_magic(start)
+        if version not in _HEADER_READERS:
+            raise InputError(
+                f"It is .npy version {version[0]}.{version[1]}, for named fields; save "
+                "a plain array of real numbers."
+            )
+        shape, _, dtype = _HEADER_READERS[version](start)
+    if any(dim < 0 for dim in shape):
+        raise InputError(f"It declares the shape {shape}; the file is damaged.")
+    return ArrayHeader(shape, dtype, start.tell())
+
+
+def check_length(header: ArrayHeader, byte_count: int) -> None:
+    """Refuse a stream of `byte_count` bytes that is not as long as it declares."""
+    surplus = byte_count - header.data_offset - header.data_bytes
+    if surplus < 0:
+        raise InputError(
+            f"Its header declares the shape {header.shape} of {header.dtype}, but the "
+            f"data end after {byte_count} bytes; it is truncated, so copy or save it "
+            "again."
+        )
+    if surplus > 0:
+        raise InputError(
+            f"It goes on for {surplus} bytes after the array of shape {header.shape} "
+            "that its header declares; save one array alone."
+        )
+
+
+def read_array(stream: io.BufferedIOBase) -> npt.NDArray[Any]:
+    """Read a whole array, never unpickling."""
+    with refuse_damaged("a .npy array"):
+        array: npt.NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+    return array

@@ -1,0 +1,202 @@
+"""`.npz` archives: a dense array, an array and its mask, or coordinates."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from rankrise._errors import InputError
+from rankrise._typing import ModeDims, Values
+from rankrise.tensors._observations import Observations
+from rankrise.tensors.files._declared import (
+    Declared,
+    check_memory,
+    check_real,
+    check_tensor,
+    choose,
+    could_be_tensor,
+    refuse_damaged,
+    shown,
+)
+from rankrise.tensors.files._layout import Layout, as_stored
+from rankrise.tensors.files._npy import (
+    ArrayHeader,
+    check_length,
+    read_array,
+    read_header,
+)
+
+_SUFFIX = ".npy"
+_MASK = "mask"
+_COORDINATES = {"indices", "values"}
+_MODE_DIMS = "mode_dims"
+
+
+@dataclass(frozen=True)
+class DenseNpzLayout(Layout):
+    """One array under its own name; a mask is not needed any more."""
+
+    name: str
+    dtype: np.dtype[Any]
+    compression: int
+
+    def write(self, completed: Values, path: Path) -> None:
+        """Write an archive of one array."""
+        stored = as_stored(completed, self.dtype)
+        _write_arrays(path, {self.name: stored}, self.compression)
+
+
+@dataclass(frozen=True)
+class CoordinateNpzLayout(Layout):
+    """Three arrays: `indices`, `values` and `mode_dims`."""
+
+    index_dtype: np.dtype[Any]
+    value_dtype: np.dtype[Any]
+    compression: int
+
+    def write(self, completed: Values, path: Path) -> None:
+        """Write every entry with its indices, in row-major order."""
+        flat = np.arange(completed.size)
+        indices = np.stack(np.unravel_index(flat, completed.shape), axis=1)
+        arrays = {
+            "indices": indices.astype(self.index_dtype),
+            "values": as_stored(completed.reshape(-1), self.value_dtype),
+            _MODE_DIMS: np.array(completed.shape),
+        }
+        _write_arrays(path, arrays, self.compression)
+
+
+def read_npz(
+    path: Path, variable: str | None, mode_dims: ModeDims | None
+) -> tuple[Observations, Layout, str | None]:
+    """Read the array named by `variable`, or the one that the archive is about.
+
+    An array named `mask` is True where the other array is observed. Arrays named
+    `indices` and `values`, with or without `mode_dims`, and no others besides, are
+    coordinates counted from 0; a `mode_dims` given here goes before a stored one.
+    """
+    with open_arrays(path) as members:
+        names = set(members.headers)
+        if variable is None and _COORDINATES <= names <= _COORDINATES | {_MODE_DIMS}:
+            return *_read_coordinates(members, mode_dims), None
+        chosen = choose(members.declared(), variable).name
+        return *_read_dense(members, chosen, mode_dims), chosen
+
+
+@contextmanager
+def open_arrays(path: Path) -> Iterator[Arrays]:
+    """The arrays of an archive, read only as they are asked for."""
+    with _open(path) as archive:
+        yield Arrays(archive)
+
+
+class Arrays:
+    """The arrays of an archive, by name; only their headers are read at first."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self.archive = archive
+        self.headers: dict[str, ArrayHeader] = {}
+        for name in archive.namelist():
+            if name.endswith(_SUFFIX):
+                with _open_member(archive, name) as stream:
+                    self.headers[name.removesuffix(_SUFFIX)] = read_header(stream)
+
+    def declared(self) -> list[Declared]:
+        """The arrays as their headers announce them."""
+        return [
+            Declared(
+                name,
+                header.shape,
+                str(header.dtype),
+                fits=name != _MASK and could_be_tensor(header.shape, header.dtype),
+            )
+            for name, header in self.headers.items()
+        ]
+
+    def info(self, name: str) -> zipfile.ZipInfo:
+        return self.archive.getinfo(name + _SUFFIX)
+
+    def read(
+        self, names: Iterable[str], *, text: bool = False
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Read arrays, once what they take together is known to be no zip bomb.
+
+        They are of real numbers, or of text where that is allowed.
+        """
+        names = list(names)
+        for name in names:
+            dtype = self.headers[name].dtype
+            if not (text and dtype.kind == "U"):
+                check_real(dtype)
+        unpacked = sum(self.headers[name].data_bytes for name in names)
+        check_memory(unpacked, "Unpacking " + " and ".join(map(shown, names)))
+        arrays = {}
+        for name in names:
+            # The reader never unpacks more than the length that is checked here.
+            check_length(self.headers[name], self.info(name).file_size)
+            with _open_member(self.archive, name + _SUFFIX) as stream:
+                arrays[name] = read_array(stream)
+        return arrays
+
+
+def _open(path: Path) -> zipfile.ZipFile:
+    with refuse_damaged("a .npz archive"):
+        return zipfile.ZipFile(path)
+
+
+def _open_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipExtFile:
+    # A member can be encrypted, or packed by a method that is not built in.
+    with refuse_damaged("a .npz archive"):
+        return cast(zipfile.ZipExtFile, archive.open(name))
+
+
+def _read_dense(
+    members: Arrays, name: str, mode_dims: ModeDims | None
+) -> tuple[Observations, DenseNpzLayout]:
+    header = members.headers[name]
+    check_tensor(header.shape, header.dtype, mode_dims)
+    masked = _MASK in members.headers and name != _MASK
+    arrays = members.read([name, _MASK] if masked else [name])
+    observations = Observations.from_array(
+        arrays[name], arrays[_MASK] if masked else None
+    )
+    compression = members.info(name).compress_type
+    return observations, DenseNpzLayout(name, header.dtype, compression)
+
+
+def _read_coordinates(
+    members: Arrays, mode_dims: ModeDims | None
+) -> tuple[Observations, CoordinateNpzLayout]:
+    arrays = members.read(members.headers)
+    if mode_dims is None and _MODE_DIMS in arrays:
+        mode_dims = _stored_mode_dims(arrays[_MODE_DIMS])
+    indices, values = arrays["indices"], arrays["values"]
+    observations = Observations.from_coordinates(indices, values, mode_dims)
+    compression = members.info("values").compress_type
+    return observations, CoordinateNpzLayout(indices.dtype, values.dtype, compression)
+
+
+def _stored_mode_dims(stored: npt.NDArray[Any]) -> ModeDims:
+    if stored.ndim != 1 or stored.dtype.kind not in "iu":
+        raise InputError(
+            f"Its mode_dims have shape {stored.shape} and data type {stored.dtype}; "
+            "one whole number per mode is needed."
+        )
+    return tuple(int(dim) for dim in stored)
+
+
+def _write_arrays(
+    path: Path, arrays: dict[str, npt.NDArray[Any]], compression: int
+) -> None:
+    # numpy.savez takes names as keywords and so cannot write an array named "file".
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, array in arrays.items():
+            with archive.open(name + _SUFFIX, "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, array, allow_pickle=False)

@@ -1,0 +1,155 @@
+"""A file that holds a tensor with gaps, and the completed one beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+from rankrise._atomic import atomic_path
+from rankrise._errors import InputError
+from rankrise._typing import ModeDims, Values
+from rankrise.tensors._observations import Observations
+from rankrise.tensors.files._checked_file import (
+    check_usable,
+    content_sha256,
+    named_refusals,
+)
+from rankrise.tensors.files._coordinate_text import CSV, TNS, read_coordinates
+from rankrise.tensors.files._layout import Layout
+from rankrise.tensors.files._mat import read_mat
+from rankrise.tensors.files._netcdf import read_netcdf
+from rankrise.tensors.files._npy import read_npy
+from rankrise.tensors.files._npz import read_npz
+from rankrise.tensors.files._parquet import read_parquet
+
+Form = Literal["npy", "npz", "csv", "tns", "mat", "nc", "parquet"]
+_FORMS: tuple[Form, ...] = get_args(Form)
+
+
+@dataclass(frozen=True, eq=False)
+class TensorFile:
+    """What was read from a file, and how it was stored there.
+
+    Attributes
+    ----------
+    form
+        The file's form, by its extension.
+    variable
+        The name of the array in a file that can hold several.
+    content_sha256
+        Hash of the file's bytes, in hexadecimal.
+    layout
+        What `write_completed` needs to store another tensor in the same way.
+    """
+
+    path: Path
+    form: Form
+    observations: Observations
+    variable: str | None
+    content_sha256: str
+    layout: Layout = field(repr=False)
+
+
+def read_tensor(
+    path: Path | str,
+    *,
+    variable: str | None = None,
+    mode_dims: ModeDims | None = None,
+) -> TensorFile:
+    """Read the observed entries of a tensor from a file.
+
+    NaN means unobserved. Memory is taken only once what the file declares is known to
+    be plausible, and nothing in a file is ever executed (no pickle).
+
+    Parameters
+    ----------
+    path
+        `.npy`, `.npz` (an array, an array and a `mask`, or `indices` and `values`),
+        `.csv` (coordinates counted from 0, or labels), `.tns` (coordinates counted
+        from 1), `.parquet` (a column of labels for each mode, and one of values),
+        `.mat` up to version 7.3, or `.nc` (netCDF-4).
+    variable
+        The array to read from an `.npz`, `.mat` or `.nc` file that holds several; the
+        column of values in a `.parquet`, by default the last.
+    mode_dims
+        The mode dimensions, if larger than the coordinates in the file show.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used: one sentence that begins with its name.
+    """
+    path = Path(path)
+    with named_refusals(path):
+        if not path.is_dir():
+            form = _form(path)
+        check_usable(path, "a tensor with observed entries")
+        observations, layout, name = _read(path, form, variable, mode_dims)
+        digest = content_sha256(path)
+    return TensorFile(path, form, observations, name, digest, layout)
+
+
+def write_completed(
+    file: TensorFile, completed: Values, directory: Path, *, name: str = "completed"
+) -> Path:
+    """Write the completed tensor under `name` with the extension of `file`.
+
+    The file is in the form of the input: its data type if that is floating point, its
+    names and coordinates, its delimiter, header, labels and first index. Coordinate
+    forms list all entries.
+
+    Returns
+    -------
+    The path of the new file, which is there as a whole or not at all.
+    """
+    if completed.shape != file.observations.mode_dims:
+        raise InputError(
+            f"The completed tensor has shape {completed.shape} but the mode dimensions "
+            f"of {file.path.name} are {file.observations.mode_dims}; they must agree."
+        )
+    target = directory / f"{name}{file.path.suffix}"
+    if target.exists() and target.samefile(file.path):
+        raise InputError(
+            f"{target} is the input itself; write the completed tensor to another "
+            "directory."
+        )
+    with atomic_path(target) as temporary:
+        file.layout.write(completed, temporary)
+    return target
+
+
+def _form(path: Path) -> Form:
+    extension = path.suffix.lower().removeprefix(".")
+    for form in _FORMS:
+        if form == extension:
+            return form
+    raise InputError(
+        f"The extension '{path.suffix}' is not known; use one of "
+        f"{', '.join('.' + form for form in _FORMS)}."
+    )
+
+
+def _read(
+    path: Path, form: Form, variable: str | None, mode_dims: ModeDims | None
+) -> tuple[Observations, Layout, str | None]:
+    match form:
+        case "npz":
+            return read_npz(path, variable, mode_dims)
+        case "mat":
+            return read_mat(path, variable, mode_dims)
+        case "nc":
+            return read_netcdf(path, variable, mode_dims)
+        case "parquet":
+            return read_parquet(path, variable, mode_dims)
+    if variable is not None:
+        raise InputError(
+            f"A .{form} file has no named variables; leave `variable` out."
+        )
+    match form:
+        case "npy":
+            return *read_npy(path, mode_dims), None
+        case "csv":
+            return *read_coordinates(path, CSV, mode_dims), None
+        case "tns":
+            return *read_coordinates(path, TNS, mode_dims), None
