@@ -12,6 +12,7 @@ from rankrise._errors import InputError
 from rankrise.cli._complete_options import CompleteOptions
 from rankrise.cli._folder import COMPLETED, LOWER, SETTINGS, STD, UPPER, RunFolder
 from rankrise.cli._options import OutputOptions
+from rankrise.cli._reading_options import ReadingOptions
 from rankrise.cli._session import (
     make_checkpoint,
     running_models,
@@ -34,8 +35,7 @@ _OUT = Path("runs/complete")
 def complete(
     *files: Path,
     settings: Annotated[CompleteOptions | None, Parameter(name="*")] = None,
-    variable: str | None = None,
-    mode_dims: tuple[int, ...] | None = None,
+    reading: Annotated[ReadingOptions | None, Parameter(name="*")] = None,
     output: OutputOptions | None = None,
 ) -> int:
     """Complete partly observed tensors; there is no rank to choose.
@@ -51,25 +51,19 @@ def complete(
     files
         One file, or several; the results of each of several go to a subfolder. Omit
         when resuming a single run.
-    variable
-        Which array, where a file holds several.
-    mode_dims
-        Mode dimensions of a tensor given by coordinates; by default the largest index
-        of each mode decides.
     """
     output = output or OutputOptions()
     options = settings or CompleteOptions()
     if len(files) <= 1:
         file = files[0] if files else None
-        return _complete(file, options, variable, mode_dims, output)
-    return _complete_all(files, options, variable, mode_dims, output)
+        return _complete(file, options, reading, output)
+    return _complete_all(files, options, reading, output)
 
 
 def _complete_all(
     files: Sequence[Path],
     options: CompleteOptions,
-    variable: str | None,
-    mode_dims: tuple[int, ...] | None,
+    reading: ReadingOptions | None,
     output: OutputOptions,
 ) -> int:
     """One after another; one that cannot be used does not stop the others."""
@@ -89,7 +83,7 @@ def _complete_all(
             print(f"{file} -> {out}")
         try:
             own = replace(output, out=out, resume=resume)
-            ended = _complete(file, options, variable, mode_dims, own)
+            ended = _complete(file, options, reading, own)
         except (InputError, OSError) as error:
             named = "" if file.name in str(error) else f"{file}: "
             print(f"rankrise: {named}{error}", file=sys.stderr)
@@ -103,14 +97,13 @@ def _complete_all(
 def _complete(
     file: Path | None,
     options: CompleteOptions,
-    variable: str | None,
-    mode_dims: tuple[int, ...] | None,
+    reading: ReadingOptions | None,
     output: OutputOptions,
 ) -> int:
     folder = RunFolder(output, "complete")
     options = folder.settings(options)
     settings = options.settings()
-    source = tensor_source("complete", folder, output, file, variable, mode_dims)
+    source = tensor_source("complete", folder, output, file, reading)
     if folder.is_finished():
         return DONE
     tensor = read_source(source)
@@ -146,14 +139,13 @@ def tensor_source(
     folder: RunFolder,
     output: OutputOptions,
     file: Path | None,
-    variable: str | None,
-    mode_dims: tuple[int, ...] | None,
+    reading: ReadingOptions | None,
 ) -> dict[str, Any]:
     """Which file a command is given, or was given when its run began."""
+    reading = reading or ReadingOptions()
     given = {
         "path": None if file is None else str(file.absolute()),
-        "variable": variable,
-        "mode_dims": None if mode_dims is None else list(mode_dims),
+        "reading": reading.model_dump(mode="json", exclude_unset=True),
     }
     if output.resume:
         return _stored_source(folder, given)
@@ -162,7 +154,7 @@ def tensor_source(
             f"{command} needs a file: rankrise {command} FILE, a .npy, .npz, .csv, "
             ".parquet, .tns, .mat or .nc tensor."
         )
-    require_mode_dims(mode_dims)
+    require_mode_dims(reading.mode_dims)
     folder.check_not_replaced(file)
     return given
 
@@ -174,22 +166,14 @@ def _stored_source(folder: RunFolder, given: dict[str, Any]) -> dict[str, Any]:
             f"The run in {folder.path} is of {stored['path']}, not {given['path']}; "
             "resume it without naming a file."
         )
-    for name in ("variable", "mode_dims"):
-        if given[name] is not None:
-            folder.check_unchanged(name, given[name], stored[name])
+    for name, value in given["reading"].items():
+        folder.check_unchanged(name, value, stored["reading"].get(name))
     return stored
 
 
 def read_source(source: dict[str, Any]) -> "TensorFile":
     """The tensor, refused where it is not what a run began with."""
-    from rankrise.tensors import read_tensor
-
-    dims = source["mode_dims"]
-    tensor = read_tensor(
-        source["path"],
-        variable=source["variable"],
-        mode_dims=None if dims is None else tuple(dims),
-    )
+    tensor = ReadingOptions(**source["reading"]).read(Path(source["path"]))
     if source.get("sha256", tensor.content_sha256) != tensor.content_sha256:
         raise InputError(
             f"{source['path']} has changed since the run began; start again."

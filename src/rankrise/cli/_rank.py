@@ -13,6 +13,7 @@ from rankrise._strict import strict
 from rankrise.cli._complete import read_source, tensor_source
 from rankrise.cli._folder import RunFolder
 from rankrise.cli._options import OutputOptions
+from rankrise.cli._reading_options import ReadingOptions
 from rankrise.cli._session import running_ranks
 from rankrise.cli._status import DONE
 from rankrise.completion import CompletionSettings, LossName
@@ -53,8 +54,7 @@ def rank(
     /,
     *,
     settings: Annotated[RankOptions | None, Parameter(name="*")] = None,
-    variable: str | None = None,
-    mode_dims: tuple[int, ...] | None = None,
+    reading: Annotated[ReadingOptions | None, Parameter(name="*")] = None,
     output: OutputOptions | None = None,
 ) -> int:
     """Estimate the CP rank of a tensor, whole or with gaps.
@@ -67,16 +67,11 @@ def rank(
     ----------
     file
         A tensor as for `rankrise complete`. Left out when a run is resumed.
-    variable
-        Which array, where a file holds several.
-    mode_dims
-        Mode dimensions of a tensor given by coordinates; by default the largest index
-        of each mode decides.
     """
     output = output or OutputOptions()
     folder = RunFolder(output, "rank")
     settings = folder.settings(settings or RankOptions())
-    source = tensor_source("rank", folder, output, file, variable, mode_dims)
+    source = tensor_source("rank", folder, output, file, reading)
     if folder.is_finished():
         return DONE
     tensor = read_source(source)

@@ -1,9 +1,10 @@
 """What a run is made from, in the form each command keeps it beside its settings."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from rankrise.cli._reading_options import ReadingOptions
 from rankrise.experiments import CLAIM_NAMES, require_mode_dims
 
 # A name with a null byte opens no file, in words of Python's.
@@ -16,9 +17,9 @@ def _in_their_order(claims: list[str]) -> list[str]:
     return claims
 
 
-def _of_a_tensor(mode_dims: list[int]) -> list[int]:
-    require_mode_dims(mode_dims)
-    return mode_dims
+def _fitting(reading: dict[str, Any]) -> dict[str, Any]:
+    require_mode_dims(ReadingOptions(**reading).mode_dims)
+    return reading
 
 
 class Source(BaseModel):
@@ -33,8 +34,7 @@ class TensorSource(Source):
     """The file of a tensor to complete."""
 
     path: _Word
-    variable: str | None
-    mode_dims: Annotated[list[int], AfterValidator(_of_a_tensor)] | None
+    reading: Annotated[dict[str, Any], AfterValidator(_fitting)]
 
 
 class SamplesSource(Source):

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from rankrise.runs import Checkpoint, Ending, Watch
 from rankrise.tensors import (
     IncompleteTensor,
     Observations,
+    ReadingOptions,
     Standardization,
     incomplete_tensor,
 )
@@ -63,6 +64,7 @@ def complete(
     seed: int = 0,
     checkpoint: Checkpoint | None = None,
     progress: Callable[[Any], None] | None = None,
+    **reading: Unpack[ReadingOptions],
 ) -> Completion:
     """Fill the gaps of a tensor; there is no rank to choose.
 
@@ -118,6 +120,8 @@ def complete(
     progress
         Called at every point of a path, or chunk of steps, and once before a path
         begins, with model 0.
+    reading
+        Further fields of `Reading`, such as `missing`, `domain` or `modes`.
 
     Raises
     ------
@@ -153,7 +157,9 @@ def complete(
         seed=seed,
         **given,
     )
-    incomplete = incomplete_tensor(source, mask, values=values, mode_dims=mode_dims)
+    incomplete = incomplete_tensor(
+        source, mask, values=values, mode_dims=mode_dims, **reading
+    )
     return complete_tensor(
         incomplete, settings, checkpoint=checkpoint, progress=progress
     )

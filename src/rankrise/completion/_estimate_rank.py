@@ -1,7 +1,7 @@
 """`estimate_rank`: how many components a tensor has, with or without gaps."""
 
 from collections.abc import Callable, Hashable
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
@@ -14,7 +14,12 @@ from rankrise.completion._rank import is_told_by_fits, tell_rank
 from rankrise.completion._rank_table import RankEstimate, RankProgress
 from rankrise.completion._settings import CompletionSettings, LossName
 from rankrise.losses import AbstractLoss
-from rankrise.tensors import IncompleteTensor, Standardization, incomplete_tensor
+from rankrise.tensors import (
+    IncompleteTensor,
+    ReadingOptions,
+    Standardization,
+    incomplete_tensor,
+)
 
 
 def estimate_rank(
@@ -29,6 +34,7 @@ def estimate_rank(
     max_components: int = 64,
     seed: int = 0,
     progress: Callable[[RankProgress], None] | None = None,
+    **reading: Unpack[ReadingOptions],
 ) -> RankEstimate:
     """Estimate the CP rank of a tensor, whole or with gaps.
 
@@ -57,6 +63,8 @@ def estimate_rank(
         Of the held-out entries, the halves and the starts of the fits.
     progress
         Called once a number of components was tried.
+    reading
+        Further fields of `Reading`, such as `missing`, `domain` or `modes`.
 
     Raises
     ------
@@ -80,7 +88,9 @@ def estimate_rank(
         max_components=max_components,
         seed=seed,
     )
-    incomplete = incomplete_tensor(source, mask, values=values, mode_dims=mode_dims)
+    incomplete = incomplete_tensor(
+        source, mask, values=values, mode_dims=mode_dims, **reading
+    )
     return estimate_tensor_rank(incomplete, settings, progress=progress)
 
 

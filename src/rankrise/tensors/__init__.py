@@ -8,6 +8,8 @@ from rankrise.tensors._input_checks import checked_weights as checked_weights
 from rankrise.tensors._input_checks import whole_numbers as whole_numbers
 from rankrise.tensors._mode_axes import ModeAxis as ModeAxis
 from rankrise.tensors._observations import Observations as Observations
+from rankrise.tensors._reading import Reading as Reading
+from rankrise.tensors._reading import ReadingOptions as ReadingOptions
 from rankrise.tensors._standardization import Standardization as Standardization
 from rankrise.tensors.files import TensorFile as TensorFile
 from rankrise.tensors.files import read_tensor as read_tensor

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
 from rankrise.tensors._mode_axes import ModeAxis
 from rankrise.tensors._observations import Observations
+from rankrise.tensors._reading import Reading, ReadingOptions
 from rankrise.tensors.files._declared import check_real, check_tensor
 from rankrise.tensors.files._layout import as_stored
 from rankrise.tensors.files._long_form import LongTable, read_long_form
@@ -82,6 +83,7 @@ def incomplete_tensor(
     *,
     values: Hashable | None = None,
     mode_dims: ModeDims | None = None,
+    **options: Unpack[ReadingOptions],
 ) -> IncompleteTensor:
     """Take the observed entries of a tensor in memory.
 
@@ -106,16 +108,19 @@ def incomplete_tensor(
     mode_dims
         Of a table: the dimension of every mode. Columns of whole numbers are then
         indices counted from 0, not labels.
+    options
+        Further fields of `Reading`, for what the source leaves open.
 
     Raises
     ------
     InputError
         If the input cannot be used: one sentence that says why.
     """
+    reading = Reading.of(values, mode_dims, options)
     table = _long_table(source)
     if table is not None:
         _refuse(mask, "A `mask` is for arrays; leave unobserved rows out, or empty.")
-        observations, form = read_long_form(table, values, mode_dims)
+        observations, form = read_long_form(table, reading.variable, reading.mode_dims)
         names = tuple(mode.name for mode in form.modes)
         labels = tuple(axis.labels for axis in form.axes())
         return IncompleteTensor(observations, names, labels, form.table)

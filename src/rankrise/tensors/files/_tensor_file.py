@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, Unpack, get_args
 
 from rankrise._atomic import atomic_path
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
 from rankrise.tensors._observations import Observations
+from rankrise.tensors._reading import Reading, ReadingOptions
 from rankrise.tensors.files._checked_file import (
     check_usable,
     content_sha256,
@@ -56,6 +57,7 @@ def read_tensor(
     *,
     variable: str | None = None,
     mode_dims: ModeDims | None = None,
+    **options: Unpack[ReadingOptions],
 ) -> TensorFile:
     """Read the observed entries of a tensor from a file.
 
@@ -74,6 +76,8 @@ def read_tensor(
         column of values in a `.parquet`, by default the last.
     mode_dims
         The mode dimensions, if larger than the coordinates in the file show.
+    options
+        Further fields of `Reading`, for what a file leaves open.
 
     Raises
     ------
@@ -81,11 +85,12 @@ def read_tensor(
         If the file cannot be used: one sentence that begins with its name.
     """
     path = Path(path)
+    reading = Reading.of(variable, mode_dims, options)
     with named_refusals(path):
         if not path.is_dir():
             form = _form(path)
         check_usable(path, "a tensor with observed entries")
-        observations, layout, name = _read(path, form, variable, mode_dims)
+        observations, layout, name = _read(path, form, reading)
         digest = content_sha256(path)
     return TensorFile(path, form, observations, name, digest, layout)
 
@@ -131,8 +136,10 @@ def _form(path: Path) -> Form:
 
 
 def _read(
-    path: Path, form: Form, variable: str | None, mode_dims: ModeDims | None
+    path: Path, form: Form, reading: Reading
 ) -> tuple[Observations, Layout, str | None]:
+    variable = None if reading.variable is None else str(reading.variable)
+    mode_dims = reading.mode_dims
     match form:
         case "npz":
             return read_npz(path, variable, mode_dims)

@@ -1,0 +1,49 @@
+"""Options that say how a tensor is read, for every command that takes a file of one."""
+
+from copy import copy
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+from pydantic import create_model
+
+from rankrise._settings import Settings
+from rankrise.tensors import Reading
+
+if TYPE_CHECKING:
+    from rankrise.tensors import TensorFile
+
+# What a word on the command line can say of what Python gives as an object.
+_ANNOTATIONS: dict[str, Any] = {
+    "variable": str | None,
+    "modes": tuple[str, ...] | None,
+    "missing": Annotated[tuple[str, ...], Parameter(allow_leading_hyphen=True)],
+    "domain": Path | None,
+    "leave_empty": tuple[str, ...],
+}
+# Theirs are the names, the defaults and the words of the help.
+_AsWords: Any = create_model(
+    "_AsWords",
+    __config__=Settings.model_config,
+    **{  # type: ignore[call-overload]
+        name: (_ANNOTATIONS.get(name, field.annotation), copy(field))
+        for name, field in Reading.model_fields.items()
+    },
+)
+
+
+class ReadingOptions(_AsWords):  # type: ignore[misc]
+    """What the command line says of how a tensor is read."""
+
+    def model_post_init(self, context: Any, /) -> None:
+        self.reading()
+
+    def reading(self) -> Reading:
+        """The same as settings."""
+        return Reading(**self.model_dump(exclude_unset=True))
+
+    def read(self, path: Path) -> "TensorFile":
+        """Read a file so."""
+        from rankrise.tensors import read_tensor
+
+        return read_tensor(path, **self.model_dump(exclude_unset=True))
