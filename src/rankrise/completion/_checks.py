@@ -7,8 +7,9 @@ import numpy as np
 
 from rankrise._errors import InputError
 from rankrise.completion._result import Completion
-from rankrise.data import Observations, Standardization
+from rankrise.data import IncompleteTensor, Observations, Standardization
 from rankrise.losses import AbstractLoss, SquaredLoss
+from rankrise.runs import Ending
 
 # Fewer observed entries than this leave nothing to hold out and learn from.
 _FEWEST_OBSERVED = 10
@@ -25,6 +26,14 @@ _TRIED = 100
 _REPEATED, _FEWEST_DIFFERENT = 3, 10
 
 logger = logging.getLogger("rankrise")
+
+
+def check_values(loss: AbstractLoss, incomplete: IncompleteTensor) -> None:
+    """Refuse values that a loss is not defined for, and say where one is."""
+    observed = incomplete.observations
+    loss.check_values(
+        observed.values, lambda row: f"entry {incomplete.place(observed.indices[row])}"
+    )
 
 
 def check_enough(observations: Observations) -> None:
@@ -69,13 +78,13 @@ def check_loss(loss: AbstractLoss, observations: Observations) -> None:
             np.isfinite(each).all() for each in found
         ):
             raise InputError(
-                f"The {name} of {type(loss).__name__} are not a finite number for "
-                "every observation; mend it, or choose another loss."
+                f"The {name} of the `loss` are not a finite number for every "
+                "observation; mend it, or choose another."
             )
     if np.any(np.asarray(majorizer[0]) < 0):
         raise InputError(
-            f"The `majorizer` of {type(loss).__name__} has negative weights; mend it, "
-            "or choose another loss."
+            "The `majorizer` of the `loss` has negative weights; mend it, or choose "
+            "another."
         )
 
 
@@ -120,7 +129,8 @@ def warn_of_result(found: Completion) -> None:
             most,
         )
     _warn_of_outlier(found)
-    _warn_of_poor_fit(found)
+    if found.ending not in (Ending.TIME_LIMIT, Ending.INTERRUPTED):
+        _warn_of_poor_fit(found)
 
 
 def _warn_of_poor_fit(found: Completion) -> None:
@@ -161,13 +171,11 @@ def _warn_of_outlier(found: Completion) -> None:
     largest = int(np.argmax(deviations))
     typical = float(np.median(deviations))
     if typical > 0 and deviations[largest] > _OUTLYING * typical:
-        indices = observations.indices[largest].tolist()
-        labels = [found.axis(m).label(index) for m, index in enumerate(indices)]
         logger.warning(
-            "the value %g at (%s) is %.0f times as far from the median as is usual; "
+            "the value %g at %s is %.0f times as far from the median as is usual; "
             "if it is an error, remove it%s.",
             values[largest],
-            ", ".join(labels),
+            found.input.place(observations.indices[largest]),
             deviations[largest] / typical,
             ""
             if loss.takes_counts

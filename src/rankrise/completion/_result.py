@@ -430,8 +430,8 @@ class Completion:
         models: in least squares, degrees of freedom lower the one as much as they raise
         the other; what components cannot learn counts as noise there. NaN where that
         cannot be trusted: with fewer than 300 observations or ten for each slice,
-        training errors below .7 of held-out ones, blocks held out, weights, or another
-        loss.
+        training errors below .7 of held-out ones, blocks held out, weights, counts
+        that are not whole, or another loss.
         """
         return self._accuracy.noise_error
 
