@@ -20,6 +20,8 @@ _POOR_ERROR = 0.5
 _UNLIKE = 0.05
 # Times the median deviation from the median.
 _OUTLYING = 1000
+# Of slices with too few observations, so many are named.
+_NAMED = 3
 # Observations that a loss is tried on.
 _TRIED = 100
 # A sentinel value occurs so often, beside so many others at least.
@@ -78,13 +80,13 @@ def check_loss(loss: AbstractLoss, observations: Observations) -> None:
             np.isfinite(each).all() for each in found
         ):
             raise InputError(
-                f"The {name} of the `loss` are not a finite number for every "
-                "observation; mend it, or choose another."
+                f"The {name} of {type(loss).__name__} are not a finite number for "
+                "every observation; mend it, or choose another loss."
             )
     if np.any(np.asarray(majorizer[0]) < 0):
         raise InputError(
-            "The `majorizer` of the `loss` has negative weights; mend it, or choose "
-            "another."
+            f"The `majorizer` of {type(loss).__name__} has negative weights; mend it, "
+            "or choose another loss."
         )
 
 
@@ -112,6 +114,7 @@ def warn_of_result(found: Completion) -> None:
         )
     if _warn_of_sentinel(found.observations):
         return
+    _warn_of_scarce_slices(found)
     if found.folds.unlike >= _UNLIKE:
         logger.warning(
             "%.0f%% of the gaps are unlike all that could be held out: they lie in "
@@ -131,6 +134,21 @@ def warn_of_result(found: Completion) -> None:
     _warn_of_outlier(found)
     if found.ending not in (Ending.TIME_LIMIT, Ending.INTERRUPTED):
         _warn_of_poor_fit(found)
+
+
+def _warn_of_scarce_slices(found: Completion) -> None:
+    """Say which slices have too few observations to be predicted like others."""
+    scarce = list(found.scarce_slices())
+    if not scarce:
+        return
+    places = [found.axis(mode).place(index, mode) for mode, index in scarce[:_NAMED]]
+    rest = len(scarce) - len(places)
+    logger.warning(
+        "too few entries are observed to predict others at %s%s; bounds there are "
+        "widened, and the held-out error does not hold.",
+        ", ".join(places),
+        f" and in {rest} other slice{'s'[: rest > 1]}" if rest else "",
+    )
 
 
 def _warn_of_poor_fit(found: Completion) -> None:

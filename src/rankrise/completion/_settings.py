@@ -202,8 +202,8 @@ class CompletionSettings(Settings):
         if gradient is None:
             if not loss.has_majorizer:
                 raise InputError(
-                    "The `loss` has no `majorizer`, which alternating least squares "
-                    "need; give it one, or choose another loss or method."
+                    f"{type(loss).__name__} has no `majorizer`, which alternating "
+                    "least squares need; give it one, or choose another loss or method."
                 )
             return
         for name in ("models", "smooth", "non_negative", "main_effects", "penalties"):
