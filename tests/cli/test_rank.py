@@ -61,7 +61,7 @@ def test_nothing_is_replaced_unless_asked(planted, capsys, check_refusal):
         (["{file}", "--max-components", "0"], "--max-components"),
         (["{file}", "--seed", "-1"], "--seed"),
         (["{file}", "--loss", "logistic"], "labels are 0 and 1"),
-        (["{file}", "--loss", "poisson"], "is -.*, but .* counts are not negative"),
+        (["{file}", "--loss", "poisson"], "has the value -.* counts are not negative"),
         (["{file}", "--loss", "cubic"], "--loss"),
         (["{file}", "--loss", "counts"], "--loss.*smooth-l1"),
         (["{file}", "--mode-dims", "3", "3"], "mode"),

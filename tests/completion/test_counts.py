@@ -177,10 +177,18 @@ def test_gradient_descent_is_refused(loss, summed):
 @pytest.mark.parametrize(
     ("loss", "value", "words"),
     [
-        ("poisson", -2, "(3, 5, 7) is -2, but with this loss counts are not negative"),
-        ("poisson-identity", -0.5, "(3, 5, 7) is -0.5, but"),
-        (rr.PoissonLoss(), -2, "(3, 5, 7) is -2, but"),
-        ("logistic", 2, "(0, 0, 0) is 2, but with this loss labels are 0 and 1"),
+        (
+            "poisson",
+            -2,
+            "(3, 5, 7) has the value -2.0, but with this loss counts",
+        ),
+        ("poisson-identity", -0.5, "(3, 5, 7) has the value -0.5, but"),
+        (rr.PoissonLoss(), -2, "(3, 5, 7) has the value -2.0, but"),
+        (
+            "logistic",
+            2,
+            "(0, 0, 0) has the value 2.0, but with this loss labels",
+        ),
     ],
 )
 def test_a_value_that_a_loss_is_not_for_is_said_by_its_place(ask, loss, value, words):

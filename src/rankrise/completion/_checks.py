@@ -34,7 +34,7 @@ def check_values(loss: AbstractLoss, incomplete: IncompleteTensor) -> None:
     """Refuse values that a loss is not defined for, and say where one is."""
     observed = incomplete.observations
     loss.check_values(
-        observed.values, lambda row: f"entry {incomplete.place(observed.indices[row])}"
+        observed.values, lambda row: f"Entry {incomplete.place(observed.indices[row])}"
     )
 
 

@@ -41,7 +41,8 @@ def least_deviations(
         Mean square of what the components tell.
     """
     held = folds.part < folds.count
-    part, least = folds.part[held].astype(np.int64), []
+    part = folds.part[held].astype(np.int64)
+    least: list[Values] = []
     for rows, dim, correlation in zip(places.T, dims, correlations, strict=True):
         own = np.zeros(dim + 1)
         least.append(own)

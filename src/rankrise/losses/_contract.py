@@ -100,7 +100,7 @@ class AbstractLoss(ABC):
         )
 
     def check_values(
-        self, values: Values, place: Callable[[int], str] = "observation {}".format
+        self, values: Values, place: Callable[[int], str] = "Observation {}".format
     ) -> None:
         """Refuse observed values the loss is not defined for.
 
@@ -118,6 +118,6 @@ class AbstractLoss(ABC):
         if is_wrong.any():
             row = int(np.argmax(is_wrong))
             raise InputError(
-                f"The value of {place(row)} is {values[row]:g}, but with this loss "
+                f"{place(row)} has the value {values[row]:.6}, but with this loss "
                 f"{why}; recode it, leave it out or choose another loss."
             )
