@@ -32,4 +32,5 @@ from rankrise.completion._result import Completion as Completion
 from rankrise.completion._settings import CompletionSettings as CompletionSettings
 from rankrise.completion._settings import GradientMethod as GradientMethod
 from rankrise.completion._settings import LossName as LossName
+from rankrise.completion._settings import SingleLossName as SingleLossName
 from rankrise.completion._summary import summarize_completion as summarize_completion

@@ -60,8 +60,10 @@ class Accuracy:
         if observed.weights is not None:
             return math.nan
         if self.loss.takes_counts:
-            hidden = ~np.isnan(self.heldout_predictions)
-            return math.sqrt(float(np.mean(observed.values[hidden])))
+            counts = observed.values[~np.isnan(self.heldout_predictions)]
+            # The variance of rates is not their mean, but that over the exposure.
+            is_whole = bool(np.all(counts == np.rint(counts)))
+            return math.sqrt(float(np.mean(counts))) if is_whole else math.nan
         is_told = (
             isinstance(self.loss, SquaredLoss)
             and self.folds.blocks is None

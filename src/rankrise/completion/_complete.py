@@ -13,6 +13,7 @@ from rankrise.completion._arrangement import Rows
 from rankrise.completion._checks import (
     check_enough,
     check_loss,
+    check_values,
     warn_of_no_gaps,
     warn_of_result,
 )
@@ -28,7 +29,7 @@ from rankrise.completion._settings import (
     LossName,
 )
 from rankrise.losses import AbstractLoss
-from rankrise.runs import Checkpoint, Ending, Watch
+from rankrise.runs import Checkpoint, Ending, Watch, counting_seconds
 from rankrise.tensors import (
     IncompleteTensor,
     Observations,
@@ -40,6 +41,7 @@ from rankrise.tensors import (
 _MODELS = 8
 
 
+@counting_seconds()
 def complete(
     source: Any,
     mask: Any = None,
@@ -91,16 +93,19 @@ def complete(
         counts: `poisson` fits logarithms of rates, so components multiply;
         `poisson-identity` fits rates, so non-negative components add (a constant is one
         of them); `counts` fits both and keeps the one with the larger held-out
-        likelihood (`Completion.loss`, `link_losses`). `center` and `main_effects` have
-        no effect on losses of counts. The threshold is that of Huber and smooth-L1
-        loss, in deviations of the centered values.
+        likelihood (`Completion.loss`, `link_losses`). They take any values from 0 on:
+        rates, which are not whole, have the same deviance. `center` and `main_effects`
+        have no effect on them. The threshold is that of Huber and smooth-L1 loss, in
+        deviations of the centered values.
     center
         Fit the values less their mean; the mean is added back to the result. By default
         held-out errors decide; gradient methods take the mean off.
     max_components
         Upper limit on the number of components; the rank is found, not set by it.
     max_seconds
-        Time limit in seconds, over all the times the run is resumed.
+        Time limit in seconds from the start of the call, over all the times the run is
+        resumed. Reading, loading and the search for gaps count, but are not cut short,
+        nor is a step under way: it ends at the first step after the limit.
     smooth
         Smooth factors along each mode, as strongly as the data support; by default
         smooth or not is chosen by held-out errors.
@@ -159,6 +164,7 @@ def complete(
     )
 
 
+@counting_seconds()
 def complete_tensor(
     incomplete: IncompleteTensor,
     settings: CompletionSettings | None = None,
@@ -182,7 +188,7 @@ def complete_tensor(
     check_enough(observations)
     warn_of_no_gaps(observations)
     Standardization.check_range(observations.values)
-    loss.check_values(observations.values)
+    check_values(loss, incomplete)
     if not loss.is_linked:
         # Refuses what never varies.
         Standardization.fit(observations.values, center=True)
@@ -206,6 +212,7 @@ def complete_tensor(
     return found
 
 
+@counting_seconds()
 def complete_by_alternation(
     incomplete: IncompleteTensor,
     settings: CompletionSettings,

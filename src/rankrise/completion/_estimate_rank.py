@@ -8,7 +8,7 @@ import numpy as np
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims
 from rankrise.completion._arrangement import Rows
-from rankrise.completion._checks import check_enough
+from rankrise.completion._checks import check_enough, check_values
 from rankrise.completion._complete import complete_by_alternation
 from rankrise.completion._rank import is_told_by_fits, tell_rank
 from rankrise.completion._rank_table import RankEstimate, RankProgress
@@ -102,7 +102,7 @@ def estimate_tensor_rank(
         observations = observations.take(np.flatnonzero(observations.weights > 0))
     check_enough(observations)
     Standardization.check_range(observations.values)
-    loss.check_values(observations.values)
+    check_values(loss, incomplete)
     if not loss.is_linked:
         # Refuses what never varies.
         Standardization.fit(observations.values, center=True)

@@ -155,7 +155,8 @@ class Completion:
 
         From the spread of the models and from their residuals on entries that were
         held out, whose variance is taken as a product of one factor a slice, and one of
-        the kind of gap. In gaps that nothing held out is like, wider by a guess. Where
+        the kind of gap. In gaps that nothing held out is like, wider by a guess; in
+        `scarce_slices` at least what least squares of so few entries leave. Where
         a slice was never observed, at least what its baseline leaves of the values.
         """
         return self._mean.mean_and_std(indices)[1]
@@ -426,8 +427,8 @@ class Completion:
         models: in least squares, degrees of freedom lower the one as much as they raise
         the other; what components cannot learn counts as noise there. NaN where that
         cannot be trusted: with fewer than 300 observations or ten for each slice,
-        training errors below .7 of held-out ones, blocks held out, weights, or another
-        loss.
+        training errors below .7 of held-out ones, blocks held out, weights, counts
+        that are not whole, or another loss.
         """
         return self._accuracy.noise_error
 
@@ -456,6 +457,17 @@ class Completion:
         ):
             for before, after in itertools.pairwise((-1, *names.tolist(), dim)):
                 yield from ((mode, index) for index in range(before + 1, after))
+
+    def scarce_slices(self) -> Iterator[tuple[int, int]]:
+        """Mode and index, both from 0, of every slice with too few observed entries.
+
+        Their errors may be more than twice those on held-out entries, which lie in
+        slices with more.
+        """
+        least = 2 * math.sqrt(self.noise.variance)
+        for mode, own in enumerate(self._mean.least_deviations):
+            names = self.reference.rows.names[mode]
+            yield from ((mode, index) for index in names[own[:-1] > least].tolist())
 
     def axis(self, mode: int) -> ModeAxis:
         """What a mode, counted from 0, and its indices are called."""
@@ -503,6 +515,7 @@ class Completion:
             self.loss,
             blocks,
             0.0 if blocks is None else self._accuracy.learned(),
+            self.folds,
             self.settings.seed,
         )
 
