@@ -16,7 +16,7 @@ import numpy as np
 from rankrise._typing import Values
 from rankrise.completion._compiled import load_kernels, plain_kernels
 from rankrise.completion._holdout import Folds
-from rankrise.completion._model import Model, of_mean_one
+from rankrise.completion._model import Model
 from rankrise.completion._path import Path, PathPoint
 from rankrise.completion._plain_fit import Fit, PlainFits, mean_and_error
 from rankrise.data import Observations
@@ -64,24 +64,14 @@ class Merging:
         load_kernels(plain_kernels)
         self._models, self._offsets, self._threads = models, offsets, threads
         self._is_over = is_over
-        count, weights = len(observations), observations.weights
-        self._weights = np.ones(count) if weights is None else of_mean_one(weights)
-        rows = models[0].rows
+        rows, values = models[0].rows, observations.values
         places = rows.of_observed(observations.indices)
-        stacked = rows.stacked(places)
-        self._fits = [
-            PlainFits(
-                rows.starts,
-                stacked,
-                # The offset is a part of the fit.
-                replace(model.baseline, offset=0.0).taken_off(
-                    places, observations.values
-                ),
-                self._weights,
-                loss,
-            )
-            for model in models
-        ]
+        fits = PlainFits.of(observations, rows, values, loss)
+        # The offset is a part of the fit.
+        baselines = [replace(model.baseline, offset=0.0) for model in models]
+        taken_off = [baseline.taken_off(places, values) for baseline in baselines]
+        self._fits = [replace(fits, values=each) for each in taken_off]
+        self._weights = fits.weights
         self._most = max(model.path.best_point.components for model in models)
         parts = [folds.part == model.number for model in models]
         self._heldout = [np.flatnonzero(part) for part in parts]
@@ -109,13 +99,8 @@ class Merging:
             lambda number: self._path(number, offset, size)[-1],
             range(tried, len(given)),
         )
-        models = list(
-            self._threads.map(
-                lambda number, fit: self._better(number, fit, offset),
-                range(len(given)),
-                [*first, *rest],
-            )
-        )
+        better = self._threads.map(self._better, range(len(given)), [*first, *rest])
+        models = list(better)
         return given if self._is_over() else models
 
     def _chosen(self, paths: dict[bool, list[list[Fit]]]) -> tuple[int, bool] | None:
@@ -168,30 +153,26 @@ class Merging:
                 own[-1],
                 training,
                 self._models[number].path.best_point.penalty,
-                offset=offset,
                 seed=(number, len(own)),
             )
             own.append(fit)
-            losses.append(self._mean(number, fit))
+            losses.append(fits.mean_loss(fit, self._heldout[number]))
             late = len(losses) - 1 - int(np.argmin(losses))
             if size is None and late >= _PATIENCE:
                 break
         return own
 
-    def _better(self, number: int, fit: Fit, offset: bool) -> Model:
+    def _better(self, number: int, fit: Fit) -> Model:
         """A model of what was fitted, or the given one where that is better."""
         given, fits = self._models[number], self._fits[number]
         training = self._training[number]
         point = given.path.best_point
         if self._is_worse(number, fit) and not self._is_over():
-            fit = fits.improved(
-                fit, training, point.penalty, offset=offset, seed=(number,)
-            )
+            fit = fits.improved(fit, training, point.penalty, seed=(number,))
         if self._is_worse(number, fit):
             return given
-        loss = self._mean(number, fit)
-        losses = fits.errors(fit, training)
-        train = float(np.average(losses, weights=self._weights[training]))
+        train = fits.mean_loss(fit, training)
+        loss = fits.mean_loss(fit, self._heldout[number])
         norms = np.prod(
             [np.linalg.norm(own, axis=0) for own in given.rows.split(fit.factors)],
             axis=0,
@@ -218,14 +199,8 @@ class Merging:
             fit, self._heldout[number]
         )
 
-    def _mean(self, number: int, fit: Fit) -> float:
-        """Held-out loss, as paths have it."""
-        heldout = self._heldout[number]
-        losses = self._fits[number].errors(fit, heldout)
-        return float(np.average(losses, weights=self._weights[heldout]))
-
 
 def _as_fit(model: Model) -> Fit:
     """What a path found."""
     baseline = model.baseline
-    return Fit(model.path.factors, baseline.offset / baseline.scale, math.nan)
+    return Fit(model.path.factors, baseline.offset / baseline.scale, False)

@@ -202,12 +202,6 @@ class Model:
         return loss.mean(total)
 
 
-def of_mean_one(weights: Values) -> Values:
-    """Weights over their mean; large ones have no finite sum."""
-    weights = weights / np.max(weights)
-    return weights / np.mean(weights)
-
-
 def with_offset(factors: Sequence[Values], offset: float) -> list[Values]:
     """Factors whose last component is constant."""
     ones = [np.ones((len(factor), 1)) for factor in factors]

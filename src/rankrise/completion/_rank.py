@@ -19,7 +19,7 @@ from rankrise._typing import Values
 from rankrise.completion._arrangement import Rows
 from rankrise.completion._compiled import load_kernels, plain_kernels
 from rankrise.completion._holdout import Folds, HeldOut, make_folds
-from rankrise.completion._model import Model, fit_baseline, match_scores, of_mean_one
+from rankrise.completion._model import Model, fit_baseline, match_scores
 from rankrise.completion._path import PathPoint
 from rankrise.completion._plain_fit import Fit, PlainFits, mean_and_error
 from rankrise.completion._rank_table import RankEstimate, RankProgress, RankRow
@@ -199,19 +199,12 @@ class _Search:
         seed: int,
         progress: Callable[[RankProgress], None] | None,
     ) -> None:
-        count, weights = len(observations), observations.weights
         self._observations, self._rows, self._scale = observations, rows, scale
         self._threads, self._seed, self._progress = threads, seed, progress
         # Whether a search left off where more components help a little.
         self._is_open = {False: False, True: False}
-        self._weights = np.ones(count) if weights is None else of_mean_one(weights)
-        self._fits = PlainFits(
-            rows.starts,
-            rows.stacked(rows.of_observed(observations.indices)),
-            observations.values / scale,
-            self._weights,
-            loss,
-        )
+        self._every = np.arange(len(observations))
+        self._fits = PlainFits.of(observations, rows, observations.values / scale, loss)
 
     def estimate(self, heldout: HeldOut, most: int) -> RankEstimate:
         count = len(self._observations)
@@ -224,7 +217,7 @@ class _Search:
         )
         hidden = [np.flatnonzero(folds.part == k) for k in range(folds.count)]
         shown = [np.flatnonzero(folds.part != k) for k in range(folds.count)]
-        mean = abs(float(np.average(self._fits.values, weights=self._weights)))
+        mean = abs(float(np.average(self._fits.values, weights=self._fits.weights)))
         first = not self._fits.loss.is_linked and mean > _FAR
         found = {first: self._tried(shown, hidden, most, offset=first)}
         # Without an offset one component more may stand for it.
@@ -236,10 +229,10 @@ class _Search:
         half = rng.permutation(count) % 2
         halves = [np.flatnonzero(half == k) for k in (0, 1)]
         penalties = [trial.penalty for trial in trials[: needed + _PATIENCE + 1]]
-        shown = [*halves, np.arange(count)]
+        shown = [*halves, self._every]
         parts = self._paths(shown, penalties, offset)
         matches = [self._matches(one, two) for one, two in zip(*parts[:2], strict=True)]
-        improve = self._improver(shown, penalties, offset)
+        improve = self._improver(shown, penalties)
 
         def found_again(size: int) -> int:
             if np.min(matches[size], initial=1.0) < _ALIKE:
@@ -253,9 +246,9 @@ class _Search:
             found_again(rank)
         whole = improve(2, parts[2][rank])
         if rank:
-            whole = self._fits.polished(whole, shown[2], penalties[rank], offset=offset)
-        nothing = self._fits.nothing(np.arange(count), offset=True)
-        total = self._mean_loss(nothing)
+            whole = self._fits.polished(whole, self._every, penalties[rank])
+        nothing = self._fits.nothing(self._every, offset=True)
+        total = self._fits.mean_loss(nothing, self._every)
         rows = []
         for size, (scores, fit) in enumerate(zip(matches, parts[2], strict=True)):
             error, deviation = self._error(trials[size])
@@ -266,7 +259,9 @@ class _Search:
                     deviation,
                     float(np.min(scores, initial=1.0)),
                     self._core_consistency(fit),
-                    1 - self._mean_loss(fit) / total if total else math.nan,
+                    1 - self._fits.mean_loss(fit, self._every) / total
+                    if total
+                    else math.nan,
                 )
             )
         return RankEstimate(
@@ -292,7 +287,7 @@ class _Search:
             least = min((each.mean for each in found), default=math.inf)
             trials = []
             for penalty in _PENALTIES[first:]:
-                own = self._extended(fits, shown, penalty, offset) if size else fits
+                own = self._extended(fits, shown, penalty) if size else fits
                 trials.append((self._trial(own, hidden, penalty), own))
                 if trials[-1][0].mean <= _RUN_OFF * least:
                     break
@@ -315,17 +310,12 @@ class _Search:
         return found
 
     def _extended(
-        self, fits: Sequence[Fit], shown: Sequence[Any], penalty: float, offset: bool
+        self, fits: Sequence[Fit], shown: Sequence[Any], penalty: float
     ) -> list[Fit]:
         def extended(number: int) -> Fit:
             fit = fits[number]
-            return self._fits.extended(
-                fit,
-                shown[number],
-                penalty,
-                offset=offset,
-                seed=(self._seed, number, fit.components),
-            )
+            seed = self._seed, number, fit.components
+            return self._fits.extended(fit, shown[number], penalty, seed=seed)
 
         return list(self._threads.map(extended, range(len(fits))))
 
@@ -334,7 +324,7 @@ class _Search:
     ) -> _Trial:
         pairs = zip(fits, hidden, strict=True)
         losses = np.concatenate([self._fits.errors(*pair) for pair in pairs])
-        weights = self._weights[np.concatenate(hidden)]
+        weights = self._fits.weights[np.concatenate(hidden)]
         return _Trial(losses, weights, penalty)
 
     def _paths(
@@ -346,26 +336,19 @@ class _Search:
             shown, seed = parts[number], (self._seed, _PARTS + number)
             fits = [self._fits.nothing(shown, offset=offset)]
             for size, penalty in enumerate(penalties[1:], start=1):
-                fit = self._fits.extended(
-                    fits[-1], shown, penalty, offset=offset, seed=(*seed, size)
-                )
-                fits.append(fit)
+                own = *seed, size
+                fits.append(self._fits.extended(fits[-1], shown, penalty, seed=own))
             return fits
 
         return list(self._threads.map(path, range(len(parts))))
 
     def _improver(
-        self, parts: Sequence[Any], penalties: Sequence[float], offset: bool
+        self, parts: Sequence[Any], penalties: Sequence[float]
     ) -> Callable[[int, Fit], Fit]:
         def improve(number: int, fit: Fit) -> Fit:
             size = fit.components
-            return self._fits.improved(
-                fit,
-                parts[number],
-                penalties[size],
-                offset=offset,
-                seed=(self._seed, _PARTS + number, size),
-            )
+            seed = self._seed, _PARTS + number, size
+            return self._fits.improved(fit, parts[number], penalties[size], seed=seed)
 
         return improve
 
@@ -374,11 +357,6 @@ class _Search:
     def _error(self, trial: _Trial) -> tuple[float, float]:
         loss = self._fits.loss
         return _error_of(trial.mean, trial.deviation, self._scale, loss)
-
-    def _mean_loss(self, fit: Fit) -> float:
-        everywhere = np.arange(len(self._observations))
-        losses = self._fits.errors(fit, everywhere)
-        return float(np.average(losses, weights=self._weights))
 
     def _matches(self, one: Fit, two: Fit) -> Values:
         first, second = (self._rows.split(each.factors) for each in (one, two))
@@ -417,9 +395,8 @@ class _Search:
             return math.nan
         # Where nothing was observed the model stands in, which leaves no residual.
         core = np.zeros(dims)
-        everywhere = np.arange(len(self._observations))
         places = self._rows.of_observed(self._observations.indices)
-        residuals = self._fits.values - self._fits.predictions(fit, everywhere)
+        residuals = self._fits.values - self._fits.predictions(fit, self._every)
         core[tuple(places.T)] = residuals
         for matrix in self._rows.split(fit.factors):
             core = np.tensordot(core, np.linalg.pinv(matrix), axes=(0, 1))
