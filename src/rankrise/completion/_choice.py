@@ -20,6 +20,7 @@ from rankrise.completion._arrangement import unseen_entries
 from rankrise.completion._model import Model
 from rankrise.completion._model_runs import ModelRuns
 from rankrise.completion._path import Path
+from rankrise.completion._plain_fit import mean_and_error
 from rankrise.completion._settings import Centering
 from rankrise.completion._variant import Variant
 from rankrise.losses import AbstractLoss, SquaredLoss, negative_log_likelihood
@@ -119,10 +120,10 @@ class _Comparison:
     ) -> tuple[Variant, dict[str, float], Ending | None]:
         """Whether another loss of counts makes held-out entries likelier."""
         other, ending = self._smooth_or_not(best._replace(loss=name))
-        gain, error = _mean(self._gains(other, best, self._likelihoods))
+        gain, error = self._gain(other, best, self._likelihoods)
         if ending is None and not abs(gain) > _SURELY * error:
             ending = self._run_some(best, other)
-            gain, _ = _mean(self._gains(other, best, self._likelihoods))
+            gain, _ = self._gain(other, best, self._likelihoods)
         losses = self._link_losses(best, other)
         return (other if gain > 0 else best), losses, ending
 
@@ -134,11 +135,11 @@ class _Comparison:
             return best, None
         other = best._replace(centering=centering)
         ending = self._runs.run([0], other)
-        if ending is not None or self._gain(other, best)[0] <= 0:
+        if ending is not None or self._gain(other, best, self._errors)[0] <= 0:
             return best, ending
         other, ending = self._smooth_or_not(other)
         ending = ending or self._run_some(best, other)
-        gain, error = self._gain(other, best)
+        gain, error = self._gain(other, best, self._errors)
         is_better = ending is None and gain > _FOR[centering] * error
         return (other if is_better else best), ending
 
@@ -170,7 +171,7 @@ class _Comparison:
             return ratio < 1
         pairs = zip(plain, smooth, strict=True)
         gains = [self._errors(a, loss) - self._errors(b, loss) for a, b in pairs]
-        gain, error = _mean(np.concatenate(gains))
+        gain, error = mean_and_error(np.concatenate(gains))
         return gain > _CLEARLY * error
 
     def _loss(self, models: Sequence[Model], loss: AbstractLoss) -> float:
@@ -224,25 +225,24 @@ class _Comparison:
 
     # Held-out entries.
 
-    def _gain(self, variant: Variant, best: Variant) -> tuple[float, float]:
-        """Mean by which held-out losses are smaller, and its standard error."""
-        return _mean(self._gains(variant, best, self._errors))
-
-    def _gains(
+    def _gain(
         self,
         variant: Variant,
         best: Variant,
         errors: Callable[[Model, AbstractLoss], Values],
-    ) -> Values:
-        """By how much the errors of a variant are smaller, of models that both have."""
-        found = [np.empty(0)]
+    ) -> tuple[float, float]:
+        """Mean by which the errors of a variant are smaller, and its standard error.
+
+        Of models that both have; where there are none, nothing is known.
+        """
+        found = []
         for number in self._shared(variant, best):
             one, other = (
                 errors(self._runs.models[number, each], self._losses[each.loss])
                 for each in (best, variant)
             )
             found.append(one - other)
-        return np.concatenate(found)
+        return mean_and_error(np.concatenate(found)) if found else (0.0, math.inf)
 
     def _shared(self, one: Variant, other: Variant) -> list[int]:
         """Numbers of the models that both variants have."""
@@ -263,13 +263,6 @@ class _Comparison:
         indices = self._runs.arrangement.indices[held_out]
         values = self._runs.observations.values[held_out]
         return model.predictions(indices, loss), values, held_out
-
-
-def _mean(gains: Values) -> tuple[float, float]:
-    """The mean and its standard error."""
-    if not len(gains):
-        return 0.0, math.inf
-    return float(np.mean(gains)), float(np.std(gains)) / math.sqrt(len(gains))
 
 
 def _single_loss(models: Sequence[Model]) -> float:

@@ -212,8 +212,12 @@ def of_mean_one(weights: Values) -> Values:
     return weights / np.mean(weights)
 
 
-def mean_and_error(losses: Values, weights: Values) -> tuple[float, float]:
+def mean_and_error(
+    losses: Values, weights: Values | None = None
+) -> tuple[float, float]:
     """The weighted mean and its standard error."""
+    if weights is None:
+        return float(np.mean(losses)), float(np.std(losses)) / math.sqrt(len(losses))
     mean = float(np.average(losses, weights=weights))
     deviation = math.sqrt(float(np.sum((weights * (losses - mean)) ** 2)))
     return mean, deviation / float(np.sum(weights))
