@@ -1,7 +1,6 @@
 """Runs that fit models, several at a time, each without a part of the observations."""
 
 import math
-import os
 import queue
 import threading
 from collections.abc import Callable, Iterable
@@ -12,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rankrise._environment import usable_cores
 from rankrise._typing import Values
 from rankrise.completion._alternating import Alternation
 from rankrise.completion._arrangement import Arrangement, Rows
@@ -91,7 +91,7 @@ class ModelRuns:
             self.models, self._walks = from_saved(*saved, self._model)
 
     def __enter__(self) -> "ModelRuns":
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        cores = usable_cores()
         if len(self.arrangement) > _SHARED:
             self._pool = self._threads.enter_context(ThreadPoolExecutor(cores))
             cores = 1

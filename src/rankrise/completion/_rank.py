@@ -7,7 +7,6 @@ penalty to speak of, one more component at a time, on entries that were held out
 
 import itertools
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from rankrise._environment import usable_cores
 from rankrise._typing import Values
 from rankrise.completion._arrangement import Rows
 from rankrise.completion._compiled import load_kernels, plain_kernels
@@ -89,7 +89,7 @@ def tell_rank(
     elif not loss.is_linked:
         # About the mean, for what the data show doesn't depend on where zero is.
         scale = float(np.std(values)) or 1.0
-    with ThreadPoolExecutor(_cores()) as threads:
+    with ThreadPoolExecutor(usable_cores()) as threads:
         search = _Search(observations, rows, loss, scale, threads, seed, progress)
         found = search.estimate(heldout, most)
         return replace(found, is_limited=found.needed == max_components)
@@ -100,12 +100,6 @@ def _nothing(observations: Observations, rows: Rows) -> RankEstimate:
     factors = tuple(np.empty((dim, 0)) for dim in rows.dims)
     offset = float(np.mean(observations.values))
     return RankEstimate(0, 0, offset, factors, (), len(observations))
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _most(rows: Rows) -> int:
