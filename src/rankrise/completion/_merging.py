@@ -16,7 +16,7 @@ import numpy as np
 from rankrise._typing import Values
 from rankrise.completion._compiled import load_kernels, plain_kernels
 from rankrise.completion._holdout import Folds
-from rankrise.completion._model import Model
+from rankrise.completion._model import Model, by_falling_norm
 from rankrise.completion._path import Path, PathPoint
 from rankrise.completion._plain_fit import Fit, PlainFits, mean_and_error
 from rankrise.data import Observations
@@ -173,11 +173,7 @@ class Merging:
             return given
         train = fits.mean_loss(fit, training)
         loss = fits.mean_loss(fit, self._heldout[number])
-        norms = np.prod(
-            [np.linalg.norm(own, axis=0) for own in given.rows.split(fit.factors)],
-            axis=0,
-        )
-        falling = np.argsort(-norms, kind="stable")
+        falling = by_falling_norm(given.rows.split(fit.factors))
         still = (0.0,) * len(given.rows.dims)
         last = PathPoint(point.penalty, fit.components, train, loss, still)
         points = [*given.path.points, last]

@@ -152,24 +152,17 @@ class Model:
 
     def with_baseline(self) -> list[Values]:
         """Factors whose further components are the offset and the main effects."""
-        effects = self.baseline.effects
         columns = list(self.factors)
         if self.baseline.offset:
-            columns = with_offset(columns, self.baseline.offset)
-        if not effects:
-            return columns
-        whole = []
-        for mode, factor in enumerate(columns):
-            further = np.ones((len(factor), len(effects)))
-            further[:, mode] = effects[mode]
-            whole.append(np.hstack([factor, further]))
-        return whole
+            columns = with_constant(columns, 0, self.baseline.offset)
+        for mode, effect in enumerate(self.baseline.effects):
+            columns = with_constant(columns, mode, effect)
+        return columns
 
     @property
     def component_norms(self) -> Values:
         """Largest first."""
-        norms = [np.linalg.norm(matrix, axis=0) for matrix in self.factors]
-        return np.asarray(np.prod(norms, axis=0))
+        return norms_of(self.factors)
 
     @property
     def components(self) -> int:
@@ -202,11 +195,24 @@ class Model:
         return loss.mean(total)
 
 
-def with_offset(factors: Sequence[Values], offset: float) -> list[Values]:
-    """Factors whose last component is constant."""
-    ones = [np.ones((len(factor), 1)) for factor in factors]
-    ones[0] *= offset
-    return [np.hstack(pair) for pair in zip(factors, ones, strict=True)]
+def with_constant(
+    factors: Sequence[Values], mode: int, column: Values | float
+) -> list[Values]:
+    """Factors with a last component that is constant but in one mode."""
+    further = [np.ones(len(factor)) for factor in factors]
+    further[mode] *= column
+    return [np.column_stack(pair) for pair in zip(factors, further, strict=True)]
+
+
+def norms_of(factors: Sequence[Values]) -> Values:
+    """Component norms."""
+    norms = [np.linalg.norm(matrix, axis=0) for matrix in factors]
+    return np.asarray(np.prod(norms, axis=0))
+
+
+def by_falling_norm(factors: Sequence[Values]) -> npt.NDArray[np.intp]:
+    """The order in which component norms fall."""
+    return np.argsort(-norms_of(factors), kind="stable")
 
 
 def match_scores(reference: Sequence[Values], other: Sequence[Values]) -> Values:

@@ -19,7 +19,12 @@ from rankrise._typing import Values
 from rankrise.completion._arrangement import Rows
 from rankrise.completion._compiled import load_kernels, plain_kernels
 from rankrise.completion._holdout import Folds, HeldOut, make_folds
-from rankrise.completion._model import Model, fit_baseline, match_scores
+from rankrise.completion._model import (
+    Model,
+    by_falling_norm,
+    fit_baseline,
+    match_scores,
+)
 from rankrise.completion._path import PathPoint
 from rankrise.completion._plain_fit import Fit, PlainFits, mean_and_error
 from rankrise.completion._rank_table import RankEstimate, RankProgress, RankRow
@@ -60,10 +65,10 @@ def tell_rank(
     rows: Rows,
     loss: AbstractLoss,
     *,
-    heldout: HeldOut = "auto",
-    max_components: int = 64,
-    seed: int = 0,
-    progress: Callable[[RankProgress], None] | None = None,
+    heldout: HeldOut,
+    max_components: int,
+    seed: int,
+    progress: Callable[[RankProgress], None] | None,
 ) -> RankEstimate:
     """The rank of observations, whose indices run in order."""
     if len(observations) < _FEWEST or not np.ptp(observations.values):
@@ -215,7 +220,8 @@ class _Search:
         first = not self._fits.loss.is_linked and mean > _FAR
         found = {first: self._tried(shown, hidden, most, offset=first)}
         # Without an offset one component more may stand for it.
-        most_other = min(most, _best(found[first]) + first)
+        means = [trial.mean for trial in found[first]]
+        most_other = min(most, means.index(min(means)) + first)
         found[not first] = self._tried(shown, hidden, most_other, offset=not first)
         needed, offset = _needed(found)
         trials = found[offset]
@@ -373,8 +379,7 @@ class _Search:
                 left.Q @ one * np.sqrt(sizes),
                 right.Q @ other.T * np.sqrt(sizes),
             )
-        norms = np.prod([np.linalg.norm(each, axis=0) for each in matrices], axis=0)
-        falling = np.argsort(-norms, kind="stable")
+        falling = by_falling_norm(matrices)
         share = self._scale ** (1 / len(matrices))
         return tuple(share * matrix[:, falling] for matrix in matrices)
 
@@ -433,7 +438,3 @@ def _needed(found: Mapping[bool, Sequence[_Trial]]) -> tuple[int, bool]:
         offset = without.mean - least.mean > _MUCH * least.mean
         offset = offset and not without.is_as_good_as(least, _FOR_OFFSET)
     return needed, offset
-
-
-def _best(found: Sequence[_Trial]) -> int:
-    return min(range(len(found)), key=lambda size: found[size].mean)

@@ -25,8 +25,9 @@ from rankrise.completion._model import (
     Noise,
     fit_noise,
     match_scores,
+    norms_of,
     unit_columns,
-    with_offset,
+    with_constant,
 )
 from rankrise.completion._path import PathPoint
 from rankrise.completion._rank import is_told_by_fits, rank_of_paths, tell_rank
@@ -360,12 +361,11 @@ class Completion:
                 np.pad(matrix, ((0, 1), (0, 0))) for matrix in found.factors
             ]
             if found.offset:
-                own = with_offset(own, found.offset)
+                own = with_constant(own, 0, found.offset)
         else:
             own = self.reference.with_baseline()
         factors = [self._expanded(matrix, mode) for mode, matrix in enumerate(own)]
-        norms = [np.linalg.norm(matrix, axis=0) for matrix in factors]
-        return CPTensor((np.prod(norms, axis=0), list(map(unit_columns, factors))))
+        return CPTensor((norms_of(factors), list(map(unit_columns, factors))))
 
     def save_factors(self, folder: FilePath) -> FilePath:
         """Write `factors.npz`: all models, the reference first, with their offsets.
