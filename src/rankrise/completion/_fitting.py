@@ -4,14 +4,13 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from rankrise.completion._choice import MANY, choose
+from rankrise.completion._choice import choose
 from rankrise.completion._holdout import Folds
-from rankrise.completion._merging import Merging, are_few
+from rankrise.completion._merging import merged
 from rankrise.completion._model import Model
 from rankrise.completion._model_runs import CompletionProgress, ModelRuns
 from rankrise.completion._path import PathPoint
 from rankrise.completion._settings import CompletionSettings
-from rankrise.completion._variant import Variant
 from rankrise.data import Observations
 from rankrise.losses import AbstractLoss
 from rankrise.runs import Ending, Watch
@@ -54,7 +53,7 @@ def fit_models(
         variant = max([variant, *others], key=lambda each: len(runs.of(each)))
         models = runs.of(variant)
         if ending is None:
-            models = _merged(runs, models, variant)
+            models = merged(runs, variant)
             ending = watch.ending()
         if ending is not None:
             runs.save()
@@ -64,27 +63,3 @@ def fit_models(
             models, ending = [model], ending or Ending.STOPPED
     loss = runs.losses[variant.loss]
     return Fitted(models, ending or Ending.CONVERGED, loss, link_losses)
-
-
-def _merged(runs: ModelRuns, models: list[Model], variant: Variant) -> list[Model]:
-    """Models without components that are not needed, such as cancel an offset."""
-    settings, loss = runs.settings, runs.losses[variant.loss]
-    if (
-        loss.is_linked
-        or settings.non_negative
-        or len(runs.observations) > MANY
-        or not are_few(models)
-    ):
-        return models
-    offsets = [False, True] if settings.center is None else [settings.center]
-    if models[0].baseline.effects:
-        offsets = [settings.center is not False]
-    return Merging(
-        models,
-        runs.observations,
-        runs.folds,
-        loss,
-        offsets,
-        runs.workers,
-        lambda: runs.watch.ending() is not None,
-    ).models()

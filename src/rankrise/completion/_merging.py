@@ -7,19 +7,19 @@ Levenberg-Marquardt with the same penalty, without an offset and with a fitted o
 """
 
 import math
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from rankrise._typing import Values
+from rankrise.completion._choice import MANY
 from rankrise.completion._compiled import load_kernels, plain_kernels
-from rankrise.completion._holdout import Folds
 from rankrise.completion._model import Model, by_falling_norm
+from rankrise.completion._model_runs import ModelRuns
 from rankrise.completion._path import Path, PathPoint
 from rankrise.completion._plain_fit import Fit, PlainFits, mean_and_error
-from rankrise.data import Observations
+from rankrise.completion._variant import Variant
 from rankrise.losses import AbstractLoss
 
 # Among more components one that cancels an offset matters little.
@@ -32,40 +32,38 @@ _TRIED, _PATIENCE = 3, 2
 _CLEARLY, _LITTLE, _MUCH = 2.5, 0.01, 0.07
 
 
-def are_few(models: Sequence[Model]) -> bool:
-    """Whether models have few components, and none that is smooth."""
+def merged(runs: ModelRuns, variant: Variant) -> list[Model]:
+    """Models of a variant, or others of fewer components or smaller held-out losses."""
+    models, settings, loss = runs.of(variant), runs.settings, runs.losses[variant.loss]
     points = [model.path.best_point for model in models]
-    return all(
-        0 < point.components <= _FEW and not any(point.correlations) for point in points
-    )
+    if (
+        loss.is_linked
+        or settings.non_negative
+        or len(runs.observations) > MANY
+        or not all(0 < p.components <= _FEW and not any(p.correlations) for p in points)
+    ):
+        return models
+    offsets = [False, True] if settings.center is None else [settings.center]
+    if models[0].baseline.effects:
+        offsets = [settings.center is not False]
+    return _Merging(runs, models, loss, offsets).models()
 
 
-class Merging:
-    """Plain fits to what models were fitted to.
-
-    Parameters
-    ----------
-    offsets
-        Whether fits have an offset: one or both are tried.
-    is_over
-        Asked between two fits; whether to leave off.
-    """
+class _Merging:
+    """Plain fits to what models were fitted to, with an offset, without, or both."""
 
     def __init__(
         self,
+        runs: ModelRuns,
         models: Sequence[Model],
-        observations: Observations,
-        folds: Folds,
         loss: AbstractLoss,
         offsets: Sequence[bool],
-        threads: Executor,
-        is_over: Callable[[], bool],
     ) -> None:
         load_kernels(plain_kernels)
-        self._models, self._offsets, self._threads = models, offsets, threads
-        self._is_over = is_over
+        self._models, self._offsets = models, offsets
+        self._threads, self._watch = runs.workers, runs.watch
+        observations, places = runs.observations, runs.arrangement.indices
         rows, values = models[0].rows, observations.values
-        places = rows.of_observed(observations.indices)
         fits = PlainFits.of(observations, rows, values, loss)
         # The offset is a part of the fit.
         baselines = [replace(model.baseline, offset=0.0) for model in models]
@@ -73,9 +71,12 @@ class Merging:
         self._fits = [replace(fits, values=each) for each in taken_off]
         self._weights = fits.weights
         self._most = max(model.path.best_point.components for model in models)
-        parts = [folds.part == model.number for model in models]
+        parts = [runs.folds.part == model.number for model in models]
         self._heldout = [np.flatnonzero(part) for part in parts]
         self._training = [np.flatnonzero(~part) for part in parts]
+
+    def _is_over(self) -> bool:
+        return self._watch.ending() is not None
 
     def models(self) -> list[Model]:
         """The given ones, or others of fewer components or smaller held-out losses."""
