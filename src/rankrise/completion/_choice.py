@@ -17,12 +17,11 @@ import numpy.typing as npt
 
 from rankrise._typing import Indices, Values
 from rankrise.completion._arrangement import unseen_entries
-from rankrise.completion._model import Model
+from rankrise.completion._model import Model, Variant
 from rankrise.completion._model_runs import ModelRuns
 from rankrise.completion._path import Path
 from rankrise.completion._plain_fit import mean_and_error
 from rankrise.completion._settings import Centering
-from rankrise.completion._variant import Variant
 from rankrise.losses import AbstractLoss, SquaredLoss, negative_log_likelihood
 from rankrise.runs import Ending
 

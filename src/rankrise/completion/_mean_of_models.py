@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise._typing import Indices, Values
+from rankrise.completion._accuracy import Noise
 from rankrise.completion._arrangement import unseen_entries
 from rankrise.completion._gaps import Blocks
-from rankrise.completion._model import Model, Noise
+from rankrise.completion._model import Model
 from rankrise.data import MAX_DENSE_BYTES, Observations, khatri_rao, whole_numbers
 from rankrise.losses import AbstractLoss
 

@@ -15,11 +15,10 @@ import numpy as np
 from rankrise._typing import Values
 from rankrise.completion._choice import MANY
 from rankrise.completion._compiled import load_kernels, plain_kernels
-from rankrise.completion._model import Model, by_falling_norm
+from rankrise.completion._model import Model, Variant, by_falling_norm
 from rankrise.completion._model_runs import ModelRuns
 from rankrise.completion._path import Path, PathPoint
 from rankrise.completion._plain_fit import Fit, PlainFits, mean_and_error
-from rankrise.completion._variant import Variant
 from rankrise.losses import AbstractLoss
 
 # Among more components one that cancels an offset matters little.

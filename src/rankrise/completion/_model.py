@@ -4,15 +4,12 @@ The baseline is what is taken off the values before components are learned, and 
 back. For losses of residuals that is the mean and the scale, and on request main
 effects: a number for every slice of every mode, shrunk towards zero. For labels and
 counts it is the log-odds or the logarithm of the mean, which predictions begin from.
-
-The variance of a residual on entries that were held out is taken to be a product of one
-factor a slice, times a constant, so that rows that are noisier than others have wider
-intervals.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,21 +18,39 @@ from rankrise._defaults import RISEN_SHARE
 from rankrise._typing import Indices, ModeDims, Values
 from rankrise.completion._arrangement import Rows, sums_of_components
 from rankrise.completion._path import Path
+from rankrise.completion._settings import Centering
 from rankrise.losses import AbstractLoss
 
 # Standard deviation of normal values over their median absolute deviation.
 _NORMAL = 1.4826
-# Rounds of fitting main effects, and of factors of the noise.
-_ROUNDS, _NOISE_ROUNDS = 20, 5
-# Main effects are shrunk as if so many observations of zero were in every slice, and
-# factors of the noise as if so many typical residuals were.
-_SHRINKING, _NOISE_SHRINKING = 1.0, 10.0
+# Rounds of fitting main effects.
+_ROUNDS = 20
+# They are shrunk as if so many observations of zero were in every slice.
+_SHRINKING = 1.0
 # A component with a larger cosine to a constant tensor is nearly constant.
 _CONSTANT = 0.95
 # Of the largest value.
 _ROUNDING = 1e-12
-# Of the mean square residual: exact fits leave some.
-_LEAST = 1e-12
+
+
+class Variant(NamedTuple):
+    """How models are fitted, where held-out entries decide it.
+
+    Attributes
+    ----------
+    smooth
+        Whether neighbouring rows may be alike.
+    loss
+        The name of one of the losses of the settings.
+    """
+
+    smooth: bool
+    loss: str
+    centering: Centering
+
+
+# The number of the part that is held out, and the variant: which model it is.
+Key = tuple[int, Variant]
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,67 +252,3 @@ def unit_columns(matrix: Values) -> Values:
     """Columns of norm one; zero where they are."""
     norms = np.linalg.norm(matrix, axis=0)
     return matrix / np.where(norms > 0, norms, 1)
-
-
-@dataclass(frozen=True, eq=False)
-class Noise:
-    r"""$\sigma^2_i = \sigma^2 \prod_n f^n_{i_n}$.
-
-    Attributes
-    ----------
-    factors
-        Of every mode's rows, and one for a row that was never observed.
-    ratios
-        Held-out residuals over their standard deviations, by size, rising.
-    of_kind
-        Factor of every kind of gap, where some are blocks.
-    """
-
-    variance: float
-    factors: tuple[Values, ...]
-    ratios: Values
-    of_kind: Values = field(default_factory=lambda: np.ones(1))
-
-    def variances(self, indices: Indices) -> Values:
-        """Of the residuals at these indices, without the factor of a kind of gap."""
-        total = np.full(len(indices), self.variance)
-        for rows, factor in zip(indices.T, self.factors, strict=True):
-            total *= factor[rows]
-        return total
-
-    def multiple(self, level: float) -> float:
-        """Standard deviations that this share of held-out residuals lies within."""
-        count = len(self.ratios)
-        place = min(count - 1, int(np.ceil(level * (count + 1))) - 1)
-        return float(self.ratios[max(0, place)])
-
-
-def fit_noise(
-    indices: Indices,
-    residuals: Values,
-    dims: ModeDims,
-    kinds: npt.NDArray[np.integer] | None = None,
-    kind_count: int = 0,
-) -> Noise:
-    """The noise of held-out entries, and of the kinds of gap that they stand for."""
-    if kinds is not None:
-        indices = np.column_stack([indices, kinds])
-        dims = (*dims, kind_count)
-    squares = residuals**2
-    noise = Noise(
-        float(np.mean(squares)), tuple(np.ones(dim + 1) for dim in dims), np.empty(0)
-    )
-    least = _LEAST * noise.variance
-    for _ in range(_NOISE_ROUNDS if noise.variance > 0 else 0):
-        for rows, own in zip(indices.T, noise.factors, strict=True):
-            ratios = squares / np.maximum(noise.variances(indices) / own[rows], least)
-            sums = np.bincount(rows, ratios, len(own)) + _NOISE_SHRINKING
-            counts = np.bincount(rows, minlength=len(own))
-            own[:] = sums / (counts + _NOISE_SHRINKING)
-    deviations = np.sqrt(noise.variances(indices))
-    ratios = np.abs(residuals) / np.where(deviations > 0, deviations, 1)
-    noise = replace(noise, ratios=np.sort(ratios))
-    if kinds is None:
-        return noise
-    *factors, of_kind = noise.factors
-    return replace(noise, factors=tuple(factors), of_kind=of_kind)

@@ -16,12 +16,11 @@ from rankrise._typing import Values
 from rankrise.completion._alternating import Alternation
 from rankrise.completion._arrangement import Arrangement, Rows
 from rankrise.completion._holdout import Folds
-from rankrise.completion._model import Baseline, Model, fit_baseline
+from rankrise.completion._model import Baseline, Key, Model, Variant, fit_baseline
 from rankrise.completion._path import Path, PathPoint, Walk, WalkState
 from rankrise.completion._plain_fit import of_mean_one
 from rankrise.completion._saved_models import from_saved, to_saved
 from rankrise.completion._settings import CompletionSettings
-from rankrise.completion._variant import Key, Variant
 from rankrise.data import Observations
 from rankrise.runs import Ending, Watch
 

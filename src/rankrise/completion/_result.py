@@ -15,15 +15,13 @@ import numpy.typing as npt
 from rankrise._atomic import atomic_path
 from rankrise._errors import InputError
 from rankrise._typing import Values
-from rankrise.completion._accuracy import Accuracy
+from rankrise.completion._accuracy import Accuracy, Noise, fit_noise
 from rankrise.completion._gaps import tell_gaps
 from rankrise.completion._holdout import Folds
 from rankrise.completion._mean_of_models import MeanOfModels
 from rankrise.completion._model import (
     Baseline,
     Model,
-    Noise,
-    fit_noise,
     match_scores,
     norms_of,
     unit_columns,

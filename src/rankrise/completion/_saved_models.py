@@ -5,10 +5,9 @@ from typing import Any
 
 from rankrise._errors import InputError
 from rankrise._typing import Values
-from rankrise.completion._model import Model
+from rankrise.completion._model import Key, Model, Variant
 from rankrise.completion._path import Path, WalkState
 from rankrise.completion._settings import Centering
-from rankrise.completion._variant import Key, Variant
 
 Arrays = Mapping[str, Values]
 Facts = Mapping[str, Any]
