@@ -10,7 +10,6 @@ neighbouring rows may be alike.
 import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -46,25 +45,15 @@ _FOR = {Centering.NONE: 1.0, Centering.MAIN_EFFECTS: 3.0}
 MANY = 100_000
 
 
-class Choice(NamedTuple):
-    """The variant that was chosen.
+def choose(runs: ModelRuns) -> tuple[Variant, dict[str, float], Ending | None]:
+    """Compare variants by a few models of each.
 
-    Attributes
-    ----------
-    link_losses
-        Mean negative log-likelihood of entries that were held out from models of either
-        loss of counts, by name of the loss; empty where there was one loss.
-    ending
-        What ended the comparison early, if something did.
+    Returns
+    -------
+        The best variant; the mean negative log-likelihood of entries that were held out
+        from models of either loss of counts, by name of the loss, empty where there was
+        one loss; and what ended the comparison early, if something did.
     """
-
-    variant: Variant
-    link_losses: dict[str, float]
-    ending: Ending | None
-
-
-def choose(runs: ModelRuns) -> Choice:
-    """Compare variants by a few models of each."""
     return _Comparison(runs).choice()
 
 
@@ -72,7 +61,7 @@ class _Comparison:
     def __init__(self, runs: ModelRuns) -> None:
         self._runs, self._folds, self._losses = runs, runs.folds, runs.losses
 
-    def choice(self) -> Choice:
+    def choice(self) -> tuple[Variant, dict[str, float], Ending | None]:
         runs, (first, *others) = self._runs, self._losses
         usual, *centerings = runs.settings.centerings
         best, ending = self._smooth_or_not(Variant(False, first, usual))
@@ -83,7 +72,7 @@ class _Comparison:
             if ending is not None:
                 break
             best, ending = self._centered(centering, best)
-        return Choice(best, link_losses, ending)
+        return best, link_losses, ending
 
     # One decision each.
 

@@ -90,6 +90,10 @@ class ModelRuns:
             self.models, self._walks = from_saved(*saved, self._model)
 
     def __enter__(self) -> "ModelRuns":
+        if self._progress is not None:
+            # Now all input is known to fit, and nothing is written yet.
+            nothing = PathPoint(math.inf, 0, math.nan, math.nan, ())
+            self._progress(CompletionProgress(0, self.folds.count, nothing))
         cores = usable_cores()
         if len(self.arrangement) > _SHARED:
             self._pool = self._threads.enter_context(ThreadPoolExecutor(cores))
