@@ -421,12 +421,9 @@ def _error_of(
 def _needed(found: Mapping[bool, Sequence[_Trial]]) -> tuple[int, bool]:
     """How many components are needed, and whether an offset is."""
     # An offset is less than a component: so many without come before as many with.
-    order = [
-        (size, offset)
-        for size in range(max(map(len, found.values())))
-        for offset in (False, True)
-        if size < len(found[offset])
-    ]
+    order = sorted(
+        (size, offset) for offset, own in found.items() for size in range(len(own))
+    )
     least = min((found[offset][size] for size, offset in order), key=lambda t: t.mean)
     needed, offset = next(
         (size, offset)
