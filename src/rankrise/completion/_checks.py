@@ -37,6 +37,16 @@ def check_enough(observations: Observations) -> None:
         )
 
 
+def check_observations(observations: Observations, loss: AbstractLoss) -> None:
+    """Refuse too few observations, and values that a loss can't be fitted to."""
+    check_enough(observations)
+    Standardization.check_range(observations.values)
+    loss.check_values(observations.values)
+    if not loss.is_linked:
+        # Refuses what never varies.
+        Standardization.fit(observations.values, center=True)
+
+
 def warn_of_no_gaps(observations: Observations) -> None:
     """Say that nothing is to be filled: a full tensor is asked for its components."""
     entries = observations.entry_count

@@ -12,6 +12,7 @@ from rankrise.completion._arrangement import Rows
 from rankrise.completion._checks import (
     check_enough,
     check_loss,
+    check_observations,
     warn_of_no_gaps,
     warn_of_result,
 )
@@ -31,7 +32,6 @@ from rankrise.completion._settings import (
 )
 from rankrise.data import (
     IncompleteTensor,
-    Standardization,
     incomplete_tensor,
 )
 from rankrise.losses import AbstractLoss
@@ -180,13 +180,8 @@ def complete_tensor(
     if not isinstance(checkpoint, Checkpoint | None):
         raise InputError(f"`checkpoint` is {checkpoint!r}; give a Checkpoint(path).")
     observations, loss = incomplete.observations, settings.loss_function
-    check_enough(observations)
+    check_observations(observations, loss)
     warn_of_no_gaps(observations)
-    Standardization.check_range(observations.values)
-    loss.check_values(observations.values)
-    if not loss.is_linked:
-        # Refuses what never varies.
-        Standardization.fit(observations.values, center=True)
     if settings.gradient is not None:
         from rankrise.completion._gradient import complete_by_gradients
 

@@ -8,12 +8,12 @@ import numpy as np
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims
 from rankrise.completion._arrangement import Rows
-from rankrise.completion._checks import check_enough
+from rankrise.completion._checks import check_observations
 from rankrise.completion._complete import complete_by_alternation
 from rankrise.completion._rank import is_told_by_fits, tell_rank
 from rankrise.completion._rank_table import RankEstimate, RankProgress
 from rankrise.completion._settings import CompletionSettings, LossName
-from rankrise.data import IncompleteTensor, Standardization, incomplete_tensor
+from rankrise.data import IncompleteTensor, incomplete_tensor
 from rankrise.losses import AbstractLoss
 
 
@@ -100,12 +100,7 @@ def estimate_tensor_rank(
     observations, loss = incomplete.observations, settings.loss_function
     if observations.weights is not None:
         observations = observations.take(np.flatnonzero(observations.weights > 0))
-    check_enough(observations)
-    Standardization.check_range(observations.values)
-    loss.check_values(observations.values)
-    if not loss.is_linked:
-        # Refuses what never varies.
-        Standardization.fit(observations.values, center=True)
+    check_observations(observations, loss)
     observations = observations.in_order()
     rows = Rows.of(observations.indices, observations.mode_dims)
     if not is_told_by_fits(len(observations), rows):
