@@ -72,9 +72,13 @@ def tell_rank(
 ) -> RankEstimate:
     """The rank of observations, whose indices run in order."""
     if len(observations) < _FEWEST or not np.ptp(observations.values):
-        return _nothing(observations, rows)
+        factors = tuple(np.empty((dim, 0)) for dim in rows.dims)
+        offset = float(np.mean(observations.values))
+        return RankEstimate(0, 0, offset, factors, (), len(observations))
     load_kernels(plain_kernels)
-    observations = _sampled(observations, rows, seed)
+    if len(observations) > _most(rows):
+        drawn = np.random.default_rng(seed).permutation(len(observations))
+        observations = observations.take(np.sort(drawn[: _most(rows)]))
     if loss.is_additive:
         # Counts are these rates on average.
         loss = SquaredLoss()
@@ -98,13 +102,6 @@ def tell_rank(
         search = _Search(observations, rows, loss, scale, threads, seed, progress)
         found = search.estimate(heldout, most)
         return replace(found, is_limited=found.needed == max_components)
-
-
-def _nothing(observations: Observations, rows: Rows) -> RankEstimate:
-    """No component, of a constant or of too few observations."""
-    factors = tuple(np.empty((dim, 0)) for dim in rows.dims)
-    offset = float(np.mean(observations.values))
-    return RankEstimate(0, 0, offset, factors, (), len(observations))
 
 
 def _most(rows: Rows) -> int:
@@ -164,14 +161,6 @@ def _least_by_components(model: Model) -> dict[int, PathPoint]:
     return found
 
 
-def _sampled(observations: Observations, rows: Rows, seed: int) -> Observations:
-    most = _most(rows)
-    if len(observations) <= most:
-        return observations
-    rng = np.random.default_rng(seed)
-    return observations.take(np.sort(rng.permutation(len(observations))[:most]))
-
-
 class _Trial:
     """Losses of held-out entries, of one number of components."""
 
@@ -206,10 +195,9 @@ class _Search:
         self._fits = PlainFits.of(observations, rows, observations.values / scale, loss)
 
     def estimate(self, heldout: HeldOut, most: int) -> RankEstimate:
-        count = len(self._observations)
         folds = make_folds(
             self._observations,
-            min(_PARTS, count // 2),
+            min(_PARTS, len(self._observations) // 2),
             share=None,
             heldout=heldout,
             seed=self._seed,
@@ -224,15 +212,23 @@ class _Search:
         most_other = min(most, means.index(min(means)) + first)
         found[not first] = self._tried(shown, hidden, most_other, offset=not first)
         needed, offset = _needed(found)
-        trials = found[offset]
-        rng = np.random.default_rng(self._seed)
-        half = rng.permutation(count) % 2
-        halves = [np.flatnonzero(half == k) for k in (0, 1)]
+        return self._told(found[offset], needed, offset)
+
+    def _told(
+        self, trials: Sequence[_Trial], needed: int, offset: bool
+    ) -> RankEstimate:
+        """Which of the needed components are found again in halves."""
+        count = len(self._observations)
+        half = np.random.default_rng(self._seed).permutation(count) % 2
+        shown = [*(np.flatnonzero(half == k) for k in (0, 1)), self._every]
         penalties = [trial.penalty for trial in trials[: needed + _PATIENCE + 1]]
-        shown = [*halves, self._every]
         parts = self._paths(shown, penalties, offset)
         matches = [self._matches(one, two) for one, two in zip(*parts[:2], strict=True)]
-        improve = self._improver(shown, penalties)
+
+        def improve(number: int, fit: Fit) -> Fit:
+            size = fit.components
+            seed = self._seed, _PARTS + number, size
+            return self._fits.improved(fit, shown[number], penalties[size], seed=seed)
 
         def found_again(size: int) -> int:
             if np.min(matches[size], initial=1.0) < _ALIKE:
@@ -251,17 +247,14 @@ class _Search:
         total = self._fits.mean_loss(nothing, self._every)
         rows = []
         for size, (scores, fit) in enumerate(zip(matches, parts[2], strict=True)):
-            error, deviation = self._error(trials[size])
+            left = self._fits.mean_loss(fit, self._every)
             rows.append(
                 RankRow(
                     size,
-                    error,
-                    deviation,
+                    *self._error(trials[size]),
                     float(np.min(scores, initial=1.0)),
                     self._core_consistency(fit),
-                    1 - self._fits.mean_loss(fit, self._every) / total
-                    if total
-                    else math.nan,
+                    1 - left / total if total else math.nan,
                 )
             )
         return RankEstimate(
@@ -341,16 +334,6 @@ class _Search:
             return fits
 
         return list(self._threads.map(path, range(len(parts))))
-
-    def _improver(
-        self, parts: Sequence[Any], penalties: Sequence[float]
-    ) -> Callable[[int, Fit], Fit]:
-        def improve(number: int, fit: Fit) -> Fit:
-            size = fit.components
-            seed = self._seed, _PARTS + number, size
-            return self._fits.improved(fit, parts[number], penalties[size], seed=seed)
-
-        return improve
 
     # Figures of merit.
 
