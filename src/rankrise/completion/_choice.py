@@ -44,6 +44,9 @@ _FOR = {Centering.NONE: 1.0, Centering.MAIN_EFFECTS: 3.0}
 # With more observations the mean is taken off, and components stay as they are.
 MANY = 100_000
 
+# On entries that were held out from a model.
+Errors = Callable[[Model, AbstractLoss], Values]
+
 
 def choose(runs: ModelRuns) -> tuple[Variant, dict[str, float], Ending | None]:
     """Compare variants by a few models of each.
@@ -112,7 +115,9 @@ class _Comparison:
         if ending is None and not abs(gain) > _SURELY * error:
             ending = self._run_some(best, other)
             gain, _ = self._gain(other, best, self._likelihoods)
-        losses = self._link_losses(best, other)
+        variants = best, other
+        pairs = zip(variants, self._pooled(self._likelihoods, variants), strict=True)
+        losses = {v.loss: float(np.mean(own)) for v, own in pairs if len(own)}
         return (other if gain > 0 else best), losses, ending
 
     def _centered(
@@ -179,17 +184,6 @@ class _Comparison:
 
     # Losses of counts.
 
-    def _link_losses(self, one: Variant, other: Variant) -> dict[str, float]:
-        """Mean negative log-likelihoods of the same entries, where there are some."""
-        numbers = self._shared(one, other)
-        found = {}
-        for variant in (one, other) if numbers else ():
-            loss = self._losses[variant.loss]
-            models = [self._runs.models[number, variant] for number in numbers]
-            losses = [self._likelihoods(model, loss) for model in models]
-            found[variant.loss] = float(np.mean(np.concatenate(losses)))
-        return found
-
     def _likelihoods(self, model: Model, loss: AbstractLoss) -> Values:
         """Negative log-likelihoods of entries that were held out, weighted."""
         rates, counts, held_out = self._heldout(model, loss)
@@ -214,28 +208,25 @@ class _Comparison:
     # Held-out entries.
 
     def _gain(
-        self,
-        variant: Variant,
-        best: Variant,
-        errors: Callable[[Model, AbstractLoss], Values],
+        self, variant: Variant, best: Variant, errors: Errors
     ) -> tuple[float, float]:
-        """Mean by which the errors of a variant are smaller, and its standard error.
+        """Mean by which the errors of a variant are smaller, and its standard error."""
+        more, less = self._pooled(errors, (best, variant))
+        return mean_and_error(more - less) if len(more) else (0.0, math.inf)
 
-        Of models that both have; where there are none, nothing is known.
-        """
-        found = []
-        for number in self._shared(variant, best):
-            one, other = (
-                errors(self._runs.models[number, each], self._losses[each.loss])
-                for each in (best, variant)
+    def _pooled(self, errors: Errors, variants: Sequence[Variant]) -> list[Values]:
+        """Errors of each variant on the same entries, of the models that all have."""
+        numbers = ({model.number for model in self._runs.of(v)} for v in variants)
+        shared, models = sorted(set.intersection(*numbers)), self._runs.models
+        return [
+            np.concatenate(
+                [
+                    np.empty(0),
+                    *(errors(models[n, v], self._losses[v.loss]) for n in shared),
+                ]
             )
-            found.append(one - other)
-        return mean_and_error(np.concatenate(found)) if found else (0.0, math.inf)
-
-    def _shared(self, one: Variant, other: Variant) -> list[int]:
-        """Numbers of the models that both variants have."""
-        first, second = ({m.number for m in self._runs.of(v)} for v in (one, other))
-        return sorted(first & second)
+            for v in variants
+        ]
 
     def _errors(self, model: Model, loss: AbstractLoss) -> Values:
         """Squares of held-out residuals; of losses for outliers, their sizes."""
