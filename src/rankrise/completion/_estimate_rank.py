@@ -105,12 +105,4 @@ def estimate_tensor_rank(
     rows = Rows.of(observations.indices, observations.mode_dims)
     if not is_told_by_fits(len(observations), rows):
         return complete_by_alternation(incomplete, settings).rank_estimate
-    return tell_rank(
-        observations,
-        rows,
-        loss,
-        heldout=settings.heldout,
-        max_components=settings.max_components,
-        seed=settings.seed,
-        progress=progress,
-    )
+    return tell_rank(observations, rows, loss, settings.heldout, settings, progress)

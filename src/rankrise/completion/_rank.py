@@ -28,6 +28,7 @@ from rankrise.completion._model import (
 from rankrise.completion._path import PathPoint
 from rankrise.completion._plain_fit import Fit, PlainFits, mean_and_error
 from rankrise.completion._rank_table import RankEstimate, RankProgress, RankRow
+from rankrise.completion._settings import CompletionSettings
 from rankrise.data import Observations
 from rankrise.losses import AbstractLoss, SquaredLoss
 
@@ -64,13 +65,12 @@ def tell_rank(
     observations: Observations,
     rows: Rows,
     loss: AbstractLoss,
-    *,
     heldout: HeldOut,
-    max_components: int,
-    seed: int,
+    settings: CompletionSettings,
     progress: Callable[[RankProgress], None] | None,
 ) -> RankEstimate:
     """The rank of observations, whose indices run in order."""
+    seed, max_components = settings.seed, settings.max_components
     if len(observations) < _FEWEST or not np.ptp(observations.values):
         factors = tuple(np.empty((dim, 0)) for dim in rows.dims)
         offset = float(np.mean(observations.values))

@@ -17,7 +17,7 @@ from rankrise._errors import InputError
 from rankrise._typing import Values
 from rankrise.completion._accuracy import Accuracy, Noise, fit_noise
 from rankrise.completion._gaps import tell_gaps
-from rankrise.completion._holdout import Folds
+from rankrise.completion._holdout import Folds, HeldOut
 from rankrise.completion._mean_of_models import MeanOfModels
 from rankrise.completion._model import (
     Baseline,
@@ -239,15 +239,9 @@ class Completion:
             places = self.reference.rows.of_observed(observations.indices)
             rest = Baseline(0.0, 1.0, effects).taken_off(places, observations.values)
             observations = replace(observations, values=rest)
-        return tell_rank(
-            observations,
-            self.reference.rows,
-            loss,
-            heldout="fiber" if self.settings.heldout == "fiber" else "random",
-            max_components=self.settings.max_components,
-            seed=self.settings.seed,
-            progress=progress,
-        )
+        heldout: HeldOut = "fiber" if self.settings.heldout == "fiber" else "random"
+        rows, settings = self.reference.rows, self.settings
+        return tell_rank(observations, rows, loss, heldout, settings, progress)
 
     @property
     def loss_name(self) -> str:
