@@ -25,6 +25,7 @@ from rankrise.completion._arrangement import (
     sums_of_components,
 )
 from rankrise.completion._compiled import kernels
+from rankrise.completion._plain_fit import mean_and_error
 from rankrise.completion._spectral import is_spectral, spectral_components
 from rankrise.losses import AbstractLoss, SquaredLoss
 from rankrise.synthetic import khatri_rao
@@ -377,8 +378,8 @@ class Alternation:
         gains = self._heldout_losses(factors) - self._heldout_losses(than)
         if self._hidden_weights is not None:
             gains = gains * self._hidden_weights
-        error = float(np.std(gains)) / math.sqrt(max(1, len(gains)))
-        return float(np.mean(gains)) > _CLEARLY * error
+        gain, error = mean_and_error(gains)
+        return gain > _CLEARLY * error
 
     def _tidied(
         self, factors: Values, correlations: Values, train_loss: float

@@ -30,14 +30,6 @@ _REPEATED, _FEWEST_DIFFERENT = 3, 10
 logger = logging.getLogger("rankrise")
 
 
-def check_values(loss: AbstractLoss, incomplete: IncompleteTensor) -> None:
-    """Refuse values that a loss is not defined for, and say where one is."""
-    observed = incomplete.observations
-    loss.check_values(
-        observed.values, lambda row: f"Entry {incomplete.place(observed.indices[row])}"
-    )
-
-
 def check_enough(observations: Observations) -> None:
     """Refuse too few observations to hold some out."""
     observed, entries = len(observations), observations.entry_count
@@ -46,6 +38,20 @@ def check_enough(observations: Observations) -> None:
             f"Only {observed} of {entries} entries are observed; at least "
             f"{_FEWEST_OBSERVED} are needed to learn from some and check on others."
         )
+
+
+def check_observations(incomplete: IncompleteTensor, loss: AbstractLoss) -> None:
+    """Refuse too few observations, and values that a loss can't be fitted to."""
+    observations = incomplete.observations
+    check_enough(observations)
+    Standardization.check_range(observations.values)
+    loss.check_values(
+        observations.values,
+        lambda row: f"Entry {incomplete.place(observations.indices[row])}",
+    )
+    if not loss.is_linked:
+        # Refuses what never varies.
+        Standardization.fit(observations.values, center=True)
 
 
 def warn_of_no_gaps(observations: Observations) -> None:

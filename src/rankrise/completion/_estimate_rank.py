@@ -8,13 +8,13 @@ import numpy as np
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims
 from rankrise.completion._arrangement import Rows
-from rankrise.completion._checks import check_enough, check_values
+from rankrise.completion._checks import check_observations
 from rankrise.completion._complete import complete_by_alternation
 from rankrise.completion._rank import is_told_by_fits, tell_rank
 from rankrise.completion._rank_table import RankEstimate, RankProgress
 from rankrise.completion._settings import CompletionSettings, LossName
 from rankrise.losses import AbstractLoss
-from rankrise.tensors import IncompleteTensor, Standardization, incomplete_tensor
+from rankrise.tensors import IncompleteTensor, incomplete_tensor
 
 
 def estimate_rank(
@@ -100,22 +100,9 @@ def estimate_tensor_rank(
     observations, loss = incomplete.observations, settings.loss_function
     if observations.weights is not None:
         observations = observations.take(np.flatnonzero(observations.weights > 0))
-    check_enough(observations)
-    Standardization.check_range(observations.values)
-    check_values(loss, incomplete)
-    if not loss.is_linked:
-        # Refuses what never varies.
-        Standardization.fit(observations.values, center=True)
+    check_observations(incomplete, loss)
     observations = observations.in_order()
     rows = Rows.of(observations.indices, observations.mode_dims)
     if not is_told_by_fits(len(observations), rows):
         return complete_by_alternation(incomplete, settings).rank_estimate
-    return tell_rank(
-        observations,
-        rows,
-        loss,
-        heldout=settings.heldout,
-        max_components=settings.max_components,
-        seed=settings.seed,
-        progress=progress,
-    )
+    return tell_rank(observations, rows, loss, settings.heldout, settings, progress)

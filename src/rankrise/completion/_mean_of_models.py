@@ -12,10 +12,11 @@ import numpy.typing as npt
 from rankrise._errors import InputError
 from rankrise._memory import MAX_DENSE_BYTES
 from rankrise._typing import Indices, Values
+from rankrise.completion._accuracy import Noise
 from rankrise.completion._arrangement import unseen_entries
 from rankrise.completion._gaps import Blocks
 from rankrise.completion._holdout import Folds
-from rankrise.completion._model import Model, Noise
+from rankrise.completion._model import Model
 from rankrise.completion._scarce_slices import least_deviations
 from rankrise.losses import AbstractLoss
 from rankrise.synthetic import khatri_rao

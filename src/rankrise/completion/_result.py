@@ -16,18 +16,17 @@ from rankrise._atomic import atomic_path
 from rankrise._errors import InputError
 from rankrise._memory import MAX_DENSE_BYTES
 from rankrise._typing import Values
-from rankrise.completion._accuracy import Accuracy
+from rankrise.completion._accuracy import Accuracy, Noise, fit_noise
 from rankrise.completion._gaps import tell_gaps
-from rankrise.completion._holdout import Folds
+from rankrise.completion._holdout import Folds, HeldOut
 from rankrise.completion._mean_of_models import MeanOfModels
 from rankrise.completion._model import (
     Baseline,
     Model,
-    Noise,
-    fit_noise,
     match_scores,
+    norms_of,
     unit_columns,
-    with_offset,
+    with_constant,
 )
 from rankrise.completion._path import PathPoint
 from rankrise.completion._rank import is_told_by_fits, rank_of_paths, tell_rank
@@ -237,15 +236,9 @@ class Completion:
             places = self.reference.rows.of_observed(observations.indices)
             rest = Baseline(0.0, 1.0, effects).taken_off(places, observations.values)
             observations = replace(observations, values=rest)
-        return tell_rank(
-            observations,
-            self.reference.rows,
-            loss,
-            heldout="fiber" if self.settings.heldout == "fiber" else "random",
-            max_components=self.settings.max_components,
-            seed=self.settings.seed,
-            progress=progress,
-        )
+        heldout: HeldOut = "fiber" if self.settings.heldout == "fiber" else "random"
+        rows, settings = self.reference.rows, self.settings
+        return tell_rank(observations, rows, loss, heldout, settings, progress)
 
     @property
     def loss_name(self) -> str:
@@ -357,12 +350,11 @@ class Completion:
                 np.pad(matrix, ((0, 1), (0, 0))) for matrix in found.factors
             ]
             if found.offset:
-                own = with_offset(own, found.offset)
+                own = with_constant(own, 0, found.offset)
         else:
             own = self.reference.with_baseline()
         factors = [self._expanded(matrix, mode) for mode, matrix in enumerate(own)]
-        norms = [np.linalg.norm(matrix, axis=0) for matrix in factors]
-        return CPTensor((np.prod(norms, axis=0), list(map(unit_columns, factors))))
+        return CPTensor((norms_of(factors), list(map(unit_columns, factors))))
 
     def save_factors(self, folder: FilePath) -> FilePath:
         """Write `factors.npz`: all models, the reference first, with their offsets.

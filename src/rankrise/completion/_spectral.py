@@ -170,8 +170,8 @@ def _cp_of(core: Values, size: int, seed: int) -> list[Values]:
     every = np.arange(len(rows))
     fit = fits.nothing(every, offset=False)
     for number in range(size):
-        fit = fits.extended(fit, every, _PENALTY, offset=False, seed=(seed, number))
-    fit = fits.improved(fit, every, _PENALTY, offset=False, seed=(seed,))
+        fit = fits.extended(fit, every, _PENALTY, seed=(seed, number))
+    fit = fits.improved(fit, every, _PENALTY, seed=(seed,))
     share = scale ** (1 / order)
     pairs = itertools.pairwise(starts)
     return [share * fit.factors[begin:end] for begin, end in pairs]
