@@ -150,7 +150,7 @@ class PlainFits:
 
     def _direction(self, fit: Fit, shown: Shown, rng: np.random.Generator) -> Values:
         weights, targets = self._majorizer(fit.factors, fit.offset, shown)
-        rows = np.ascontiguousarray(self.rows[shown])
+        rows = np.ascontiguousarray(self.rows[shown], np.int32)
         residuals = targets - self._predictions(fit.factors, fit.offset, shown)
         pulls = weights * residuals
         best, strongest = np.zeros(int(self.starts[-1])), -1.0
@@ -178,7 +178,7 @@ class PlainFits:
         tolerance: float = _TOLERANCE,
     ) -> Fit:
         factors = np.ascontiguousarray(factors)
-        rows = np.ascontiguousarray(self.rows[shown])
+        rows = np.ascontiguousarray(self.rows[shown], np.int32)
         is_quadratic = isinstance(self.loss, SquaredLoss)
         rounds = 1 if is_quadratic else steps
         steps = steps if is_quadratic else _STEPS_BETWEEN
