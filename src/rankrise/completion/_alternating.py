@@ -249,8 +249,9 @@ class Alternation:
 
     def _do(self, jobs: Jobs, *arguments: Any) -> None:
         """By several threads where there is a pool, which share the rows of a job."""
+        solve = self.arrangement.observed.kernels.solve
         if self._pool is None:
-            kernels.solve(jobs, *arguments)
+            solve(jobs, *arguments)
             return
         for what, start, first, last, step in jobs.tolist():
             blocks = [(start, last)]
@@ -258,7 +259,7 @@ class Alternation:
                 blocks = self.arrangement.blocks(start, last, step)
             parts = [(what, start, a + first - start, b, step) for a, b in blocks]
             work = self._pool.map(
-                lambda part: kernels.solve(np.array([part]), *arguments), parts
+                lambda part: solve(np.array([part]), *arguments), parts
             )
             list(work)
 
@@ -318,13 +319,13 @@ class Alternation:
         first, last = map(int, self.rows.starts[mode : mode + 2])
         lists = self.arrangement.observed
         out = np.empty(lists.begins[last])
-
+        predict = lists.kernels.predict
         if self._pool is None:
-            kernels.predict(first, last, factors, factors, lists, out)
+            predict(first, last, factors, factors, lists, out)
             return out
         blocks = self.arrangement.blocks(first, last)
         work = self._pool.map(
-            lambda block: kernels.predict(*block, factors, factors, lists, out), blocks
+            lambda block: predict(*block, factors, factors, lists, out), blocks
         )
         list(work)
         return out
@@ -456,7 +457,8 @@ class Alternation:
         ):
             pull_of = contraction(self.arrangement, residuals)
         elif self._pool is None:
-            kernels.climb(_TURNS, units, starts, *lists, decay, positive, strengths)
+            climb = lists[0].kernels.climb
+            climb(_TURNS, units, starts, *lists, decay, positive, strengths)
             return strengths
         else:
             pull_of = ft.partial(self._pull, residuals, self._pool)
@@ -481,7 +483,7 @@ class Alternation:
 
         def part(block: tuple[int, int]) -> Values:
             total = np.zeros((end - start, units.shape[1]))
-            kernels.add_pulls(*block, mode, units, *lists, start, total)
+            lists[0].kernels.add_pulls(*block, mode, units, *lists, start, total)
             return total
 
         # Neither blocks nor the order of sums depend on how many threads there are.

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from rankrise._defaults import RISEN_SHARE
 from rankrise._typing import Indices, ModeDims, Values
-from rankrise.completion._arrangement import Rows, sums_of_components
+from rankrise.completion._arrangement import Rows, stacked, sums_of_components
 from rankrise.completion._path import Path
 from rankrise.completion._settings import Centering
 from rankrise.losses import AbstractLoss
@@ -204,9 +204,9 @@ class Model:
         """
         total = self.baseline.at(places)
         if self.factors[0].shape[1]:
-            counts = np.cumsum([0, *map(len, self.factors[:-1])])
-            stacked = np.ascontiguousarray(places + counts, np.int32)
-            total += sums_of_components(np.concatenate(self.factors), stacked)
+            starts = np.cumsum([0, *map(len, self.factors)])
+            stack = np.concatenate(self.factors)
+            total += sums_of_components(stack, stacked(places, starts))
         return loss.mean(total)
 
 

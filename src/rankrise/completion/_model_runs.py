@@ -195,12 +195,13 @@ class ModelRuns:
         number, variant = key
         dims = self.arrangement.rows.dims
         settings, baseline = self.settings, self.baseline(key)
-        values, loss = self.observations.values, self.losses[variant.loss]
-        if not loss.is_linked:
-            values = baseline.taken_off(self.arrangement.indices, values)
+        loss = self.losses[variant.loss]
         alternation = Alternation(
             self.arrangement,
-            values,
+            # Without a name: the model keeps no more of them than it needs.
+            self.observations.values
+            if loss.is_linked
+            else baseline.taken_off(self.arrangement.indices, self.observations.values),
             self.weights,
             self._parts,
             number,

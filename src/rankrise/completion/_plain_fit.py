@@ -150,7 +150,7 @@ class PlainFits:
 
     def _direction(self, fit: Fit, shown: Shown, rng: np.random.Generator) -> Values:
         weights, targets = self._majorizer(fit, shown)
-        rows = np.ascontiguousarray(self.rows[shown])
+        rows = np.ascontiguousarray(self.rows[shown], np.int32)
         pulls = weights * (targets - self.predictions(fit, shown))
         best, strongest = np.zeros(int(self.starts[-1])), -1.0
         for _ in range(_DIRECTIONS):
@@ -177,7 +177,7 @@ class PlainFits:
         """The minimum near a fit, whose factors may be moved there in place."""
         factors = np.ascontiguousarray(fit.factors)
         fit, before = fit._replace(factors=factors), math.inf
-        rows = np.ascontiguousarray(self.rows[shown])
+        rows = np.ascontiguousarray(self.rows[shown], np.int32)
         is_quadratic = isinstance(self.loss, SquaredLoss)
         rounds, steps = (1, steps) if is_quadratic else (steps, _STEPS_BETWEEN)
         for _ in range(rounds):
