@@ -50,7 +50,11 @@ demo: venv ## run the demonstration
 
 # The fast tests compile some thousand small programs and run most of them once, so
 # optimizing these costs more than it saves. `make test-all` compiles as users do.
-test: export XLA_FLAGS ?= --xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0
+test: export XLA_FLAGS ?= --xla_cpu_use_fusion_emitters=false \
+  --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true \
+  --xla_cpu_parallel_codegen_split_count=1
+# There is a test for every core already; threads that wait for one take time from it.
+test: export OMP_NUM_THREADS ?= 1
 # Programs that tests start read the bytecode that the first of them wrote.
 test test-all: export PYTHONDONTWRITEBYTECODE =
 # Types are checked meanwhile, and what is said of them comes last. The loops that

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rankrise._environment import environment
+from rankrise._environment import environment, usable_cores
 
 # OpenBLAS's threads keep a core busy for some 30 ms after a product, waiting for the
 # next; without a pause the case that follows would be timed on the cores left over.
@@ -94,4 +94,4 @@ def _steps(case: Case, seconds: float) -> int:
 def surroundings() -> dict[str, Any]:
     """Versions, cores and threads that a result was measured with."""
     threads = os.environ.get("OMP_NUM_THREADS", "not set")
-    return environment() | {"cores": os.cpu_count(), "threads": threads}
+    return environment() | {"cores": usable_cores(), "threads": threads}

@@ -33,7 +33,7 @@ from _large_tensor import LargeSizes, LargeTensor
 from _processes import HERE, commit_of, environment_of, forget_peak, peak_bytes, python
 from _timing import Case, clocked, interleaved, ratio
 from rankrise._atomic import write_json
-from rankrise._environment import environment
+from rankrise._environment import environment, usable_cores
 from rankrise.completion import CompletionProgress
 from rankrise.completion._alternating import Alternation, Stage
 from rankrise.completion._arrangement import Arrangement, Rows
@@ -112,7 +112,7 @@ def _timed(sizes: LargeSizes, old: Path | None) -> dict[str, Any]:
     observations = LargeTensor(sizes).observations(in_order=True)
     with ExitStack() as stack:
         cases = _product_cases(sizes, observations)
-        pool = stack.enter_context(ThreadPoolExecutor(_cores()))
+        pool = stack.enter_context(ThreadPoolExecutor(usable_cores()))
         rows = Rows.of(observations.indices, observations.mode_dims)
         arrangement = Arrangement.of(observations.indices, rows)
         for name, threads in ((PASS, pool), (f"{PASS}, one thread", None)):
@@ -134,7 +134,7 @@ def _timed(sizes: LargeSizes, old: Path | None) -> dict[str, Any]:
     ]
     return {
         "cases": rows,
-        "cores": _cores(),
+        "cores": usable_cores(),
         # A pass has as many operations as one product for each mode.
         "pass_times_equal_operations": ratio(times[PASS], times[_SPARSE_EQUAL])
         / len(sizes.mode_dims),
@@ -145,12 +145,6 @@ def _timed(sizes: LargeSizes, old: Path | None) -> dict[str, Any]:
         / (times[_ARITHMETIC].median + times[_MEMORY].median),
         "peak_bytes": peak_bytes(),
     }
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _pass_case(

@@ -14,7 +14,7 @@ import gradient_step
 import time_to_solution
 from _dense_measurements import torch_version
 from rankrise._atomic import write_json
-from rankrise._environment import environment
+from rankrise._environment import environment, usable_cores
 
 # A module each: `run()` gives a dictionary for JSON, `tables(it)` what to print.
 BENCHMARKS = {
@@ -44,14 +44,7 @@ def surroundings() -> dict[str, Any]:
         "blas": f"{blas['name']} {blas['version']}",
         "torch": torch_version(),
     }
-    return {**found, "versions": versions, "cores": _cores()}
-
-
-def _cores() -> int:
-    # Those this process may use, where the system can tell.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return {**found, "versions": versions, "cores": usable_cores()}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

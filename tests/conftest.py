@@ -10,6 +10,7 @@ from pathlib import Path
 import hypothesis
 import jax
 import pytest
+from matplotlib.figure import Figure
 
 # The environment is for the programs that tests start; JAX has read its own already.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -52,6 +53,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def key() -> jax.Array:
     """A fixed random key; tests that need several split it."""
     return jax.random.key(0)
+
+
+@pytest.fixture
+def blank_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made but saved without what is in them: that takes most of a run."""
+    # The checks of annotations are installed by now.
+    from rankrise import reports
+
+    save = reports.save_figure
+    monkeypatch.setattr(reports, "save_figure", lambda _, *rest: save(Figure(), *rest))
 
 
 @pytest.fixture(scope="module")

@@ -62,9 +62,12 @@ SHORTER = {
     ),
     "verify conservation growth escape": "verify conservation",
     "--ranks 1-4 --controls inputs labels": "--ranks 1 --controls labels --classes 0",
+    "--seed 1 --out runs/": "--seed 1 --components 12 --steps 200 --out runs/",
+    "rr.Limit(max_components=6)": "rr.Limit(max_components=1)",
 }
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_quick_pages_run_at_smaller_sizes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     unused = set(SHORTER)
@@ -113,6 +116,8 @@ def test_demo_completes_a_photograph(tmp_path, monkeypatch, capfd):
     import demo
 
     # The full size takes a minute; what is tested here is the way through.
+    whole = demo.load_sample_image
+    monkeypatch.setattr(demo, "load_sample_image", lambda name: whole(name)[::4, ::4])
     monkeypatch.setattr(demo, "rankrise", lambda *words: _shortened(words))
     demo.main()
     assert (tmp_path / "runs/demo/complete/completion.png").stat().st_size > 10_000
@@ -122,6 +127,6 @@ def test_demo_completes_a_photograph(tmp_path, monkeypatch, capfd):
 def _shortened(words: tuple[str, ...]) -> None:
     shorter = {
         "complete": ["--models", "1", "--max-components", "2", "--no-smooth"],
-        "dynamics": ["--steps", "40"],
+        "dynamics": ["--steps", "40", "--components", "12"],
     }
     assert run([*words, *shorter[words[0]]]) == 0

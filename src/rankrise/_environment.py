@@ -1,5 +1,6 @@
-"""What a result depends on beside its settings and seed."""
+"""What a run depends on beside its settings and seed."""
 
+import os
 import platform
 import sys
 from importlib.metadata import version
@@ -20,6 +21,13 @@ def environment() -> dict[str, Any]:
         },
         "device": _device(),
     }
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, where the system can tell."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _device() -> str:

@@ -9,10 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 import rankrise
-from rankrise import reports
 from rankrise.cli._main import run
 
 SOURCE = Path(rankrise.__file__).parents[1]
@@ -32,13 +30,6 @@ def program_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def blank_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are made but saved without what is in them: that takes most of a run."""
-    save = reports.save_figure
-    monkeypatch.setattr(reports, "save_figure", lambda _, *rest: save(Figure(), *rest))
 
 
 @pytest.fixture(scope="session")

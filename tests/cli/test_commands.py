@@ -8,8 +8,9 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -460,25 +461,33 @@ def test_an_interrupt_while_results_are_written_costs_nothing(
 
 
 @pytest.fixture(scope="session")
-def at_a_terminal(start, tmp_path_factory):
+def at_a_terminal(tmp_path_factory):
     """A run whose stderr is a pseudo-terminal."""
     folder = tmp_path_factory.mktemp("runs") / "terminal"
     ours, theirs = pty.openpty()
-    process = start(
-        *LONG, "--steps", 20_000, "--out", folder, stderr=theirs,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
-    )  # fmt: skip
-    os.close(theirs)
-    shown = b""
-    # Linux answers EIO once the other side is closed.
-    try:
-        while piece := os.read(ours, 4096):
-            shown += piece
-    except OSError:
-        pass
+    shown, out = [], io.StringIO()
+
+    def read():
+        # Linux answers EIO once the other side is closed.
+        with suppress(OSError):
+            while piece := os.read(ours, 4096):
+                shown.append(piece)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    tokens = [*LONG, "--steps", 20_000, "--out", folder]
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        open(theirs, "w") as terminal,
+        redirect_stderr(terminal),
+        redirect_stdout(out),
+    ):
+        patch.setenv("TERM", "xterm")
+        patch.setenv("COLUMNS", "120")
+        status = run([str(token) for token in tokens])
+    reader.join()
     os.close(ours)
-    out, _ = process.communicate(timeout=60)
-    return Ended(folder, process.returncode, out, shown.decode())
+    return Ended(folder, status, out.getvalue(), b"".join(shown).decode())
 
 
 def test_progress_is_shown_at_a_terminal(at_a_terminal):

@@ -151,6 +151,10 @@ def test_an_interrupted_run_says_what_it_has_and_is_resumed_to_the_same_factors(
     )
     assert out == ""
     assert summary("r")["result"] == "interrupted"
+    # Whoever interrupts does not wait for a picture, but has all else.
+    files = {path.name for path in (tmp_path / "r").iterdir()}
+    assert files >= {"factors.npz", "completed.npy", "completed-std.npy"}
+    assert not any(name.startswith("completion") for name in files)
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     assert run(["complete", "--resume", "--out", "r", "--quiet"]) == 0
@@ -158,14 +162,18 @@ def test_an_interrupted_run_says_what_it_has_and_is_resumed_to_the_same_factors(
     for name in theirs.files:
         np.testing.assert_array_equal(ours[name], theirs[name])
     assert not (tmp_path / "r" / "checkpoint.npz").exists()
+    assert (tmp_path / "r" / "completion.png").exists()
 
 
 def test_a_time_limit_is_said_with_how_far_it_went(gappy, end_at, capfd):
     end_at(Ending.TIME_LIMIT, 8)
     assert run(["complete", "x.npy", *QUICK, "--out", "r", "--quiet"]) == 0
-    said = "rankrise: stopped at the time limit with 1 of 2 models; raise --max-seconds"
-    assert capfd.readouterr().err.startswith(said)
     found = summary("r")
+    said = (
+        "rankrise: stopped at the time limit with 1 of 2 models, after "
+        f"{found['seconds']:.1f} s; raise --max-seconds"
+    )
+    assert capfd.readouterr().err.startswith(said)
     assert (found["result"], found["asked_models"]) == ("time limit", 2)
     assert len(found["models"]) == 1
 

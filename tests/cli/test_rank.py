@@ -60,8 +60,10 @@ def test_nothing_is_replaced_unless_asked(planted, capsys, check_refusal):
         (["absent.npy"], "no such file"),
         (["{file}", "--max-components", "0"], "--max-components"),
         (["{file}", "--seed", "-1"], "--seed"),
-        (["{file}", "--loss", "logistic"], "labels 0 and 1"),
+        (["{file}", "--loss", "logistic"], "labels are 0 and 1"),
+        (["{file}", "--loss", "poisson"], "has the value -.* counts are not negative"),
         (["{file}", "--loss", "cubic"], "--loss"),
+        (["{file}", "--loss", "counts"], "--loss.*smooth-l1"),
         (["{file}", "--mode-dims", "3", "3"], "mode"),
     ],
 )

@@ -5,9 +5,9 @@ import pytest
 
 from rankrise.completion import CompletionSettings, load_kernels, make_folds
 from rankrise.completion import _choice as choice
+from rankrise.completion._model import Variant
 from rankrise.completion._model_runs import ModelRuns
 from rankrise.completion._settings import Centering
-from rankrise.completion._variant import Variant
 from rankrise.runs import Watch
 from rankrise.tensors import incomplete_tensor
 

@@ -413,7 +413,8 @@ def test_it_is_said_where_more_components_are_not_allowed(gappy, caplog):
 
 
 @pytest.mark.parametrize(
-    ("loss", "words"), [("logistic", "takes labels 0 and 1"), ("poisson", "counts")]
+    ("loss", "words"),
+    [("logistic", "labels are 0 and 1"), ("poisson", "counts are not negative")],
 )
 def test_values_that_a_loss_is_not_for_are_refused(loss, words, gappy):
     with pytest.raises(rr.InputError, match=words):

@@ -168,11 +168,57 @@ def test_the_rank_of_counts_asks_for_one_of_the_losses(summed):
 
 
 @pytest.mark.parametrize("loss", ["counts", "poisson-identity"])
-def test_gradient_descent_and_negative_values_are_refused(loss, summed):
+def test_gradient_descent_is_refused(loss, summed):
     with pytest.raises(rr.InputError, match="for `method` alternating"):
         rr.complete(summed[0], loss=loss, method="paper")
-    with pytest.raises(rr.InputError, match="takes counts from 0"):
-        rr.complete(summed[0] - 1, loss=loss)
+
+
+@pytest.mark.parametrize("ask", [rr.complete, rr.estimate_rank])
+@pytest.mark.parametrize(
+    ("loss", "value", "words"),
+    [
+        (
+            "poisson",
+            -2,
+            "(3, 5, 7) has the value -2.0, but with this loss counts",
+        ),
+        ("poisson-identity", -0.5, "(3, 5, 7) has the value -0.5, but"),
+        (rr.PoissonLoss(), -2, "(3, 5, 7) has the value -2.0, but"),
+        (
+            "logistic",
+            2,
+            "(0, 0, 0) has the value 2.0, but with this loss labels",
+        ),
+    ],
+)
+def test_a_value_that_a_loss_is_not_for_is_said_by_its_place(ask, loss, value, words):
+    counts = np.full((4, 6, 8), float(max(value, 0)))
+    counts[3, 5, 7] = value
+    with pytest.raises(rr.InputError) as raised:
+        ask(counts, loss=loss)
+    assert words in str(raised.value)
+    # Who gave a name, or nothing, knows no classes.
+    assert "Loss" not in str(raised.value)
+
+
+@pytest.mark.parametrize("loss", ["poisson", "poisson-identity"])
+def test_rates_that_are_not_whole_are_completed_as_their_counts_are(loss, summed):
+    gappy, rates, _ = summed
+    exposure = 8.0
+    own = rr.complete(gappy / exposure, loss=loss, **QUICK)
+    counts = rr.complete(gappy, loss=loss, **QUICK)
+    gaps = np.isnan(gappy)
+    # Penalties are in units of an observation, which tells less of smaller rates.
+    error_of_counts = error(counts, gappy, rates)
+    assert error(own, gappy, rates / exposure) < 1.3 * error_of_counts
+    assert np.all(own.completed[gaps] > 0)
+    assert math.isnan(own.noise_error)
+
+
+def test_counts_of_rates_are_compared_by_their_likelihood(summed):
+    found = rr.complete(summed[0] / 8, loss="counts", **QUICK)
+    assert found.loss_name == "poisson-identity"
+    assert all(math.isfinite(each) for each in found.link_losses.values())
 
 
 def test_the_summary_says_which_loss_it_was(summed):

@@ -184,7 +184,10 @@ def test_a_run_that_its_time_limit_ended_goes_on_to_the_same_result(gappy, path)
     assert_same(found, expected)
 
 
-def test_the_time_limit_counts_what_was_spent_before(gappy, path, monkeypatch):
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock of runs that stands still unless it is moved."""
+
     class Clock:
         now = 1000.0
 
@@ -193,7 +196,38 @@ def test_the_time_limit_counts_what_was_spent_before(gappy, path, monkeypatch):
 
     clock = Clock()
     monkeypatch.setattr("rankrise.runs._watch.time", clock)
+    return clock
 
+
+class Slow:
+    """An array that takes ten seconds to be read."""
+
+    def __init__(self, array, clock):
+        self.array, self.clock = array, clock
+
+    def __array__(self, dtype=None, copy=None):
+        self.clock.now += 10.0
+        return np.asarray(self.array, dtype)
+
+
+@pytest.mark.parametrize("settings", [QUICK, {"method": "limit"}])
+def test_the_time_limit_counts_from_the_start_of_the_call(settings, gappy, clock):
+    found = rr.complete(Slow(gappy, clock), **settings, max_seconds=9.0)
+    assert found.ending is rr.Ending.TIME_LIMIT
+    # Another call has a time of its own.
+    found = rr.complete(gappy, **settings, max_seconds=9.0)
+    assert found.ending is not rr.Ending.TIME_LIMIT
+
+
+def test_what_its_time_limit_cut_short_is_not_called_unpredictable(caplog):
+    noise = np.random.default_rng(0).standard_normal((12, 10, 8))
+    noise[:3, :3] = np.nan
+    found = rr.complete(noise, **QUICK, max_seconds=1e-9)
+    assert found.ending is rr.Ending.TIME_LIMIT
+    assert not caplog.messages
+
+
+def test_the_time_limit_counts_what_was_spent_before(gappy, path, clock):
     def slow(at):
         clock.now += 1.0
         if clock.now > 1005.0:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rankrise.completion._model import fit_noise
+from rankrise.completion._accuracy import fit_noise
 
 RNG = np.random.default_rng(0)
 DIMS = (20, 15, 10)

@@ -43,7 +43,9 @@ def test_noise_that_was_planted_is_found(
     assert f"noise alone gives {errors['noise_centered_error']:.3g}" in repr(found)
 
 
-@pytest.mark.parametrize("method", ["paper", "limit"])
+@pytest.mark.parametrize(
+    "method", ["paper", pytest.param("limit", marks=pytest.mark.slow)]
+)
 def test_noise_is_found_by_gradient_methods(method, make_low_rank):
     tensor, deviation = noisy(make_low_rank, 0.3, share=0.9)
     options = {"init_scales": (0.03,), "steps": 2000} if method == "paper" else {}

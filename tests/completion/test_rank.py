@@ -169,7 +169,7 @@ def test_progress_tells_every_number_that_was_tried():
         (np.full((5, 4, 3), np.nan), {}, "None of the 60 entries"),
         (np.ones((5, 4, 3)), {}, "values equal 1"),
         (np.arange(60.0).reshape(5, 4, 3), {"max_components": 0}, "max_components"),
-        (np.arange(60.0).reshape(5, 4, 3), {"loss": "logistic"}, "labels 0 and 1"),
+        (np.arange(60.0).reshape(5, 4, 3), {"loss": "logistic"}, "labels are 0 and 1"),
     ],
 )
 def test_what_cannot_be_used_is_refused(source, options, words):
@@ -198,7 +198,7 @@ def test_a_fit_lies_where_no_small_change_lowers_the_objective():
 
     fit = fits.nothing(every, offset=True)
     for number in range(2):
-        fit = fits.extended(fit, every, 0.01, offset=True, seed=(number,))
+        fit = fits.extended(fit, every, 0.01, seed=(number,))
     least = objective(fit.factors, fit.offset)
     assert fit.objective == pytest.approx(least)
     rng = np.random.default_rng(0)

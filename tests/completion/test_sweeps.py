@@ -126,7 +126,7 @@ def test_a_sweep_solves_the_normal_equations_of_every_mode(
     np.testing.assert_allclose(found, by_norm(expected), **ROUNDING)
 
 
-@pytest.mark.parametrize("components", [1, 3, 40])
+@pytest.mark.parametrize("components", [1, 3, 8, 9, 40])
 def test_a_sweep_solves_them_for_any_number_of_components(
     components, make_case, cp_product
 ):
@@ -139,6 +139,32 @@ def test_a_sweep_solves_them_for_any_number_of_components(
     kept = by_norm(expected)[:, : found.components]
     assert found.components >= min(components, 4)
     np.testing.assert_allclose(found.factors, kept, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.slow  # They are compiled for this alone.
+def test_a_sweep_solves_them_for_more_rows_than_16_bits_can_number(make_case):
+    case = make_case((70_000, 3, 2), share=LISTED)
+    assert case.rows.starts[-1] > 2**16
+    seen = np.ix_(*case.rows.names)
+    tensor, shown = case.tensor[seen], case.shown[seen]
+    start = case.start(2)
+    matrices = list(start)
+    for mode in range(3):
+        h = np.moveaxis(khatri_rao(matrices, mode), mode, 0)
+        h = h.reshape(len(matrices[mode]), -1, 2)
+        a, t = (
+            np.moveaxis(each, mode, 0).reshape(len(h), -1)
+            for each in (shown, np.where(shown > 0, tensor, 0.0))
+        )
+        squares = np.einsum("is,isr,isq->irq", a, h, h) + PENALTY * np.eye(2)
+        rights = np.einsum("is,isr->ir", a * t, h)
+        matrices[mode] = np.linalg.solve(squares, rights[..., None])[..., 0]
+    shares = np.array([np.sum(matrix**2, axis=0) for matrix in matrices])
+    means = np.exp(np.mean(np.log(shares), axis=0))
+    expected = by_norm(
+        [m * np.sqrt(means / s) for m, s in zip(matrices, shares, strict=True)]
+    )
+    np.testing.assert_allclose(swept(case, start).factors, expected, **ROUNDING)
 
 
 @pytest.mark.parametrize("held_out", [False, True])

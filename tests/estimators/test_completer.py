@@ -331,7 +331,7 @@ def test_nothing_is_said_before_a_fit(name):
         ),
         ({}, frame(X), np.where(Y > 3, np.inf, Y), "infinity"),
         ({"loss": "hinge"}, X, Y, "`loss` is 'hinge'; choose 'squared'"),
-        ({"loss": LogisticLoss()}, X, Y, "takes labels 0 and 1"),
+        ({"loss": LogisticLoss()}, X, Y, "labels are 0 and 1"),
         ({"heldout": "fibre"}, X, Y, "`heldout` is 'fibre'; choose 'auto'"),
         ({"handle_unknown": "raise"}, X, Y, "handle_unknown is 'raise'"),
         ({"n_models": 0}, X, Y, "`models` is 0; it must be positive"),

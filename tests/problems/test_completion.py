@@ -210,5 +210,5 @@ def test_values_beyond_the_precision_are_named():
 
 
 def test_values_that_do_not_fit_the_loss_are_refused():
-    with pytest.raises(InputError, match="takes labels 0 and 1"):
+    with pytest.raises(InputError, match="labels are 0 and 1"):
         CompletionProblem.from_observations(random_observations(), LogisticLoss())

@@ -22,6 +22,7 @@ from rankrise.cli._session import (
 from rankrise.cli._source import TensorSource
 from rankrise.cli._status import BAD_INPUT, DONE, INTERRUPTED
 from rankrise.experiments import require_mode_dims
+from rankrise.runs import Ending, counting_seconds
 
 if TYPE_CHECKING:
     from rankrise.completion import Completion
@@ -94,6 +95,7 @@ def _complete_all(
     return status
 
 
+@counting_seconds()
 def _complete(
     file: Path | None,
     options: CompleteOptions,
@@ -184,6 +186,7 @@ def read_source(source: dict[str, Any]) -> "TensorFile":
 def _write(
     folder: RunFolder, found: "Completion", tensor: "TensorFile", level: float | None
 ) -> dict[str, Path]:
+
     from rankrise.reports import completion_figure, save_figure
     from rankrise.tensors import write_completed
 
@@ -199,6 +202,10 @@ def _write(
         for name, values in tensors.items():
             path = write_completed(tensor, values, folder.path, name=name)
             written[name] = path
+    if found.ending == Ending.INTERRUPTED:
+        # Whoever interrupts waits; the run that goes on draws it.
+        return written
+
     figure = completion_figure(found, completed)
     written["picture"], _ = save_figure(
         figure, folder.path / "completion", ("png", "pdf")

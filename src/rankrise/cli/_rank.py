@@ -16,7 +16,7 @@ from rankrise.cli._options import OutputOptions
 from rankrise.cli._reading_options import ReadingOptions
 from rankrise.cli._session import running_ranks
 from rankrise.cli._status import DONE
-from rankrise.completion import CompletionSettings, LossName
+from rankrise.completion import CompletionSettings, SingleLossName
 
 if TYPE_CHECKING:
     from rankrise.completion import RankEstimate
@@ -30,7 +30,7 @@ class RankOptions(BaseModel):
     heldout: Literal["auto", "random", "fiber"] = "random"
     """How entries are held out: auto as they are missing (single entries, whole fibers,
     runs, blocks, or some of each), random as single entries, fiber as whole fibers."""
-    loss: LossName = "squared"
+    loss: SingleLossName = "squared"
     """Loss of one entry: huber for outliers, logistic for labels 0 and 1. For counts:
     poisson (the rank of the logarithms of rates) or poisson-identity (of the rates)."""
     loss_threshold: float = 1.0

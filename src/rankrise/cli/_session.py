@@ -206,9 +206,11 @@ def status_of(summary: dict[str, Any], folder: RunFolder) -> int:
         )
         return INTERRUPTED
     if summary["result"] == Ending.TIME_LIMIT:
+        # Longer than the limit by what could not be cut short.
+        after = f", after {summary['seconds']:.1f} s" if "seconds" in summary else ""
         print(
-            f"rankrise: stopped at the time limit{part}; raise --max-seconds to go "
-            "further.",
+            f"rankrise: stopped at the time limit{part}{after}; raise --max-seconds to "
+            "go further.",
             file=sys.stderr,
         )
     if summary["result"] == Ending.DIVERGED:

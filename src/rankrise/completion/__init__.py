@@ -1,5 +1,6 @@
 """The main job: a partly observed tensor completes itself."""
 
+from rankrise.completion._accuracy import Noise as Noise
 from rankrise.completion._arrangement import unseen_entries as unseen_entries
 from rankrise.completion._checks import check_enough as check_enough
 from rankrise.completion._compiled import load_kernels as load_kernels
@@ -20,7 +21,6 @@ from rankrise.completion._holdout import HeldOut as HeldOut
 from rankrise.completion._holdout import fiber_modes as fiber_modes
 from rankrise.completion._holdout import make_folds as make_folds
 from rankrise.completion._model import Model as Model
-from rankrise.completion._model import Noise as Noise
 from rankrise.completion._model_runs import CompletionProgress as CompletionProgress
 from rankrise.completion._path import Path as Path
 from rankrise.completion._path import PathPoint as PathPoint
@@ -32,4 +32,5 @@ from rankrise.completion._result import Completion as Completion
 from rankrise.completion._settings import CompletionSettings as CompletionSettings
 from rankrise.completion._settings import GradientMethod as GradientMethod
 from rankrise.completion._settings import LossName as LossName
+from rankrise.completion._settings import SingleLossName as SingleLossName
 from rankrise.completion._summary import summarize_completion as summarize_completion

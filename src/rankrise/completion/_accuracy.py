@@ -1,14 +1,19 @@
-"""How large errors are on training and held-out entries, and by noise alone."""
+"""How large errors are on training and held-out entries, and by noise alone.
+
+The variance of a residual on entries that were held out is taken to be a product of one
+factor a slice, times a constant, so that rows that are noisier than others have wider
+intervals.
+"""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from rankrise._typing import Values
+from rankrise._typing import Indices, ModeDims, Values
 from rankrise.completion._holdout import Folds
 from rankrise.completion._model import Model
 from rankrise.losses import AbstractLoss, SquaredLoss
@@ -17,6 +22,11 @@ from rankrise.tensors import Observations
 # Noise is told of so many observations, and so many for each slice, where training
 # errors are at least this share of held-out ones.
 _FEWEST_FOR_NOISE, _FOR_NOISE, _LEAST_TRAINED = 300, 10, 0.7
+# Rounds of fitting factors of the noise, and so many typical residuals in every slice
+# that they are shrunk as if there were.
+_ROUNDS, _SHRINKING = 5, 10.0
+# Of the mean square residual: exact fits leave some.
+_LEAST = 1e-12
 # Entries that are worked on at once.
 _BLOCK = 2**20
 
@@ -60,8 +70,10 @@ class Accuracy:
         if observed.weights is not None:
             return math.nan
         if self.loss.takes_counts:
-            hidden = ~np.isnan(self.heldout_predictions)
-            return math.sqrt(float(np.mean(observed.values[hidden])))
+            counts = observed.values[~np.isnan(self.heldout_predictions)]
+            # The variance of rates is not their mean, but that over the exposure.
+            is_whole = bool(np.all(counts == np.rint(counts)))
+            return math.sqrt(float(np.mean(counts))) if is_whole else math.nan
         is_told = (
             isinstance(self.loss, SquaredLoss)
             and self.folds.blocks is None
@@ -118,3 +130,67 @@ class Accuracy:
             "train": of_some(self.folds.part != reference.number, held_out=False),
             "heldout": of_some(~np.isnan(self.heldout_predictions), held_out=True),
         }
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    r"""$\sigma^2_i = \sigma^2 \prod_n f^n_{i_n}$.
+
+    Attributes
+    ----------
+    factors
+        Of every mode's rows, and one for a row that was never observed.
+    ratios
+        Held-out residuals over their standard deviations, by size, rising.
+    of_kind
+        Factor of every kind of gap, where some are blocks.
+    """
+
+    variance: float
+    factors: tuple[Values, ...]
+    ratios: Values
+    of_kind: Values = field(default_factory=lambda: np.ones(1))
+
+    def variances(self, indices: Indices) -> Values:
+        """Of the residuals at these indices, without the factor of a kind of gap."""
+        total = np.full(len(indices), self.variance)
+        for rows, factor in zip(indices.T, self.factors, strict=True):
+            total *= factor[rows]
+        return total
+
+    def multiple(self, level: float) -> float:
+        """Standard deviations that this share of held-out residuals lies within."""
+        count = len(self.ratios)
+        place = min(count - 1, int(np.ceil(level * (count + 1))) - 1)
+        return float(self.ratios[max(0, place)])
+
+
+def fit_noise(
+    indices: Indices,
+    residuals: Values,
+    dims: ModeDims,
+    kinds: npt.NDArray[np.integer] | None = None,
+    kind_count: int = 0,
+) -> Noise:
+    """The noise of held-out entries, and of the kinds of gap that they stand for."""
+    if kinds is not None:
+        indices = np.column_stack([indices, kinds])
+        dims = (*dims, kind_count)
+    squares = residuals**2
+    noise = Noise(
+        float(np.mean(squares)), tuple(np.ones(dim + 1) for dim in dims), np.empty(0)
+    )
+    least = _LEAST * noise.variance
+    for _ in range(_ROUNDS if noise.variance > 0 else 0):
+        for rows, own in zip(indices.T, noise.factors, strict=True):
+            ratios = squares / np.maximum(noise.variances(indices) / own[rows], least)
+            sums = np.bincount(rows, ratios, len(own)) + _SHRINKING
+            counts = np.bincount(rows, minlength=len(own))
+            own[:] = sums / (counts + _SHRINKING)
+    deviations = np.sqrt(noise.variances(indices))
+    ratios = np.abs(residuals) / np.where(deviations > 0, deviations, 1)
+    noise = replace(noise, ratios=np.sort(ratios))
+    if kinds is None:
+        return noise
+    *factors, of_kind = noise.factors
+    return replace(noise, factors=tuple(factors), of_kind=of_kind)

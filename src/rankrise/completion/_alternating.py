@@ -25,6 +25,7 @@ from rankrise.completion._arrangement import (
     sums_of_components,
 )
 from rankrise.completion._compiled import kernels
+from rankrise.completion._plain_fit import mean_and_error
 from rankrise.completion._spectral import is_spectral, spectral_components
 from rankrise.losses import AbstractLoss, SquaredLoss
 from rankrise.synthetic import khatri_rao
@@ -248,8 +249,9 @@ class Alternation:
 
     def _do(self, jobs: Jobs, *arguments: Any) -> None:
         """By several threads where there is a pool, which share the rows of a job."""
+        solve = self.arrangement.observed.kernels.solve
         if self._pool is None:
-            kernels.solve(jobs, *arguments)
+            solve(jobs, *arguments)
             return
         for what, start, first, last, step in jobs.tolist():
             blocks = [(start, last)]
@@ -257,7 +259,7 @@ class Alternation:
                 blocks = self.arrangement.blocks(start, last, step)
             parts = [(what, start, a + first - start, b, step) for a, b in blocks]
             work = self._pool.map(
-                lambda part: kernels.solve(np.array([part]), *arguments), parts
+                lambda part: solve(np.array([part]), *arguments), parts
             )
             list(work)
 
@@ -317,13 +319,13 @@ class Alternation:
         first, last = map(int, self.rows.starts[mode : mode + 2])
         lists = self.arrangement.observed
         out = np.empty(lists.begins[last])
-
+        predict = lists.kernels.predict
         if self._pool is None:
-            kernels.predict(first, last, factors, factors, lists, out)
+            predict(first, last, factors, factors, lists, out)
             return out
         blocks = self.arrangement.blocks(first, last)
         work = self._pool.map(
-            lambda block: kernels.predict(*block, factors, factors, lists, out), blocks
+            lambda block: predict(*block, factors, factors, lists, out), blocks
         )
         list(work)
         return out
@@ -377,8 +379,8 @@ class Alternation:
         gains = self._heldout_losses(factors) - self._heldout_losses(than)
         if self._hidden_weights is not None:
             gains = gains * self._hidden_weights
-        error = float(np.std(gains)) / math.sqrt(max(1, len(gains)))
-        return float(np.mean(gains)) > _CLEARLY * error
+        gain, error = mean_and_error(gains)
+        return gain > _CLEARLY * error
 
     def _tidied(
         self, factors: Values, correlations: Values, train_loss: float
@@ -455,7 +457,8 @@ class Alternation:
         ):
             pull_of = contraction(self.arrangement, residuals)
         elif self._pool is None:
-            kernels.climb(_TURNS, units, starts, *lists, decay, positive, strengths)
+            climb = lists[0].kernels.climb
+            climb(_TURNS, units, starts, *lists, decay, positive, strengths)
             return strengths
         else:
             pull_of = ft.partial(self._pull, residuals, self._pool)
@@ -480,7 +483,7 @@ class Alternation:
 
         def part(block: tuple[int, int]) -> Values:
             total = np.zeros((end - start, units.shape[1]))
-            kernels.add_pulls(*block, mode, units, *lists, start, total)
+            lists[0].kernels.add_pulls(*block, mode, units, *lists, start, total)
             return total
 
         # Neither blocks nor the order of sums depend on how many threads there are.

@@ -11,13 +11,13 @@ Rows that are $g$ apart, with none observed between, are correlated by $\rho^g$.
 import itertools
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from rankrise._typing import Indices, ModeDims, Values
-from rankrise.completion._compiled import kernels
+from rankrise.completion._compiled import kernels, load_kernels, wide_kernels
 from rankrise.tensors import ravel_indices
 
 Integers = npt.NDArray[np.integer]
@@ -105,11 +105,22 @@ class Rows:
 
     def stacked(self, places: Indices) -> Indices:
         """The same as rows of the stack."""
-        return np.ascontiguousarray(places + self.starts[:-1], np.int32)
+        return stacked(places, self.starts)
 
     def split(self, factors: Values) -> tuple[Values, ...]:
         """Stacked factors as factor matrices."""
         return tuple(factors[a:b].copy() for a, b in itertools.pairwise(self.starts))
+
+
+def _row_type(starts: npt.NDArray[np.int64]) -> type[np.integer]:
+    """Of the numbers of rows: half the memory where there are few."""
+    return np.uint16 if starts[-1] <= 2**16 else np.int32
+
+
+def stacked(places: Indices, starts: npt.NDArray[np.int64]) -> Indices:
+    """Rows within modes as rows of the stack, where modes start so."""
+    out = np.empty(places.shape, _row_type(starts))
+    return np.add(places, starts[:-1], out=out, casting="unsafe")
 
 
 def _distinct(column: Integers, dim: int) -> Integers:
@@ -136,18 +147,26 @@ class Lists(NamedTuple):
     def of(cls, indices: Indices, rows: Rows) -> "Lists":
         """Of entries in order, the last index fastest."""
         count, order = indices.shape
-        others = np.empty((order * count, order - 1), np.int32)
+        others = np.empty((order * count, order - 1), _row_type(rows.starts))
         begins = np.empty(rows.starts[-1] + 1, np.int64)
+        found = cls(begins, others)
+        if found.kernels is wide_kernels:
+            load_kernels(wide_kernels)
         places = np.empty(count, np.int32)
         for mode, dim in enumerate(rows.dims):
             first = mode * count
             own = begins[rows.starts[mode] : rows.starts[mode + 1] + 1]
             kernels.sort_rows(indices, mode, dim, own, places)
             own += first
-            kernels.gather_others(
+            found.kernels.gather_others(
                 indices, places, mode, rows.starts, others[first : first + count]
             )
-        return cls(begins, others)
+        return found
+
+    @property
+    def kernels(self) -> Any:
+        """Those that take such numbers of rows."""
+        return kernels if self.others.dtype == np.uint16 else wide_kernels
 
     @property
     def none(self) -> "Lists":
@@ -267,7 +286,7 @@ def sums_of_components(factors: Values, rows: Indices) -> Values:
     sums, size = np.zeros(len(rows)), factors.shape[1]
     if size:
         entries = Lists(np.array([0, len(rows)]), rows)
-        kernels.predict(0, 1, np.ones((1, size)), factors, entries, sums)
+        entries.kernels.predict(0, 1, np.ones((1, size)), factors, entries, sums)
     return sums
 
 

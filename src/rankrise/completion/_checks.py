@@ -8,7 +8,8 @@ import numpy as np
 from rankrise._errors import InputError
 from rankrise.completion._result import Completion
 from rankrise.losses import AbstractLoss, SquaredLoss
-from rankrise.tensors import Observations, Standardization
+from rankrise.runs import Ending
+from rankrise.tensors import IncompleteTensor, Observations, Standardization
 
 # Fewer observed entries than this leave nothing to hold out and learn from.
 _FEWEST_OBSERVED = 10
@@ -19,6 +20,8 @@ _POOR_ERROR = 0.5
 _UNLIKE = 0.05
 # Times the median deviation from the median.
 _OUTLYING = 1000
+# Of slices with too few observations, so many are named.
+_NAMED = 3
 # Observations that a loss is tried on.
 _TRIED = 100
 # A sentinel value occurs so often, beside so many others at least.
@@ -35,6 +38,20 @@ def check_enough(observations: Observations) -> None:
             f"Only {observed} of {entries} entries are observed; at least "
             f"{_FEWEST_OBSERVED} are needed to learn from some and check on others."
         )
+
+
+def check_observations(incomplete: IncompleteTensor, loss: AbstractLoss) -> None:
+    """Refuse too few observations, and values that a loss can't be fitted to."""
+    observations = incomplete.observations
+    check_enough(observations)
+    Standardization.check_range(observations.values)
+    loss.check_values(
+        observations.values,
+        lambda row: f"Entry {incomplete.place(observations.indices[row])}",
+    )
+    if not loss.is_linked:
+        # Refuses what never varies.
+        Standardization.fit(observations.values, center=True)
 
 
 def warn_of_no_gaps(observations: Observations) -> None:
@@ -103,6 +120,7 @@ def warn_of_result(found: Completion) -> None:
         )
     if _warn_of_sentinel(found.observations):
         return
+    _warn_of_scarce_slices(found)
     if found.folds.unlike >= _UNLIKE:
         logger.warning(
             "%.0f%% of the gaps are unlike all that could be held out: they lie in "
@@ -120,7 +138,23 @@ def warn_of_result(found: Completion) -> None:
             most,
         )
     _warn_of_outlier(found)
-    _warn_of_poor_fit(found)
+    if found.ending not in (Ending.TIME_LIMIT, Ending.INTERRUPTED):
+        _warn_of_poor_fit(found)
+
+
+def _warn_of_scarce_slices(found: Completion) -> None:
+    """Say which slices have too few observations to be predicted like others."""
+    scarce = list(found.scarce_slices())
+    if not scarce:
+        return
+    places = [found.axis(mode).place(index, mode) for mode, index in scarce[:_NAMED]]
+    rest = len(scarce) - len(places)
+    logger.warning(
+        "too few entries are observed to predict others at %s%s; bounds there are "
+        "widened, and the held-out error does not hold.",
+        ", ".join(places),
+        f" and in {rest} other slice{'s'[: rest > 1]}" if rest else "",
+    )
 
 
 def _warn_of_poor_fit(found: Completion) -> None:
@@ -161,13 +195,11 @@ def _warn_of_outlier(found: Completion) -> None:
     largest = int(np.argmax(deviations))
     typical = float(np.median(deviations))
     if typical > 0 and deviations[largest] > _OUTLYING * typical:
-        indices = observations.indices[largest].tolist()
-        labels = [found.axis(m).label(index) for m, index in enumerate(indices)]
         logger.warning(
-            "the value %g at (%s) is %.0f times as far from the median as is usual; "
+            "the value %g at %s is %.0f times as far from the median as is usual; "
             "if it is an error, remove it%s.",
             values[largest],
-            ", ".join(labels),
+            found.input.place(observations.indices[largest]),
             deviations[largest] / typical,
             ""
             if loss.takes_counts

@@ -10,18 +10,17 @@ neighbouring rows may be alike.
 import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from rankrise._typing import Indices, Values
 from rankrise.completion._arrangement import unseen_entries
-from rankrise.completion._model import Model
+from rankrise.completion._model import Model, Variant
 from rankrise.completion._model_runs import ModelRuns
 from rankrise.completion._path import Path
+from rankrise.completion._plain_fit import mean_and_error
 from rankrise.completion._settings import Centering
-from rankrise.completion._variant import Variant
 from rankrise.losses import AbstractLoss, SquaredLoss, negative_log_likelihood
 from rankrise.runs import Ending
 
@@ -45,26 +44,19 @@ _FOR = {Centering.NONE: 1.0, Centering.MAIN_EFFECTS: 3.0}
 # With more observations the mean is taken off, and components stay as they are.
 MANY = 100_000
 
+# On entries that were held out from a model.
+Errors = Callable[[Model, AbstractLoss], Values]
 
-class Choice(NamedTuple):
-    """The variant that was chosen.
 
-    Attributes
-    ----------
-    link_losses
-        Mean negative log-likelihood of entries that were held out from models of either
-        loss of counts, by name of the loss; empty where there was one loss.
-    ending
-        What ended the comparison early, if something did.
+def choose(runs: ModelRuns) -> tuple[Variant, dict[str, float], Ending | None]:
+    """Compare variants by a few models of each.
+
+    Returns
+    -------
+        The best variant; the mean negative log-likelihood of entries that were held out
+        from models of either loss of counts, by name of the loss, empty where there was
+        one loss; and what ended the comparison early, if something did.
     """
-
-    variant: Variant
-    link_losses: dict[str, float]
-    ending: Ending | None
-
-
-def choose(runs: ModelRuns) -> Choice:
-    """Compare variants by a few models of each."""
     return _Comparison(runs).choice()
 
 
@@ -72,7 +64,7 @@ class _Comparison:
     def __init__(self, runs: ModelRuns) -> None:
         self._runs, self._folds, self._losses = runs, runs.folds, runs.losses
 
-    def choice(self) -> Choice:
+    def choice(self) -> tuple[Variant, dict[str, float], Ending | None]:
         runs, (first, *others) = self._runs, self._losses
         usual, *centerings = runs.settings.centerings
         best, ending = self._smooth_or_not(Variant(False, first, usual))
@@ -83,7 +75,7 @@ class _Comparison:
             if ending is not None:
                 break
             best, ending = self._centered(centering, best)
-        return Choice(best, link_losses, ending)
+        return best, link_losses, ending
 
     # One decision each.
 
@@ -119,11 +111,13 @@ class _Comparison:
     ) -> tuple[Variant, dict[str, float], Ending | None]:
         """Whether another loss of counts makes held-out entries likelier."""
         other, ending = self._smooth_or_not(best._replace(loss=name))
-        gain, error = _mean(self._gains(other, best, self._likelihoods))
+        gain, error = self._gain(other, best, self._likelihoods)
         if ending is None and not abs(gain) > _SURELY * error:
             ending = self._run_some(best, other)
-            gain, _ = _mean(self._gains(other, best, self._likelihoods))
-        losses = self._link_losses(best, other)
+            gain, _ = self._gain(other, best, self._likelihoods)
+        variants = best, other
+        pairs = zip(variants, self._pooled(self._likelihoods, variants), strict=True)
+        losses = {v.loss: float(np.mean(own)) for v, own in pairs if len(own)}
         return (other if gain > 0 else best), losses, ending
 
     def _centered(
@@ -134,11 +128,11 @@ class _Comparison:
             return best, None
         other = best._replace(centering=centering)
         ending = self._runs.run([0], other)
-        if ending is not None or self._gain(other, best)[0] <= 0:
+        if ending is not None or self._gain(other, best, self._errors)[0] <= 0:
             return best, ending
         other, ending = self._smooth_or_not(other)
         ending = ending or self._run_some(best, other)
-        gain, error = self._gain(other, best)
+        gain, error = self._gain(other, best, self._errors)
         is_better = ending is None and gain > _FOR[centering] * error
         return (other if is_better else best), ending
 
@@ -170,7 +164,7 @@ class _Comparison:
             return ratio < 1
         pairs = zip(plain, smooth, strict=True)
         gains = [self._errors(a, loss) - self._errors(b, loss) for a, b in pairs]
-        gain, error = _mean(np.concatenate(gains))
+        gain, error = mean_and_error(np.concatenate(gains))
         return gain > _CLEARLY * error
 
     def _loss(self, models: Sequence[Model], loss: AbstractLoss) -> float:
@@ -189,17 +183,6 @@ class _Comparison:
         return unseen_entries(arrangement.indices, arrangement.rows.dims, seed)
 
     # Losses of counts.
-
-    def _link_losses(self, one: Variant, other: Variant) -> dict[str, float]:
-        """Mean negative log-likelihoods of the same entries, where there are some."""
-        numbers = self._shared(one, other)
-        found = {}
-        for variant in (one, other) if numbers else ():
-            loss = self._losses[variant.loss]
-            models = [self._runs.models[number, variant] for number in numbers]
-            losses = [self._likelihoods(model, loss) for model in models]
-            found[variant.loss] = float(np.mean(np.concatenate(losses)))
-        return found
 
     def _likelihoods(self, model: Model, loss: AbstractLoss) -> Values:
         """Negative log-likelihoods of entries that were held out, weighted."""
@@ -224,30 +207,26 @@ class _Comparison:
 
     # Held-out entries.
 
-    def _gain(self, variant: Variant, best: Variant) -> tuple[float, float]:
-        """Mean by which held-out losses are smaller, and its standard error."""
-        return _mean(self._gains(variant, best, self._errors))
+    def _gain(
+        self, variant: Variant, best: Variant, errors: Errors
+    ) -> tuple[float, float]:
+        """Mean by which the errors of a variant are smaller, and its standard error."""
+        more, less = self._pooled(errors, (best, variant))
+        return mean_and_error(more - less) if len(more) else (0.0, math.inf)
 
-    def _gains(
-        self,
-        variant: Variant,
-        best: Variant,
-        errors: Callable[[Model, AbstractLoss], Values],
-    ) -> Values:
-        """By how much the errors of a variant are smaller, of models that both have."""
-        found = [np.empty(0)]
-        for number in self._shared(variant, best):
-            one, other = (
-                errors(self._runs.models[number, each], self._losses[each.loss])
-                for each in (best, variant)
+    def _pooled(self, errors: Errors, variants: Sequence[Variant]) -> list[Values]:
+        """Errors of each variant on the same entries, of the models that all have."""
+        numbers = ({model.number for model in self._runs.of(v)} for v in variants)
+        shared, models = sorted(set.intersection(*numbers)), self._runs.models
+        return [
+            np.concatenate(
+                [
+                    np.empty(0),
+                    *(errors(models[n, v], self._losses[v.loss]) for n in shared),
+                ]
             )
-            found.append(one - other)
-        return np.concatenate(found)
-
-    def _shared(self, one: Variant, other: Variant) -> list[int]:
-        """Numbers of the models that both variants have."""
-        first, second = ({m.number for m in self._runs.of(v)} for v in (one, other))
-        return sorted(first & second)
+            for v in variants
+        ]
 
     def _errors(self, model: Model, loss: AbstractLoss) -> Values:
         """Squares of held-out residuals; of losses for outliers, their sizes."""
@@ -263,13 +242,6 @@ class _Comparison:
         indices = self._runs.arrangement.indices[held_out]
         values = self._runs.observations.values[held_out]
         return model.predictions(indices, loss), values, held_out
-
-
-def _mean(gains: Values) -> tuple[float, float]:
-    """The mean and its standard error."""
-    if not len(gains):
-        return 0.0, math.inf
-    return float(np.mean(gains)), float(np.std(gains)) / math.sqrt(len(gains))
 
 
 def _single_loss(models: Sequence[Model]) -> float:

@@ -28,6 +28,7 @@ class _Kernels:
 
 
 kernels = _Kernels("_kernels")
+wide_kernels = _Kernels("_wide_kernels")
 plain_kernels = _Kernels("_plain_kernels")
 
 

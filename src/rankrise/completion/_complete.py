@@ -1,6 +1,5 @@
 """`complete`: from a tensor with gaps to one without, in one call."""
 
-import hashlib
 import math
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Literal, Unpack
@@ -13,27 +12,29 @@ from rankrise.completion._arrangement import Rows
 from rankrise.completion._checks import (
     check_enough,
     check_loss,
+    check_observations,
     warn_of_no_gaps,
     warn_of_result,
 )
+from rankrise.completion._choice import choose
 from rankrise.completion._compiled import load_kernels
-from rankrise.completion._fitting import fit_models
 from rankrise.completion._holdout import make_folds
-from rankrise.completion._model import Baseline, Model
+from rankrise.completion._merging import merged
+from rankrise.completion._model import Baseline, Model, Variant
+from rankrise.completion._model_runs import ModelRuns
 from rankrise.completion._path import Path, PathPoint
 from rankrise.completion._result import Completion
+from rankrise.completion._saved_models import fingerprint
 from rankrise.completion._settings import (
     CompletionSettings,
     GradientMethod,
     LossName,
 )
 from rankrise.losses import AbstractLoss
-from rankrise.runs import Checkpoint, Ending, Watch
+from rankrise.runs import Checkpoint, Ending, Watch, counting_seconds
 from rankrise.tensors import (
     IncompleteTensor,
-    Observations,
     ReadingOptions,
-    Standardization,
     incomplete_tensor,
 )
 
@@ -41,6 +42,7 @@ from rankrise.tensors import (
 _MODELS = 8
 
 
+@counting_seconds()
 def complete(
     source: Any,
     mask: Any = None,
@@ -93,16 +95,19 @@ def complete(
         counts: `poisson` fits logarithms of rates, so components multiply;
         `poisson-identity` fits rates, so non-negative components add (a constant is one
         of them); `counts` fits both and keeps the one with the larger held-out
-        likelihood (`Completion.loss`, `link_losses`). `center` and `main_effects` have
-        no effect on losses of counts. The threshold is that of Huber and smooth-L1
-        loss, in deviations of the centered values.
+        likelihood (`Completion.loss`, `link_losses`). They take any values from 0 on:
+        rates, which are not whole, have the same deviance. `center` and `main_effects`
+        have no effect on them. The threshold is that of Huber and smooth-L1 loss, in
+        deviations of the centered values.
     center
         Fit the values less their mean; the mean is added back to the result. By default
         held-out errors decide; gradient methods take the mean off.
     max_components
         Upper limit on the number of components; the rank is found, not set by it.
     max_seconds
-        Time limit in seconds, over all the times the run is resumed.
+        Time limit in seconds from the start of the call, over all the times the run is
+        resumed. Reading, loading and the search for gaps count, but are not cut short,
+        nor is a step under way: it ends at the first step after the limit.
     smooth
         Smooth factors along each mode, as strongly as the data support; by default
         smooth or not is chosen by held-out errors.
@@ -165,6 +170,7 @@ def complete(
     )
 
 
+@counting_seconds()
 def complete_tensor(
     incomplete: IncompleteTensor,
     settings: CompletionSettings | None = None,
@@ -185,13 +191,8 @@ def complete_tensor(
     if not isinstance(checkpoint, Checkpoint | None):
         raise InputError(f"`checkpoint` is {checkpoint!r}; give a Checkpoint(path).")
     observations, loss = incomplete.observations, settings.loss_function
-    check_enough(observations)
+    check_observations(incomplete, loss)
     warn_of_no_gaps(observations)
-    Standardization.check_range(observations.values)
-    loss.check_values(observations.values)
-    if not loss.is_linked:
-        # Refuses what never varies.
-        Standardization.fit(observations.values, center=True)
     if settings.gradient is not None:
         from rankrise.completion._gradient import complete_by_gradients
 
@@ -212,6 +213,7 @@ def complete_tensor(
     return found
 
 
+@counting_seconds()
 def complete_by_alternation(
     incomplete: IncompleteTensor,
     settings: CompletionSettings,
@@ -235,21 +237,45 @@ def complete_by_alternation(
         heldout=settings.heldout,
         seed=settings.seed,
     )
-    with Watch(
-        checkpoint=checkpoint,
-        fingerprint=lambda: _fingerprint(observations, settings),
-        max_seconds=settings.max_seconds,
-    ) as watch:
-        fitted = fit_models(observations, folds, settings, watch, progress)
+    with (
+        Watch(
+            checkpoint=checkpoint,
+            fingerprint=lambda: fingerprint(observations, settings),
+            max_seconds=settings.max_seconds,
+        ) as watch,
+        ModelRuns(observations, folds, settings, watch, progress) as runs,
+    ):
+        models, variant, link_losses, ending = _fitted(runs)
     came = incomplete, observations, settings, folds
     return Completion.of_models(
         *came,
-        fitted.models,
-        fitted.ending,
-        loss=fitted.loss,
-        link_losses=fitted.link_losses,
+        models,
+        ending or Ending.CONVERGED,
+        loss=runs.losses[variant.loss],
+        link_losses=link_losses,
         seconds=watch.seconds,
     )
+
+
+def _fitted(
+    runs: ModelRuns,
+) -> tuple[list[Model], Variant, dict[str, float], Ending | None]:
+    """The models of the best variant, as far as they went."""
+    variant, link_losses, ending = choose(runs)
+    ending = ending or runs.run(range(runs.folds.count), variant)
+    others = sorted({own for _, own in runs.models} - {variant})
+    variant = max([variant, *others], key=lambda each: len(runs.of(each)))
+    models = runs.of(variant)
+    if ending is None:
+        models = merged(runs, variant)
+        ending = runs.watch.ending()
+    if ending is not None:
+        runs.save()
+    if not models:
+        # What a path found before it was ended counts only if nothing else.
+        model, variant = runs.unfinished()
+        models, ending = [model], ending or Ending.STOPPED
+    return models, variant, link_losses, ending
 
 
 def complete_by_constants(
@@ -281,28 +307,3 @@ def complete_by_constants(
         models.append(Model.at_best(rows, path, Baseline(mean, 1.0), number, False))
     came = incomplete, observations, settings, folds
     return Completion.of_models(*came, models, Ending.CONVERGED)
-
-
-def _fingerprint(
-    observations: Observations, settings: CompletionSettings
-) -> dict[str, Any]:
-    """What a completion must agree with to go on from a checkpoint."""
-    content = hashlib.sha256()
-    for array in (observations.indices, observations.values, observations.weights):
-        if array is not None:
-            content.update(np.ascontiguousarray(array).data)
-    # The time limit says when to leave off, not what comes out.
-    fields = [name for name in type(settings).model_fields if name != "max_seconds"]
-    return {
-        **{name: _told(getattr(settings, name)) for name in fields},
-        "mode_dims": list(observations.mode_dims),
-        "observations": content.hexdigest(),
-    }
-
-
-def _told(value: object) -> str:
-    """A setting in words that are the same in another process."""
-    words = repr(value)
-    if type(value).__repr__ is object.__repr__:
-        words = f"{type(value).__qualname__}({vars(value)})"
-    return words

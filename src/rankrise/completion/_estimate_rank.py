@@ -8,7 +8,7 @@ import numpy as np
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims
 from rankrise.completion._arrangement import Rows
-from rankrise.completion._checks import check_enough
+from rankrise.completion._checks import check_observations
 from rankrise.completion._complete import complete_by_alternation
 from rankrise.completion._rank import is_told_by_fits, tell_rank
 from rankrise.completion._rank_table import RankEstimate, RankProgress
@@ -17,7 +17,6 @@ from rankrise.losses import AbstractLoss
 from rankrise.tensors import (
     IncompleteTensor,
     ReadingOptions,
-    Standardization,
     incomplete_tensor,
 )
 
@@ -110,22 +109,9 @@ def estimate_tensor_rank(
     observations, loss = incomplete.observations, settings.loss_function
     if observations.weights is not None:
         observations = observations.take(np.flatnonzero(observations.weights > 0))
-    check_enough(observations)
-    Standardization.check_range(observations.values)
-    loss.check_values(observations.values)
-    if not loss.is_linked:
-        # Refuses what never varies.
-        Standardization.fit(observations.values, center=True)
+    check_observations(incomplete, loss)
     observations = observations.in_order()
     rows = Rows.of(observations.indices, observations.mode_dims)
     if not is_told_by_fits(len(observations), rows):
         return complete_by_alternation(incomplete, settings).rank_estimate
-    return tell_rank(
-        observations,
-        rows,
-        loss,
-        heldout=settings.heldout,
-        max_components=settings.max_components,
-        seed=settings.seed,
-        progress=progress,
-    )
+    return tell_rank(observations, rows, loss, settings.heldout, settings, progress)

@@ -10,7 +10,7 @@ from rankrise._defaults import RISEN_SHARE
 from rankrise._typing import Values
 from rankrise.completion._arrangement import Rows
 from rankrise.completion._holdout import make_folds
-from rankrise.completion._model import Baseline, Model
+from rankrise.completion._model import Baseline, Model, by_falling_norm
 from rankrise.completion._path import Path, PathPoint
 from rankrise.completion._result import Completion
 from rankrise.completion._settings import CompletionSettings, GradientMethod
@@ -149,8 +149,7 @@ def _model(
         np.asarray(matrix, np.float64)
         for matrix in factorization.factor_matrices  # type: ignore[attr-defined]
     ]
-    sizes = np.prod([np.linalg.norm(w, axis=0) for w in matrices], axis=0)
-    falling = np.argsort(-sizes, kind="stable")
+    falling = by_falling_norm(matrices)
     seen = [w[names] for w, names in zip(matrices, rows.names, strict=True)]
     norms = run.component_norms
     risen = norms > RISEN_SHARE * norms.max(axis=1, keepdims=True)

@@ -1,27 +1,33 @@
 """Loops over observations, compiled by Numba for all shapes and kept on disk.
 
 Rows of all factor matrices stand above one another, mode after mode, in `factors`
-(row, component). Observations are listed once for every mode, sorted by the row they
-lie in there: those of a row are `begins[row]` to `begins[row + 1]`, and `others` names
-the rows of the remaining modes. So no loop knows of modes, and none is compiled anew
-for another shape, order or number of components.
+(row, component): up to 2**16 rows, and `_wide_kernels` takes more. Observations are
+listed once for every mode, sorted by the row they lie in there: those of a row are
+`begins[row]` to `begins[row + 1]`, and `others` names the rows of the remaining modes.
+So no loop knows of modes, and none is compiled anew for another shape, order or number
+of components.
 
 All kernels leave Python's lock to others; none starts a thread. Products are cut so
 that OpenBLAS starts none either.
 """
 
+from typing import Any
+
 import numba
 import numpy as np
-from numba import boolean, float32, float64, int32, int64, uint8, void
+from numba import boolean, float32, float64, int32, int64, uint8, uint16, void
 from numba.core import types
 
 from rankrise.completion._arrangement import Chains, Lists
+from rankrise.completion._tiles import LANES, TILE, add_squares, multiply
 
 # Sums may be taken in any order; NaN and infinity keep their meaning.
 _SUMS = {"reassoc", "contract", "nsz", "arcp"}
 # OpenBLAS multiplies matrices of at most 4 * 2**16 products in the calling thread.
 _ONE_THREAD = 2**18
 _CHUNK = 128
+# Numbers that stay in a core's nearest cache.
+_CACHED = 2**12
 # Rounds over the components of a row that may not be negative.
 _ROUNDS = 4
 
@@ -37,7 +43,7 @@ CLIMBED = 1e-3
 
 _F, _FF, _FFF = float64[::1], float64[:, ::1], float64[:, :, ::1]
 _I, _II = int64[::1], int32[:, ::1]
-_LISTS, _CHAINS = types.NamedTuple((_I, _II), Lists), types.NamedUniTuple(_F, 3, Chains)
+_CHAINS = types.NamedUniTuple(_F, 3, Chains)
 # Targets, weights and parts of observations at all places, and the part held out.
 _SEEN = types.Tuple((_F, _F, uint8[::1], int64))
 
@@ -49,6 +55,25 @@ def _compiled(signature):
 def _inner(function):
     """Compiled as a part of the kernels that call it."""
     return numba.njit(function, nogil=True, fastmath=_SUMS)
+
+
+# Of each kernel that reads lists its function, and its signature for a type of these.
+READING_LISTS: dict[str, Any] = {}
+
+
+def for_rows(number: Any, signature: Any, function: Any) -> Any:
+    """Compiled for lists whose rows are numbers of this type."""
+    rows = number[:, ::1]
+    lists = types.NamedTuple((_I, rows), Lists)
+    return _compiled(signature(lists, rows))(function)
+
+
+def _reads_lists(signature):
+    def compiled(function):
+        READING_LISTS[function.__name__] = signature, function
+        return for_rows(uint16, signature, function)
+
+    return compiled
 
 
 @_compiled(void(_II, int64, int64, _I, int32[::1]))
@@ -66,7 +91,7 @@ def sort_rows(indices, mode, dim, begins, places):
         ends[row] += 1
 
 
-@_compiled(void(_II, int32[::1], int64, _I, _II))
+@_reads_lists(lambda _, rows: void(_II, int32[::1], int64, _I, rows))
 def gather_others(indices, places, mode, starts, others):
     """Rows of the modes but one, in the order of `places`."""
     order = indices.shape[1]
@@ -81,31 +106,27 @@ def gather_others(indices, places, mode, starts, others):
 @_inner
 def _fill(factors, others, places, count, out):
     """The other modes' rows of some observations, multiplied, a row of `out` each."""
-    size = factors.shape[1]
     # One loop for each of the usual orders: a loop over modes within costs ten times.
     if others.shape[1] == 1:
         for c in range(count):
             first = others[places[c], 0]
-            for r in range(size):
+            for r in range(factors.shape[1]):
                 out[c, r] = factors[first, r]
         return
     for c in range(count):
         first, second = others[places[c], 0], others[places[c], 1]
-        for r in range(size):
-            out[c, r] = factors[first, r] * factors[second, r]
+        multiply(factors, int64(first), factors, int64(second), out, c)
     for n in range(2, others.shape[1]):
         for c in range(count):
-            first = others[places[c], n]
-            for r in range(size):
-                out[c, r] *= factors[first, r]
+            multiply(factors, int64(others[places[c], n]), out, c, out, c)
 
 
 # In the loop over rows arrays go one by one: each tuple that is taken apart there costs
 # as much as some observations.
 @_inner
 def _add_products(
-    sign, held_out, place, end, factors, others, targets, weights, parts, part, places,
-    some, weighted, wanted, product, matrix, right,
+    held_out, place, end, factors, others, targets, weights, parts, part, places,
+    some, weight, wanted, sums,
 ):  # fmt: skip
     """Add to a row's normal equations, or take off, what its observations say.
 
@@ -120,21 +141,14 @@ def _add_products(
             count += takes_all or (parts[place] == part) == held_out
             place += 1
         _fill(factors, others, places, count, some)
+        for c in range(count if len(targets) else 0):
+            wanted[c] = targets[places[c]]
         for c in range(count if len(weights) else 0):
-            weight = weights[places[c]]
-            for r in range(size):
-                weighted[c, r] = weight * some[c, r]
-        left = weighted if len(weights) else some
-        if len(targets):
-            for c in range(count):
-                wanted[c] = targets[places[c]]
-            np.dot(wanted[:count], left[:count], product[0])
-            for r in range(size):
-                right[r] += product[0, r]
-        np.dot(left[:count].T, some[:count], product)
-        for r in range(size):
-            for q in range(size):
-                matrix[r, q] += sign * product[r, q]
+            weight[c] = weights[places[c]]
+        # Of the symmetric matrix the upper half, in tiles.
+        for row in range(0, size, TILE):
+            for column in range(row, size, LANES):
+                add_squares(some, weight, wanted, count, row, column, sums)
 
 
 @_inner
@@ -252,6 +266,14 @@ def _descend(row, matrix, right, diagonal, coupling, towards, factors):
 
 
 @_inner
+def _padded(factors, wide):
+    """With zeros to the right."""
+    padded = np.zeros((len(factors), wide))
+    padded[:, : factors.shape[1]] = factors
+    return padded
+
+
+@_inner
 def _solve_rows(
     job, observed, missing, seen, chain, factors, gram, matrices, rights, along
 ):
@@ -261,33 +283,38 @@ def _solve_rows(
     targets, weights, parts, part = seen
     _, diagonal, coupling = chain
     size = factors.shape[1]
-    chunk = max(4, min(_CHUNK, _ONE_THREAD // (size * size + 1)))
-    some, weighted = np.empty((chunk, size)), np.empty((chunk, size))
-    places, wanted = np.empty(chunk, np.int64), np.empty(chunk)
-    product, matrix = np.empty((size, size)), np.empty((size, size))
+    wide = (size + TILE - 1) // TILE * TILE
+    padded = _padded(factors, wide)
+    chunk = max(TILE, min(_CHUNK, _CACHED // (wide + 1)))
+    some, sums = np.zeros((chunk, wide)), np.empty((wide + 1, wide))
+    places, matrix = np.empty(chunk, np.int64), np.empty((size, size))
+    weight, wanted = np.ones(chunk), np.zeros(chunk)
     right, towards = np.empty(size), np.empty(size)
     none, everywhere = targets[:0], parts[:0]
     for row in range(first, last, step):
+        sums[:] = 0.0
         if len(missing_begins):
-            matrix[:] = gram
+            _add_products(
+                True, begins[row], begins[row + 1], padded, others, none, none, parts,
+                part, places, some, weight, wanted, sums,
+            )  # fmt: skip
+            _add_products(
+                True, missing_begins[row], missing_begins[row + 1], padded, absent,
+                none, none, everywhere, part, places, some, weight, wanted, sums,
+            )  # fmt: skip
             right[:] = rights[row - start]
-            _add_products(
-                -1.0, True, begins[row], begins[row + 1], factors, others, none, none,
-                parts, part, places, some, weighted, wanted, product, matrix, right,
-            )  # fmt: skip
-            _add_products(
-                -1.0, True, missing_begins[row], missing_begins[row + 1], factors,
-                absent, none, none, everywhere, part, places, some, weighted, wanted,
-                product, matrix, right,
-            )  # fmt: skip
         else:
-            matrix[:] = 0.0
-            right[:] = 0.0
             _add_products(
-                1.0, False, begins[row], begins[row + 1], factors, others, targets,
-                weights, parts, part, places, some, weighted, wanted, product, matrix,
-                right,
+                False, begins[row], begins[row + 1], padded, others, targets, weights,
+                parts, part, places, some, weight, wanted, sums,
             )  # fmt: skip
+            right[:] = sums[wide, :size]
+        for r in range(size):
+            for q in range(r, size):
+                value = sums[r, q]
+                if len(missing_begins):
+                    value = gram[r, q] - value
+                matrix[r, q] = matrix[q, r] = value
         if what == EQUATIONS:
             matrices[row - start] = matrix
             rights[row - start] = right
@@ -375,9 +402,9 @@ def _balance(factors, starts, chain, shares):
                 factors[row, r] *= factor
 
 
-@_compiled(
-    void(
-        int64[:, ::1], _I, _LISTS, _LISTS, _SEEN, _CHAINS, _FF, _FF, _FFF, _FF, _F, _FF
+@_reads_lists(
+    lambda lists, _: void(
+        int64[:, ::1], _I, lists, lists, _SEEN, _CHAINS, _FF, _FF, _FFF, _FF, _F, _FF
     )
 )
 def solve(
@@ -417,7 +444,7 @@ def solve(
             )  # fmt: skip
 
 
-@_compiled(void(int64, int64, _FF, _FF, _LISTS, _F))
+@_reads_lists(lambda lists, _: void(int64, int64, _FF, _FF, lists, _F))
 def predict(first, last, own, factors, lists, out):
     """Sums of components at the entries of some rows.
 
@@ -437,13 +464,15 @@ def predict(first, last, own, factors, lists, out):
                     total += own[row, r] * factors[one, r] * factors[other, r]
                 out[place] = total
         return
-    some, places = np.empty((_CHUNK, size)), np.empty(_CHUNK, np.int64)
+    wide = (size + TILE - 1) // TILE * TILE
+    some, places = np.zeros((_CHUNK, wide)), np.empty(_CHUNK, np.int64)
+    padded = _padded(factors, wide)
     for row in range(first, last):
         for begin in range(begins[row], begins[row + 1], _CHUNK):
             count = min(_CHUNK, begins[row + 1] - begin)
             for c in range(count):
                 places[c] = begin + c
-            _fill(factors, others, places, count, some)
+            _fill(padded, others, places, count, some)
             for c in range(count):
                 total = 0.0
                 for r in range(size):
@@ -451,8 +480,8 @@ def predict(first, last, own, factors, lists, out):
                 out[begin + c] = total
 
 
-@_compiled(void(int64, int64, int64, _FF, _LISTS, _F, int64, _FF))
-def add_pulls(first, last, mode, units, lists, residuals, start, out):
+@_inner
+def _add_pulls(first, last, mode, units, lists, residuals, start, out):
     r"""Add $-\nabla\mathcal{L} \times_{m \ne n} u^m$ of some rows of the first mode.
 
     Parameters
@@ -482,6 +511,12 @@ def add_pulls(first, last, mode, units, lists, residuals, start, out):
             target -= start
             for r in range(DIRECTIONS):
                 out[target, r] += one[r]
+
+
+@_reads_lists(lambda lists, _: void(int64, int64, int64, _FF, lists, _F, int64, _FF))
+def add_pulls(first, last, mode, units, lists, residuals, start, out):
+    """The same, to be called."""
+    _add_pulls(first, last, mode, units, lists, residuals, start, out)
 
 
 @_compiled(void(_FF, _F, int64, boolean, _FF, _F))
@@ -528,7 +563,7 @@ def towards_pull(pull, decay, start, non_negative, units, strengths):
             strengths[r] += pull[i, r] * units[start + i, r]
 
 
-@_compiled(void(int64, _FF, _I, _LISTS, _F, _F, boolean, _F))
+@_reads_lists(lambda lists, _: void(int64, _FF, _I, lists, _F, _F, boolean, _F))
 def climb(turns, units, starts, lists, residuals, decay, non_negative, strengths):
     """Turn all modes' vectors towards the pull, one after another, so many times."""
     order, before = len(starts) - 1, 0.0
@@ -536,7 +571,7 @@ def climb(turns, units, starts, lists, residuals, decay, non_negative, strengths
         for mode in range(order):
             start, end = starts[mode], starts[mode + 1]
             pull = np.zeros((end - start, DIRECTIONS))
-            add_pulls(0, starts[1], mode, units, lists, residuals, start, pull)
+            _add_pulls(0, starts[1], mode, units, lists, residuals, start, pull)
             towards_pull(pull, decay, start, non_negative, units, strengths)
         if np.max(strengths) <= (1 + CLIMBED) * before:
             break

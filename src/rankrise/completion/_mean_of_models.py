@@ -12,9 +12,12 @@ import numpy.typing as npt
 from rankrise._errors import InputError
 from rankrise._memory import MAX_DENSE_BYTES
 from rankrise._typing import Indices, Values
+from rankrise.completion._accuracy import Noise
 from rankrise.completion._arrangement import unseen_entries
 from rankrise.completion._gaps import Blocks
-from rankrise.completion._model import Model, Noise
+from rankrise.completion._holdout import Folds
+from rankrise.completion._model import Model
+from rankrise.completion._scarce_slices import least_deviations
 from rankrise.losses import AbstractLoss
 from rankrise.synthetic import khatri_rao
 from rankrise.tensors import Observations, whole_numbers
@@ -37,6 +40,8 @@ class MeanOfModels:
         Where gaps are blocks.
     learned
         Share of the held-out variance that more observations would lower.
+    folds
+        What was held out, which slices with fewer observations are unlike.
     """
 
     models: tuple[Model, ...]
@@ -46,6 +51,7 @@ class MeanOfModels:
     loss: AbstractLoss
     blocks: Blocks | None
     learned: float
+    folds: Folds
     seed: int
 
     def whole(self, given: Observations) -> tuple[Values, Values]:
@@ -84,6 +90,8 @@ class MeanOfModels:
         if self.blocks is not None:
             own *= self.blocks.at(self._gap_factors, places)
         std = np.sqrt(share * own + spread)
+        for rows, least in zip(places.T, self.least_deviations, strict=True):
+            np.maximum(std, least[rows], out=std)
         guessed = np.flatnonzero(unobserved.any(axis=1))
         for modes in np.unique(unobserved[guessed], axis=0):
             alike = guessed[(unobserved[guessed] == modes).all(axis=1)]
@@ -151,7 +159,27 @@ class MeanOfModels:
                 own *= wider[np.unravel_index(rows, dims[:half])].reshape(own.shape)
             variance += own
             np.sqrt(variance, out=std[block])
-        return mean.reshape(dims), std.reshape(dims)
+        mean, std = mean.reshape(dims), std.reshape(dims)
+        for mode, least in enumerate(self.least_deviations):
+            few = np.flatnonzero(least)
+            by_row = np.moveaxis(std, mode, -1)
+            by_row[..., few] = np.maximum(by_row[..., few], least[few])
+        return mean, std
+
+    @cached_property
+    def least_deviations(self) -> list[Values]:
+        """Of every mode's rows, where these have too few observations; else zero."""
+        rows, variance = self.reference.rows, self.noise.variance
+        nothing = np.zeros(len(rows.dims), bool)
+        return least_deviations(
+            rows.of_observed(self.observations.indices),
+            rows.dims,
+            self.folds,
+            self.reference.path.best_point.correlations,
+            self.reference.components,
+            variance,
+            max(0.0, self._left(nothing) ** 2 - variance),
+        )
 
     @cached_property
     def _gap_factors(self) -> Values:

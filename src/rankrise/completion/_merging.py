@@ -7,20 +7,18 @@ Levenberg-Marquardt with the same penalty, without an offset and with a fitted o
 """
 
 import math
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from rankrise._typing import Values
+from rankrise.completion._choice import MANY
 from rankrise.completion._compiled import load_kernels, plain_kernels
-from rankrise.completion._holdout import Folds
-from rankrise.completion._model import Model, of_mean_one
+from rankrise.completion._model import Model, Variant, by_falling_norm
+from rankrise.completion._model_runs import ModelRuns
 from rankrise.completion._path import Path, PathPoint
 from rankrise.completion._plain_fit import Fit, PlainFits, mean_and_error
-from rankrise.losses import AbstractLoss
-from rankrise.tensors import Observations
 
 # Among more components one that cancels an offset matters little.
 _FEW = 12
@@ -32,200 +30,153 @@ _TRIED, _PATIENCE = 3, 2
 _CLEARLY, _LITTLE, _MUCH = 2.5, 0.01, 0.07
 
 
-def are_few(models: Sequence[Model]) -> bool:
-    """Whether models have few components, and none that is smooth."""
+def merged(runs: ModelRuns, variant: Variant) -> list[Model]:
+    """Models of a variant, or others of fewer components or smaller held-out losses."""
+    models, settings, loss = runs.of(variant), runs.settings, runs.losses[variant.loss]
     points = [model.path.best_point for model in models]
-    return all(
-        0 < point.components <= _FEW and not any(point.correlations) for point in points
+    if (
+        loss.is_linked
+        or settings.non_negative
+        or len(runs.observations) > MANY
+        or not all(0 < p.components <= _FEW and not any(p.correlations) for p in points)
+    ):
+        return models
+    load_kernels(plain_kernels)
+    offsets = [False, True] if settings.center is None else [settings.center]
+    if models[0].baseline.effects:
+        offsets = [settings.center is not False]
+    fits = PlainFits.of(
+        runs.observations, models[0].rows, runs.observations.values, loss
     )
+    refits = [_Refit(runs, fits, model, models[0].baseline.scale) for model in models]
+    paths: dict[bool, list[list[Fit]]] = {offset: [] for offset in offsets}
+    most, size, offset = max(point.components for point in points), 0, False
+    # What does not help one model is not tried on others.
+    for some in (refits[:1], refits[1:_TRIED]):
+        jobs = [(refit, offset) for offset in offsets for refit in some]
+        found = runs.workers.map(lambda job: job[0].path(job[1], most, _PATIENCE), jobs)
+        for (_, offset), path in zip(jobs, found, strict=True):
+            paths[offset].append(path)
+        chosen = None if runs.watch.ending() else _chosen(paths, refits)
+        if chosen is None:
+            return models
+        size, offset = chosen
+    own = [path[size] for path in paths[offset]]
+    rest = runs.workers.map(
+        lambda each: each.path(offset, size)[-1], refits[len(own) :]
+    )
+    better = list(runs.workers.map(_Refit.better, refits, [*own, *rest]))
+    return models if runs.watch.ending() else better
 
 
-class Merging:
-    """Plain fits to what models were fitted to.
+def _chosen(
+    paths: Mapping[bool, Sequence[Sequence[Fit]]], refits: Sequence["_Refit"]
+) -> tuple[int, bool] | None:
+    """How many components, with an offset or not; None where models are better."""
+    tried = refits[: len(next(iter(paths.values())))]
+    heldout = np.concatenate([refit.heldout for refit in tried])
+    weights = tried[0].fits.weights[heldout]
 
-    Parameters
+    def pooled(fits: Iterable[Fit]) -> Values:
+        pairs = zip(tried, fits, strict=True)
+        return np.concatenate([refit.losses(fit) for refit, fit in pairs])
+
+    # An offset is less than a component.
+    order = sorted(
+        (size, offset)
+        for offset, own in paths.items()
+        for size in range(min(map(len, own)))
+    )
+    losses = {
+        (size, offset): pooled(path[size] for path in paths[offset])
+        for size, offset in order
+    }
+    best = min(order, key=lambda key: np.average(losses[key], weights=weights))
+    least = float(np.average(losses[best], weights=weights))
+
+    def is_as_good(key: tuple[int, bool], errors: float) -> bool:
+        mean, error = mean_and_error(losses[key] - losses[best], weights)
+        most = np.clip(errors * error, _LITTLE * least, _MUCH * least)
+        return bool(mean <= most)
+
+    size, offset = next(key for key in order if is_as_good(key, 1.0))
+    if (size, False) in losses and is_as_good((size, False), _CLEARLY):
+        offset = False
+    before = pooled(refit.given for refit in tried)
+    mean, error = mean_and_error(losses[size, offset] - before, weights)
+    used = sum(refit.given.components for refit in tried)
+    if mean < (0 if size * len(tried) <= used else -_CLEARLY * error):
+        return size, offset
+    return None
+
+
+class _Refit:
+    """A model, and plain fits to what it was fitted to.
+
+    Attributes
     ----------
-    offsets
-        Whether fits have an offset: one or both are tried.
-    is_over
-        Asked between two fits; whether to leave off.
+    given
+        What the path of the model found.
+    heldout
+        Which observations are held out from the model.
     """
 
     def __init__(
-        self,
-        models: Sequence[Model],
-        observations: Observations,
-        folds: Folds,
-        loss: AbstractLoss,
-        offsets: Sequence[bool],
-        threads: Executor,
-        is_over: Callable[[], bool],
+        self, runs: ModelRuns, fits: PlainFits, model: Model, unit: float
     ) -> None:
-        load_kernels(plain_kernels)
-        self._models, self._offsets, self._threads = models, offsets, threads
-        self._is_over = is_over
-        count, weights = len(observations), observations.weights
-        self._weights = np.ones(count) if weights is None else of_mean_one(weights)
-        rows = models[0].rows
-        places = rows.of_observed(observations.indices)
-        stacked = rows.stacked(places)
-        self._fits = [
-            PlainFits(
-                rows.starts,
-                stacked,
-                # The offset is a part of the fit.
-                replace(model.baseline, offset=0.0).taken_off(
-                    places, observations.values
-                ),
-                self._weights,
-                loss,
-            )
-            for model in models
-        ]
-        self._most = max(model.path.best_point.components for model in models)
-        parts = [folds.part == model.number for model in models]
-        self._heldout = [np.flatnonzero(part) for part in parts]
-        self._training = [np.flatnonzero(~part) for part in parts]
-
-    def models(self) -> list[Model]:
-        """The given ones, or others of fewer components or smaller held-out losses."""
-        given, tried = list(self._models), min(_TRIED, len(self._models))
-        paths: dict[bool, list[list[Fit]]] = {offset: [] for offset in self._offsets}
-        chosen = None
-        # What does not help one model is not tried on others.
-        for numbers in (range(1), range(1, tried)):
-            jobs = [(number, offset) for offset in paths for number in numbers]
-            found = self._threads.map(lambda job: self._path(*job), jobs)
-            for (_, offset), fits in zip(jobs, found, strict=True):
-                paths[offset].append(fits)
-            chosen = None if self._is_over() else self._chosen(paths)
-            if chosen is None:
-                break
-        if chosen is None:
-            return given
-        size, offset = chosen
-        first = [fits[size] for fits in paths[offset]]
-        rest = self._threads.map(
-            lambda number: self._path(number, offset, size)[-1],
-            range(tried, len(given)),
+        self._model, self._watch, baseline = model, runs.watch, model.baseline
+        self._share = (baseline.scale / unit) ** 2
+        self.given = Fit(model.path.factors, baseline.offset / baseline.scale, False)
+        # The offset is a part of the fit.
+        values = replace(baseline, offset=0.0).taken_off(
+            runs.arrangement.indices, runs.observations.values
         )
-        models = list(
-            self._threads.map(
-                lambda number, fit: self._better(number, fit, offset),
-                range(len(given)),
-                [*first, *rest],
-            )
+        self.fits = replace(fits, values=values)
+        is_heldout = runs.folds.part == model.number
+        self.heldout, self._training = (
+            np.flatnonzero(is_heldout),
+            np.flatnonzero(~is_heldout),
         )
-        return given if self._is_over() else models
+        self._penalty = model.path.best_point.penalty
 
-    def _chosen(self, paths: dict[bool, list[list[Fit]]]) -> tuple[int, bool] | None:
-        """How many components, with an offset or not; None where models are better."""
-        count = len(next(iter(paths.values())))
-        weights = self._weights[np.concatenate(self._heldout[:count])]
-
-        def pooled(fits: Sequence[Fit]) -> Values:
-            return np.concatenate([self._losses(n, fit) for n, fit in enumerate(fits)])
-
-        # An offset is less than a component.
-        least_size = {o: min(map(len, each)) for o, each in paths.items()}
-        order = [
-            (size, offset)
-            for size in range(max(least_size.values()))
-            for offset in paths
-            if size < least_size[offset]
-        ]
-        losses = {
-            (size, offset): pooled([fits[size] for fits in paths[offset]])
-            for size, offset in order
-        }
-        best = min(order, key=lambda key: np.average(losses[key], weights=weights))
-        least = float(np.average(losses[best], weights=weights))
-
-        def is_as_good(key: tuple[int, bool], errors: float) -> bool:
-            mean, error = mean_and_error(losses[key] - losses[best], weights)
-            most = np.clip(errors * error, _LITTLE * least, _MUCH * least)
-            return bool(mean <= most)
-
-        size, offset = next(key for key in order if is_as_good(key, 1.0))
-        if (size, False) in losses and is_as_good((size, False), _CLEARLY):
-            offset = False
-        before = pooled([_as_fit(model) for model in self._models[:count]])
-        mean, error = mean_and_error(losses[size, offset] - before, weights)
-        used = sum(model.path.best_point.components for model in self._models[:count])
-        if mean < (0 if size * count <= used else -_CLEARLY * error):
-            return size, offset
-        return None
-
-    # One model.
-
-    def _path(self, number: int, offset: bool, size: int | None = None) -> list[Fit]:
-        """Fits of ever more components: so many, or while that helps."""
-        fits, training = self._fits[number], self._training[number]
-        own, losses = [fits.nothing(training, offset=offset)], [math.inf]
-        most = self._most if size is None else size
-        while len(own) <= most and not self._is_over():
-            fit = fits.extended(
-                own[-1],
-                training,
-                self._models[number].path.best_point.penalty,
-                offset=offset,
-                seed=(number, len(own)),
-            )
+    def path(self, offset: bool, most: int, patience: int | None = None) -> list[Fit]:
+        """Fits of ever more components, up to so many and while that helps."""
+        own = [self.fits.nothing(self._training, offset=offset)]
+        losses = [math.inf]
+        while len(own) <= most and not self._watch.ending():
+            seed = self._model.number, len(own)
+            fit = self.fits.extended(own[-1], self._training, self._penalty, seed=seed)
             own.append(fit)
-            losses.append(self._mean(number, fit))
+            losses.append(self.fits.mean_loss(fit, self.heldout))
             late = len(losses) - 1 - int(np.argmin(losses))
-            if size is None and late >= _PATIENCE:
+            if patience is not None and late >= patience:
                 break
         return own
 
-    def _better(self, number: int, fit: Fit, offset: bool) -> Model:
+    def better(self, fit: Fit) -> Model:
         """A model of what was fitted, or the given one where that is better."""
-        given, fits = self._models[number], self._fits[number]
-        training = self._training[number]
-        point = given.path.best_point
-        if self._is_worse(number, fit) and not self._is_over():
-            fit = fits.improved(
-                fit, training, point.penalty, offset=offset, seed=(number,)
-            )
-        if self._is_worse(number, fit):
+        given, penalty = self._model, self._penalty
+        if self._is_worse(fit) and not self._watch.ending():
+            seed = (given.number,)
+            fit = self.fits.improved(fit, self._training, penalty, seed=seed)
+        if self._is_worse(fit):
             return given
-        loss = self._mean(number, fit)
-        losses = fits.errors(fit, training)
-        train = float(np.average(losses, weights=self._weights[training]))
-        norms = np.prod(
-            [np.linalg.norm(own, axis=0) for own in given.rows.split(fit.factors)],
-            axis=0,
-        )
-        falling = np.argsort(-norms, kind="stable")
+        train = self.fits.mean_loss(fit, self._training)
+        loss = self.fits.mean_loss(fit, self.heldout)
+        falling = by_falling_norm(given.rows.split(fit.factors))
         still = (0.0,) * len(given.rows.dims)
-        last = PathPoint(point.penalty, fit.components, train, loss, still)
+        last = PathPoint(penalty, fit.components, train, loss, still)
         points = [*given.path.points, last]
         path = Path(points, len(points) - 1, fit.factors[:, falling])
         baseline = replace(given.baseline, offset=given.baseline.scale * fit.offset)
         return Model.at_best(given.rows, path, baseline, given.number, given.smooth)
 
-    def _is_worse(self, number: int, fit: Fit) -> bool:
-        """Whether the given model's held-out loss is smaller, by a standard error."""
-        before = self._losses(number, _as_fit(self._models[number]))
-        weights = self._weights[self._heldout[number]]
-        mean, error = mean_and_error(self._losses(number, fit) - before, weights)
-        return mean > error
-
-    def _losses(self, number: int, fit: Fit) -> Values:
+    def losses(self, fit: Fit) -> Values:
         """Losses of held-out entries, in units that models share."""
-        first, own = self._models[0].baseline.scale, self._models[number].baseline.scale
-        return (own / first) ** 2 * self._fits[number].errors(
-            fit, self._heldout[number]
-        )
+        return self._share * self.fits.errors(fit, self.heldout)
 
-    def _mean(self, number: int, fit: Fit) -> float:
-        """Held-out loss, as paths have it."""
-        heldout = self._heldout[number]
-        losses = self._fits[number].errors(fit, heldout)
-        return float(np.average(losses, weights=self._weights[heldout]))
-
-
-def _as_fit(model: Model) -> Fit:
-    """What a path found."""
-    baseline = model.baseline
-    return Fit(model.path.factors, baseline.offset / baseline.scale, math.nan)
+    def _is_worse(self, fit: Fit) -> bool:
+        """Whether the given model's held-out loss is smaller, by a standard error."""
+        gains, weights = self.losses(fit) - self.losses(self.given), self.fits.weights
+        mean, error = mean_and_error(gains, weights[self.heldout])
+        return mean > error

@@ -4,38 +4,53 @@ The baseline is what is taken off the values before components are learned, and 
 back. For losses of residuals that is the mean and the scale, and on request main
 effects: a number for every slice of every mode, shrunk towards zero. For labels and
 counts it is the log-odds or the logarithm of the mean, which predictions begin from.
-
-The variance of a residual on entries that were held out is taken to be a product of one
-factor a slice, times a constant, so that rows that are noisier than others have wider
-intervals.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from rankrise._defaults import RISEN_SHARE
 from rankrise._typing import Indices, ModeDims, Values
-from rankrise.completion._arrangement import Rows, sums_of_components
+from rankrise.completion._arrangement import Rows, stacked, sums_of_components
 from rankrise.completion._path import Path
+from rankrise.completion._settings import Centering
 from rankrise.losses import AbstractLoss
 
 # Standard deviation of normal values over their median absolute deviation.
 _NORMAL = 1.4826
-# Rounds of fitting main effects, and of factors of the noise.
-_ROUNDS, _NOISE_ROUNDS = 20, 5
-# Main effects are shrunk as if so many observations of zero were in every slice, and
-# factors of the noise as if so many typical residuals were.
-_SHRINKING, _NOISE_SHRINKING = 1.0, 10.0
+# Rounds of fitting main effects.
+_ROUNDS = 20
+# They are shrunk as if so many observations of zero were in every slice.
+_SHRINKING = 1.0
 # A component with a larger cosine to a constant tensor is nearly constant.
 _CONSTANT = 0.95
 # Of the largest value.
 _ROUNDING = 1e-12
-# Of the mean square residual: exact fits leave some.
-_LEAST = 1e-12
+
+
+class Variant(NamedTuple):
+    """How models are fitted, where held-out entries decide it.
+
+    Attributes
+    ----------
+    smooth
+        Whether neighbouring rows may be alike.
+    loss
+        The name of one of the losses of the settings.
+    """
+
+    smooth: bool
+    loss: str
+    centering: Centering
+
+
+# The number of the part that is held out, and the variant: which model it is.
+Key = tuple[int, Variant]
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,24 +167,17 @@ class Model:
 
     def with_baseline(self) -> list[Values]:
         """Factors whose further components are the offset and the main effects."""
-        effects = self.baseline.effects
         columns = list(self.factors)
         if self.baseline.offset:
-            columns = with_offset(columns, self.baseline.offset)
-        if not effects:
-            return columns
-        whole = []
-        for mode, factor in enumerate(columns):
-            further = np.ones((len(factor), len(effects)))
-            further[:, mode] = effects[mode]
-            whole.append(np.hstack([factor, further]))
-        return whole
+            columns = with_constant(columns, 0, self.baseline.offset)
+        for mode, effect in enumerate(self.baseline.effects):
+            columns = with_constant(columns, mode, effect)
+        return columns
 
     @property
     def component_norms(self) -> Values:
         """Largest first."""
-        norms = [np.linalg.norm(matrix, axis=0) for matrix in self.factors]
-        return np.asarray(np.prod(norms, axis=0))
+        return norms_of(self.factors)
 
     @property
     def components(self) -> int:
@@ -196,23 +204,30 @@ class Model:
         """
         total = self.baseline.at(places)
         if self.factors[0].shape[1]:
-            counts = np.cumsum([0, *map(len, self.factors[:-1])])
-            stacked = np.ascontiguousarray(places + counts, np.int32)
-            total += sums_of_components(np.concatenate(self.factors), stacked)
+            starts = np.cumsum([0, *map(len, self.factors)])
+            stack = np.concatenate(self.factors)
+            total += sums_of_components(stack, stacked(places, starts))
         return loss.mean(total)
 
 
-def of_mean_one(weights: Values) -> Values:
-    """Weights over their mean; large ones have no finite sum."""
-    weights = weights / np.max(weights)
-    return weights / np.mean(weights)
+def with_constant(
+    factors: Sequence[Values], mode: int, column: Values | float
+) -> list[Values]:
+    """Factors with a last component that is constant but in one mode."""
+    further = [np.ones(len(factor)) for factor in factors]
+    further[mode] *= column
+    return [np.column_stack(pair) for pair in zip(factors, further, strict=True)]
 
 
-def with_offset(factors: Sequence[Values], offset: float) -> list[Values]:
-    """Factors whose last component is constant."""
-    ones = [np.ones((len(factor), 1)) for factor in factors]
-    ones[0] *= offset
-    return [np.hstack(pair) for pair in zip(factors, ones, strict=True)]
+def norms_of(factors: Sequence[Values]) -> Values:
+    """Component norms."""
+    norms = [np.linalg.norm(matrix, axis=0) for matrix in factors]
+    return np.asarray(np.prod(norms, axis=0))
+
+
+def by_falling_norm(factors: Sequence[Values]) -> npt.NDArray[np.intp]:
+    """The order in which component norms fall."""
+    return np.argsort(-norms_of(factors), kind="stable")
 
 
 def match_scores(reference: Sequence[Values], other: Sequence[Values]) -> Values:
@@ -237,67 +252,3 @@ def unit_columns(matrix: Values) -> Values:
     """Columns of norm one; zero where they are."""
     norms = np.linalg.norm(matrix, axis=0)
     return matrix / np.where(norms > 0, norms, 1)
-
-
-@dataclass(frozen=True, eq=False)
-class Noise:
-    r"""$\sigma^2_i = \sigma^2 \prod_n f^n_{i_n}$.
-
-    Attributes
-    ----------
-    factors
-        Of every mode's rows, and one for a row that was never observed.
-    ratios
-        Held-out residuals over their standard deviations, by size, rising.
-    of_kind
-        Factor of every kind of gap, where some are blocks.
-    """
-
-    variance: float
-    factors: tuple[Values, ...]
-    ratios: Values
-    of_kind: Values = field(default_factory=lambda: np.ones(1))
-
-    def variances(self, indices: Indices) -> Values:
-        """Of the residuals at these indices, without the factor of a kind of gap."""
-        total = np.full(len(indices), self.variance)
-        for rows, factor in zip(indices.T, self.factors, strict=True):
-            total *= factor[rows]
-        return total
-
-    def multiple(self, level: float) -> float:
-        """Standard deviations that this share of held-out residuals lies within."""
-        count = len(self.ratios)
-        place = min(count - 1, int(np.ceil(level * (count + 1))) - 1)
-        return float(self.ratios[max(0, place)])
-
-
-def fit_noise(
-    indices: Indices,
-    residuals: Values,
-    dims: ModeDims,
-    kinds: npt.NDArray[np.integer] | None = None,
-    kind_count: int = 0,
-) -> Noise:
-    """The noise of held-out entries, and of the kinds of gap that they stand for."""
-    if kinds is not None:
-        indices = np.column_stack([indices, kinds])
-        dims = (*dims, kind_count)
-    squares = residuals**2
-    noise = Noise(
-        float(np.mean(squares)), tuple(np.ones(dim + 1) for dim in dims), np.empty(0)
-    )
-    least = _LEAST * noise.variance
-    for _ in range(_NOISE_ROUNDS if noise.variance > 0 else 0):
-        for rows, own in zip(indices.T, noise.factors, strict=True):
-            ratios = squares / np.maximum(noise.variances(indices) / own[rows], least)
-            sums = np.bincount(rows, ratios, len(own)) + _NOISE_SHRINKING
-            counts = np.bincount(rows, minlength=len(own))
-            own[:] = sums / (counts + _NOISE_SHRINKING)
-    deviations = np.sqrt(noise.variances(indices))
-    ratios = np.abs(residuals) / np.where(deviations > 0, deviations, 1)
-    noise = replace(noise, ratios=np.sort(ratios))
-    if kinds is None:
-        return noise
-    *factors, of_kind = noise.factors
-    return replace(noise, factors=tuple(factors), of_kind=of_kind)

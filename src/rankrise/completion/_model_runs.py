@@ -1,7 +1,6 @@
 """Runs that fit models, several at a time, each without a part of the observations."""
 
 import math
-import os
 import queue
 import threading
 from collections.abc import Callable, Iterable
@@ -12,15 +11,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rankrise._environment import usable_cores
 from rankrise._typing import Values
 from rankrise.completion._alternating import Alternation
 from rankrise.completion._arrangement import Arrangement, Rows
 from rankrise.completion._holdout import Folds
-from rankrise.completion._model import Baseline, Model, fit_baseline, of_mean_one
+from rankrise.completion._model import Baseline, Key, Model, Variant, fit_baseline
 from rankrise.completion._path import Path, PathPoint, Walk, WalkState
+from rankrise.completion._plain_fit import of_mean_one
 from rankrise.completion._saved_models import from_saved, to_saved
 from rankrise.completion._settings import CompletionSettings
-from rankrise.completion._variant import Key, Variant
 from rankrise.runs import Ending, Watch
 from rankrise.tensors import Observations
 
@@ -90,7 +90,11 @@ class ModelRuns:
             self.models, self._walks = from_saved(*saved, self._model)
 
     def __enter__(self) -> "ModelRuns":
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        if self._progress is not None:
+            # Now all input is known to fit, and nothing is written yet.
+            nothing = PathPoint(math.inf, 0, math.nan, math.nan, ())
+            self._progress(CompletionProgress(0, self.folds.count, nothing))
+        cores = usable_cores()
         if len(self.arrangement) > _SHARED:
             self._pool = self._threads.enter_context(ThreadPoolExecutor(cores))
             cores = 1
@@ -191,12 +195,13 @@ class ModelRuns:
         number, variant = key
         dims = self.arrangement.rows.dims
         settings, baseline = self.settings, self.baseline(key)
-        values, loss = self.observations.values, self.losses[variant.loss]
-        if not loss.is_linked:
-            values = baseline.taken_off(self.arrangement.indices, values)
+        loss = self.losses[variant.loss]
         alternation = Alternation(
             self.arrangement,
-            values,
+            # Without a name: the model keeps no more of them than it needs.
+            self.observations.values
+            if loss.is_linked
+            else baseline.taken_off(self.arrangement.indices, self.observations.values),
             self.weights,
             self._parts,
             number,

@@ -150,14 +150,16 @@ class Walk:
         if not self._swept:
             self._swept, self._unhelpful, self._best_before = True, 0, before
             if count:
-                self._take(enter=False)
+                self._advance(2 * _SWEEPS)
                 return
         if count < self._most and self._alternation.is_spectral:
             # Once what is left is noise it stays so.
             if self._rising and self._take_spectral():
                 return
         elif count < self._most:
-            self._take(enter=True)
+            rows = int(self._alternation.rows.starts[-1])
+            directions = self._rng.standard_normal((rows, kernels.DIRECTIONS))
+            self._advance(_SWEEPS, directions=directions)
             self._unhelpful = 0 if self.path.best > before else self._unhelpful + 1
             entered = self._stage.components > count
             patience = _LEAST_PATIENCE if self._worse else self._patience
@@ -189,10 +191,6 @@ class Walk:
             self._number = len(self._penalties) - 1
         return self._rising
 
-    def _take(self, *, enter: bool) -> None:
-        directions = self._directions() if enter else None
-        self._advance(_SWEEPS if enter else 2 * _SWEEPS, directions=directions)
-
     def _advance(self, sweeps: int, **entering: Any) -> None:
         penalty = self._penalties[self._number]
         stage = self._alternation.advance(
@@ -201,10 +199,6 @@ class Walk:
         if np.isfinite(stage.factors).all() and math.isfinite(stage.train_loss):
             self._stage = stage
             self._note(penalty)
-
-    def _directions(self) -> Values:
-        rows = int(self._alternation.rows.starts[-1])
-        return self._rng.standard_normal((rows, kernels.DIRECTIONS))
 
     def _note(self, penalty: float) -> None:
         stage, path = self._stage, self.path

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._typing import Indices, Values
+from rankrise.completion._arrangement import Rows
 from rankrise.completion._compiled import plain_kernels as kernels
 from rankrise.losses import AbstractLoss, SquaredLoss
+from rankrise.tensors import Observations
 
 # Of Levenberg-Marquardt; other losses are majorized in between.
 _STEPS, _TOLERANCE, _EXACT = 25, 1e-4, 1e-7
@@ -26,11 +28,18 @@ Shown = npt.NDArray[np.intp]
 
 
 class Fit(NamedTuple):
-    """Components, all factor matrices stacked, and what is added to their sum."""
+    """Components, all factor matrices stacked, and what is added to their sum.
+
+    Attributes
+    ----------
+    has_offset
+        Whether an offset is fitted as well; else it is zero.
+    """
 
     factors: Values
     offset: float
-    objective: float
+    has_offset: bool
+    objective: float = math.inf
 
     @property
     def components(self) -> int:
@@ -62,6 +71,15 @@ class PlainFits:
     weights: Values
     loss: AbstractLoss
 
+    @classmethod
+    def of(
+        cls, observations: Observations, rows: Rows, values: Values, loss: AbstractLoss
+    ) -> "PlainFits":
+        """Fits to these values of observations."""
+        places, given = rows.of_observed(observations.indices), observations.weights
+        weights = np.ones(len(values)) if given is None else of_mean_one(given)
+        return cls(rows.starts, rows.stacked(places), values, weights, loss)
+
     def nothing(self, shown: Shown, *, offset: bool) -> Fit:
         """No component, and an offset that is fitted where it is asked for."""
         level = 0.0
@@ -69,90 +87,71 @@ class PlainFits:
             weights = self.weights[shown]
             mean = float(np.average(self.values[shown], weights=weights))
             level = self.loss.link_of_mean(mean, len(shown))
-        return Fit(np.empty((int(self.starts[-1]), 0)), level, math.inf)
+        return Fit(np.empty((int(self.starts[-1]), 0)), level, offset)
 
     def extended(
-        self,
-        fit: Fit,
-        shown: Shown,
-        penalty: float,
-        *,
-        offset: bool,
-        seed: tuple[int, ...],
+        self, fit: Fit, shown: Shown, penalty: float, *, seed: tuple[int, ...]
     ) -> Fit:
         """One component more, along the largest pull of what the others leave."""
         unit = self._direction(fit, shown, np.random.default_rng(seed))
         factors = np.column_stack([fit.factors, unit])
-        return self._fitted(factors, fit.offset, shown, penalty, offset)
+        return self._fitted(fit._replace(factors=factors), shown, penalty)
 
     def improved(
-        self,
-        fit: Fit,
-        shown: Shown,
-        penalty: float,
-        *,
-        offset: bool,
-        seed: tuple[int, ...],
+        self, fit: Fit, shown: Shown, penalty: float, *, seed: tuple[int, ...]
     ) -> Fit:
         """The best of as many components, after one entered and another left."""
         for number in range(_EXCHANGES if fit.components else 0):
-            more = self.extended(
-                fit, shown, penalty, offset=offset, seed=(*seed, number)
+            more = self.extended(fit, shown, penalty, seed=(*seed, number))
+            without = (
+                more._replace(factors=np.delete(more.factors, r, 1))
+                for r in range(more.components)
             )
-            without = (np.delete(more.factors, r, 1) for r in range(more.components))
-            given = shown, penalty, offset
             best = min(
-                (
-                    self._fitted(factors, more.offset, *given, steps=_SCREENING)
-                    for factors in without
-                ),
+                (self._fitted(f, shown, penalty, steps=_SCREENING) for f in without),
                 key=lambda each: each.objective,
             )
-            best = self._fitted(best.factors, best.offset, *given)
+            best = self._fitted(best, shown, penalty)
             if best.objective >= (1 - _BETTER) * fit.objective:
                 break
             fit = best
         return fit
 
-    def polished(self, fit: Fit, shown: Shown, penalty: float, *, offset: bool) -> Fit:
+    def polished(self, fit: Fit, shown: Shown, penalty: float) -> Fit:
         """The same minimum, more exactly."""
-        return self._fitted(
-            fit.factors.copy(), fit.offset, shown, penalty, offset, tolerance=_EXACT
-        )
-
-    def errors(self, fit: Fit, places: Shown) -> Values:
-        """Losses of some observations."""
-        predictions = self._predictions(fit.factors, fit.offset, places)
-        return np.asarray(self.loss(predictions, self.values[places]))
+        copy = fit._replace(factors=fit.factors.copy())
+        return self._fitted(copy, shown, penalty, tolerance=_EXACT)
 
     def predictions(self, fit: Fit, places: Shown) -> Values:
         """Of some observations, before the inverse link."""
-        return self._predictions(fit.factors, fit.offset, places)
-
-    def _predictions(self, factors: Values, offset: float, places: Shown) -> Values:
-        rows, total = self.rows[places], np.full(len(places), offset)
-        for r in range(factors.shape[1]):
-            own = np.ascontiguousarray(factors[:, r])
+        rows, total = self.rows[places], np.full(len(places), fit.offset)
+        for r in range(fit.components):
+            own = np.ascontiguousarray(fit.factors[:, r])
             total += np.prod(own[rows], axis=1)
         return total
 
-    def _majorizer(
-        self, factors: Values, offset: float, shown: Shown
-    ) -> tuple[Values, Values]:
+    def errors(self, fit: Fit, places: Shown) -> Values:
+        """Losses of some observations."""
+        predictions = self.predictions(fit, places)
+        return np.asarray(self.loss(predictions, self.values[places]))
+
+    def mean_loss(self, fit: Fit, places: Shown) -> float:
+        """The weighted mean of these."""
+        errors = self.errors(fit, places)
+        return float(np.average(errors, weights=self.weights[places]))
+
+    def _majorizer(self, fit: Fit, shown: Shown) -> tuple[Values, Values]:
         """Weights and targets of least squares that stand for the loss."""
         values, weights = self.values[shown], self.weights[shown]
         if isinstance(self.loss, SquaredLoss):
             return weights, values
-        own, targets = self.loss.majorizer(
-            self._predictions(factors, offset, shown), values
-        )
+        own, targets = self.loss.majorizer(self.predictions(fit, shown), values)
         return weights * own, np.asarray(targets, np.float64)
 
     def _direction(self, fit: Fit, shown: Shown, rng: np.random.Generator) -> Values:
-        weights, targets = self._majorizer(fit.factors, fit.offset, shown)
-        rows = np.ascontiguousarray(self.rows[shown])
-        residuals = targets - self._predictions(fit.factors, fit.offset, shown)
-        pulls = weights * residuals
+        weights, targets = self._majorizer(fit, shown)
+        rows = np.ascontiguousarray(self.rows[shown], np.int32)
+        pulls = weights * (targets - self.predictions(fit, shown))
         best, strongest = np.zeros(int(self.starts[-1])), -1.0
         for _ in range(_DIRECTIONS):
             unit = rng.standard_normal(len(best))
@@ -168,27 +167,25 @@ class PlainFits:
 
     def _fitted(
         self,
-        factors: Values,
-        offset: float,
+        fit: Fit,
         shown: Shown,
         penalty: float,
-        is_free: bool,
         *,
         steps: int = _STEPS,
         tolerance: float = _TOLERANCE,
     ) -> Fit:
-        factors = np.ascontiguousarray(factors)
-        rows = np.ascontiguousarray(self.rows[shown])
+        """The minimum near a fit, whose factors may be moved there in place."""
+        factors = np.ascontiguousarray(fit.factors)
+        fit, before = fit._replace(factors=factors), math.inf
+        rows = np.ascontiguousarray(self.rows[shown], np.int32)
         is_quadratic = isinstance(self.loss, SquaredLoss)
-        rounds = 1 if is_quadratic else steps
-        steps = steps if is_quadratic else _STEPS_BETWEEN
-        objective = before = math.inf
+        rounds, steps = (1, steps) if is_quadratic else (steps, _STEPS_BETWEEN)
         for _ in range(rounds):
-            weights, targets = self._majorizer(factors, offset, shown)
+            weights, targets = self._majorizer(fit, shown)
             objective, offset = kernels.descend(
                 factors,
-                offset,
-                is_free,
+                fit.offset,
+                fit.has_offset,
                 self.starts,
                 rows,
                 targets,
@@ -197,19 +194,30 @@ class PlainFits:
                 steps,
                 tolerance,
             )
+            fit = fit._replace(offset=float(offset))
             if not is_quadratic:
-                predictions = self._predictions(factors, offset, shown)
-                losses = self.loss(predictions, self.values[shown])
+                losses = self.errors(fit, shown)
                 objective = float(np.sum(self.weights[shown] * losses))
                 objective += penalty * float(np.sum(factors**2))
-                if before - objective < _TOLERANCE * abs(objective):
-                    break
-                before = objective
-        return Fit(factors, float(offset), float(objective))
+            fit = fit._replace(objective=float(objective))
+            if before - fit.objective < _TOLERANCE * abs(fit.objective):
+                break
+            before = fit.objective
+        return fit
 
 
-def mean_and_error(losses: Values, weights: Values) -> tuple[float, float]:
+def of_mean_one(weights: Values) -> Values:
+    """Weights over their mean; large ones have no finite sum."""
+    weights = weights / np.max(weights)
+    return weights / np.mean(weights)
+
+
+def mean_and_error(
+    losses: Values, weights: Values | None = None
+) -> tuple[float, float]:
     """The weighted mean and its standard error."""
+    if weights is None:
+        return float(np.mean(losses)), float(np.std(losses)) / math.sqrt(len(losses))
     mean = float(np.average(losses, weights=weights))
     deviation = math.sqrt(float(np.sum((weights * (losses - mean)) ** 2)))
     return mean, deviation / float(np.sum(weights))

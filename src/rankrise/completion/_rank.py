@@ -7,7 +7,6 @@ penalty to speak of, one more component at a time, on entries that were held out
 
 import itertools
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,14 +14,21 @@ from typing import Any
 
 import numpy as np
 
+from rankrise._environment import usable_cores
 from rankrise._typing import Values
 from rankrise.completion._arrangement import Rows
 from rankrise.completion._compiled import load_kernels, plain_kernels
 from rankrise.completion._holdout import Folds, HeldOut, make_folds
-from rankrise.completion._model import Model, fit_baseline, match_scores, of_mean_one
+from rankrise.completion._model import (
+    Model,
+    by_falling_norm,
+    fit_baseline,
+    match_scores,
+)
 from rankrise.completion._path import PathPoint
 from rankrise.completion._plain_fit import Fit, PlainFits, mean_and_error
 from rankrise.completion._rank_table import RankEstimate, RankProgress, RankRow
+from rankrise.completion._settings import CompletionSettings
 from rankrise.losses import AbstractLoss, SquaredLoss
 from rankrise.tensors import Observations
 
@@ -59,17 +65,20 @@ def tell_rank(
     observations: Observations,
     rows: Rows,
     loss: AbstractLoss,
-    *,
-    heldout: HeldOut = "auto",
-    max_components: int = 64,
-    seed: int = 0,
-    progress: Callable[[RankProgress], None] | None = None,
+    heldout: HeldOut,
+    settings: CompletionSettings,
+    progress: Callable[[RankProgress], None] | None,
 ) -> RankEstimate:
     """The rank of observations, whose indices run in order."""
+    seed, max_components = settings.seed, settings.max_components
     if len(observations) < _FEWEST or not np.ptp(observations.values):
-        return _nothing(observations, rows)
+        factors = tuple(np.empty((dim, 0)) for dim in rows.dims)
+        offset = float(np.mean(observations.values))
+        return RankEstimate(0, 0, offset, factors, (), len(observations))
     load_kernels(plain_kernels)
-    observations = _sampled(observations, rows, seed)
+    if len(observations) > _most(rows):
+        drawn = np.random.default_rng(seed).permutation(len(observations))
+        observations = observations.take(np.sort(drawn[: _most(rows)]))
     if loss.is_additive:
         # Counts are these rates on average.
         loss = SquaredLoss()
@@ -89,23 +98,10 @@ def tell_rank(
     elif not loss.is_linked:
         # About the mean, for what the data show doesn't depend on where zero is.
         scale = float(np.std(values)) or 1.0
-    with ThreadPoolExecutor(_cores()) as threads:
+    with ThreadPoolExecutor(usable_cores()) as threads:
         search = _Search(observations, rows, loss, scale, threads, seed, progress)
         found = search.estimate(heldout, most)
         return replace(found, is_limited=found.needed == max_components)
-
-
-def _nothing(observations: Observations, rows: Rows) -> RankEstimate:
-    """No component, of a constant or of too few observations."""
-    factors = tuple(np.empty((dim, 0)) for dim in rows.dims)
-    offset = float(np.mean(observations.values))
-    return RankEstimate(0, 0, offset, factors, (), len(observations))
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _most(rows: Rows) -> int:
@@ -165,14 +161,6 @@ def _least_by_components(model: Model) -> dict[int, PathPoint]:
     return found
 
 
-def _sampled(observations: Observations, rows: Rows, seed: int) -> Observations:
-    most = _most(rows)
-    if len(observations) <= most:
-        return observations
-    rng = np.random.default_rng(seed)
-    return observations.take(np.sort(rng.permutation(len(observations))[:most]))
-
-
 class _Trial:
     """Losses of held-out entries, of one number of components."""
 
@@ -199,47 +187,48 @@ class _Search:
         seed: int,
         progress: Callable[[RankProgress], None] | None,
     ) -> None:
-        count, weights = len(observations), observations.weights
         self._observations, self._rows, self._scale = observations, rows, scale
         self._threads, self._seed, self._progress = threads, seed, progress
         # Whether a search left off where more components help a little.
         self._is_open = {False: False, True: False}
-        self._weights = np.ones(count) if weights is None else of_mean_one(weights)
-        self._fits = PlainFits(
-            rows.starts,
-            rows.stacked(rows.of_observed(observations.indices)),
-            observations.values / scale,
-            self._weights,
-            loss,
-        )
+        self._every = np.arange(len(observations))
+        self._fits = PlainFits.of(observations, rows, observations.values / scale, loss)
 
     def estimate(self, heldout: HeldOut, most: int) -> RankEstimate:
-        count = len(self._observations)
         folds = make_folds(
             self._observations,
-            min(_PARTS, count // 2),
+            min(_PARTS, len(self._observations) // 2),
             share=None,
             heldout=heldout,
             seed=self._seed,
         )
         hidden = [np.flatnonzero(folds.part == k) for k in range(folds.count)]
         shown = [np.flatnonzero(folds.part != k) for k in range(folds.count)]
-        mean = abs(float(np.average(self._fits.values, weights=self._weights)))
+        mean = abs(float(np.average(self._fits.values, weights=self._fits.weights)))
         first = not self._fits.loss.is_linked and mean > _FAR
         found = {first: self._tried(shown, hidden, most, offset=first)}
         # Without an offset one component more may stand for it.
-        most_other = min(most, _best(found[first]) + first)
+        means = [trial.mean for trial in found[first]]
+        most_other = min(most, means.index(min(means)) + first)
         found[not first] = self._tried(shown, hidden, most_other, offset=not first)
         needed, offset = _needed(found)
-        trials = found[offset]
-        rng = np.random.default_rng(self._seed)
-        half = rng.permutation(count) % 2
-        halves = [np.flatnonzero(half == k) for k in (0, 1)]
+        return self._told(found[offset], needed, offset)
+
+    def _told(
+        self, trials: Sequence[_Trial], needed: int, offset: bool
+    ) -> RankEstimate:
+        """Which of the needed components are found again in halves."""
+        count = len(self._observations)
+        half = np.random.default_rng(self._seed).permutation(count) % 2
+        shown = [*(np.flatnonzero(half == k) for k in (0, 1)), self._every]
         penalties = [trial.penalty for trial in trials[: needed + _PATIENCE + 1]]
-        shown = [*halves, np.arange(count)]
         parts = self._paths(shown, penalties, offset)
         matches = [self._matches(one, two) for one, two in zip(*parts[:2], strict=True)]
-        improve = self._improver(shown, penalties, offset)
+
+        def improve(number: int, fit: Fit) -> Fit:
+            size = fit.components
+            seed = self._seed, _PARTS + number, size
+            return self._fits.improved(fit, shown[number], penalties[size], seed=seed)
 
         def found_again(size: int) -> int:
             if np.min(matches[size], initial=1.0) < _ALIKE:
@@ -253,20 +242,19 @@ class _Search:
             found_again(rank)
         whole = improve(2, parts[2][rank])
         if rank:
-            whole = self._fits.polished(whole, shown[2], penalties[rank], offset=offset)
-        nothing = self._fits.nothing(np.arange(count), offset=True)
-        total = self._mean_loss(nothing)
+            whole = self._fits.polished(whole, self._every, penalties[rank])
+        nothing = self._fits.nothing(self._every, offset=True)
+        total = self._fits.mean_loss(nothing, self._every)
         rows = []
         for size, (scores, fit) in enumerate(zip(matches, parts[2], strict=True)):
-            error, deviation = self._error(trials[size])
+            left = self._fits.mean_loss(fit, self._every)
             rows.append(
                 RankRow(
                     size,
-                    error,
-                    deviation,
+                    *self._error(trials[size]),
                     float(np.min(scores, initial=1.0)),
                     self._core_consistency(fit),
-                    1 - self._mean_loss(fit) / total if total else math.nan,
+                    1 - left / total if total else math.nan,
                 )
             )
         return RankEstimate(
@@ -292,7 +280,7 @@ class _Search:
             least = min((each.mean for each in found), default=math.inf)
             trials = []
             for penalty in _PENALTIES[first:]:
-                own = self._extended(fits, shown, penalty, offset) if size else fits
+                own = self._extended(fits, shown, penalty) if size else fits
                 trials.append((self._trial(own, hidden, penalty), own))
                 if trials[-1][0].mean <= _RUN_OFF * least:
                     break
@@ -315,17 +303,12 @@ class _Search:
         return found
 
     def _extended(
-        self, fits: Sequence[Fit], shown: Sequence[Any], penalty: float, offset: bool
+        self, fits: Sequence[Fit], shown: Sequence[Any], penalty: float
     ) -> list[Fit]:
         def extended(number: int) -> Fit:
             fit = fits[number]
-            return self._fits.extended(
-                fit,
-                shown[number],
-                penalty,
-                offset=offset,
-                seed=(self._seed, number, fit.components),
-            )
+            seed = self._seed, number, fit.components
+            return self._fits.extended(fit, shown[number], penalty, seed=seed)
 
         return list(self._threads.map(extended, range(len(fits))))
 
@@ -334,7 +317,7 @@ class _Search:
     ) -> _Trial:
         pairs = zip(fits, hidden, strict=True)
         losses = np.concatenate([self._fits.errors(*pair) for pair in pairs])
-        weights = self._weights[np.concatenate(hidden)]
+        weights = self._fits.weights[np.concatenate(hidden)]
         return _Trial(losses, weights, penalty)
 
     def _paths(
@@ -346,39 +329,17 @@ class _Search:
             shown, seed = parts[number], (self._seed, _PARTS + number)
             fits = [self._fits.nothing(shown, offset=offset)]
             for size, penalty in enumerate(penalties[1:], start=1):
-                fit = self._fits.extended(
-                    fits[-1], shown, penalty, offset=offset, seed=(*seed, size)
-                )
-                fits.append(fit)
+                own = *seed, size
+                fits.append(self._fits.extended(fits[-1], shown, penalty, seed=own))
             return fits
 
         return list(self._threads.map(path, range(len(parts))))
-
-    def _improver(
-        self, parts: Sequence[Any], penalties: Sequence[float], offset: bool
-    ) -> Callable[[int, Fit], Fit]:
-        def improve(number: int, fit: Fit) -> Fit:
-            size = fit.components
-            return self._fits.improved(
-                fit,
-                parts[number],
-                penalties[size],
-                offset=offset,
-                seed=(self._seed, _PARTS + number, size),
-            )
-
-        return improve
 
     # Figures of merit.
 
     def _error(self, trial: _Trial) -> tuple[float, float]:
         loss = self._fits.loss
         return _error_of(trial.mean, trial.deviation, self._scale, loss)
-
-    def _mean_loss(self, fit: Fit) -> float:
-        everywhere = np.arange(len(self._observations))
-        losses = self._fits.errors(fit, everywhere)
-        return float(np.average(losses, weights=self._weights))
 
     def _matches(self, one: Fit, two: Fit) -> Values:
         first, second = (self._rows.split(each.factors) for each in (one, two))
@@ -401,8 +362,7 @@ class _Search:
                 left.Q @ one * np.sqrt(sizes),
                 right.Q @ other.T * np.sqrt(sizes),
             )
-        norms = np.prod([np.linalg.norm(each, axis=0) for each in matrices], axis=0)
-        falling = np.argsort(-norms, kind="stable")
+        falling = by_falling_norm(matrices)
         share = self._scale ** (1 / len(matrices))
         return tuple(share * matrix[:, falling] for matrix in matrices)
 
@@ -417,9 +377,8 @@ class _Search:
             return math.nan
         # Where nothing was observed the model stands in, which leaves no residual.
         core = np.zeros(dims)
-        everywhere = np.arange(len(self._observations))
         places = self._rows.of_observed(self._observations.indices)
-        residuals = self._fits.values - self._fits.predictions(fit, everywhere)
+        residuals = self._fits.values - self._fits.predictions(fit, self._every)
         core[tuple(places.T)] = residuals
         for matrix in self._rows.split(fit.factors):
             core = np.tensordot(core, np.linalg.pinv(matrix), axes=(0, 1))
@@ -445,12 +404,9 @@ def _error_of(
 def _needed(found: Mapping[bool, Sequence[_Trial]]) -> tuple[int, bool]:
     """How many components are needed, and whether an offset is."""
     # An offset is less than a component: so many without come before as many with.
-    order = [
-        (size, offset)
-        for size in range(max(map(len, found.values())))
-        for offset in (False, True)
-        if size < len(found[offset])
-    ]
+    order = sorted(
+        (size, offset) for offset, own in found.items() for size in range(len(own))
+    )
     least = min((found[offset][size] for size, offset in order), key=lambda t: t.mean)
     needed, offset = next(
         (size, offset)
@@ -462,7 +418,3 @@ def _needed(found: Mapping[bool, Sequence[_Trial]]) -> tuple[int, bool]:
         offset = without.mean - least.mean > _MUCH * least.mean
         offset = offset and not without.is_as_good_as(least, _FOR_OFFSET)
     return needed, offset
-
-
-def _best(found: Sequence[_Trial]) -> int:
-    return min(range(len(found)), key=lambda size: found[size].mean)

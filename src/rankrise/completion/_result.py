@@ -16,18 +16,17 @@ from rankrise._atomic import atomic_path
 from rankrise._errors import InputError
 from rankrise._memory import MAX_DENSE_BYTES
 from rankrise._typing import Values
-from rankrise.completion._accuracy import Accuracy
+from rankrise.completion._accuracy import Accuracy, Noise, fit_noise
 from rankrise.completion._gaps import tell_gaps
-from rankrise.completion._holdout import Folds
+from rankrise.completion._holdout import Folds, HeldOut
 from rankrise.completion._mean_of_models import MeanOfModels
 from rankrise.completion._model import (
     Baseline,
     Model,
-    Noise,
-    fit_noise,
     match_scores,
+    norms_of,
     unit_columns,
-    with_offset,
+    with_constant,
 )
 from rankrise.completion._path import PathPoint
 from rankrise.completion._rank import is_told_by_fits, rank_of_paths, tell_rank
@@ -155,7 +154,8 @@ class Completion:
 
         From the spread of the models and from their residuals on entries that were
         held out, whose variance is taken as a product of one factor a slice, and one of
-        the kind of gap. In gaps that nothing held out is like, wider by a guess. Where
+        the kind of gap. In gaps that nothing held out is like, wider by a guess; in
+        `scarce_slices` at least what least squares of so few entries leave. Where
         a slice was never observed, at least what its baseline leaves of the values.
         """
         return self._mean.mean_and_std(indices)[1]
@@ -236,15 +236,9 @@ class Completion:
             places = self.reference.rows.of_observed(observations.indices)
             rest = Baseline(0.0, 1.0, effects).taken_off(places, observations.values)
             observations = replace(observations, values=rest)
-        return tell_rank(
-            observations,
-            self.reference.rows,
-            loss,
-            heldout="fiber" if self.settings.heldout == "fiber" else "random",
-            max_components=self.settings.max_components,
-            seed=self.settings.seed,
-            progress=progress,
-        )
+        heldout: HeldOut = "fiber" if self.settings.heldout == "fiber" else "random"
+        rows, settings = self.reference.rows, self.settings
+        return tell_rank(observations, rows, loss, heldout, settings, progress)
 
     @property
     def loss_name(self) -> str:
@@ -356,12 +350,11 @@ class Completion:
                 np.pad(matrix, ((0, 1), (0, 0))) for matrix in found.factors
             ]
             if found.offset:
-                own = with_offset(own, found.offset)
+                own = with_constant(own, 0, found.offset)
         else:
             own = self.reference.with_baseline()
         factors = [self._expanded(matrix, mode) for mode, matrix in enumerate(own)]
-        norms = [np.linalg.norm(matrix, axis=0) for matrix in factors]
-        return CPTensor((np.prod(norms, axis=0), list(map(unit_columns, factors))))
+        return CPTensor((norms_of(factors), list(map(unit_columns, factors))))
 
     def save_factors(self, folder: FilePath) -> FilePath:
         """Write `factors.npz`: all models, the reference first, with their offsets.
@@ -426,8 +419,8 @@ class Completion:
         models: in least squares, degrees of freedom lower the one as much as they raise
         the other; what components cannot learn counts as noise there. NaN where that
         cannot be trusted: with fewer than 300 observations or ten for each slice,
-        training errors below .7 of held-out ones, blocks held out, weights, or another
-        loss.
+        training errors below .7 of held-out ones, blocks held out, weights, counts
+        that are not whole, or another loss.
         """
         return self._accuracy.noise_error
 
@@ -456,6 +449,17 @@ class Completion:
         ):
             for before, after in itertools.pairwise((-1, *names.tolist(), dim)):
                 yield from ((mode, index) for index in range(before + 1, after))
+
+    def scarce_slices(self) -> Iterator[tuple[int, int]]:
+        """Mode and index, both from 0, of every slice with too few observed entries.
+
+        Their errors may be more than twice those on held-out entries, which lie in
+        slices with more.
+        """
+        least = 2 * math.sqrt(self.noise.variance)
+        for mode, own in enumerate(self._mean.least_deviations):
+            names = self.reference.rows.names[mode]
+            yield from ((mode, index) for index in names[own[:-1] > least].tolist())
 
     def axis(self, mode: int) -> ModeAxis:
         """What a mode, counted from 0, and its indices are called."""
@@ -503,6 +507,7 @@ class Completion:
             self.loss,
             blocks,
             0.0 if blocks is None else self._accuracy.learned(),
+            self.folds,
             self.settings.seed,
         )
 

@@ -1,14 +1,17 @@
-"""Finished and unfinished models, as a checkpoint keeps them."""
+"""What a checkpoint keeps: finished and unfinished models, and whose they are."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from rankrise._errors import InputError
 from rankrise._typing import Values
-from rankrise.completion._model import Model
+from rankrise.completion._model import Key, Model, Variant
 from rankrise.completion._path import Path, WalkState
-from rankrise.completion._settings import Centering
-from rankrise.completion._variant import Key, Variant
+from rankrise.completion._settings import Centering, CompletionSettings
+from rankrise.tensors import Observations
 
 Arrays = Mapping[str, Values]
 Facts = Mapping[str, Any]
@@ -62,3 +65,28 @@ def from_saved(
 def _key(saved: Any) -> Key:
     number, (smooth, loss, centering) = saved
     return number, Variant(smooth, loss, Centering(centering))
+
+
+def fingerprint(
+    observations: Observations, settings: CompletionSettings
+) -> dict[str, Any]:
+    """What a completion must agree with to go on from a checkpoint."""
+    content = hashlib.sha256()
+    for array in (observations.indices, observations.values, observations.weights):
+        if array is not None:
+            content.update(np.ascontiguousarray(array).data)
+    # The time limit says when to leave off, not what comes out.
+    fields = [name for name in type(settings).model_fields if name != "max_seconds"]
+    return {
+        **{name: _told(getattr(settings, name)) for name in fields},
+        "mode_dims": list(observations.mode_dims),
+        "observations": content.hexdigest(),
+    }
+
+
+def _told(value: object) -> str:
+    """A setting in words that are the same in another process."""
+    words = repr(value)
+    if type(value).__repr__ is object.__repr__:
+        words = f"{type(value).__qualname__}({vars(value)})"
+    return words

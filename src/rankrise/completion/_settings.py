@@ -13,7 +13,7 @@ from rankrise.completion._path import PENALTIES
 from rankrise.losses import AbstractLoss, loss_named
 
 Kind = Literal["paper", "flow", "limit"]
-LossName = Literal[
+SingleLossName = Literal[
     "squared",
     "absolute",
     "huber",
@@ -21,8 +21,8 @@ LossName = Literal[
     "logistic",
     "poisson",
     "poisson-identity",
-    "counts",
 ]
+LossName = Literal[SingleLossName, "counts"]
 
 # What `counts` tries.
 _COUNTED = "poisson", "poisson-identity"
@@ -152,8 +152,8 @@ class CompletionSettings(Settings):
     """Upper limit on the number of components (alternating, limit). The rank is found,
     not set by this limit."""
     max_seconds: float | None = None
-    """Time limit in seconds. The result so far is returned, which depends on the
-    machine."""
+    """Time limit in seconds from the start; loading counts, but is not cut short, nor
+    is a step under way. The result so far is returned, which depends on the machine."""
     smooth: bool | None = None
     """Smooth factors along each mode, as strongly as the data support; by default
     smooth or not is chosen by held-out errors."""

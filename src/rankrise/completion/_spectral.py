@@ -9,11 +9,13 @@ eigenvalues are more than noise.
 
 import itertools
 import math
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rankrise._typing import Indices, ModeDims, Values
 from rankrise.completion._compiled import kernels
@@ -33,6 +35,7 @@ _BLOCK = 2**16
 # With more observations one unfolding at a time is held in memory.
 _ONE_AT_A_TIME = 30_000_000
 _PENALTY = 1e-3
+_SORTING = threading.Lock()
 
 
 def is_spectral(count: int, dims: ModeDims) -> bool:
@@ -56,19 +59,18 @@ def spectral_components(
     indices, numbers
         Observed entries, in order; those that are to be left out are zero.
     """
-    kept = np.flatnonzero(numbers)
-    indices, numbers = indices[kept], numbers[kept]
+    count = np.count_nonzero(numbers)
     starts = np.concatenate([[0], np.cumsum(dims)]).astype(np.int64)
     modes = range(len(dims))
     run: Callable[..., Any] = map
-    if pool is not None and len(numbers) <= _ONE_AT_A_TIME:
+    if pool is not None and count <= _ONE_AT_A_TIME:
         run = pool.map
     found = list(run(lambda n: _signal(indices, numbers, dims, n, seed), modes))
     size = max(vectors.shape[1] for vectors, _ in found)
     if not size:
         return np.empty((int(starts[-1]), 0))
     bases = [more(size) for _, more in found]
-    core = _core(indices, numbers, bases) * (math.prod(dims) / len(numbers))
+    core = _core(indices, numbers, bases) * (math.prod(dims) / count)
     factors = _cp_of(core, size, seed)
     return np.concatenate([b @ f for b, f in zip(bases, factors, strict=True)])
 
@@ -81,7 +83,9 @@ def _signal(
     """
     if dims[mode] <= _MOST_VECTORS + 1:
         return np.empty((dims[mode], 0)), lambda size: np.eye(dims[mode])
-    unfolding = _unfolding(indices, numbers, dims, mode)
+    # One at a time: sorting takes more memory than what comes of it.
+    with _SORTING:
+        unfolding = _unfolding(indices, numbers, dims, mode)
     rows, values, begins = unfolding
     rng = np.random.default_rng((seed, mode))
     signs = rng.integers(0, 2, len(values), np.int8) * np.int8(2) - np.int8(1)
@@ -102,20 +106,41 @@ def _unfolding(
 
     Without columns of one entry, which say nothing once the diagonal is deleted.
     """
-    column = np.zeros(len(indices), np.int64)
+    kept = np.flatnonzero(numbers).astype(np.int32)
+    column = np.zeros(len(kept), np.int64)
     for other, dim in enumerate(dims):
         if other != mode:
             column *= dim
-            column += indices[:, other]
-    order = np.argsort(column)
-    column = column[order]
+            column += indices[kept, other]
+    order, column = _in_order(column, math.prod(dims) // dims[mode])
     is_new = np.append(True, column[1:] != column[:-1])
     del column
     shared = ~(is_new & np.append(is_new[1:], True))
-    order = order[shared]
+    order = kept[order[shared]]
+    del kept
     begins = np.append(np.flatnonzero(is_new[shared]), len(order))
     rows = np.ascontiguousarray(indices[order, mode], np.int32)
     return rows, numbers[order].astype(np.float32), begins
+
+
+def _in_order(
+    column: npt.NDArray[np.int64], columns: int
+) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.int64]]:
+    """A stable sort: which entry comes when, and the columns as they then are.
+
+    In the memory of the columns, where one number can hold that of the entry too.
+    """
+    count = len(column)
+    if columns * count >= 2**63:
+        order = np.argsort(column, kind="stable")
+        return order, column[order]
+    column *= count
+    column += np.arange(count, dtype=np.int32)
+    column.sort()
+    order = np.empty(count, np.int32)
+    np.remainder(column, count, out=order, casting="unsafe")
+    column //= count
+    return order, column
 
 
 def _leading(
@@ -170,8 +195,8 @@ def _cp_of(core: Values, size: int, seed: int) -> list[Values]:
     every = np.arange(len(rows))
     fit = fits.nothing(every, offset=False)
     for number in range(size):
-        fit = fits.extended(fit, every, _PENALTY, offset=False, seed=(seed, number))
-    fit = fits.improved(fit, every, _PENALTY, offset=False, seed=(seed,))
+        fit = fits.extended(fit, every, _PENALTY, seed=(seed, number))
+    fit = fits.improved(fit, every, _PENALTY, seed=(seed,))
     share = scale ** (1 / order)
     pairs = itertools.pairwise(starts)
     return [share * fit.factors[begin:end] for begin, end in pairs]

@@ -27,7 +27,7 @@ from rankrise.completion import (
 )
 from rankrise.estimators._checked_tables import checked_rows, checked_samples
 from rankrise.estimators._mode_labels import ModeLabels, observations_of
-from rankrise.runs import Ending
+from rankrise.runs import Ending, counting_seconds
 from rankrise.tables import is_data_frame
 from rankrise.tensors import Observations, incomplete_tensor
 
@@ -82,7 +82,8 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     max_components
         Where no more enter; the rank is not set by it.
     max_seconds
-        Time limit in seconds; what was found so far is kept.
+        Time limit in seconds from the start of `fit`, whose loading counts but is not
+        cut short; what was found so far is kept.
     handle_unknown
         What is predicted for labels never seen in `fit`. ``"ignore"``: what the rest
         says, $b$ and the effects of the labels that were seen; ``"warn"``: the same,
@@ -174,6 +175,7 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         tags.regressor_tags.poor_score = True
         return tags
 
+    @counting_seconds()
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> TensorCompleter:
         """Learn from observed entries.
 
@@ -367,7 +369,7 @@ def _complete(observations: Observations, settings: CompletionSettings) -> Compl
     found = complete_by_alternation(incomplete, settings)
     if found.ending == Ending.TIME_LIMIT:
         warnings.warn(
-            f"Stopped after {settings.max_seconds:g} s, with {len(found.models)} "
+            f"Stopped after {found.seconds:.3g} s, with {len(found.models)} "
             f"model(s) of {found.folds.count}; allow more max_seconds.",
             ConvergenceWarning,
             stacklevel=3,

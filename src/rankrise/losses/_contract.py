@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,7 +25,8 @@ class AbstractLoss(ABC):
     takes_labels
         Whether it is defined for the observed values 0 and 1 only.
     takes_counts
-        Whether it is defined for observed values from 0 on only.
+        Whether it is defined for observed values from 0 on only: counts, or rates,
+        which need not be whole.
     bounds
         Range of observed values and of predicted means.
     is_linked
@@ -97,21 +99,25 @@ class AbstractLoss(ABC):
             or kind.slopes is not AbstractLoss.slopes
         )
 
-    def check_values(self, values: Values) -> None:
-        """Refuse observed values the loss is not defined for."""
-        if self.takes_counts and (values < 0).any():
-            row = int(np.argmax(values < 0))
-            raise InputError(
-                f"Observation {row} has the value {values[row]}, but "
-                f"{type(self).__name__} takes counts from 0; choose another loss."
-            )
-        if not self.takes_labels:
+    def check_values(
+        self, values: Values, place: Callable[[int], str] = "Observation {}".format
+    ) -> None:
+        """Refuse observed values the loss is not defined for.
+
+        Parameters
+        ----------
+        place
+            Words for where a value is, by its number.
+        """
+        is_wrong, why = values < 0, "counts are not negative"
+        if self.takes_labels:
+            is_wrong = (values != 0) & (values != 1)
+            why = "labels are 0 and 1"
+        elif not self.takes_counts:
             return
-        wrong = (values != 0) & (values != 1)
-        if wrong.any():
-            row = int(np.argmax(wrong))
+        if is_wrong.any():
+            row = int(np.argmax(is_wrong))
             raise InputError(
-                f"Observation {row} has the value {values[row]}, but "
-                f"{type(self).__name__} takes labels 0 and 1; recode them or choose "
-                "another loss."
+                f"{place(row)} has the value {values[row]:.6}, but with this loss "
+                f"{why}; recode it, leave it out or choose another loss."
             )

@@ -8,3 +8,4 @@ from rankrise.runs._ending import Ending as Ending
 from rankrise.runs._interrupts import keeping_interrupted as keeping_interrupted
 from rankrise.runs._progress import Progress as Progress
 from rankrise.runs._watch import Watch as Watch
+from rankrise.runs._watch import counting_seconds as counting_seconds

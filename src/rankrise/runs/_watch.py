@@ -1,7 +1,9 @@
 """The one clock of a long run: its time limit, its interrupts, when to write."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
@@ -14,6 +16,21 @@ from rankrise.runs._checkpoint import (
 )
 from rankrise.runs._ending import Ending
 from rankrise.runs._interrupts import hearing_interrupts
+
+_began: ContextVar[float | None] = ContextVar("began", default=None)
+
+
+@contextmanager
+def counting_seconds() -> Iterator[None]:
+    """Within, the clock of a run has begun already: loading counts to its time limit.
+
+    Of several, one within another, the outermost counts.
+    """
+    token = _began.set(time.monotonic() if _began.get() is None else _began.get())
+    try:
+        yield
+    finally:
+        _began.reset(token)
 
 
 class Watch:
@@ -31,7 +48,8 @@ class Watch:
         What a run must agree with to go on from the checkpoint, for JSON; a function
         of it is called only where there is one.
     max_seconds
-        Time limit, over all the times the run is resumed.
+        Time limit, over all the times the run is resumed, from where the outermost
+        `counting_seconds` began, or else from here.
     """
 
     def __init__(
@@ -46,7 +64,8 @@ class Watch:
         self._fingerprint: Facts | None = None
         self._max_seconds = max_seconds
         self._earlier = 0.0
-        self._began = time.monotonic()
+        began = _began.get()
+        self._began = time.monotonic() if began is None else began
         self._ended: float | None = None
         # The first write is due at once: a place that cannot be written to is then
         # found before hours of work.

@@ -52,6 +52,11 @@ class IncompleteTensor:
             for name, labels in zip(names, self.labels, strict=True)
         )
 
+    def place(self, indices: npt.ArrayLike) -> str:
+        """Words for one entry: the labels of its indices."""
+        pairs = zip(self.axes, np.asarray(indices).tolist(), strict=True)
+        return f"({', '.join(axis.label(index) for axis, index in pairs)})"
+
     def restore(self, completed: npt.ArrayLike) -> Any:
         """Give all entries in the form of the input.
 
