@@ -1,4 +1,4 @@
-"""Errors a user can cause."""
+"""Errors a user can cause, and text that is safe to show."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,11 @@ class InputError(ValueError):
     The command line prints the message alone and exits with status 2, so whatever
     raises it writes for the person who typed the command.
     """
+
+
+def printable(text: str) -> str:
+    """Text in which control characters, as terminals obey them, are spelled out."""
+    return "".join(
+        each if each.isprintable() or each == "\n" else ascii(each)[1:-1]
+        for each in text
+    )
