@@ -11,7 +11,4 @@ class InputError(ValueError):
 
 def printable(text: str) -> str:
     """Text in which control characters, as terminals obey them, are spelled out."""
-    return "".join(
-        each if each.isprintable() or each == "\n" else ascii(each)[1:-1]
-        for each in text
-    )
+    return "".join(x if x.isprintable() else ascii(x)[1:-1] for x in text)

@@ -75,7 +75,7 @@ def stored_entries(
 
 def _outer(starts: npt.NDArray[Any], count: int) -> npt.NDArray[np.int64]:
     """The row (or column) of each entry, from where each row starts."""
-    lengths: npt.NDArray[np.int64] = np.diff(starts.astype(np.int64))
+    lengths = starts[1:].astype(np.int64) - starts[:-1].astype(np.int64)
     if starts[0] != 0 or starts[-1] != count or (lengths < 0).any():
         raise InputError("Its rows do not follow one another; the file is damaged.")
     return np.repeat(np.arange(len(lengths)), lengths)
