@@ -151,6 +151,11 @@ def refuse_damaged(form: str) -> Iterator[None]:
         yield
     except (InputError, ImportError):
         raise
+    except MemoryError as error:
+        raise InputError(
+            "It takes more memory than there is; close other programs, or give fewer "
+            "entries."
+        ) from error
     # A damaged file can fail anywhere inside a reader, with any exception.
     except Exception as error:
         reason = printable(" ".join(str(error).split())) or type(error).__name__
