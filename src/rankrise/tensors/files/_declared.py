@@ -133,14 +133,14 @@ def check_memory(byte_count: int, what: str, *, copies: float = 4) -> None:
         How many times that reading takes at its peak, which may be at most half of the
         memory that is free.
     """
-    free, limit = free_host_memory(), MAX_DENSE_BYTES
-    if free is not None:
-        limit = min(limit, int(_SHARE_OF_FREE_MEMORY * free / copies))
+    free, limit, whose = free_host_memory(), MAX_DENSE_BYTES, "the most that is read"
+    if free is not None and _SHARE_OF_FREE_MEMORY * free / copies < limit:
+        limit = int(_SHARE_OF_FREE_MEMORY * free / copies)
+        whose = f"of which {copies:.3g} times as much is half of what is free"
     if byte_count > limit:
         raise InputError(
-            f"{what} needs more than {limit / 2**30:.3g} GiB of memory, the most that "
-            "is read (with copies, half of what is free); give fewer entries, or the "
-            "observed ones as coordinates (.csv, .tns)."
+            f"{what} needs more than {limit / 2**30:.3g} GiB of memory, {whose}; give "
+            "fewer entries, or the observed ones as coordinates (.csv, .tns)."
         )
 
 

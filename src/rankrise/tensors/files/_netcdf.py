@@ -22,6 +22,7 @@ from rankrise.tensors.files._declared import (
     refuse_damaged,
     shown,
 )
+from rankrise.tensors.files._hdf5_heap import check_heaps
 from rankrise.tensors.files._layout import Layout, as_stored
 
 _CLASSIC_MAGIC = b"CDF"
@@ -125,6 +126,7 @@ def _check_is_hdf5(path: Path) -> None:
                 "It is a netCDF file of version 3; rewrite it as version 4 with "
                 "`nccopy -k netCDF-4`."
             )
+    check_heaps(path)
     # Where this fails, h5netcdf would leave a half-made object whose end prints a
     # traceback behind the sentence that the user is to see.
     with refuse_damaged("netCDF-4"), h5py.File(path, "r") as content:

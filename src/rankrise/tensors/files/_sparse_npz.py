@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims
-from rankrise.tensors.files._declared import check_memory, shown
+from rankrise.tensors.files._declared import shown
 
 _Arrays = dict[str, npt.NDArray[Any]]
 _FORMATS = ("coo", "csr", "csc", "bsr", "dia")
@@ -67,7 +67,6 @@ def stored_entries(
     if form != "bsr":
         return np.stack((outer, inner), axis=1), data
     block = data.shape[1:]
-    check_memory(8 * data.size, "Its blocks")
     within = np.indices(block).reshape(2, -1).T
     corners = np.stack((outer, inner), axis=1) * block
     return (corners[:, None] + within).reshape(-1, 2), data.reshape(-1)
