@@ -2,12 +2,12 @@
 
 import io
 import sys
-from typing import Any, TextIO, cast
+from typing import Any, cast
 
 from rankrise._errors import printable
 
 
-def say(text: str = "", *, file: TextIO | None = None) -> None:
+def say(text: str = "", *, file: Any = None) -> None:
     """Print one line; a terminal obeys nothing that names in it may hold."""
     print(printable(text), file=file)
 
@@ -27,7 +27,7 @@ class _PatientFile(io.FileIO):
             return memoryview(content).nbytes
 
 
-def _patient(stream: TextIO) -> TextIO:
+def _patient(stream: Any) -> Any:
     # There is none where a process was started without, and tests bring their own.
     if not isinstance(stream, io.TextIOWrapper):
         return stream

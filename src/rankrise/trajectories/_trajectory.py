@@ -16,7 +16,7 @@ from rankrise._environment import environment
 from rankrise._errors import InputError
 from rankrise.factorizations import AbstractFactorization
 from rankrise.runs import Ending
-from rankrise.tensors.files import check_heaps
+from rankrise.tensors.files import check_hdf5
 from rankrise.trajectories._observables import AbstractObservable
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class Trajectory:
         if not path.is_file():
             raise InputError(f"There is no trajectory file {path}.")
         try:
-            check_heaps(path)
+            check_hdf5(path)
             with xr.open_dataset(path, engine="h5netcdf") as file:
                 dataset = file.load()
             outcomes = tuple(

@@ -122,7 +122,7 @@ def check_real(dtype: np.dtype[Any]) -> None:
         raise InputError(f"The array has data type {dtype}; real numbers are needed.")
 
 
-def check_memory(byte_count: int, what: str, *, copies: float = 4) -> None:
+def check_memory(byte_count: int, what: str, *, copies: float = 4.0) -> None:
     """Refuse what takes more memory than one file may ask for.
 
     Parameters

@@ -134,7 +134,7 @@ class Arrays:
         return self.archive.getinfo(name + _SUFFIX)
 
     def read(
-        self, names: Iterable[str], *, text: bool = False, copies: float = 4
+        self, names: Iterable[str], *, text: bool = False, copies: float = 4.0
     ) -> dict[str, npt.NDArray[Any]]:
         """Read arrays, once what they take together is known to be no zip bomb.
 
@@ -203,8 +203,8 @@ def _read_sparse(
     if "format" in names:
         form = scipy_format(members.read(["format"], text=True)["format"])
         names.remove("format")
-    # Measured; blocks are spread out to rows of indices.
-    arrays = members.read(names, copies=11 if form == "bsr" else 6)
+    # Measured; blocks and diagonals are spread out to rows of indices.
+    arrays = members.read(names, copies=11.0 if form in ("bsr", "dia") else 6.0)
     shape = _stored_mode_dims(arrays["shape"])
     dtype = arrays["data"].dtype
     if mode_dims is not None and mode_dims != shape:
