@@ -43,12 +43,13 @@ def free_host_memory() -> int | None:
 
 def _process_limit() -> list[int]:
     """What `ulimit -v`, as batch systems set it, leaves to this process."""
-    if not _PAGES.exists():
+    pages = _content(_PAGES).split()
+    if not pages:
         return []
     import resource
 
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    taken = int(_content(_PAGES).split()[0]) * resource.getpagesize()
+    taken = int(pages[0]) * resource.getpagesize()
     return [] if limit == resource.RLIM_INFINITY else [max(0, limit - taken)]
 
 

@@ -69,7 +69,7 @@ def read(path: Path, variable: str | None, out: Path) -> None:
 
 def check_refusal(error: InputError, path: Path) -> None:
     said = str(error)
-    assert said.isprintable(), said
+    assert said.isprintable(), ascii(said)
     assert said.endswith("."), said
     assert path.name in said, said
     assert len(said) < LONGEST_SENTENCE, said

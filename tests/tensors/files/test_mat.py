@@ -138,6 +138,13 @@ def test_an_sptensor_says_that_what_it_does_not_store_is_unobserved(tmp_path, ca
     assert "what it does not store is unobserved, not zero" in caplog.text
 
 
+def test_control_characters_of_a_class_are_spelled_out(tmp_path):
+    content = np.zeros((1, 1), [("a", object)])
+    savemat(tmp_path / "x.mat", {"x": MatlabObject(content, "cla\x1bss")})
+    with pytest.raises(InputError, match=r"cla\\x1bss object"):
+        read_tensor(tmp_path / "x.mat")
+
+
 def test_a_sparse_matlab_matrix_is_refused(tmp_path):
     from scipy.sparse import csc_array
 

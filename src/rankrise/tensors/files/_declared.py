@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from rankrise._errors import InputError, printable
+from rankrise._errors import InputError, reason
 from rankrise._memory import MAX_DENSE_BYTES, free_host_memory
 from rankrise._typing import ModeDims
 
 _REAL_KINDS = "fiub"
 _LISTED_ARRAYS = 8
 _SHARE_OF_FREE_MEMORY = 0.5
-_LONGEST_REASON = 160
 
 
 @dataclass(frozen=True)
@@ -158,10 +157,7 @@ def refuse_damaged(form: str) -> Iterator[None]:
         ) from error
     # A damaged file can fail anywhere inside a reader, with any exception.
     except Exception as error:
-        reason = printable(" ".join(str(error).split())) or type(error).__name__
-        if len(reason) > _LONGEST_REASON:
-            reason = f"{reason[:_LONGEST_REASON]}..."
         raise InputError(
-            f"It cannot be read as {form} ({reason}); it is damaged, or its extension "
+            f"It cannot be read as {form} ({reason(error)}); it is damaged, or its extension "
             "is not that of its content."
         ) from error

@@ -25,7 +25,7 @@ class _Place(NamedTuple):
 
 
 def is_mat4(start: bytes) -> bool:
-    """Whether a file begins with the four digits of a matrix of version 4."""
+    """Whether a file begins with the header of a matrix of version 4."""
     return _digits(start) is not None
 
 
@@ -48,8 +48,6 @@ class Mat4File:
             order, stored, what = digits
             rows, columns, is_complex, length = struct.unpack(order + "4i", header[4:])
             shape = check_shape((rows, columns))
-            if not 0 < length <= MAX_NAME_BYTES:
-                raise InputError("A matrix has no name; the file is damaged.")
             name = self.stream.read(length).split(b"\0")[0].decode("latin-1")
             kind = "single" if (stored, what) == (1, 0) else _KINDS[what]
             if is_complex:
@@ -79,9 +77,10 @@ def _digits(start: bytes) -> tuple[str, int, int] | None:
     if len(start) < _HEADER_BYTES:
         return None
     for order, first in (("<", 0), (">", 1)):
-        (number,) = struct.unpack_from(order + "i", start)
+        number, *_, length = struct.unpack_from(order + "5i", start)
         machine, rest = divmod(number, 1000)
         stored, what = divmod(rest, 10)
-        if machine == first and stored < len(_STORED_TYPES) and what < len(_KINDS):
+        is_known = stored < len(_STORED_TYPES) and what < len(_KINDS)
+        if machine == first and is_known and 0 < length <= MAX_NAME_BYTES:
             return order, stored, what
     return None
