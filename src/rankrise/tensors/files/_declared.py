@@ -158,6 +158,6 @@ def refuse_damaged(form: str) -> Iterator[None]:
     # A damaged file can fail anywhere inside a reader, with any exception.
     except Exception as error:
         raise InputError(
-            f"It cannot be read as {form} ({reason(error)}); it is damaged, or its extension "
-            "is not that of its content."
+            f"It cannot be read as {form} ({reason(error)}); it is damaged, or its "
+            "extension is not that of its content."
         ) from error
