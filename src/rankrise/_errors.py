@@ -1,4 +1,4 @@
-"""Errors a user can cause."""
+"""Errors a user can cause, and text that is safe to show."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,17 @@ class InputError(ValueError):
     The command line prints the message alone and exits with status 2, so whatever
     raises it writes for the person who typed the command.
     """
+
+
+_LONGEST_REASON = 160
+
+
+def reason(error: Exception) -> str:
+    """What another library says was wrong, short and in one line."""
+    words = printable(" ".join(str(error).split())) or type(error).__name__
+    return words if len(words) <= _LONGEST_REASON else f"{words[:_LONGEST_REASON]}..."
+
+
+def printable(text: str) -> str:
+    """Text in which control characters, as terminals obey them, are spelled out."""
+    return "".join(x if x.isprintable() else ascii(x)[1:-1] for x in text)

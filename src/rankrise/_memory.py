@@ -11,6 +11,8 @@ _LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
+# Pages that a process has, the first of the numbers in this file.
+_PAGES = Path("/proc/self/statm")
 
 
 def free_memory() -> int | None:
@@ -23,6 +25,11 @@ def free_memory() -> int | None:
         if "bytes_limit" not in known:
             return None
         return int(known["bytes_limit"]) - int(known.get("bytes_in_use", 0))
+    return free_host_memory()
+
+
+def free_host_memory() -> int | None:
+    """Bytes that NumPy arrays may still take; None where the system does not say."""
     # What a container uses counts files that it would forget, so only its limit is
     # taken.
     limits = [int(text) for text in map(_content, _LIMITS) if text.isdigit()]
@@ -30,7 +37,20 @@ def free_memory() -> int | None:
         name, _, amount = line.partition(":")
         if name == "MemAvailable":
             limits.append(1024 * int(amount.split()[0]))
+    limits += _process_limit()
     return min(limits, default=None)
+
+
+def _process_limit() -> list[int]:
+    """What `ulimit -v`, as batch systems set it, leaves to this process."""
+    pages = _content(_PAGES).split()
+    if not pages:
+        return []
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    taken = int(pages[0]) * resource.getpagesize()
+    return [] if limit == resource.RLIM_INFINITY else [max(0, limit - taken)]
 
 
 def _content(path: Path) -> str:

@@ -10,6 +10,7 @@ from rankrise.cli._folder import RunFolder
 from rankrise.cli._options import OutputOptions
 from rankrise.cli._session import running_whole, use_compile_cache
 from rankrise.cli._status import DONE
+from rankrise.cli._terminal import say
 from rankrise.experiments import AgreementConfig
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def agreement(
     folder.finish(summary)
     if not output.quiet:
         _print(summary, outcome)
-        print(f"picture: {picture}")
+        say(f"picture: {picture}")
     return DONE
 
 
@@ -62,7 +63,7 @@ def _print(summary: dict[str, Any], outcome: "AgreementResult") -> None:
         )
     console = Console()
     console.print(descents)
-    print(f"convergence order in the learning rate: {outcome.convergence_order:.3f}")
+    say(f"convergence order in the learning rate: {outcome.convergence_order:.3f}")
     flows = Table(box=None, pad_edge=False)
     columns = (
         "init scale",

@@ -21,6 +21,7 @@ from rankrise.cli._session import (
 )
 from rankrise.cli._source import TensorSource
 from rankrise.cli._status import BAD_INPUT, DONE, INTERRUPTED
+from rankrise.cli._terminal import say
 from rankrise.experiments import require_mode_dims
 from rankrise.runs import Ending, counting_seconds
 
@@ -41,8 +42,8 @@ def complete(
 ) -> int:
     """Complete partly observed tensors; there is no rank to choose.
 
-    Takes .npy, .npz, .mat (v5, v7.3) and .nc arrays in which NaN means unobserved, and
-    .csv, .parquet and .tns coordinates in which absent means unobserved. Observed
+    Takes .npy, .npz, .mat (v4 to v7.3) and .nc arrays in which NaN means unobserved,
+    and .csv, .parquet and .tns coordinates in which absent means unobserved. Observed
     entries are held out to choose what is learned and to say how far it may be off.
     Writes the completed tensor and its standard deviations in the input's form,
     summary.json, factors.npz and completion.png; for a gradient method trajectory.nc.
@@ -81,13 +82,13 @@ def _complete_all(
         # When several are resumed, the interrupted one has begun and the next has not.
         resume = output.resume and (out / SETTINGS).exists()
         if not output.quiet:
-            print(f"{file} -> {out}")
+            say(f"{file} -> {out}")
         try:
             own = replace(output, out=out, resume=resume)
             ended = _complete(file, options, reading, own)
         except (InputError, OSError) as error:
             named = "" if file.name in str(error) else f"{file}: "
-            print(f"rankrise: {named}{error}", file=sys.stderr)
+            say(f"rankrise: {named}{error}", file=sys.stderr)
             ended = BAD_INPUT
         if ended == INTERRUPTED:
             return ended
@@ -216,14 +217,14 @@ def _write(
 def _print(summary: dict[str, Any], written: dict[str, Path]) -> None:
     dims = "x".join(map(str, summary["mode_dims"]))
     share = summary["observed_entries"] / summary["entries"]
-    print(f"tensor: {dims}, {share:.1%} observed")
+    say(f"tensor: {dims}, {share:.1%} observed")
     if summary["gaps"]:
-        print(f"gaps: {summary['gaps']}")
+        say(f"gaps: {summary['gaps']}")
     if summary["link_losses"]:
-        print(_link(summary))
-    print(f"{_rank(summary)} ({_how(summary)})")
+        say(_link(summary))
+    say(f"{_rank(summary)} ({_how(summary)})")
     if summary["centering"]:
-        print(f"centering: {summary['centering']}")
+        say(f"centering: {summary['centering']}")
     for name, words in (("train", "train"), ("heldout", "held-out")):
         raw = summary[f"{name}_relative_error"]
         centered = summary[f"{name}_centered_error"]
@@ -232,9 +233,9 @@ def _print(summary: dict[str, Any], written: dict[str, Path]) -> None:
             noise = summary["noise_centered_error"]
             if name == "heldout" and noise is not None:
                 about += f"; noise alone gives {noise:.4g}"
-            print(f"{words} relative error: {raw:.4g} ({about})")
+            say(f"{words} relative error: {raw:.4g} ({about})")
     for words, path in written.items():
-        print(f"{words}: {path}")
+        say(f"{words}: {path}")
 
 
 def _link(summary: dict[str, Any]) -> str:

@@ -22,6 +22,7 @@ from rankrise.cli._session import (
 )
 from rankrise.cli._source import SamplesSource
 from rankrise.cli._status import DONE
+from rankrise.cli._terminal import say
 from rankrise.experiments import SECOND_ORDER, ComplexityConfig
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def complexity(
     folder.finish(summary)
     if not output.quiet:
         _print(outcome)
-        print(f"picture: {picture}")
+        say(f"picture: {picture}")
     return _status(outcome, summary, folder)
 
 
@@ -113,27 +114,28 @@ def _print(outcome: "ComplexityResult") -> None:
     from rankrise.complexity import SPLITS
 
     data, curve = outcome.data, outcome.curve
-    print(
+    say(
         f"{outcome.dataset}: {data.train.samples} samples for training, "
         f"{data.test.samples} for testing"
     )
-    print(f"{data.train.features} features of up to {data.train.values} values")
+    say(f"{data.train.features} features of up to {data.train.values} values")
     what = "classes told from all others" if curve.kind == "classes" else "values"
     more = ", ..." if len(curve.targets) > _LISTED else ""
-    print(f"{what}: {', '.join(curve.targets[:_LISTED])}{more}")
+    say(f"{what}: {', '.join(curve.targets[:_LISTED])}{more}")
     console = Console(highlight=False)
     for split in SPLITS:
         constant = _short(float(curve.constant_errors[split].mean()))
-        print(f"\n{split} error{_over(curve)}; a constant's is {constant}")
+        say()
+        say(f"{split} error{_over(curve)}; a constant's is {constant}")
         console.print(_errors(curve, split))
     for error in outcome.config.error:
-        print(f"\nsmallest rank with an error of at most {error:g}")
+        say()
+        say(f"smallest rank with an error of at most {error:g}")
         console.print(
             _smallest([s for s in outcome.smallest_ranks if s.error == error], curve)
         )
-    print(
-        f"\n{curve.seconds_run:.1f} s running, {curve.seconds_compile:.1f} s compiling"
-    )
+    say()
+    say(f"{curve.seconds_run:.1f} s running, {curve.seconds_compile:.1f} s compiling")
 
 
 def _over(curve: "RankCurve") -> str:
@@ -196,7 +198,7 @@ def _status(
     from rankrise.runs import Ending
 
     for words in _warnings(outcome):
-        print(f"rankrise: {words}", file=sys.stderr)
+        say(f"rankrise: {words}", file=sys.stderr)
     interrupted = outcome.ending == Ending.INTERRUPTED
     return status_of(summary, folder) if interrupted else DONE
 

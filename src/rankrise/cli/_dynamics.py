@@ -15,6 +15,7 @@ from rankrise.cli._session import (
     use_compile_cache,
 )
 from rankrise.cli._status import DONE
+from rankrise.cli._terminal import say
 from rankrise.experiments import DynamicsConfig
 
 if TYPE_CHECKING:
@@ -92,5 +93,5 @@ def _print(summary: dict[str, Any], folder: RunFolder) -> None:
     Console().print(table)
     seconds = f"{summary['seconds_run']:.1f} s"
     compiling = f"{summary['seconds_compile']:.1f} s"
-    print(f"{seconds} running, {compiling} compiling")
-    print(f"picture: {folder.path / 'dynamics.png'}")
+    say(f"{seconds} running, {compiling} compiling")
+    say(f"picture: {folder.path / 'dynamics.png'}")

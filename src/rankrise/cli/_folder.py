@@ -1,6 +1,7 @@
 """The folder of a run: refused, replaced or resumed."""
 
 import json
+import logging
 import os
 import reprlib
 from pathlib import Path
@@ -14,6 +15,7 @@ from rankrise._settings import option
 from rankrise.cli._folder_lock import LOCK, hold
 from rankrise.cli._options import OutputOptions
 from rankrise.cli._source import Source
+from rankrise.cli._terminal import say
 from rankrise.experiments import CLAIM_NAMES
 
 AnySettings = TypeVar("AnySettings", bound=BaseModel)
@@ -50,6 +52,7 @@ COMPLETED, STD, LOWER, UPPER = (
     "completed-lower",
     "completed-upper",
 )
+_logger = logging.getLogger(__name__)
 _COMPLETED_FORMS = (".npy", ".npz", ".csv", ".parquet", ".tns", ".mat", ".nc")
 
 
@@ -76,6 +79,7 @@ class RunFolder:
             self._lock = hold(self.path)
         except OSError as error:
             raise self._unwritable(error) from error
+        self._stored: dict[str, Any] = {}
         if options.resume:
             self._stored = self._read_settings()
         elif not options.force and not self._is_empty():
@@ -103,7 +107,7 @@ class RunFolder:
         if result == "interrupted":
             return False
         if not self._options.quiet:
-            print(f"The run in {self.path} is finished ({result}).")
+            say(f"The run in {self.path} is finished ({result}).")
         self._lock.release()
         return True
 
@@ -158,8 +162,13 @@ class RunFolder:
             )
 
     def begin(self, settings: BaseModel, source: dict[str, Any] | None = None) -> None:
-        """Note the settings and clear old results."""
-        if self._options.resume:
+        """Note the settings and clear old results, or see whether all is still there.
+
+        A folder that somebody removed meanwhile is made again, for the results.
+        """
+        if self._stored:
+            if not self.path.exists():
+                self._make_again(self._stored)
             return
         content = {
             "command": self._command,
@@ -174,6 +183,7 @@ class RunFolder:
                 self._clear_results()
         except OSError as error:
             raise self._unwritable(error) from error
+        self._stored = content
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Write the summary last, so that it stands for all; release the folder."""
@@ -183,6 +193,15 @@ class RunFolder:
             for part in self.path.glob("checkpoint-*.npz"):
                 part.unlink()
         self._lock.release()
+
+    def _make_again(self, settings: dict[str, Any]) -> None:
+        self.path.mkdir(parents=True)
+        write_json(self.path / SETTINGS, settings)
+        _logger.warning(
+            "the folder %s was removed during the run, with all that was in it; it is "
+            "made again for what is yet to be written.",
+            self.path,
+        )
 
     def _clear_results(self) -> None:
         # First the summary, without which no run counts as finished.

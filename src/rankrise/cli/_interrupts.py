@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 
 from rankrise.cli._folder_lock import release_held
@@ -32,6 +33,7 @@ def raise_when_interrupted() -> None:
 def _leave(number: int, frame: FrameType | None) -> None:
     # A progress bar hides the cursor.
     cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
-    os.write(sys.stderr.fileno(), f"{cursor}rankrise: interrupted.\n".encode())
+    with suppress(BrokenPipeError):
+        os.write(sys.stderr.fileno(), f"{cursor}rankrise: interrupted.\n".encode())
     release_held()
     os._exit(INTERRUPTED)

@@ -11,11 +11,12 @@ from cyclopts import App, Parameter
 from cyclopts.config import Dict
 from pydantic import ValidationError
 
-from rankrise._errors import InputError
+from rankrise._errors import InputError, printable
 from rankrise._version import __version__
 from rankrise.cli._folder_lock import release_held
 from rankrise.cli._refusal import sentence, with_options
 from rankrise.cli._status import BAD_INPUT, DONE, INTERRUPTED
+from rankrise.cli._terminal import say
 
 _REFUSED = (
     cyclopts.CycloptsError,
@@ -72,7 +73,7 @@ def run(tokens: list[str]) -> int:
             raise
         return _refuse(MemoryError(str(error)))
     except KeyboardInterrupt:
-        print("rankrise: interrupted.", file=sys.stderr)
+        say("rankrise: interrupted.", file=sys.stderr)
         return INTERRUPTED
     finally:
         release_held()
@@ -83,11 +84,11 @@ class _Warning(logging.Formatter):
     """What the library logs, in words of the command line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return with_options(super().format(record))
+        return printable(with_options(super().format(record)))
 
 
 def _refuse(error: Exception) -> int:
-    print(f"rankrise: {sentence(error)}", file=sys.stderr)
+    say(f"rankrise: {sentence(error)}", file=sys.stderr)
     return BAD_INPUT
 
 

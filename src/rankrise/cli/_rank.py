@@ -16,6 +16,7 @@ from rankrise.cli._options import OutputOptions
 from rankrise.cli._reading_options import ReadingOptions
 from rankrise.cli._session import running_ranks
 from rankrise.cli._status import DONE
+from rankrise.cli._terminal import say
 from rankrise.completion import CompletionSettings, SingleLossName
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def rank(
 def _print(found: "RankEstimate", summary: dict[str, Any], picture: Path) -> None:
     dims = "x".join(map(str, summary["mode_dims"]))
     share = summary["observed_entries"] / summary["entries"]
-    print(f"tensor: {dims}, {share:.1%} observed")
+    say(f"tensor: {dims}, {share:.1%} observed")
     table = Table("components", "held-out error", "match", "core", "explained")
     for row in found.rows:
         error = f"{row.heldout_error:.4g} ± {row.standard_error:.2g}"
@@ -120,6 +121,6 @@ def _print(found: "RankEstimate", summary: dict[str, Any], picture: Path) -> Non
         table.add_row(*cells, style=style)
     Console().print(table)
     if found.observed < summary["observed_entries"]:
-        print(f"told from a sample of {found.observed} observed entries")
-    print(found.words)
-    print(f"picture: {picture}")
+        say(f"told from a sample of {found.observed} observed entries")
+    say(found.words)
+    say(f"picture: {picture}")

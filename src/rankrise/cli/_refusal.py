@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import cyclopts
@@ -53,6 +54,11 @@ def _words(error: Exception) -> str:
             return _refused_tokens(error)
         case MemoryError():
             return f"There is not enough memory for this ({error or 'no details'})"
+        case FileNotFoundError(filename=str(name)) if not Path(name).parent.exists():
+            return (
+                f"Cannot write to {Path(name).parent}: the folder was removed during "
+                "the run, with all that was in it; start again"
+            )
         case OSError() if error.errno is not None:
             place = f" {error.filename}" if error.filename else ""
             return _unwritten(f"{place}: {os.strerror(error.errno)}")

@@ -28,6 +28,7 @@ from rankrise.cli._session import (
 )
 from rankrise.cli._source import SamplesSource
 from rankrise.cli._status import DONE, VIOLATED
+from rankrise.cli._terminal import say
 from rankrise.experiments import (
     ComplexityReproductionConfig,
     DynamicsReproductionConfig,
@@ -158,10 +159,10 @@ def _announce(
     if output.quiet:
         return
     for each in settings.left_out:
-        print(f"left out: {each}")
+        say(f"left out: {each}")
     expected = measure()
     whole = " for the whole of it, of which some is done" if output.resume else ""
-    print(f"expected time: {in_words(expected.seconds)}{whole} ({expected.basis})")
+    say(f"expected time: {in_words(expected.seconds)}{whole} ({expected.basis})")
 
 
 def in_words(seconds: float) -> str:
@@ -222,7 +223,7 @@ def _print(result: "ReproductionResult[Any]", table: Path) -> None:
     console.print()
     console.print(statements)
     for note in comparison.notes:
-        print(note)
+        say(note)
     for left in result.config.left_out:
-        print(f"left out: {left}")
-    print(f"table: {table}")
+        say(f"left out: {left}")
+    say(f"table: {table}")

@@ -15,6 +15,7 @@ from rankrise.cli._folder import RunFolder
 from rankrise.cli._interrupts import raise_when_interrupted
 from rankrise.cli._options import OutputOptions
 from rankrise.cli._status import DONE, INTERRUPTED
+from rankrise.cli._terminal import say
 
 if TYPE_CHECKING:
     from rankrise.completion import CompletionProgress, RankProgress
@@ -69,9 +70,9 @@ def running(
 ) -> "Iterator[Callable[[Progress], None]]":
     """What a run reports its progress to, while what it has is kept at an interrupt.
 
-    The first report calls `begin`. Only then is it known that all input fits and the
-    run is under way, so nothing in an earlier run's folder is replaced for one that
-    cannot start.
+    Every report calls `begin`, and so does the end. By the first it is known that all
+    input fits and the run is under way, so nothing in an earlier run's folder is
+    replaced for one that cannot start.
     """
     from rankrise.runs import keeping_interrupted
 
@@ -89,12 +90,13 @@ def running_whole(
 
         def report(progress: "Progress") -> None:
             nonlocal begun
-            if not begun:
-                begin()
+            begin()
             begun = True
             show(progress)
 
         yield report
+        if begun:
+            begin()
     raise_when_interrupted()
 
 
@@ -199,7 +201,7 @@ def status_of(summary: dict[str, Any], folder: RunFolder) -> int:
     if summary["result"] == Ending.INTERRUPTED:
         # The limit keeps no state but what it has written: it is begun anew.
         kept = "the state is kept" if folder.has_state() else "results are kept"
-        print(
+        say(
             f"rankrise: interrupted{part}; {kept}, go on with --out {folder.path} "
             "--resume.",
             file=sys.stderr,
@@ -208,7 +210,7 @@ def status_of(summary: dict[str, Any], folder: RunFolder) -> int:
     if summary["result"] == Ending.TIME_LIMIT:
         # Longer than the limit by what could not be cut short.
         after = f", after {summary['seconds']:.1f} s" if "seconds" in summary else ""
-        print(
+        say(
             f"rankrise: stopped at the time limit{part}{after}; raise --max-seconds to "
             "go further.",
             file=sys.stderr,
@@ -218,5 +220,5 @@ def status_of(summary: dict[str, Any], folder: RunFolder) -> int:
         reasons = [run["reason"] for run in runs if run["result"] == Ending.DIVERGED]
         # The models of a complexity study are no runs, and give no reasons.
         said = f"a run diverged: {reasons[0]}" if reasons else "some models diverged"
-        print(f"rankrise: {said}.", file=sys.stderr)
+        say(f"rankrise: {said}.", file=sys.stderr)
     return DONE

@@ -20,6 +20,7 @@ from rankrise.cli._options import OutputOptions
 from rankrise.cli._session import status_of, use_compile_cache
 from rankrise.cli._source import ClaimsSource
 from rankrise.cli._status import DONE, VIOLATED
+from rankrise.cli._terminal import say
 from rankrise.experiments import CLAIM_NAMES, VerificationConfig
 
 if TYPE_CHECKING:
@@ -161,8 +162,8 @@ def _print(summary: dict[str, Any], folder: RunFolder) -> None:
         )
     Console(width=_TABLE_WIDTH).print(table)
     for claim in summary["claims"]:
-        print(f"{claim['name']}: {claim['explanation']}")
-    print(f"{summary['seconds_run']:.1f} s; figures: {folder.path}")
+        say(f"{claim['name']}: {claim['explanation']}")
+    say(f"{summary['seconds_run']:.1f} s; figures: {folder.path}")
 
 
 def _moved(moved: dict[str, float | None]) -> str:

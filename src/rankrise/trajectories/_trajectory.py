@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from rankrise._atomic import atomic_path
 from rankrise._environment import environment
-from rankrise._errors import InputError
+from rankrise._errors import InputError, reason
 from rankrise.factorizations import AbstractFactorization
 from rankrise.runs import Ending
+from rankrise.tensors.files import check_hdf5
 from rankrise.trajectories._observables import AbstractObservable
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ class Trajectory:
         if not path.is_file():
             raise InputError(f"There is no trajectory file {path}.")
         try:
+            check_hdf5(path)
             with xr.open_dataset(path, engine="h5netcdf") as file:
                 dataset = file.load()
             outcomes = tuple(
@@ -166,7 +168,7 @@ class Trajectory:
         # A damaged file can fail anywhere inside a reader, with any exception.
         except Exception as error:
             raise InputError(
-                f"{path} is not a trajectory of rankrise ({error}); give a "
+                f"{path} is not a trajectory of rankrise ({reason(error)}); give a "
                 "trajectory.nc that a run wrote."
             ) from error
         single = "run" not in dataset.dims

@@ -130,6 +130,45 @@ def test_the_only_numeric_array_is_chosen_among_others(mat73):
     assert read_tensor(mat73(fill=fill, x=np.ones((2, 3)))).variable == "x"
 
 
+def classed(content, name, kind, data):
+    dataset = content.create_dataset(name, data=data)
+    dataset.attrs["MATLAB_class"] = np.bytes_(kind)
+    return dataset
+
+
+def test_structs_cells_and_sptensors_are_read(mat73, tensor):
+    observed = np.argwhere(~np.isnan(tensor))
+
+    def fill(content):
+        for name, kind in {"EEG": "struct", "X": "sptensor"}.items():
+            content.create_group(name).attrs["MATLAB_class"] = np.bytes_(kind)
+        classed(content, "EEG/data", "double", tensor.T)
+        classed(content, "X/subs", "double", observed.T + 1.0)
+        classed(content, "X/vals", "double", tensor[tuple(observed.T)][None])
+        classed(content, "X/size", "double", np.array([[3.0], [4], [2]]))
+        slices = [
+            classed(content, f"#refs#/{place}", "double", matrix.T).ref
+            for place, matrix in enumerate(np.moveaxis(tensor, -1, 0))
+        ]
+        cells = content.create_dataset("c", (2, 1), h5py.ref_dtype)
+        cells[:, 0] = slices
+        cells.attrs["MATLAB_class"] = np.bytes_("cell")
+
+    path = mat73(fill=fill)
+    for variable in ("EEG.data", "X", "c"):
+        dense = read_tensor(path, variable=variable).observations.dense()
+        np.testing.assert_array_equal(dense, tensor)
+
+
+def test_a_group_within_itself_is_read_to_some_depth(mat73):
+    def fill(content):
+        loop = content.create_group("s")
+        loop.attrs["MATLAB_class"] = np.bytes_("struct")
+        loop["s"] = loop
+
+    assert read_tensor(mat73(fill=fill, x=np.ones((2, 3)))).variable == "x"
+
+
 def special(kind, tmp_path):
     """What adds a variable that is no array of real numbers, or lies elsewhere."""
 
@@ -137,7 +176,9 @@ def special(kind, tmp_path):
         match kind:
             case "struct" | "sparse":
                 group = content.create_group("x")
-                group.attrs["MATLAB_class"] = np.bytes_("double")
+                group.attrs["MATLAB_class"] = np.bytes_(
+                    "struct" if kind == "struct" else "double"
+                )
                 if kind == "sparse":
                     group.attrs["MATLAB_sparse"] = np.uint64(2)
                 return
@@ -148,7 +189,9 @@ def special(kind, tmp_path):
                 pair = np.dtype([("real", "f8"), ("imag", "f8")])
                 content["x"] = np.zeros((2, 2), pair)
             case "cell":
-                content.create_dataset("x", (2, 2), dtype=h5py.ref_dtype)
+                text = content.create_dataset("#refs#/a", data=np.zeros(2, "u2"))
+                text.attrs["MATLAB_class"] = np.bytes_("char")
+                content.create_dataset("x", data=[text.ref], dtype=h5py.ref_dtype)
                 content["x"].attrs["MATLAB_class"] = np.bytes_("cell")
                 return
             case "empty":
@@ -174,10 +217,10 @@ def special(kind, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("struct", r"'x' \(\) struct is no array of real numbers"),
+        ("struct", r"'x' \(1, 1\) struct is no array of real numbers"),
         ("sparse", r"sparse is no array .*full\(x\)"),
         ("complex", "complex double is no array"),
-        ("cell", "cell is no array"),
+        ("cell", r"holds 'x' \(1,\) cell, .* none of them an array"),
         ("empty", "empty double is no array"),
         ("link", "link is no array"),
         ("text", "stored as .*, not as numbers"),

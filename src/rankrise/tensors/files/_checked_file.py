@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rankrise._errors import InputError
+from rankrise._errors import InputError, printable
 
 
 @contextmanager
@@ -16,11 +16,11 @@ def named_refusals(path: Path) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(f"{path.name}: {error}") from error
+        raise InputError(printable(f"{path.name}: {error}")) from error
     except OSError as error:
         raise InputError(
-            f"{path.name}: It cannot be read ({error.strerror or error}); check the "
-            "file and its permissions."
+            f"{printable(path.name)}: It cannot be read ({error.strerror or error}); "
+            "check the file and its permissions."
         ) from error
 
 

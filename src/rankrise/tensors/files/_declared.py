@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from rankrise._errors import InputError
-from rankrise._memory import MAX_DENSE_BYTES
+from rankrise._errors import InputError, reason
+from rankrise._memory import MAX_DENSE_BYTES, free_host_memory
 from rankrise._typing import ModeDims
 
 _REAL_KINDS = "fiub"
 _LISTED_ARRAYS = 8
+_SHARE_OF_FREE_MEMORY = 0.5
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ def shown(text: str) -> str:
 
 def choose(arrays: list[Declared], variable: str | None) -> Declared:
     """The array named by `variable`, or else the only one that fits."""
+    arrays = sorted(arrays, key=lambda array: not array.fits)
     listed = ", ".join(str(array) for array in arrays[:_LISTED_ARRAYS])
     if len(arrays) > _LISTED_ARRAYS:
         listed += f" and {len(arrays) - _LISTED_ARRAYS} more"
@@ -94,9 +96,12 @@ def check_tensor(
             f"The array has shape {shape} but `mode_dims` says {mode_dims}; leave "
             "`mode_dims` out, it is for coordinates."
         )
-    # Whatever the stored type, the values are computed with as float64.
+    # Indices of the observed entries are made twice, beside the array and float64.
+    entry_bytes = 16 * len(shape) + 9 + dtype.itemsize
     check_memory(
-        math.prod(shape) * max(dtype.itemsize, 8), f"An array of shape {shape}"
+        math.prod(shape) * max(dtype.itemsize, 8),
+        f"An array of shape {shape}",
+        copies=entry_bytes / max(dtype.itemsize, 8),
     )
 
 
@@ -116,12 +121,25 @@ def check_real(dtype: np.dtype[Any]) -> None:
         raise InputError(f"The array has data type {dtype}; real numbers are needed.")
 
 
-def check_memory(byte_count: int, what: str) -> None:
-    """Refuse values that take more memory than one file may ask for."""
-    if byte_count > MAX_DENSE_BYTES:
+def check_memory(byte_count: int, what: str, *, copies: float = 4.0) -> None:
+    """Refuse what takes more memory than one file may ask for.
+
+    Parameters
+    ----------
+    byte_count
+        What values (eight bytes each, or more) take once they are unpacked.
+    copies
+        How many times that reading takes at its peak, which may be at most half of the
+        memory that is free.
+    """
+    free, limit, whose = free_host_memory(), MAX_DENSE_BYTES, "the most that is read"
+    if free is not None and _SHARE_OF_FREE_MEMORY * free / copies < limit:
+        limit = int(_SHARE_OF_FREE_MEMORY * free / copies)
+        whose = f"of which {copies:.3g} times as much is half of what is free"
+    if byte_count > limit:
         raise InputError(
-            f"{what} needs more than {MAX_DENSE_BYTES / 2**30:.3g} GiB of memory, the "
-            "most that is read; give the observed entries as coordinates (.csv, .tns)."
+            f"{what} needs more than {limit / 2**30:.3g} GiB of memory, {whose}; give "
+            "fewer entries, or the observed ones as coordinates (.csv, .tns)."
         )
 
 
@@ -132,10 +150,14 @@ def refuse_damaged(form: str) -> Iterator[None]:
         yield
     except (InputError, ImportError):
         raise
+    except MemoryError as error:
+        raise InputError(
+            "It takes more memory than there is; close other programs, or give fewer "
+            "entries."
+        ) from error
     # A damaged file can fail anywhere inside a reader, with any exception.
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"It cannot be read as {form} ({reason}); it is damaged, or its extension "
-            "is not that of its content."
+            f"It cannot be read as {form} ({reason(error)}); it is damaged, or its "
+            "extension is not that of its content."
         ) from error

@@ -1,4 +1,4 @@
-"""The numeric arrays in a MATLAB file of version 7.3, which is HDF5.
+"""MATLAB files of version 7.3, which are HDF5.
 
 MATLAB stores arrays column by column, so HDF5 shows them with their modes reversed.
 What a file could refer to elsewhere (links, external and virtual data) is left alone.
@@ -11,8 +11,7 @@ from __future__ import annotations
 import io
 import math
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise.tensors.files._declared import check_memory, shown
+from rankrise.tensors.files._mat_node import Budget, MatNode, part_names
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _HEADER_TEXT = b"MATLAB 7.3 MAT-file, Created by: rankrise HDF5 schema 1.00 ."
@@ -33,21 +33,6 @@ _LONGEST_CLASS_NAME = 64
 _CLASS, _SPARSE, _EMPTY = "MATLAB_class", "MATLAB_sparse", "MATLAB_empty"
 _DEFLATE, _SHUFFLE, _CHECKSUM = 1, 2, 3
 _CHECKSUM_BYTES = 4
-
-
-@dataclass(frozen=True)
-class Mat73Variable:
-    """What a file says of a variable.
-
-    Attributes
-    ----------
-    kind
-        MATLAB's class, "complex" or "empty" and the class, or what it is instead.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    kind: str
 
 
 def is_mat73(start: bytes) -> bool:
@@ -69,36 +54,74 @@ class Mat73File:
     def close(self) -> None:
         self.content.close()
 
-    def variables(self) -> Iterator[Mat73Variable]:
-        """All variables, each known from what is declared of it."""
+    def variables(self) -> dict[str, MatNode]:
+        """All variables, by name, each known from what is declared of it."""
+        return self._members(self.content, Budget(), 0)
+
+    def read(self, nodes: Iterable[MatNode]) -> list[npt.NDArray[Any]]:
+        """Read arrays of numbers, or codes of text, in the type they are stored in."""
+        return [self._array(node.place) for node in nodes]
+
+    def _members(self, group: Any, budget: Budget, depth: int) -> dict[str, MatNode]:
         import h5py
 
-        for name in self.content:
-            link = self.content.get(name, getlink=True)
-            if not isinstance(link, h5py.HardLink):
-                yield Mat73Variable(name, (), "link")
-                continue
-            found = self.content[name]
-            if isinstance(found, h5py.Dataset):
-                yield Mat73Variable(name, (found.shape or ())[::-1], _kind(found))
-            else:
-                kind = "sparse" if _SPARSE in found.attrs else "struct"
-                yield Mat73Variable(name, (), kind)
+        if not budget.covers(len(group), depth):
+            return {}
+        # References of cell arrays lead to what lies in #refs#.
+        names = [name for name in group if not name.startswith("#")]
+        links = {name: group.get(name, getlink=True) for name in names}
+        return {
+            name: self._node(group[name], budget, depth)
+            if isinstance(link, h5py.HardLink)
+            else MatNode((), "link")
+            for name, link in links.items()
+        }
 
-    def read(self, variable: Mat73Variable) -> npt.NDArray[Any]:
-        """Read an array of real numbers, in the type it is stored in."""
-        dataset = self.content[variable.name]
-        if dataset.dtype.kind not in "fiu":
+    def _node(self, found: Any, budget: Budget, depth: int) -> MatNode:
+        import h5py
+
+        if isinstance(found, h5py.Dataset):
+            shape, kind = (found.shape or ())[::-1], _kind(found)
+            if kind != "cell":
+                return MatNode(shape, kind, place=found)
+            return MatNode(shape, kind, self._cells(found, budget, depth))
+        if not isinstance(found, h5py.Group) or _SPARSE in found.attrs:
+            return MatNode((), "sparse" if _SPARSE in found.attrs else "unknown")
+        kind = _class_name(found)
+        # An array of structs has references where one has its fields.
+        members = self._members(found, budget, depth + 1)
+        if any(node.kind == "unknown" for node in members.values()):
+            members = {}
+        kind = kind if kind == "struct" else f"{kind} object"
+        parts = {f".{name}": node for name, node in members.items()}
+        return MatNode((1, 1), kind, parts)
+
+    def _cells(self, dataset: Any, budget: Budget, depth: int) -> dict[str, MatNode]:
+        import h5py
+
+        is_cell = h5py.check_ref_dtype(dataset.dtype) is h5py.Reference
+        if not is_cell or not budget.covers(dataset.size, depth):
+            return {}
+        references = self._array(dataset, "O").reshape(-1, order="F")
+        names = part_names("cell", len(references), [])
+        return {
+            name: self._node(self.content[reference], budget, depth + 1)
+            for name, reference in zip(names, references, strict=True)
+        }
+
+    def _array(self, dataset: Any, kinds: str = "fiu") -> npt.NDArray[Any]:
+        name = shown(str(dataset.name).removeprefix("/"))
+        if dataset.dtype.kind not in kinds:
             raise InputError(
-                f"{shown(variable.name)} is stored as {dataset.dtype}, not as numbers; "
-                "the file is damaged."
+                f"{name} is stored as {dataset.dtype}, not as numbers; the file is "
+                "damaged."
             )
         if dataset.is_virtual or dataset.external:
             raise InputError(
-                f"The data of {shown(variable.name)} lie in other files, which are not "
-                "read; save the variable itself."
+                f"The data of {name} lie in other files, which are not read; save the "
+                "variable itself."
             )
-        self._check_stored(dataset, shown(variable.name))
+        self._check_stored(dataset, name)
         return np.asarray(dataset[()]).T
 
     def _check_stored(self, dataset: Any, name: str) -> None:
@@ -143,23 +166,27 @@ def mat73_bytes(name: str, array: npt.NDArray[Any]) -> bytes:
     return stream.getvalue()
 
 
-def _kind(dataset: Any) -> str:
-    """MATLAB's class of a dataset, "complex" or "empty" and the class, or "unknown"."""
-    if _CLASS not in dataset.attrs:
+def _class_name(found: Any) -> str:
+    """MATLAB's class of a dataset or group, "unknown" where it says none."""
+    if _CLASS not in found.attrs:
         return "unknown"
-    stored = dataset.attrs.get_id(_CLASS)
+    stored = found.attrs.get_id(_CLASS)
     # A longer one is damaged, and would take as much memory as it says.
     is_name = stored.shape == () and stored.dtype.kind == "S"
     if not is_name or stored.dtype.itemsize > _LONGEST_CLASS_NAME:
         return "unknown"
-    kind = bytes(dataset.attrs[_CLASS]).decode("ascii", "replace")
-    if not kind.isidentifier():
-        return "unknown"
+    kind = bytes(found.attrs[_CLASS]).decode("ascii", "replace")
+    return kind if kind.isidentifier() else "unknown"
+
+
+def _kind(dataset: Any) -> str:
+    """MATLAB's class of a dataset, or "complex" or "empty" and the class."""
+    kind = _class_name(dataset)
+    if kind == "unknown":
+        return kind
     if _EMPTY in dataset.attrs:
         return f"empty {kind}"
-    if dataset.dtype.names is not None:
-        return f"complex {kind}"
-    return kind
+    return f"complex {kind}" if dataset.dtype.names is not None else kind
 
 
 def _filters(dataset: Any, name: str) -> list[int]:

@@ -22,6 +22,7 @@ from rankrise.tensors.files._declared import (
     refuse_damaged,
     shown,
 )
+from rankrise.tensors.files._hdf5_heap import check_hdf5
 from rankrise.tensors.files._layout import Layout, as_stored
 
 _CLASSIC_MAGIC = b"CDF"
@@ -117,15 +118,11 @@ def _writable(attrs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_is_hdf5(path: Path) -> None:
-    import h5py
-
     with path.open("rb") as stream:
         if stream.read(len(_CLASSIC_MAGIC)) == _CLASSIC_MAGIC:
             raise InputError(
                 "It is a netCDF file of version 3; rewrite it as version 4 with "
                 "`nccopy -k netCDF-4`."
             )
-    # Where this fails, h5netcdf would leave a half-made object whose end prints a
-    # traceback behind the sentence that the user is to see.
-    with refuse_damaged("netCDF-4"), h5py.File(path, "r") as content:
-        content.attrs.get("_nc3_strict")
+    with refuse_damaged("netCDF-4"):
+        check_hdf5(path)

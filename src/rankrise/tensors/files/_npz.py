@@ -1,7 +1,8 @@
-"""`.npz` archives: a dense array, an array and its mask, or coordinates."""
+"""`.npz` archives: a dense array, an array and its mask, coordinates, sparse arrays."""
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,12 @@ from rankrise.tensors.files._npy import (
     check_length,
     read_array,
     read_header,
+)
+from rankrise.tensors.files._sparse_npz import (
+    is_pydata,
+    is_scipy,
+    scipy_format,
+    stored_entries,
 )
 
 _SUFFIX = ".npy"
@@ -80,12 +87,15 @@ def read_npz(
 
     An array named `mask` is True where the other array is observed. Arrays named
     `indices` and `values`, with or without `mode_dims`, and no others besides, are
-    coordinates counted from 0; a `mode_dims` given here goes before a stored one.
+    coordinates counted from 0; a `mode_dims` given here goes before a stored one. Of a
+    sparse array of SciPy or of pydata/sparse the stored entries are the observed ones.
     """
     with open_arrays(path) as members:
         names = set(members.headers)
         if variable is None and _COORDINATES <= names <= _COORDINATES | {_MODE_DIMS}:
             return *_read_coordinates(members, mode_dims), None
+        if variable is None and (is_scipy(names) or is_pydata(names)):
+            return *_read_sparse(members, mode_dims), None
         chosen = choose(members.declared(), variable).name
         return *_read_dense(members, chosen, mode_dims), chosen
 
@@ -124,7 +134,7 @@ class Arrays:
         return self.archive.getinfo(name + _SUFFIX)
 
     def read(
-        self, names: Iterable[str], *, text: bool = False
+        self, names: Iterable[str], *, text: bool = False, copies: float = 4.0
     ) -> dict[str, npt.NDArray[Any]]:
         """Read arrays, once what they take together is known to be no zip bomb.
 
@@ -133,10 +143,13 @@ class Arrays:
         names = list(names)
         for name in names:
             dtype = self.headers[name].dtype
-            if not (text and dtype.kind == "U"):
+            if not (text and dtype.kind in "US"):
                 check_real(dtype)
-        unpacked = sum(self.headers[name].data_bytes for name in names)
-        check_memory(unpacked, "Unpacking " + " and ".join(map(shown, names)))
+        headers = (self.headers[name] for name in names)
+        # Narrower numbers become as wide as this.
+        unpacked = sum(math.prod(x.shape) * max(x.dtype.itemsize, 8) for x in headers)
+        what = "Unpacking " + " and ".join(map(shown, names))
+        check_memory(unpacked, what, copies=copies)
         arrays = {}
         for name in names:
             # The reader never unpacks more than the length that is checked here.
@@ -183,10 +196,35 @@ def _read_coordinates(
     return observations, CoordinateNpzLayout(indices.dtype, values.dtype, compression)
 
 
+def _read_sparse(
+    members: Arrays, mode_dims: ModeDims | None
+) -> tuple[Observations, DenseNpzLayout]:
+    names, form = set(members.headers) - {"_is_array"}, "coo"
+    if "format" in names:
+        form = scipy_format(members.read(["format"], text=True)["format"])
+        names.remove("format")
+    # Measured; blocks and diagonals are spread out to rows of indices.
+    arrays = members.read(names, copies=11.0 if form in ("bsr", "dia") else 6.0)
+    shape = _stored_mode_dims(arrays["shape"])
+    dtype = arrays["data"].dtype
+    if mode_dims is not None and mode_dims != shape:
+        raise InputError(
+            f"The sparse array has shape {shape} but `mode_dims` says {mode_dims}; "
+            "leave `mode_dims` out."
+        )
+    with refuse_damaged(f"a sparse array of format {form}"):
+        observations = Observations.from_coordinates(
+            *stored_entries(form, arrays, shape), shape
+        )
+    compression = members.info("data").compress_type
+    # No entry of the completed tensor is absent, so that it comes back dense.
+    return observations, DenseNpzLayout("data", dtype, compression)
+
+
 def _stored_mode_dims(stored: npt.NDArray[Any]) -> ModeDims:
     if stored.ndim != 1 or stored.dtype.kind not in "iu":
         raise InputError(
-            f"Its mode_dims have shape {stored.shape} and data type {stored.dtype}; "
+            f"Its mode dimensions have shape {stored.shape} and type {stored.dtype}; "
             "one whole number per mode is needed."
         )
     return tuple(int(dim) for dim in stored)

@@ -67,10 +67,11 @@ def read_tensor(
     Parameters
     ----------
     path
-        `.npy`, `.npz` (an array, an array and a `mask`, or `indices` and `values`),
+        `.npy`, `.npz` (an array, an array and a `mask`, `indices` and `values`, or a
+        sparse array as SciPy and pydata/sparse save it),
         `.csv` (coordinates counted from 0, or labels), `.tns` (coordinates counted
         from 1), `.parquet` (a column of labels for each mode, and one of values),
-        `.mat` up to version 7.3, or `.nc` (netCDF-4).
+        `.mat` of versions 4 to 7.3, or `.nc` (netCDF-4).
     variable
         The array to read from an `.npz`, `.mat` or `.nc` file that holds several; the
         column of values in a `.parquet`, by default the last.

@@ -1,0 +1,70 @@
+"""What a MATLAB file says of a variable and of what lies within it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from rankrise._errors import InputError
+
+# Deeper, or of more parts, is damaged or of no use: a struct of an EEG has thousands.
+MAX_DEPTH = 12
+_MAX_NODES = 100_000
+MAX_NAME_BYTES = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class MatNode:
+    """An array, struct, object or cell array, known from what is declared of it.
+
+    Attributes
+    ----------
+    kind
+        MATLAB's class, "logical", "complex" or "empty" and the class, or what it is
+        instead.
+    parts
+        What lies within, by what MATLAB appends to a name: ".field", "{1}", "(2).x".
+    place
+        Where its file has the data.
+    """
+
+    shape: tuple[int, ...]
+    kind: str
+    parts: dict[str, MatNode] = field(default_factory=dict)
+    place: Any = None
+
+    def fields(self) -> dict[str, MatNode]:
+        """Its parts as a struct of one element, by their names."""
+        return {name[1:]: part for name, part in self.parts.items() if name[0] == "."}
+
+
+class Budget:
+    """How many nodes of a file are still looked into."""
+
+    def __init__(self) -> None:
+        self.left = _MAX_NODES
+
+    def covers(self, count: int, depth: int) -> bool:
+        """Whether so many more are looked into; they are then taken off."""
+        if count > self.left or depth > MAX_DEPTH:
+            return False
+        self.left -= count
+        return True
+
+
+def part_names(kind: str, count: int, names: list[str]) -> Iterator[str]:
+    """What MATLAB calls the parts of a cell array or struct, in the order stored."""
+    for place in range(1, count + 1):
+        if kind == "cell":
+            yield f"{{{place}}}"
+        else:
+            element = f"({place})" if count > 1 else ""
+            yield from (f"{element}.{name}" for name in names)
+
+
+def check_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Refuse negative dimensions."""
+    if any(dim < 0 for dim in shape):
+        raise InputError(f"It has an array of shape {shape}; the file is damaged.")
+    return shape

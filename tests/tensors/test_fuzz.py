@@ -1,0 +1,150 @@
+"""Damaged files of every form: read, or refused in a sentence, whatever is wrong.
+
+Each is read in a process of its own, so that a crash, a hang, memory without bound and
+whatever is printed are seen.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import jax
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import xarray as xr
+from scipy.io import savemat
+from scipy.io.matlab import MatlabObject
+
+import rankrise as rr
+from rankrise.tensors import Observations
+
+WORKER = Path(__file__).with_name("fuzz_worker.py")
+SOURCE = Path(rr.__file__).parents[1]
+RNG = np.random.default_rng(0)
+TENSOR = np.where(RNG.random((3, 4, 2)) < 0.3, np.nan, RNG.normal(size=(3, 4, 2)))
+OBSERVED = np.argwhere(~np.isnan(TENSOR))
+VALUES = TENSOR[tuple(OBSERVED.T)]
+
+
+def coordinates(path, first, delimiter):
+    rows = np.column_stack((OBSERVED + first, VALUES)).tolist()
+    lines = [delimiter.join(f"{x:.17g}" for x in row) for row in rows]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def labelled(path):
+    names = ("ann", "bob", "čin"), ("a", "b", "c", "d"), ("x", "y")
+    lines = ["who,what,where,rating"]
+    for row, value in zip(OBSERVED, VALUES, strict=True):
+        labels = [names[mode][index] for mode, index in enumerate(row)]
+        lines.append(",".join([*labels, str(value)]))
+    path.write_text("\n".join(lines) + "\n")
+
+
+def parquet(path):
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    columns = {f"mode {mode}": column for mode, column in enumerate(OBSERVED.T)}
+    columns["name"] = [f"name {row[0]}" for row in OBSERVED]
+    parquet.write_table(pa.table(columns | {"rating": VALUES}), path)
+
+
+def packed(path):
+    np.savez_compressed(path, indices=OBSERVED, values=VALUES)
+
+
+def matlab_object(kind, **fields):
+    content = np.zeros((1, 1), [(name, object) for name in fields])
+    for name, value in fields.items():
+        content[name][0, 0] = value
+    return MatlabObject(content, kind)
+
+
+def nested(path, **options):
+    cells = np.empty((1, 4), object)
+    cells[0] = list(RNG.normal(size=(4, 2, 3)))
+    labels = np.empty((2, 1), object)
+    labels[:, 0] = [np.array(["a", "b", "ü"]), np.zeros((0, 0))]
+    parts = {"subs": OBSERVED + 1.0, "vals": VALUES[:, None], "size": [3.0, 4.0, 2.0]}
+    held = {"data": np.eye(3), "label": labels, "axisscale": labels, "title": labels}
+    content = {"S": matlab_object("sptensor", **parts), "c": cells, "x": {"y": 2.0}}
+    savemat(path, content | {"d": matlab_object("dataset", **held)}, **options)
+
+
+def mat73(path):
+    with h5py.File(path, "w", userblock_size=512) as content:
+        options = {"chunks": (1, 2, 2), "compression": "gzip", "shuffle": True}
+        x = content.create_dataset("x", data=TENSOR.T, **options)
+        x.attrs["MATLAB_class"] = np.bytes_("double")
+        struct = content.create_group("s")
+        struct.attrs["MATLAB_class"] = np.bytes_("struct")
+        struct["data"] = np.eye(2)
+        struct["data"].attrs["MATLAB_class"] = np.bytes_("double")
+    header = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM"
+    path.write_bytes(header + path.read_bytes()[len(header) :])
+
+
+def netcdf(path):
+    dims = ("a", "b", "c")
+    array = xr.DataArray(TENSOR, dims=dims, coords={"b": list("wxyz")}, name="v")
+    encoding = {"v": {"zlib": True, "chunksizes": (2, 2, 2)}}
+    array.to_netcdf(path, engine="h5netcdf", encoding=encoding)
+
+
+def trajectory(path):
+    problem = rr.CompletionProblem.from_observations(Observations.from_array(TENSOR))
+    start = rr.near_zero(TENSOR.shape, 2, init_scale=0.1, key=jax.random.key(0))
+    solver = rr.AdaptiveGradientDescent()
+    rr.solve(problem, start, solver, max_steps=20).save(path)
+
+
+FORMS = {
+    "x.npy": lambda path: np.save(path, TENSOR),
+    "x.npz": lambda path: np.savez(path, x=TENSOR, mask=~np.isnan(TENSOR)),
+    "packed.npz": lambda path: np.savez_compressed(
+        path, indices=OBSERVED, values=VALUES
+    ),
+    "csr.npz": lambda path: sp.save_npz(path, sp.csr_array(np.nan_to_num(TENSOR[0]))),
+    "coo.npz": lambda path: sp.save_npz(path, sp.coo_array(np.nan_to_num(TENSOR))),
+    "x.csv": lambda path: coordinates(path, 0, ","),
+    "labelled.csv": labelled,
+    "x.tns": lambda path: coordinates(path, 1, " "),
+    "x.parquet": parquet,
+    "four.mat": lambda path: savemat(path, {"x": TENSOR[0]}, format="4"),
+    "x.mat": lambda path: savemat(path, {"x": TENSOR, "note": "a text"}),
+    "packed.mat": lambda path: savemat(path, {"x": TENSOR}, do_compression=True),
+    "nested.mat": nested,
+    "packed-nested.mat": lambda path: nested(path, do_compression=True),
+    "hdf5.mat": mat73,
+    "x.nc": netcdf,
+    "trajectory.nc": trajectory,
+}
+
+
+def check(form, folder, first, last):
+    path = folder / form
+    FORMS[form](path)
+    command = [sys.executable, str(WORKER), str(path), str(first), str(last)]
+    environment = os.environ | {"PYTHONPATH": str(SOURCE), "JAX_PLATFORMS": "cpu"}
+    run = subprocess.run(command, capture_output=True, text=True, env=environment)
+    *_, end = run.stdout.split() or [""]
+    ending = f"{signal.Signals(-run.returncode).name}" if run.returncode < 0 else ""
+    assert end == "done", f"mutation {end} of {form}: {ending} {run.stderr}"
+    assert run.stderr == ""
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_twenty_damaged_files_are_read_or_refused(form, tmp_path):
+    check(form, tmp_path, 0, 20)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_thousand_damaged_files_are_read_or_refused(form, tmp_path):
+    check(form, tmp_path, 20, 1020)
