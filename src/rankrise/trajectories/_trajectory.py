@@ -16,6 +16,7 @@ from rankrise._environment import environment
 from rankrise._errors import InputError
 from rankrise.factorizations import AbstractFactorization
 from rankrise.runs import Ending
+from rankrise.tensors.files import check_hdf5
 from rankrise.trajectories._observables import AbstractObservable
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ class Trajectory:
         if not path.is_file():
             raise InputError(f"There is no trajectory file {path}.")
         try:
+            check_hdf5(path, "a trajectory")
             with xr.open_dataset(path, engine="h5netcdf") as file:
                 dataset = file.load()
             outcomes = tuple(
@@ -165,8 +167,9 @@ class Trajectory:
             dataset["valid"] = dataset["valid"].astype(bool)
         # A damaged file can fail anywhere inside a reader, with any exception.
         except Exception as error:
+            reason = " ".join(str(error).split()).rstrip(".")
             raise InputError(
-                f"{path} is not a trajectory of rankrise ({error}); give a "
+                f"{path} is not a trajectory of rankrise ({reason}); give a "
                 "trajectory.nc that a run wrote."
             ) from error
         single = "run" not in dataset.dims

@@ -16,14 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from rankrise._errors import InputError
+from rankrise._memory import MAX_DENSE_BYTES
 from rankrise.tensors.files._declared import check_memory, refuse_damaged, shown
 
 DEFLATE, _SHUFFLE, _CHECKSUM, _LZF = 1, 2, 3, 32000
 _CHECKSUM_BYTES = 4
+# To text and arrays of varying length: its length, a heap and a number there.
+_REFERENCE_BYTES = 16
 # A reference of three bytes repeats at most 264 bytes.
 _LZF_RATIO = 88
 # Of a global heap in version 1: text and arrays of varying length lie there.
 _HEAP = b"GCOL\x01\0\0\0"
+_NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable"
 _HEAP_HEADER, _OBJECT_HEADER = 16, 16
 
 
@@ -86,6 +90,29 @@ def lies_elsewhere(dataset: Any) -> bool:
     return dataset is None or dataset.is_virtual or dataset.external is not None
 
 
+def is_dimension_alone(dataset: Any) -> bool:
+    """Whether it only says how long a dimension of netCDF is."""
+    if lies_elsewhere(dataset) or "NAME" not in dataset.attrs:
+        return False
+    stored = dataset.attrs.get_id("NAME")
+    is_name = stored.shape == () and stored.dtype.kind == "S"
+    return is_name and bytes(dataset.attrs["NAME"]).startswith(_NO_VARIABLE)
+
+
+def check_hdf5(path: Path, form: str) -> None:
+    """Refuse a file if a part lies elsewhere, or unpacks to more than it declares."""
+    byte_count, declared = path.stat().st_size, 0
+    with open_hdf5(path, form) as content:
+        for name, dataset in walk_datasets(content):
+            if not is_dimension_alone(dataset):
+                check_stored(dataset, name, byte_count)
+                declared += (dataset.size or 0) * dataset.dtype.itemsize
+        check_memory(declared, "What it holds")
+        # Where this fails, h5netcdf would leave a half-made object whose end prints a
+        # traceback behind the sentence that the user is to see.
+        content.attrs.get("_nc3_strict")
+
+
 def check_stored(dataset: Any, name: str, byte_count: int) -> None:
     """Refuse data that lie elsewhere, are not there, or unpack to more than declared.
 
@@ -100,16 +127,27 @@ def check_stored(dataset: Any, name: str, byte_count: int) -> None:
             "the variable itself."
         )
     name = shown(name)
-    declared = dataset.size * dataset.dtype.itemsize
+    is_varying = dataset.dtype.metadata is not None and "vlen" in dataset.dtype.metadata
+    item_bytes = _REFERENCE_BYTES if is_varying else dataset.dtype.itemsize
+    declared = (dataset.size or 0) * item_bytes
+    check_memory(declared, name)
     stored = dataset.id.get_storage_size()
     if stored > byte_count or (dataset.chunks is None and stored < declared):
         raise InputError(
             f"{name} declares {declared} bytes, but {min(stored, byte_count)} "
             "are there; the file is truncated, so copy or save it again."
         )
-    if dataset.chunks is None:
-        return
-    chunk_bytes = math.prod(dataset.chunks) * dataset.dtype.itemsize
+    if dataset.chunks is not None:
+        _check_chunks(dataset, name, byte_count, math.prod(dataset.chunks) * item_bytes)
+    if is_varying and dataset.shape:
+        # Many items may refer to one text.
+        step, total = max(1, MAX_DENSE_BYTES // 64 // byte_count), 0
+        for place in range(0, len(dataset), step):
+            total += sum(map(len, dataset[place : place + step].ravel()))
+            check_memory(total, name)
+
+
+def _check_chunks(dataset: Any, name: str, byte_count: int, chunk_bytes: int) -> None:
     check_memory(chunk_bytes, f"A chunk of {name}")
     filters = _filters(dataset, name)
     # What was never written is the fill value: there may be fewer chunks than places.

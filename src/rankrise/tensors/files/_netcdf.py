@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
 from rankrise.tensors._mode_axes import ModeAxis
 from rankrise.tensors._observations import Observations
@@ -39,6 +38,7 @@ from rankrise.tensors.files._declared import (
 from rankrise.tensors.files._hdf5_checks import (
     DEFLATE,
     check_stored,
+    is_dimension_alone,
     lies_elsewhere,
     open_hdf5,
     walk_datasets,
@@ -47,8 +47,7 @@ from rankrise.tensors.files._layout import Layout, as_stored
 from rankrise.tensors.files._netcdf3 import is_netcdf3, read_netcdf3
 
 _REFERENCES = ("DIMENSION_LIST", "REFERENCE_LIST")
-_NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable"
-_LARGEST_ATTRIBUTE = 2**20
+_LARGEST_ATTRIBUTE, _MOST_TEXTS = 2**20, 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +107,7 @@ def read_hdf5(
         check_tensor(dataset.shape, dataset.dtype, mode_dims)
         described = reached(name, ft.partial(_neighbours, arrays))
         # The length of a dimension is no data.
-        filled = [x for x in described if not _is_dimension_alone(arrays[x])]
+        filled = [x for x in described if not is_dimension_alone(arrays[x])]
         for other in filled:
             check_stored(arrays[other], other, byte_count)
         # As they are stored, unpacked, and which are missing.
@@ -134,7 +133,7 @@ def _choose(arrays: dict[str, Any], variable: str | None) -> str:
     declared = [
         _declared(name, dataset, fits=name not in theirs)
         for name, dataset in arrays.items()
-        if not _is_dimension_alone(dataset)
+        if not is_dimension_alone(dataset)
     ]
     asked = None if variable is None else variable.strip("/")
     return choose(declared, asked).name
@@ -177,13 +176,6 @@ def _scales(dataset: Any, mode: int) -> list[Any]:
     return list(dataset.dims[mode].values())
 
 
-def _is_dimension_alone(dataset: Any) -> bool:
-    """Whether it only says how long a dimension is."""
-    if lies_elsewhere(dataset) or "NAME" not in dataset.attrs:
-        return False
-    return text(_attribute(dataset, "NAME")).encode().startswith(_NO_VARIABLE)
-
-
 def _axis(arrays: dict[str, Any], dataset: Any, mode: int) -> ModeAxis:
     scales = _scales(dataset, mode)
     if not scales:
@@ -191,7 +183,7 @@ def _axis(arrays: dict[str, Any], dataset: Any, mode: int) -> ModeAxis:
         return ModeAxis(dataset.dims[mode].label or None)
     path = scales[0].name.strip("/")
     name = PurePosixPath(path).name
-    if path not in arrays or _is_dimension_alone(arrays[path]):
+    if path not in arrays or is_dimension_alone(arrays[path]):
         return ModeAxis(name)
     values = _values(arrays[path], path)
     if values.dtype.kind == "S" and values.ndim == 2:
@@ -223,12 +215,21 @@ def _attribute(described: Any, name: str) -> Any:
     stored = described.attrs.get_id(name)
     is_text = h5py.check_string_dtype(stored.dtype) is not None
     known = is_text or stored.dtype.kind in "fiu"
-    if not known or stored.get_storage_size() > _LARGEST_ATTRIBUTE:
+    if not known or _is_large(stored) or (is_text and _size(stored) != 1):
         return None
     value = described.attrs[name]
-    if is_text and np.size(value) == 1:
-        return np.ravel(np.asarray(value, object))[0]
-    return value if not is_text else None
+    return np.ravel(np.asarray(value, object))[0] if is_text else value
+
+
+def _is_large(stored: Any) -> bool:
+    """Whether an attribute is damaged, or many texts that may be one and the same."""
+    return stored.get_storage_size() > _LARGEST_ATTRIBUTE or (
+        stored.dtype.hasobject and _size(stored) > _MOST_TEXTS
+    )
+
+
+def _size(stored: Any) -> int:
+    return 0 if stored.shape is None else math.prod(stored.shape)
 
 
 def _outline(
@@ -294,12 +295,9 @@ def _copy_attributes(source: Any, target: Any, without: tuple[str, ...] = ()) ->
 
     for name in source.attrs:
         stored = source.attrs.get_id(name)
-        if stored.get_storage_size() > _LARGEST_ATTRIBUTE:
-            raise InputError(f"The attribute {shown(name)} is damaged.")
-        holds_objects = stored.dtype.hasobject and (
-            h5py.check_string_dtype(stored.dtype) is None
-        )
-        if name in without or holds_objects:
+        is_text = h5py.check_string_dtype(stored.dtype) is not None
+        holds_objects = stored.dtype.hasobject and not is_text
+        if name in without or holds_objects or _is_large(stored):
             continue
         made = h5py.h5a.create(
             target.id,
