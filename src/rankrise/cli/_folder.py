@@ -50,7 +50,17 @@ COMPLETED, STD, LOWER, UPPER = (
     "completed-lower",
     "completed-upper",
 )
-_COMPLETED_FORMS = (".npy", ".npz", ".csv", ".parquet", ".tns", ".mat", ".nc")
+_COMPLETED_FORMS = (
+    ".npy",
+    ".npz",
+    ".csv",
+    ".parquet",
+    ".tns",
+    ".mat",
+    ".nc",
+    ".h5",
+    ".hdf5",
+)
 
 
 class RunFolder:

@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rankrise.tensors.files._declared import shown
+from rankrise.tensors.files._declared import (
+    Declared,
+    choose,
+    could_be_tensor,
+    shown,
+)
 
 _logger = logging.getLogger("rankrise")
 
@@ -22,7 +28,7 @@ PACKING = (
     *("scale_factor", "add_offset", "_Unsigned", "_FillValue", "missing_value"),
     *("valid_min", "valid_max", "valid_range"),
 )
-_POINTERS = (
+POINTERS = (
     *("coordinates", "grid_mapping", "bounds", "climatology", "ancillary_variables"),
     *("cell_measures", "formula_terms", "geometry", "node_coordinates", "node_count"),
     *("part_node_count", "interior_ring"),
@@ -55,7 +61,7 @@ def text(stored: Any) -> str:
 def pointed_to(attributes: Mapping[Any, Any], names: Iterable[Any]) -> list[Any]:
     """Which of `names` these attributes point to."""
     known = set(names)
-    found = [text(attributes.get(pointer, "")) for pointer in _POINTERS]
+    found = [text(attributes.get(pointer, "")) for pointer in POINTERS]
     return [word for word in " ".join(found).replace(":", " ").split() if word in known]
 
 
@@ -68,6 +74,23 @@ def reached(name: str, neighbours: Callable[[str], Iterable[str]]) -> list[str]:
                 found[other] = None
                 waiting.append(other)
     return list(found)[1:]
+
+
+def declared(name: Any, array: Any) -> Declared:
+    """What is known of an array before it is read."""
+    shape, dtype = array.shape, array.dtype
+    return Declared(str(name), shape, dtype.name, could_be_tensor(shape, dtype))
+
+
+def choose_described(
+    arrays: list[Declared],
+    variable: str | None,
+    neighbours: Callable[[str], Iterable[str]],
+) -> str:
+    """The array named, or the only one that fits and that no other leads to."""
+    theirs = {other for array in arrays for other in reached(array.name, neighbours)}
+    fitting = [replace(x, fits=x.fits and x.name not in theirs) for x in arrays]
+    return choose(fitting, variable).name
 
 
 def unpacked(

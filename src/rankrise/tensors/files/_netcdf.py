@@ -22,6 +22,8 @@ from rankrise.tensors._mode_axes import ModeAxis
 from rankrise.tensors._observations import Observations
 from rankrise.tensors.files._cf_conventions import (
     PACKING,
+    choose_described,
+    declared,
     pointed_to,
     reached,
     text,
@@ -31,8 +33,6 @@ from rankrise.tensors.files._declared import (
     Declared,
     check_memory,
     check_tensor,
-    choose,
-    could_be_tensor,
     shown,
 )
 from rankrise.tensors.files._hdf5_checks import (
@@ -127,27 +127,23 @@ def read_hdf5(
 
 def _choose(arrays: dict[str, Any], variable: str | None) -> str:
     """The array named, or the only one that others do not point to as theirs."""
-    theirs = {
-        other for name in arrays for other in _neighbours(arrays, name) if other != name
-    }
-    declared = [
-        _declared(name, dataset, fits=name not in theirs)
+    arrays_read = [
+        _declared(name, dataset)
         for name, dataset in arrays.items()
         if not is_dimension_alone(dataset)
     ]
     asked = None if variable is None else variable.strip("/")
-    return choose(declared, asked).name
+    return choose_described(arrays_read, asked, ft.partial(_neighbours, arrays))
 
 
-def _declared(name: str, dataset: Any, fits: bool) -> Declared:
+def _declared(name: str, dataset: Any) -> Declared:
     if lies_elsewhere(dataset):
         return Declared(name, (), "in another file or place", fits=False)
     try:
-        shape, dtype = dataset.shape or (), dataset.dtype
-    # Of a type that NumPy has none for.
+        return declared(name, dataset)
+    # Of a type that NumPy has none for, or without a shape.
     except (TypeError, ValueError, OSError):
-        return Declared(name, (), "of no known type", fits=False)
-    return Declared(name, shape, str(dtype), fits and could_be_tensor(shape, dtype))
+        return Declared(name, (), "of another kind", fits=False)
 
 
 def _neighbours(arrays: dict[str, Any], name: str) -> Iterator[str]:
@@ -157,14 +153,14 @@ def _neighbours(arrays: dict[str, Any], name: str) -> Iterator[str]:
         return
     for mode in range(len(dataset.shape or ())):
         for scale in _scales(dataset, mode):
-            if scale.name.strip("/") in arrays:
-                yield scale.name.strip("/")
+            if (path := scale.name.strip("/")) in arrays and path != name:
+                yield path
     # A name is looked for in the same group, then in those around it.
     named = {place.name for place in map(PurePosixPath, arrays)} | {*arrays}
     for word in pointed_to(_attributes(dataset), named | {f"/{x}" for x in named}):
         for group in PurePosixPath(name).parents:
             path = word.strip("/") if word[0] == "/" else str(group / word)
-            if path in arrays and not lies_elsewhere(arrays[path]):
+            if path in arrays and path != name:
                 yield path
                 break
 

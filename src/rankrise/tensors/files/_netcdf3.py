@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools as ft
 import io
-from collections.abc import Collection, Iterator
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,17 +20,16 @@ from rankrise.tensors._mode_axes import ModeAxis
 from rankrise.tensors._observations import Observations
 from rankrise.tensors.files._cf_conventions import (
     PACKING,
+    choose_described,
+    declared,
     pointed_to,
     reached,
     text,
     unpacked,
 )
 from rankrise.tensors.files._declared import (
-    Declared,
     check_memory,
     check_tensor,
-    choose,
-    could_be_tensor,
     refuse_damaged,
     shown,
 )
@@ -87,13 +88,16 @@ class Netcdf3Layout(Layout):
         content = netcdf_file(stream, "w", version=self.version)
         for name, value in self.attributes.items():
             setattr(content, name, value)
+        stored = as_stored(completed, self.dtype)
         for dim, size in self.dim_sizes.items():
             content.createDimension(dim, size)
-        stored = as_stored(completed, self.dtype)
         for name, variable in self.variables.items():
             values = stored if name == self.name else variable.stored
             made = content.createVariable(name, values.dtype, variable.dims)
-            made[...] = values
+            if made.isrec:
+                made[:] = values
+            else:
+                made.data[...] = values
             for attribute, value in variable.attributes.items():
                 setattr(made, attribute, value)
         content.flush()
@@ -116,19 +120,14 @@ def read_netcdf3(
     path: Path, variable: str | None, mode_dims: ModeDims | None
 ) -> tuple[Observations, Netcdf3Layout, str]:
     """Read the entries of one variable that are not missing."""
-    from scipy.io import netcdf_file
-
-    with refuse_damaged("netCDF-3"):
-        content = netcdf_file(path, "r", mmap=True)
+    with refuse_damaged("netCDF-3"), _opened(path) as content:
         variables = {
             name: _Variable(found.dimensions, dict(found._attributes), found.data)
             for name, found in content.variables.items()
         }
         neighbours = ft.partial(_neighbours, variables)
-        theirs = {other for name in variables for other in neighbours(name)}
-        name = choose(
-            [_declared(x, variables, theirs) for x in variables], variable
-        ).name
+        arrays = [declared(other, x.stored) for other, x in variables.items()]
+        name = choose_described(arrays, variable, neighbours)
         stored = variables[name].stored
         check_tensor(stored.shape, stored.dtype, mode_dims)
         kept = {other: variables[other] for other in reached(name, neighbours)}
@@ -153,24 +152,38 @@ def read_netcdf3(
         }
         nothing = np.empty(0, kind)
         kept[name] = _Variable(variables[name].dims, attributes, nothing)
-        used = {dim for other in kept.values() for dim in other.dims}
+        sizes = {}
+        for other in kept:
+            sizes |= zip(
+                variables[other].dims, variables[other].stored.shape, strict=True
+            )
+        # SciPy (1.17) writes a scalar over the second record, where there are records.
+        if all(other.dims for other in kept.values()):
+            sizes = {dim: content.dimensions[dim] for dim in sizes}
         layout = Netcdf3Layout(
             name,
             kind,
             int(content.version_byte),
-            {dim: size for dim, size in content.dimensions.items() if dim in used},
+            sizes,
             dict(content._attributes),
             kept,
         )
     return Observations.from_array(values), layout, name
 
 
-def _declared(
-    name: str, variables: dict[str, _Variable], theirs: Collection[str]
-) -> Declared:
-    stored = variables[name].stored
-    fits = name not in theirs and could_be_tensor(stored.shape, stored.dtype)
-    return Declared(name, stored.shape, str(stored.dtype.newbyteorder("=")), fits)
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A file of which nothing is read before it is asked for."""
+    from scipy.io import netcdf_file
+
+    content = netcdf_file(path, "r", mmap=True)
+    try:
+        yield content
+    finally:
+        with warnings.catch_warnings():
+            # Arrays that show the file are about to go.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            content.close()
 
 
 def _neighbours(variables: dict[str, _Variable], name: str) -> Iterator[str]:
