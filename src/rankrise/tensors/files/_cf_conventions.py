@@ -79,7 +79,8 @@ def reached(name: str, neighbours: Callable[[str], Iterable[str]]) -> list[str]:
 def declared(name: Any, array: Any) -> Declared:
     """What is known of an array before it is read."""
     shape, dtype = array.shape, array.dtype
-    return Declared(str(name), shape, dtype.name, could_be_tensor(shape, dtype))
+    kind = "text" if dtype.hasobject else dtype.name
+    return Declared(str(name), shape, kind, could_be_tensor(shape, dtype))
 
 
 def choose_described(
@@ -119,7 +120,13 @@ def unpacked(
         missing |= _equal(stored, number)
     default = _DEFAULT_FILL.get(stored.dtype.str[1:])
     if default_fill and "_FillValue" not in numbers and default is not None:
-        _add(missing, _equal(stored, default), name, "hold netCDF's default fill value")
+        _add(
+            missing,
+            _equal(stored, default),
+            name,
+            "hold",
+            "netCDF's default fill value",
+        )
     scale = [numbers[x] for x in ("scale_factor", "add_offset") if x in numbers]
     # A range of another kind than what is packed is of the unpacked values.
     ends = [_end(numbers, upper, stored.dtype) for upper in (False, True)]
@@ -129,8 +136,8 @@ def unpacked(
         if of_stored == values_are_stored:
             with np.errstate(invalid="ignore"):
                 outside = (values < ends[0]) | (values > ends[1])
-            where = f"lie outside the valid range, {ends[0]:.6g} to {ends[1]:.6g}"
-            _add(missing, outside, name, where)
+            where = f"outside the valid range, {ends[0]:.6g} to {ends[1]:.6g},"
+            _add(missing, outside, name, "lie", where)
         if values_are_stored and scale:
             kinds = (number.dtype for number in scale)
             kind = np.result_type(stored.dtype, np.float32, *kinds)
@@ -181,13 +188,16 @@ def _end(
 
 
 def _add(
-    missing: npt.NDArray[np.bool_], more: npt.NDArray[np.bool_], name: str, why: str
+    missing: npt.NDArray[np.bool_],
+    more: npt.NDArray[np.bool_],
+    name: str,
+    verb: str,
+    what: str,
 ) -> None:
     """Count what is missing for this reason alone."""
     count = int(np.count_nonzero(more & ~missing))
     missing |= more
     if count:
-        plural = "entries of" if count > 1 else "entry of"
-        _logger.warning(
-            "%d %s %s %s and count as missing.", count, plural, shown(name), why
-        )
+        entries, s = ("entry", "s") if count == 1 else ("entries", "")
+        words = f"{count} {entries} of {shown(name)} {verb}{s} {what} and count{s}"
+        _logger.warning("%s as missing.", words)

@@ -68,7 +68,8 @@ def walk_datasets(content: Any) -> Iterator[tuple[str, Any]]:
     """Paths and datasets of a file; None for a link, which is not followed."""
     import h5py
 
-    seen, waiting = set[int](), [("", content)]
+    seen = {h5py.h5o.get_info(content["/"].id).addr}
+    waiting = [("", content)]
     while waiting:
         path, group = waiting.pop(0)
         for name in group:
@@ -78,10 +79,12 @@ def walk_datasets(content: Any) -> Iterator[tuple[str, Any]]:
                 continue
             found = group[name]
             address = h5py.h5o.get_info(found.id).addr
+            if address in seen:
+                continue
+            seen.add(address)
             if isinstance(found, h5py.Dataset):
                 yield inner, found
-            elif isinstance(found, h5py.Group) and address not in seen:
-                seen.add(address)
+            elif isinstance(found, h5py.Group):
                 waiting.append((inner, found))
 
 

@@ -152,7 +152,7 @@ def read_netcdf3(
         }
         nothing = np.empty(0, kind)
         kept[name] = _Variable(variables[name].dims, attributes, nothing)
-        sizes = {}
+        sizes: dict[str, int | None] = {}
         for other in kept:
             sizes |= zip(
                 variables[other].dims, variables[other].stored.shape, strict=True
