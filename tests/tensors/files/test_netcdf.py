@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import resource
 import subprocess
 import sys
 import zlib
@@ -453,15 +454,20 @@ def mutations(path, count):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("suffix", "engine"), [("nc", "h5netcdf"), ("nc", "scipy")])
+@pytest.mark.parametrize(
+    ("suffix", "engine", "options"),
+    [("nc", "h5netcdf", {}), ("h5", "h5netcdf", {"zlib": True}), ("nc", "scipy", {})],
+)
 def test_damaged_files_are_refused_or_read_and_written(
-    suffix, engine, tmp_path, capfd, fill, out
+    suffix, engine, options, tmp_path, capfd, fill, out
 ):
-    path = climate(tmp_path / "good.nc", engine, dtype="int16", scale_factor=0.1)
+    packing = {"dtype": "int16", "scale_factor": 0.1, "_FillValue": -1}
+    path = climate(tmp_path / "good.nc", engine, **packing, **options)
     for damaged in mutations(path, 1000):
         broken = tmp_path / f"x.{suffix}"
         broken.write_bytes(damaged)
         with contextlib.suppress(InputError):
-            file = read_tensor(broken)
+            file = read_tensor(broken, variable="temperature")
             write_completed(file, fill(file.observations), out)
     assert "Exception ignored" not in capfd.readouterr().err
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2 * 2**20  # kB
