@@ -373,6 +373,32 @@ def test_a_heap_without_end_is_refused_and_not_searched(tmp_path):
         read_tensor(path)
 
 
+def test_what_was_not_written_yet_of_an_unlimited_dimension_is_missing(
+    tmp_path, complete
+):
+    path = tmp_path / "x.nc"
+    with h5py.File(path, "w") as content:
+        # The netCDF library stores only as much of each variable as was written.
+        content.create_dataset("time", data=[5.0, 6, 7], maxshape=(None,), chunks=(4,))
+        content["time"].make_scale("time")
+        stored = np.array([[1, 2], [3, 4]], np.int16)
+        options = {"maxshape": (None, 2), "chunks": (1, 2)}
+        content.create_dataset("x", data=stored, **options)
+        content["x"].dims[0].attach_scale(content["time"])
+        content["x"].attrs["scale_factor"] = np.float32(0.5)
+        content["x"].attrs["grid_mapping"] = "crs"
+        content.create_dataset("crs", (), "i4")  # its attributes are all there is
+        content["crs"].attrs["semi_major_axis"] = 6378137.0
+    expected = [[0.5, 1], [1.5, 2], [np.nan, np.nan]]
+    file = read_tensor(path)
+    np.testing.assert_array_equal(file.observations.dense(), expected)
+    assert file.layout.axes(2)[0].labels.tolist() == [5, 6, 7]
+    with h5py.File(complete(path)) as content:
+        assert (content["x"].shape, content["x"].maxshape) == ((3, 2), (None, 2))
+        assert content["x"].dtype == np.float32
+        assert content["crs"].attrs["semi_major_axis"] == 6378137.0
+
+
 def test_what_a_group_is_named_by_may_begin_with_a_slash(tmp_path):
     path = tmp_path / "x.h5"
     with h5py.File(path, "w") as content:

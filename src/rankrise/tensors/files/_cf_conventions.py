@@ -24,9 +24,10 @@ from rankrise.tensors.files._declared import (
 _logger = logging.getLogger("rankrise")
 
 # What describes how values are packed or bounded: true of the input's values only.
+_BOUNDS = ("valid_min", "valid_max", "valid_range")
 PACKING = (
     *("scale_factor", "add_offset", "_Unsigned", "_FillValue", "missing_value"),
-    *("valid_min", "valid_max", "valid_range"),
+    *_BOUNDS,
 )
 POINTERS = (
     *("coordinates", "grid_mapping", "bounds", "climatology", "ancillary_variables"),
@@ -91,7 +92,8 @@ def choose_described(
     """The array named, or the only one that fits and that no other leads to."""
     theirs = {other for array in arrays for other in reached(array.name, neighbours)}
     fitting = [replace(x, fits=x.fits and x.name not in theirs) for x in arrays]
-    return choose(fitting, variable).name
+    # Where there are many, the first of them are listed.
+    return choose(sorted(fitting, key=lambda x: not x.fits), variable).name
 
 
 def unpacked(
@@ -132,8 +134,9 @@ def unpacked(
     ends = [_end(numbers, upper, stored.dtype) for upper in (False, True)]
     of_stored = not scale or all(np.asarray(end).dtype.kind in "iu" for end in ends)
     values = stored
+    is_bounded = any(name in numbers for name in _BOUNDS)
     for values_are_stored in (True, False):
-        if of_stored == values_are_stored:
+        if is_bounded and of_stored == values_are_stored:
             with np.errstate(invalid="ignore"):
                 outside = (values < ends[0]) | (values > ends[1])
             where = f"outside the valid range, {ends[0]:.6g} to {ends[1]:.6g},"

@@ -108,7 +108,7 @@ def check_hdf5(path: Path, form: str) -> None:
     with open_hdf5(path, form) as content:
         for name, dataset in walk_datasets(content):
             if not is_dimension_alone(dataset):
-                check_stored(dataset, name, byte_count)
+                check_stored(dataset, name, byte_count, written=False)
                 declared += (dataset.size or 0) * dataset.dtype.itemsize
         check_memory(declared, "What it holds")
         # Where this fails, h5netcdf would leave a half-made object whose end prints a
@@ -116,13 +116,17 @@ def check_hdf5(path: Path, form: str) -> None:
         content.attrs.get("_nc3_strict")
 
 
-def check_stored(dataset: Any, name: str, byte_count: int) -> None:
+def check_stored(
+    dataset: Any, name: str, byte_count: int, *, written: bool = True
+) -> None:
     """Refuse data that lie elsewhere, are not there, or unpack to more than declared.
 
     Parameters
     ----------
     byte_count
         Size of the file.
+    written
+        Whether it has to be there; grid mappings of netCDF are often never written.
     """
     if lies_elsewhere(dataset):
         raise InputError(
@@ -135,6 +139,8 @@ def check_stored(dataset: Any, name: str, byte_count: int) -> None:
     declared = (dataset.size or 0) * item_bytes
     check_memory(declared, name)
     stored = dataset.id.get_storage_size()
+    if not (stored or written):
+        return
     if stored > byte_count or (dataset.chunks is None and stored < declared):
         raise InputError(
             f"{name} declares {declared} bytes, but {min(stored, byte_count)} "

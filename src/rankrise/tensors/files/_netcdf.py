@@ -78,7 +78,9 @@ class Hdf5Layout(Layout):
         if stored.dtype != self.dtype:
             with h5py.File(io.BytesIO(outline), "r") as content:
                 arrays = dict(walk_datasets(content))
-                outline = _outline(content, arrays, self.name, stored.dtype)
+                outline = _outline(
+                    content, arrays, self.name, stored.dtype, stored.shape
+                )
         # Made in memory: where a disk is full, HDF5 crashes as it closes the file.
         stream = io.BytesIO(outline)
         with h5py.File(stream, "r+") as content:
@@ -104,23 +106,31 @@ def read_hdf5(
         name = _choose(arrays, variable)
         dataset, byte_count = arrays[name], path.stat().st_size
         check_stored(dataset, name, byte_count)
-        check_tensor(dataset.shape, dataset.dtype, mode_dims)
+        shape = tuple(_length(arrays, dataset, x) for x in range(dataset.ndim))
+        check_tensor(shape, dataset.dtype, mode_dims)
         described = reached(name, ft.partial(_neighbours, arrays))
         # The length of a dimension is no data.
         filled = [x for x in described if not is_dimension_alone(arrays[x])]
         for other in filled:
-            check_stored(arrays[other], other, byte_count)
+            check_stored(arrays[other], other, byte_count, written=False)
         # As they are stored, unpacked, and which are missing.
         size = sum(math.prod(arrays[other].shape) * 8 for other in filled)
-        size += dataset.size * (dataset.dtype.itemsize + 8 + 1)
+        size += math.prod(shape) * (dataset.dtype.itemsize + 8 + 1)
         check_memory(size, f"{shown(name)} with its coordinates")
         values = _values(dataset, name, default_fill=form != "HDF5")
+        if values.shape != shape:
+            # In netCDF what was not written yet of an unlimited dimension is missing.
+            written = values
+            values = np.full(shape, np.nan, np.result_type(written, np.float16))
+            values[tuple(map(slice, written.shape))] = written
         kind = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
         layout = Hdf5Layout(
             name,
             kind,
-            tuple(_axis(arrays, dataset, mode) for mode in range(values.ndim)),
-            _outline(content, {x: arrays[x] for x in (*described, name)}, name, kind),
+            tuple(_axis(arrays, dataset, *mode) for mode in enumerate(shape)),
+            _outline(
+                content, {x: arrays[x] for x in (*described, name)}, name, kind, shape
+            ),
         )
     return Observations.from_array(values), layout, name
 
@@ -172,7 +182,22 @@ def _scales(dataset: Any, mode: int) -> list[Any]:
     return list(dataset.dims[mode].values())
 
 
-def _axis(arrays: dict[str, Any], dataset: Any, mode: int) -> ModeAxis:
+def _length(arrays: dict[str, Any], dataset: Any, mode: int) -> int:
+    """How long a mode is: an unlimited dimension, as long as any array along it."""
+    lengths, scales = [dataset.shape[mode]], _scales(dataset, mode)
+    if scales and dataset.maxshape[mode] is None:
+        lengths.append(scales[0].shape[0])
+        for other in arrays.values():
+            if not lies_elsewhere(other):
+                lengths += [
+                    length
+                    for place, length in enumerate(other.shape or ())
+                    if scales[0] in _scales(other, place)
+                ]
+    return int(max(lengths))
+
+
+def _axis(arrays: dict[str, Any], dataset: Any, mode: int, length: int) -> ModeAxis:
     scales = _scales(dataset, mode)
     if not scales:
         # A coordinate of netCDF is the scale of its own dimension.
@@ -186,7 +211,7 @@ def _axis(arrays: dict[str, Any], dataset: Any, mode: int) -> ModeAxis:
         values = np.ascontiguousarray(values).view(f"S{values.shape[1]}")[:, 0]
     if values.dtype.kind in "SO":
         values = np.array([text(label).rstrip("\0") for label in values])
-    fits = values.shape == (dataset.shape[mode],)
+    fits = values.shape == (length,)
     return ModeAxis(name, values if fits else None)
 
 
@@ -229,7 +254,11 @@ def _size(stored: Any) -> int:
 
 
 def _outline(
-    content: Any, arrays: dict[str, Any], name: str, dtype: np.dtype[Any]
+    content: Any,
+    arrays: dict[str, Any],
+    name: str,
+    dtype: np.dtype[Any],
+    shape: ModeDims,
 ) -> bytes:
     """A file with these arrays, that of `name` without values and of another type."""
     import h5py
@@ -242,7 +271,18 @@ def _outline(
             _copy_attributes(content[f"/{group}".rstrip(".")], made)
         for path, dataset in arrays.items():
             if path == name:
-                _without_values(dataset, target, path, dtype)
+                _without_values(dataset, target, path, dtype, shape)
+                continue
+            if dataset.dtype.hasobject:
+                # HDF5 (2.0) copies text with a fill value that leads nowhere.
+                made = target.create_dataset(
+                    path,
+                    data=dataset[()],
+                    dtype=dataset.dtype,
+                    chunks=dataset.chunks,
+                    maxshape=dataset.maxshape,
+                )
+                _copy_attributes(dataset, made, _REFERENCES)
                 continue
             content.copy(dataset, target, path)
             for reference in _REFERENCES:
@@ -255,7 +295,9 @@ def _outline(
     return stream.getvalue()
 
 
-def _without_values(dataset: Any, target: Any, path: str, dtype: np.dtype[Any]) -> None:
+def _without_values(
+    dataset: Any, target: Any, path: str, dtype: np.dtype[Any], shape: ModeDims
+) -> None:
     """A dataset like another, of a floating point type that is not packed."""
     import h5py
 
@@ -276,7 +318,7 @@ def _without_values(dataset: Any, target: Any, path: str, dtype: np.dtype[Any]) 
         target.id,
         path.encode(),
         h5py.h5t.py_create(dtype),
-        h5py.h5s.create_simple(dataset.shape, most),
+        h5py.h5s.create_simple(shape, most),
         made,
     )
     described = h5py.Dataset(created)
