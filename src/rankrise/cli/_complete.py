@@ -41,10 +41,11 @@ def complete(
     """Complete partly observed tensors; there is no rank to choose.
 
     Takes .npy, .npz, .mat (v5, v7.3), .nc, .h5 and .zarr arrays in which NaN means
-    unobserved, and .csv, .parquet and .tns coordinates in which absent means unobserved. Observed
-    entries are held out to choose what is learned and to say how far it may be off.
-    Writes the completed tensor and its standard deviations in the input's form,
-    summary.json, factors.npz and completion.png; for a gradient method trajectory.nc.
+    unobserved, and .csv, .parquet and .tns coordinates in which absent means
+    unobserved. Observed entries are held out to choose what is learned and to say how
+    far it may be off. Writes the completed tensor and its standard deviations in the
+    input's form, summary.json, factors.npz and completion.png; for a gradient method
+    trajectory.nc.
 
     Parameters
     ----------

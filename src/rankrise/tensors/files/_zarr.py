@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import math
 import os
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from rankrise.tensors.files._cf_conventions import (
     declared,
     pointed_to,
     reached,
+    text,
     unpacked,
 )
 from rankrise.tensors.files._declared import (
@@ -81,6 +83,7 @@ def read_zarr(
             path,
             engine="zarr",
             group=group or None,
+            consolidated=False,
             decode_cf=False,
             create_default_indexes=False,
         ) as content,
@@ -119,9 +122,25 @@ def read_zarr(
         # None: xarray adds no fill value to what has none.
         filled = "_FillValue" in described_too.attrs
         described_too.encoding = {} if filled else {"_FillValue": None}
-    attributes = {key: x for key, x in array.attrs.items() if key not in PACKING}
+        described_too.attrs = _writable(described_too.attrs)
+    surroundings.attrs = _writable(surroundings.attrs)
+    attributes = _writable(
+        {key: x for key, x in array.attrs.items() if key not in PACKING}
+    )
     layout = ZarrLayout(name, kind, tuple(axes), attributes, surroundings)
     return Observations.from_array(values), layout, f"{group}/{name}".lstrip("/")
+
+
+def _writable(attributes: dict[Any, Any]) -> dict[str, Any]:
+    """Attributes as netCDF has types for, where JSON knows more."""
+    plain: dict[str, Any] = {}
+    for name, value in attributes.items():
+        if isinstance(value, str):
+            plain[name] = text(value)
+        else:
+            is_plain = np.asarray(value).dtype.kind in "fiuU"
+            plain[name] = value if is_plain else json.dumps(value)
+    return plain
 
 
 def _check_folder(path: Path) -> None:
