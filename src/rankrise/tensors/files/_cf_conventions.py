@@ -7,7 +7,7 @@ User's Guide, appendix A.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -59,11 +59,10 @@ def text(stored: Any) -> str:
         return stored.decode("latin-1")
 
 
-def pointed_to(attributes: Mapping[Any, Any], names: Iterable[Any]) -> list[Any]:
+def pointed_to(attributes: Mapping[Any, Any], names: Container[Any]) -> list[Any]:
     """Which of `names` these attributes point to."""
-    known = set(names)
     found = [text(attributes.get(pointer, "")) for pointer in POINTERS]
-    return [word for word in " ".join(found).replace(":", " ").split() if word in known]
+    return [word for word in " ".join(found).replace(":", " ").split() if word in names]
 
 
 def reached(name: str, neighbours: Callable[[str], Iterable[str]]) -> list[str]:
@@ -90,6 +89,8 @@ def choose_described(
     neighbours: Callable[[str], Iterable[str]],
 ) -> str:
     """The array named, or the only one that fits and that no other leads to."""
+    if variable is not None:
+        return choose(arrays, variable).name
     theirs = {other for array in arrays for other in reached(array.name, neighbours)}
     fitting = [replace(x, fits=x.fits and x.name not in theirs) for x in arrays]
     # Where there are many, the first of them are listed.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools as ft
 import io
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -103,12 +102,19 @@ def read_hdf5(
     """Read the entries of one array that are not missing."""
     with open_hdf5(path, form) as content:
         arrays = dict(walk_datasets(content))
-        name = _choose(arrays, variable)
+        neighbours = ft.cache(ft.partial(_neighbours, arrays, _names(arrays)))
+        listed = [
+            _declared(other, dataset)
+            for other, dataset in arrays.items()
+            if not is_dimension_alone(dataset)
+        ]
+        asked = None if variable is None else variable.strip("/")
+        name = choose_described(listed, asked, neighbours)
         dataset, byte_count = arrays[name], path.stat().st_size
         check_stored(dataset, name, byte_count)
         shape = tuple(_length(arrays, dataset, x) for x in range(dataset.ndim))
         check_tensor(shape, dataset.dtype, mode_dims)
-        described = reached(name, ft.partial(_neighbours, arrays))
+        described = reached(name, neighbours)
         # The length of a dimension is no data.
         filled = [x for x in described if not is_dimension_alone(arrays[x])]
         for other in filled:
@@ -135,17 +141,6 @@ def read_hdf5(
     return Observations.from_array(values), layout, name
 
 
-def _choose(arrays: dict[str, Any], variable: str | None) -> str:
-    """The array named, or the only one that others do not point to as theirs."""
-    arrays_read = [
-        _declared(name, dataset)
-        for name, dataset in arrays.items()
-        if not is_dimension_alone(dataset)
-    ]
-    asked = None if variable is None else variable.strip("/")
-    return choose_described(arrays_read, asked, ft.partial(_neighbours, arrays))
-
-
 def _declared(name: str, dataset: Any) -> Declared:
     if lies_elsewhere(dataset):
         return Declared(name, (), "in another file or place", fits=False)
@@ -156,23 +151,29 @@ def _declared(name: str, dataset: Any) -> Declared:
         return Declared(name, (), "of another kind", fits=False)
 
 
-def _neighbours(arrays: dict[str, Any], name: str) -> Iterator[str]:
+def _names(arrays: dict[str, Any]) -> frozenset[str]:
+    """All that an attribute can call an array: its name, or its path from a group."""
+    paths = [PurePosixPath(path).parts for path in arrays]
+    relative = {"/".join(path[place:]) for path in paths for place in range(len(path))}
+    return frozenset(relative | {f"/{path}" for path in arrays})
+
+
+def _neighbours(arrays: dict[str, Any], names: frozenset[str], name: str) -> list[str]:
     """The scales of its dimensions, and what its attributes name."""
     dataset = arrays[name]
     if lies_elsewhere(dataset):
-        return
-    for mode in range(len(dataset.shape or ())):
-        for scale in _scales(dataset, mode):
-            if (path := scale.name.strip("/")) in arrays and path != name:
-                yield path
+        return []
+    modes = range(len(dataset.shape or ()))
+    scales = [scale for mode in modes for scale in _scales(dataset, mode)]
+    found = [scale.name.strip("/") for scale in scales]
     # A name is looked for in the same group, then in those around it.
-    named = {place.name for place in map(PurePosixPath, arrays)} | {*arrays}
-    for word in pointed_to(_attributes(dataset), named | {f"/{x}" for x in named}):
-        for group in PurePosixPath(name).parents:
-            path = word.strip("/") if word[0] == "/" else str(group / word)
-            if path in arrays and path != name:
-                yield path
-                break
+    groups = PurePosixPath(name).parents
+    for word in pointed_to(_attributes(dataset), names):
+        around = (
+            [word.strip("/")] if word[0] == "/" else [str(x / word) for x in groups]
+        )
+        found += [path for path in around if path in arrays][:1]
+    return [path for path in found if path in arrays and path != name]
 
 
 def _scales(dataset: Any, mode: int) -> list[Any]:
@@ -267,8 +268,8 @@ def _outline(
     with h5py.File(stream, "w", track_order=True) as target:
         groups = {group for path in arrays for group in PurePosixPath(path).parents}
         for group in sorted(groups, key=lambda group: len(group.parts)):
-            made = target.require_group(f"/{group}".rstrip("."))
-            _copy_attributes(content[f"/{group}".rstrip(".")], made)
+            place = "/" + "/".join(group.parts)
+            _copy_attributes(content[place], target.require_group(place))
         for path, dataset in arrays.items():
             if path == name:
                 _without_values(dataset, target, path, dtype, shape)
