@@ -1,7 +1,9 @@
 """The record of runs, built from made-up measurements."""
 
+import contextlib
 import json
 
+import h5py
 import jax
 import numpy as np
 import pytest
@@ -217,6 +219,63 @@ def test_a_file_that_is_no_trajectory_is_refused(write, tmp_path):
     write(path)
     with pytest.raises(InputError, match="not a trajectory of rankrise"):
         Trajectory.load(path)
+
+
+def elsewhere(path, kind):
+    """A trajectory of which a variable lies in another file."""
+    trajectory_of(HISTORIES).save(path)
+    other = path.with_name("other.nc")
+    trajectory_of(HISTORIES).save(other)
+    with h5py.File(path, "r+") as content:
+        shape = content["loss"].shape
+        del content["loss"]
+        match kind:
+            case "link":
+                content["loss"] = h5py.ExternalLink(other.name, "/loss")
+            case "external":
+                at = [(other.name, 0, 8 * int(np.prod(shape)))]
+                content.create_dataset("loss", shape, "f8", external=at)
+            case "virtual":
+                layout = h5py.VirtualLayout(shape, "f8")
+                layout[...] = h5py.VirtualSource(other.name, "loss", shape)
+                content.create_virtual_dataset("loss", layout)
+
+
+@pytest.mark.parametrize("kind", ["link", "external", "virtual"])
+def test_data_in_other_files_are_not_read(kind, tmp_path, monkeypatch):
+    elsewhere(tmp_path / "trajectory.nc", kind)
+    monkeypatch.chdir(tmp_path)  # where HDF5 would look for them
+    with pytest.raises(InputError, match="'loss' lie in other files"):
+        Trajectory.load(tmp_path / "trajectory.nc")
+
+
+def test_a_heap_without_end_is_not_searched_for_ever(tmp_path):
+    path = tmp_path / "trajectory.nc"
+    trajectory_of(HISTORIES).save(path)
+    damaged = bytearray(path.read_bytes())
+    heap = damaged.index(b"GCOL")
+    damaged[heap + 16 : heap + 32] = bytes(16)  # its first object: free, of no length
+    path.write_bytes(damaged)
+    with pytest.raises(InputError, match="A heap of it is damaged"):
+        Trajectory.load(path)
+
+
+@pytest.mark.slow
+def test_damaged_trajectories_end_in_one_sentence(tmp_path, capfd):
+    path = tmp_path / "trajectory.nc"
+    trajectory_of(HISTORIES).save(path)
+    raw = path.read_bytes()
+    for seed in range(1000):
+        rng = np.random.default_rng(seed)
+        damaged = bytearray(raw)
+        if seed % 4 == 0:
+            del damaged[rng.integers(1, len(raw)) :]
+        for place in rng.integers(0, len(damaged), 2 ** rng.integers(5)):
+            damaged[place] = rng.choice([0, 255, rng.integers(256)])
+        path.write_bytes(damaged)
+        with contextlib.suppress(InputError):
+            Trajectory.load(path)
+    assert "Exception ignored" not in capfd.readouterr().err
 
 
 def test_a_missing_file_is_refused(tmp_path):

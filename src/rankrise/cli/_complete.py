@@ -42,11 +42,12 @@ def complete(
 ) -> int:
     """Complete partly observed tensors; there is no rank to choose.
 
-    Takes .npy, .npz, .mat (v4 to v7.3) and .nc arrays in which NaN means unobserved,
-    and .csv, .parquet and .tns coordinates in which absent means unobserved. Observed
-    entries are held out to choose what is learned and to say how far it may be off.
-    Writes the completed tensor and its standard deviations in the input's form,
-    summary.json, factors.npz and completion.png; for a gradient method trajectory.nc.
+    Takes .npy, .npz, .mat (v4 to v7.3), .nc, .h5 and .zarr arrays in which NaN means
+    unobserved, and .csv, .parquet and .tns coordinates in which absent means
+    unobserved. Observed entries are held out to choose what is learned and to say how
+    far it may be off. Writes the completed tensor and its standard deviations in the
+    input's form, summary.json, factors.npz and completion.png; for a gradient method
+    trajectory.nc.
 
     Parameters
     ----------
@@ -155,7 +156,7 @@ def tensor_source(
     if file is None:
         raise InputError(
             f"{command} needs a file: rankrise {command} FILE, a .npy, .npz, .csv, "
-            ".parquet, .tns, .mat or .nc tensor."
+            ".parquet, .tns, .mat, .nc, .h5 or .zarr tensor."
         )
     require_mode_dims(reading.mode_dims)
     folder.check_not_replaced(file)

@@ -53,7 +53,17 @@ COMPLETED, STD, LOWER, UPPER = (
     "completed-upper",
 )
 _logger = logging.getLogger(__name__)
-_COMPLETED_FORMS = (".npy", ".npz", ".csv", ".parquet", ".tns", ".mat", ".nc")
+_COMPLETED_FORMS = (
+    ".npy",
+    ".npz",
+    ".csv",
+    ".parquet",
+    ".tns",
+    ".mat",
+    ".nc",
+    ".h5",
+    ".hdf5",
+)
 
 
 class RunFolder:

@@ -74,7 +74,7 @@ def complete(
     ----------
     source, mask, values, mode_dims
         The tensor with its gaps, as for `incomplete_tensor`: an array with NaN or a
-        mask, an xarray.DataArray, a sparse array, or a long-form table.
+        mask, an xarray.DataArray or Dataset, a sparse array, or a long-form table.
     method
         `alternating`: components enter one by one on a path of falling penalties, by
         alternating least squares. `paper`, `flow`, `limit`: gradient descent from near

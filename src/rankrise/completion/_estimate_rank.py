@@ -47,7 +47,8 @@ def estimate_rank(
     ----------
     source, mask, values, mode_dims
         The tensor, as for `incomplete_tensor`: an array, in which NaN or a mask says
-        what is missing, an xarray.DataArray, a sparse array, or a long-form table.
+        what is missing, an xarray.DataArray or Dataset, a sparse array, or a long-form
+        table.
     heldout
         How entries are held out: `auto` as they are missing (single entries, whole
         fibers, runs, blocks, or some of each), `random` as single entries, `fiber` as

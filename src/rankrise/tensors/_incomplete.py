@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools as ft
+import logging
+import math
 import os
 import sys
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Unpack
 
 import numpy as np
@@ -17,11 +19,31 @@ from rankrise._typing import ModeDims, Values
 from rankrise.tensors._mode_axes import ModeAxis
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading, ReadingOptions
-from rankrise.tensors.files._declared import check_real, check_tensor
+from rankrise.tensors.files._cf_conventions import (
+    POINTERS,
+    choose_described,
+    declared,
+    pointed_to,
+    reached,
+    unpacked,
+)
+from rankrise.tensors.files._declared import (
+    check_real,
+    check_tensor,
+)
 from rankrise.tensors.files._layout import as_stored
 from rankrise.tensors.files._long_form import LongTable, read_long_form
 from rankrise.tensors.files._long_tables import ArrowTable, PandasTable
 from rankrise.tensors.files._tensor_file import TensorFile
+
+_logger = logging.getLogger("rankrise")
+
+_FILLS = ("_FillValue", "missing_value")
+# How an array is laid out in a file, and what it points to there.
+_KEPT_ENCODING = (
+    *("zlib", "complevel", "shuffle", "fletcher32", "compression", "compression_opts"),
+    *("contiguous", "chunksizes", "unlimited_dims", *POINTERS),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +82,8 @@ class IncompleteTensor:
     def restore(self, completed: npt.ArrayLike) -> Any:
         """Give all entries in the form of the input.
 
-        An xarray.DataArray has its dimensions, coordinates, attributes and name, a
+        An xarray.DataArray has its dimensions, coordinates, attributes and name, but
+        no packing; a Dataset has besides what the variable's attributes point to. A
         long-form table a row for every entry and its columns in their types. What was
         sparse becomes a NumPy array, for no entry is absent. Values have the input's
         type where that is floating point, float64 otherwise.
@@ -96,7 +119,8 @@ def incomplete_tensor(
     ----------
     source
         An array in which NaN, or what a NumPy masked array masks, is unobserved: of
-        NumPy, an xarray.DataArray, or what converts to a NumPy array (torch, JAX).
+        NumPy, an xarray.DataArray (or a Dataset, of which one variable is taken), or
+        what converts to a NumPy array (torch, JAX). Dask computes block by block.
 
         A sparse array in which what is not stored is unobserved, not zero: of
         scipy.sparse, or anything with `coords` (mode × entry), `data` and `shape`.
@@ -109,7 +133,8 @@ def incomplete_tensor(
     mask
         Of an array, same shape; True (or 1) where the entry is observed.
     values
-        Which column of a table holds the values, by default the last.
+        Which column of a table holds the values, by default the last; which variable
+        of an xarray.Dataset that has several.
     mode_dims
         Of a table: the dimension of every mode. Columns of whole numbers are then
         indices counted from 0, not labels.
@@ -129,6 +154,8 @@ def incomplete_tensor(
         names = tuple(mode.name for mode in form.modes)
         labels = tuple(axis.labels for axis in form.axes())
         return IncompleteTensor(observations, names, labels, form.table)
+    if _is_from(source, "xarray", "Dataset"):
+        return _from_dataset(source, mask, values)
     _refuse(values, "`values` names a column of a table; leave it out.")
     _refuse(mode_dims, "`mode_dims` are for tables; leave them out.")
     if isinstance(source, TensorFile):
@@ -190,6 +217,27 @@ def _sparse_dtype(source: Any) -> np.dtype[Any]:
     return np.dtype(getattr(source, "dtype", np.float64))
 
 
+def _from_dataset(source: Any, mask: Any, values: Hashable | None) -> IncompleteTensor:
+    names = {str(name): name for name in source.variables}
+
+    def neighbours(name: str) -> list[str]:
+        described = source[names[name]]
+        others = pointed_to({**described.attrs, **described.encoding}, names)
+        return [x for x in (*map(str, described.coords), *others) if x != name]
+
+    arrays = [declared(name, array) for name, array in source.data_vars.items()]
+    asked = None if values is None else str(values)
+    chosen = choose_described(arrays, asked, neighbours)
+    name, others = names[chosen], reached(chosen, neighbours)
+    described = source[[name, *(names[other] for other in others)]]
+    incomplete = _from_xarray(source[name], mask)
+
+    def dataset(completed: Values) -> Any:
+        return described.assign({name: incomplete.form(completed)})
+
+    return replace(incomplete, form=dataset)
+
+
 def _from_xarray(source: Any, mask: Any) -> IncompleteTensor:
     xarray = sys.modules["xarray"]
     # What is kept in a file is read only now.
@@ -207,14 +255,42 @@ def _from_xarray(source: Any, mask: Any) -> IncompleteTensor:
         source.coords[dim].values if dim in source.coords else None
         for dim in source.dims
     )
-    observations = Observations.from_array(source.values, mask)
+    # Of an array that was opened as it is stored, its attributes say what is missing.
+    fills = {name: source.attrs[name] for name in _FILLS if name in source.attrs}
+    values = unpacked(_computed(source), fills, str(source.name))
     return IncompleteTensor(
-        observations, tuple(source.dims), labels, ft.partial(_data_array, source)
+        Observations.from_array(values, mask),
+        tuple(source.dims),
+        labels,
+        ft.partial(_data_array, source),
     )
 
 
 def _data_array(source: Any, completed: Values) -> Any:
-    return source.copy(data=as_stored(completed, source.dtype))
+    restored = source.copy(data=as_stored(completed, source.dtype))
+    # Packing, and bounds of what it holds, fit the values that it was made for alone.
+    restored.encoding = {
+        name: value for name, value in source.encoding.items() if name in _KEPT_ENCODING
+    }
+    restored.attrs = {
+        name: value
+        for name, value in source.attrs.items()
+        if name not in (*_FILLS, "valid_min", "valid_max", "valid_range")
+    }
+    return restored
+
+
+def _computed(source: Any) -> npt.NDArray[Any]:
+    """The values, one block after another where Dask computes them."""
+    if not _is_from(source.data, "dask.array", "Array"):
+        return np.asarray(source.values)
+    blocks = source.data
+    _logger.info(
+        "The array is computed by Dask in %d blocks.", math.prod(blocks.numblocks)
+    )
+    values = np.empty(blocks.shape, blocks.dtype)
+    blocks.store(values, lock=False)
+    return values
 
 
 def _from_file(file: TensorFile) -> IncompleteTensor:

@@ -155,7 +155,7 @@ class Trajectory:
         if not path.is_file():
             raise InputError(f"There is no trajectory file {path}.")
         try:
-            check_hdf5(path)
+            check_hdf5(path, "a trajectory")
             with xr.open_dataset(path, engine="h5netcdf") as file:
                 dataset = file.load()
             outcomes = tuple(

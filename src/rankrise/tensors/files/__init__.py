@@ -5,7 +5,7 @@ from rankrise.tensors.files._checked_file import content_sha256 as content_sha25
 from rankrise.tensors.files._checked_file import named_refusals as named_refusals
 from rankrise.tensors.files._declared import refuse_damaged as refuse_damaged
 from rankrise.tensors.files._declared import shown as shown
-from rankrise.tensors.files._hdf5_heap import check_hdf5 as check_hdf5
+from rankrise.tensors.files._hdf5_checks import check_hdf5 as check_hdf5
 from rankrise.tensors.files._npz import open_arrays as open_arrays
 from rankrise.tensors.files._parquet import import_parquet as import_parquet
 from rankrise.tensors.files._parquet import open_parquet as open_parquet

@@ -36,6 +36,12 @@ def check_usable(path: Path, content: str) -> None:
 
 
 def content_sha256(path: Path) -> str:
-    """Hash of the file's bytes, in hexadecimal."""
+    """Hash of a file's bytes, or of all files in a folder, in hexadecimal."""
+    if path.is_dir():
+        whole = hashlib.sha256()
+        for inner in sorted(x for x in path.rglob("*") if x.is_file()):
+            named = f"{inner.relative_to(path).as_posix()}\0{content_sha256(inner)}\0"
+            whole.update(named.encode("utf-8", "surrogateescape"))
+        return whole.hexdigest()
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

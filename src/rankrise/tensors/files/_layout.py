@@ -14,7 +14,15 @@ from rankrise.tensors._mode_axes import ModeAxis
 
 
 class Layout(ABC):
-    """What a reader remembers of its file besides the entries."""
+    """What a reader remembers of its file besides the entries.
+
+    Attributes
+    ----------
+    suffix
+        Of what is written, where that is another form than the input's.
+    """
+
+    suffix: str | None = None
 
     @abstractmethod
     def write(self, completed: Values, path: Path) -> None:

@@ -27,6 +27,7 @@ from rankrise.tensors.files._declared import (
     refuse_damaged,
     shown,
 )
+from rankrise.tensors.files._hdf5_checks import check_heaps
 from rankrise.tensors.files._layout import Layout, as_stored
 from rankrise.tensors.files._mat4 import Mat4File, is_mat4
 from rankrise.tensors.files._mat5 import Mat5File
@@ -168,6 +169,7 @@ def _open(stream: io.BufferedReader) -> Iterator[_File]:
     start = stream.read(_FILE_HEADER_BYTES)
     stream.seek(0)
     if is_mat73(start):
+        check_heaps(Path(stream.name))
         file = Mat73File(stream)
         try:
             yield file

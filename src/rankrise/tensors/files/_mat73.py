@@ -2,15 +2,11 @@
 
 MATLAB stores arrays column by column, so HDF5 shows them with their modes reversed.
 What a file could refer to elsewhere (links, external and virtual data) is left alone.
-No filter is run but those that MATLAB and its kin use, and only once each chunk is
-known to unpack to as much as it declares: HDF5 itself unpacks whatever it finds.
 """
 
 from __future__ import annotations
 
 import io
-import math
-import zlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError
-from rankrise.tensors.files._declared import check_memory, shown
+from rankrise.tensors.files._declared import shown
+from rankrise.tensors.files._hdf5_checks import check_stored
 from rankrise.tensors.files._mat_node import Budget, MatNode, part_names
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -31,8 +28,6 @@ _USER_BLOCK_BYTES = 512
 
 _LONGEST_CLASS_NAME = 64
 _CLASS, _SPARSE, _EMPTY = "MATLAB_class", "MATLAB_sparse", "MATLAB_empty"
-_DEFLATE, _SHUFFLE, _CHECKSUM = 1, 2, 3
-_CHECKSUM_BYTES = 4
 
 
 def is_mat73(start: bytes) -> bool:
@@ -116,37 +111,8 @@ class Mat73File:
                 f"{name} is stored as {dataset.dtype}, not as numbers; the file is "
                 "damaged."
             )
-        if dataset.is_virtual or dataset.external:
-            raise InputError(
-                f"The data of {name} lie in other files, which are not read; save the "
-                "variable itself."
-            )
-        self._check_stored(dataset, name)
+        check_stored(dataset, str(dataset.name).removeprefix("/"), self.byte_count)
         return np.asarray(dataset[()]).T
-
-    def _check_stored(self, dataset: Any, name: str) -> None:
-        """Refuse data that are not there, or unpack to more than is declared."""
-        declared = dataset.size * dataset.dtype.itemsize
-        stored = dataset.id.get_storage_size()
-        if stored > self.byte_count or (dataset.chunks is None and stored < declared):
-            raise InputError(
-                f"{name} declares {declared} bytes, but {min(stored, self.byte_count)} "
-                "are there; the file is truncated, so copy or save it again."
-            )
-        if dataset.chunks is None:
-            return
-        chunk_bytes = math.prod(dataset.chunks) * dataset.dtype.itemsize
-        check_memory(chunk_bytes, f"A chunk of {name}")
-        filters = _filters(dataset, name)
-        # What was never written is zeros, so there may be fewer chunks than places.
-        chunks: list[Any] = []
-        dataset.id.chunk_iter(chunks.append)
-        for chunk in chunks:
-            if chunk.size > self.byte_count:
-                raise InputError(f"{name} is longer than the file; it is damaged.")
-            skipped, packed = dataset.id.read_direct_chunk(chunk.chunk_offset)
-            active = [x for place, x in enumerate(filters) if not skipped >> place & 1]
-            _check_unpacks(packed, active, chunk_bytes, name)
 
 
 def mat73_bytes(name: str, array: npt.NDArray[Any]) -> bytes:
@@ -187,40 +153,3 @@ def _kind(dataset: Any) -> str:
     if _EMPTY in dataset.attrs:
         return f"empty {kind}"
     return f"complex {kind}" if dataset.dtype.names is not None else kind
-
-
-def _filters(dataset: Any, name: str) -> list[int]:
-    """What was done to each part of a dataset, in this order."""
-    made = dataset.id.get_create_plist()
-    filters = [made.get_filter(place)[0] for place in range(made.get_nfilters())]
-    known = {_DEFLATE, _SHUFFLE, _CHECKSUM}
-    if len(set(filters)) < len(filters) or not known.issuperset(filters):
-        raise InputError(
-            f"{name} is packed in a way that MATLAB does not use (HDF5 filters "
-            f"{filters}); save it from MATLAB with -v7.3."
-        )
-    return filters
-
-
-def _check_unpacks(
-    packed: bytes, filters: list[int], chunk_bytes: int, name: str
-) -> None:
-    """Refuse a chunk that does not unpack to `chunk_bytes`, without unpacking more."""
-    before, found, after = filters, False, list[int]()
-    if _DEFLATE in filters:
-        place = filters.index(_DEFLATE)
-        before, found, after = filters[:place], True, filters[place + 1 :]
-    expected = chunk_bytes + _CHECKSUM_BYTES * (_CHECKSUM in before)
-    if _CHECKSUM in after:
-        packed = packed[:-_CHECKSUM_BYTES]
-    fits = len(packed) == expected
-    if found:
-        unpacking = zlib.decompressobj()
-        fits = len(unpacking.decompress(packed, expected)) == expected
-        # Only at its end is zlib's checksum compared.
-        fits &= not unpacking.decompress(unpacking.unconsumed_tail, 1) and unpacking.eof
-    if not fits:
-        raise InputError(
-            f"A chunk of {name} does not unpack to the {chunk_bytes} bytes that it "
-            "declares; the file is damaged."
-        )

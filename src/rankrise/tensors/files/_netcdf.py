@@ -1,128 +1,350 @@
-"""netCDF-4 files: a named array with dimensions, coordinates and attributes."""
+"""Named arrays with dimensions, coordinates and attributes: netCDF-4 and HDF5.
+
+A netCDF-4 file is an HDF5 file, so both are read by h5py and written back object by
+object: types, text in any encoding, groups, chunks and compression stay as they are.
+"""
 
 from __future__ import annotations
 
+import functools as ft
+import io
+import math
 from dataclasses import dataclass
-from numbers import Number
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
 from rankrise.tensors._mode_axes import ModeAxis
 from rankrise.tensors._observations import Observations
+from rankrise.tensors.files._cf_conventions import (
+    PACKING,
+    choose_described,
+    declared,
+    pointed_to,
+    reached,
+    text,
+    unpacked,
+)
 from rankrise.tensors.files._declared import (
     Declared,
     check_memory,
     check_tensor,
-    choose,
-    could_be_tensor,
-    refuse_damaged,
     shown,
 )
-from rankrise.tensors.files._hdf5_heap import check_hdf5
+from rankrise.tensors.files._hdf5_checks import (
+    DEFLATE,
+    check_stored,
+    is_dimension_alone,
+    lies_elsewhere,
+    open_hdf5,
+    walk_datasets,
+)
 from rankrise.tensors.files._layout import Layout, as_stored
+from rankrise.tensors.files._netcdf3 import is_netcdf3, read_netcdf3
 
-_CLASSIC_MAGIC = b"CDF"
-_ATTRIBUTE_TYPES = (str, bytes, Number, np.number, np.ndarray, list, tuple)
+_REFERENCES = ("DIMENSION_LIST", "REFERENCE_LIST")
+_LARGEST_ATTRIBUTE, _MOST_TEXTS = 2**20, 256
 
 
 @dataclass(frozen=True, eq=False)
-class NetcdfLayout(Layout):
-    """One data variable and what describes it.
+class Hdf5Layout(Layout):
+    """An array and what describes it.
 
     Attributes
     ----------
-    surroundings
-        The dataset without the variable: its coordinates and attributes.
+    outline
+        A file that has all of it but the values, in bytes.
     """
 
     name: str
-    dims: tuple[str, ...]
-    attrs: dict[str, Any]
     dtype: np.dtype[Any]
-    surroundings: Any
+    mode_axes: tuple[ModeAxis, ...]
+    outline: bytes
 
     def axes(self, order: int) -> tuple[ModeAxis, ...]:
         """What the file calls the modes and their indices."""
-        coordinates = self.surroundings.coords
-        return tuple(
-            ModeAxis(dim, coordinates[dim].values if dim in coordinates else None)
-            for dim in self.dims
-        )
+        return self.mode_axes
 
     def write(self, completed: Values, path: Path) -> None:
-        """Write the variable among its coordinates."""
+        """Write the array among what describes it."""
+        import h5py
+
         stored = as_stored(completed, self.dtype)
-        dataset = self.surroundings.assign({self.name: (self.dims, stored, self.attrs)})
+        outline = self.outline
+        if stored.dtype != self.dtype:
+            with h5py.File(io.BytesIO(outline), "r") as content:
+                arrays = dict(walk_datasets(content))
+                outline = _outline(
+                    content, arrays, self.name, stored.dtype, stored.shape
+                )
         # Made in memory: where a disk is full, HDF5 crashes as it closes the file.
-        path.write_bytes(dataset.to_netcdf(engine="h5netcdf"))
+        stream = io.BytesIO(outline)
+        with h5py.File(stream, "r+") as content:
+            content[self.name][...] = stored
+        path.write_bytes(stream.getvalue())
 
 
 def read_netcdf(
     path: Path, variable: str | None, mode_dims: ModeDims | None
-) -> tuple[Observations, NetcdfLayout, str]:
-    """Read the entries that are not NaN (or the fill value) of one data variable."""
-    import xarray as xr
+) -> tuple[Observations, Layout, str]:
+    """Read the entries of a variable that are not missing, of any version."""
+    if is_netcdf3(path):
+        return read_netcdf3(path, variable, mode_dims)
+    return read_hdf5(path, variable, mode_dims, form="netCDF-4")
 
-    _check_is_hdf5(path)
-    with (
-        refuse_damaged("netCDF-4"),
-        # Times stay the numbers they are stored as, and are written back untouched; a
-        # tensor of seconds is no time stamp.
-        xr.open_dataset(
-            path, engine="h5netcdf", decode_times=False, decode_timedelta=False
-        ) as dataset,
-    ):
-        arrays = [
-            Declared(
-                str(name),
-                array.shape,
-                str(array.dtype),
-                fits=could_be_tensor(array.shape, array.dtype),
-            )
-            for name, array in dataset.data_vars.items()
+
+def read_hdf5(
+    path: Path, variable: str | None, mode_dims: ModeDims | None, form: str = "HDF5"
+) -> tuple[Observations, Hdf5Layout, str]:
+    """Read the entries of one array that are not missing."""
+    with open_hdf5(path, form) as content:
+        arrays = dict(walk_datasets(content))
+        neighbours = ft.cache(ft.partial(_neighbours, arrays, _names(arrays)))
+        listed = [
+            _declared(other, dataset)
+            for other, dataset in arrays.items()
+            if not is_dimension_alone(dataset)
         ]
-        name = choose(arrays, variable).name
-        array = dataset[name]
-        check_tensor(array.shape, array.dtype, mode_dims)
-        described = sum(int(coordinate.nbytes) for coordinate in array.coords.values())
-        check_memory(
-            described + int(array.nbytes), f"{shown(name)} with its coordinates"
-        )
-        values = array.values
-        layout = NetcdfLayout(
+        asked = None if variable is None else variable.strip("/")
+        name = choose_described(listed, asked, neighbours)
+        dataset, byte_count = arrays[name], path.stat().st_size
+        check_stored(dataset, name, byte_count)
+        shape = tuple(_length(arrays, dataset, x) for x in range(dataset.ndim))
+        check_tensor(shape, dataset.dtype, mode_dims)
+        described = reached(name, neighbours)
+        # The length of a dimension is no data.
+        filled = [x for x in described if not is_dimension_alone(arrays[x])]
+        for other in filled:
+            check_stored(arrays[other], other, byte_count, written=False)
+        # As they are stored, unpacked, and which are missing.
+        size = sum(math.prod(arrays[other].shape) * 8 for other in filled)
+        size += math.prod(shape) * (dataset.dtype.itemsize + 8 + 1)
+        check_memory(size, f"{shown(name)} with its coordinates")
+        values = _values(dataset, name, default_fill=form != "HDF5")
+        if values.shape != shape:
+            # In netCDF what was not written yet of an unlimited dimension is missing.
+            written = values
+            values = np.full(shape, np.nan, np.result_type(written, np.float16))
+            values[tuple(map(slice, written.shape))] = written
+        kind = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
+        layout = Hdf5Layout(
             name,
-            tuple(str(dim) for dim in array.dims),
-            _writable(array.attrs),
-            array.dtype,
-            _writable_surroundings(dataset[[name]].drop_vars(name).load()),
+            kind,
+            tuple(_axis(arrays, dataset, *mode) for mode in enumerate(shape)),
+            _outline(
+                content, {x: arrays[x] for x in (*described, name)}, name, kind, shape
+            ),
         )
     return Observations.from_array(values), layout, name
 
 
-def _writable_surroundings(dataset: Any) -> Any:
-    """The dataset, free of all that could make its writing fail after a long run."""
-    # Packing and chunks of the input need not fit what is written.
-    plain = dataset.drop_encoding()
-    for described in (plain, *plain.coords.values()):
-        described.attrs = _writable(described.attrs)
-    return plain
+def _declared(name: str, dataset: Any) -> Declared:
+    if lies_elsewhere(dataset):
+        return Declared(name, (), "in another file or place", fits=False)
+    try:
+        return declared(name, dataset)
+    # Of a type that NumPy has none for, or without a shape.
+    except (TypeError, ValueError, OSError):
+        return Declared(name, (), "of another kind", fits=False)
 
 
-def _writable(attrs: dict[str, Any]) -> dict[str, Any]:
-    """The attributes that netCDF has types for; HDF5 alone knows more."""
-    return {name: x for name, x in attrs.items() if isinstance(x, _ATTRIBUTE_TYPES)}
+def _names(arrays: dict[str, Any]) -> frozenset[str]:
+    """All that an attribute can call an array: its name, or its path from a group."""
+    paths = [PurePosixPath(path).parts for path in arrays]
+    relative = {"/".join(path[place:]) for path in paths for place in range(len(path))}
+    return frozenset(relative | {f"/{path}" for path in arrays})
 
 
-def _check_is_hdf5(path: Path) -> None:
-    with path.open("rb") as stream:
-        if stream.read(len(_CLASSIC_MAGIC)) == _CLASSIC_MAGIC:
-            raise InputError(
-                "It is a netCDF file of version 3; rewrite it as version 4 with "
-                "`nccopy -k netCDF-4`."
-            )
-    with refuse_damaged("netCDF-4"):
-        check_hdf5(path)
+def _neighbours(arrays: dict[str, Any], names: frozenset[str], name: str) -> list[str]:
+    """The scales of its dimensions, and what its attributes name."""
+    dataset = arrays[name]
+    if lies_elsewhere(dataset):
+        return []
+    modes = range(len(dataset.shape or ()))
+    scales = [scale for mode in modes for scale in _scales(dataset, mode)]
+    found = [scale.name.strip("/") for scale in scales]
+    # A name is looked for in the same group, then in those around it.
+    groups = PurePosixPath(name).parents
+    for word in pointed_to(_attributes(dataset), names):
+        around = (
+            [word.strip("/")] if word[0] == "/" else [str(x / word) for x in groups]
+        )
+        found += [path for path in around if path in arrays][:1]
+    return [path for path in found if path in arrays and path != name]
+
+
+def _scales(dataset: Any, mode: int) -> list[Any]:
+    """What HDF5 attaches to a mode, the first of them its dimension in netCDF."""
+    if "DIMENSION_LIST" not in dataset.attrs:
+        return []
+    return list(dataset.dims[mode].values())
+
+
+def _length(arrays: dict[str, Any], dataset: Any, mode: int) -> int:
+    """How long a mode is: an unlimited dimension, as long as any array along it."""
+    lengths, scales = [dataset.shape[mode]], _scales(dataset, mode)
+    if scales and dataset.maxshape[mode] is None:
+        lengths.append(scales[0].shape[0])
+        for other in arrays.values():
+            if not lies_elsewhere(other):
+                lengths += [
+                    length
+                    for place, length in enumerate(other.shape or ())
+                    if scales[0] in _scales(other, place)
+                ]
+    return int(max(lengths))
+
+
+def _axis(arrays: dict[str, Any], dataset: Any, mode: int, length: int) -> ModeAxis:
+    scales = _scales(dataset, mode)
+    if not scales:
+        # A coordinate of netCDF is the scale of its own dimension.
+        return ModeAxis(dataset.dims[mode].label or None)
+    path = scales[0].name.strip("/")
+    name = PurePosixPath(path).name
+    if path not in arrays or is_dimension_alone(arrays[path]):
+        return ModeAxis(name)
+    values = _values(arrays[path], path)
+    if values.dtype.kind == "S" and values.ndim == 2:
+        values = np.ascontiguousarray(values).view(f"S{values.shape[1]}")[:, 0]
+    if values.dtype.kind in "SO":
+        values = np.array([text(label).rstrip("\0") for label in values])
+    fits = values.shape == (length,)
+    return ModeAxis(name, values if fits else None)
+
+
+def _values(dataset: Any, name: str, *, default_fill: bool = False) -> npt.NDArray[Any]:
+    """What is stored, numbers unpacked."""
+    stored = np.asarray(dataset[()])
+    if stored.dtype.kind not in "fiu":
+        return stored
+    return unpacked(stored, _attributes(dataset), name, default_fill=default_fill)
+
+
+def _attributes(described: Any) -> dict[str, Any]:
+    """The attributes that are numbers or text."""
+    found = {name: _attribute(described, name) for name in described.attrs}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _attribute(described: Any, name: str) -> Any:
+    """An attribute's numbers or text, None for all else."""
+    import h5py
+
+    stored = described.attrs.get_id(name)
+    is_text = h5py.check_string_dtype(stored.dtype) is not None
+    known = is_text or stored.dtype.kind in "fiu"
+    if not known or _is_large(stored) or (is_text and _size(stored) != 1):
+        return None
+    value = described.attrs[name]
+    return np.ravel(np.asarray(value, object))[0] if is_text else value
+
+
+def _is_large(stored: Any) -> bool:
+    """Whether an attribute is damaged, or many texts that may be one and the same."""
+    return stored.get_storage_size() > _LARGEST_ATTRIBUTE or (
+        stored.dtype.hasobject and _size(stored) > _MOST_TEXTS
+    )
+
+
+def _size(stored: Any) -> int:
+    return 0 if stored.shape is None else math.prod(stored.shape)
+
+
+def _outline(
+    content: Any,
+    arrays: dict[str, Any],
+    name: str,
+    dtype: np.dtype[Any],
+    shape: ModeDims,
+) -> bytes:
+    """A file with these arrays, that of `name` without values and of another type."""
+    import h5py
+
+    stream = io.BytesIO()
+    with h5py.File(stream, "w", track_order=True) as target:
+        groups = {group for path in arrays for group in PurePosixPath(path).parents}
+        for group in sorted(groups, key=lambda group: len(group.parts)):
+            place = "/" + "/".join(group.parts)
+            _copy_attributes(content[place], target.require_group(place))
+        for path, dataset in arrays.items():
+            if path == name:
+                _without_values(dataset, target, path, dtype, shape)
+                continue
+            if dataset.dtype.hasobject:
+                # HDF5 (2.0) copies text with a fill value that leads nowhere.
+                made = target.create_dataset(
+                    path,
+                    data=dataset[()],
+                    dtype=dataset.dtype,
+                    chunks=dataset.chunks,
+                    maxshape=dataset.maxshape,
+                )
+                _copy_attributes(dataset, made, _REFERENCES)
+                continue
+            content.copy(dataset, target, path)
+            for reference in _REFERENCES:
+                if reference in target[path].attrs:
+                    del target[path].attrs[reference]
+        for path, dataset in arrays.items():
+            for mode in range(len(dataset.shape or ())):
+                for scale in _scales(dataset, mode):
+                    target[path].dims[mode].attach_scale(target[scale.name])
+    return stream.getvalue()
+
+
+def _without_values(
+    dataset: Any, target: Any, path: str, dtype: np.dtype[Any], shape: ModeDims
+) -> None:
+    """A dataset like another, of a floating point type that is not packed."""
+    import h5py
+
+    made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    if dataset.chunks is not None:
+        made.set_chunk(dataset.chunks)
+        stored = dataset.id.get_create_plist()
+        for place in range(stored.get_nfilters()):
+            code, flags, options, _ = stored.get_filter(place)
+            # Those of the others are sizes of the type, and set by themselves.
+            made.set_filter(code, flags, options if code == DEFLATE else ())
+    made.set_fill_value(np.array(np.nan, dtype))
+    made.set_attr_creation_order(
+        h5py.h5p.CRT_ORDER_TRACKED | h5py.h5p.CRT_ORDER_INDEXED
+    )
+    most = tuple(h5py.h5s.UNLIMITED if x is None else x for x in dataset.maxshape)
+    created = h5py.h5d.create(
+        target.id,
+        path.encode(),
+        h5py.h5t.py_create(dtype),
+        h5py.h5s.create_simple(shape, most),
+        made,
+    )
+    described = h5py.Dataset(created)
+    _copy_attributes(dataset, described, without=(*_REFERENCES, *PACKING))
+    if "_FillValue" in dataset.attrs:
+        described.attrs.create("_FillValue", np.array([np.nan], dtype))
+
+
+def _copy_attributes(source: Any, target: Any, without: tuple[str, ...] = ()) -> None:
+    """Copy attributes as they are stored, but for references to other objects."""
+    import h5py
+
+    for name in source.attrs:
+        stored = source.attrs.get_id(name)
+        is_text = h5py.check_string_dtype(stored.dtype) is not None
+        holds_objects = stored.dtype.hasobject and not is_text
+        if name in without or holds_objects or _is_large(stored):
+            continue
+        made = h5py.h5a.create(
+            target.id,
+            name.encode("utf-8", "surrogateescape"),
+            stored.get_type().copy(),
+            stored.get_space(),
+        )
+        if stored.shape is not None:
+            value = np.empty(stored.shape, stored.dtype)
+            stored.read(value)
+            made.write(value)

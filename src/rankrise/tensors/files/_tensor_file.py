@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Unpack, get_args
+
+import numpy as np
 
 from rankrise._atomic import atomic_path
 from rankrise._errors import InputError
@@ -19,12 +22,15 @@ from rankrise.tensors.files._checked_file import (
 from rankrise.tensors.files._coordinate_text import CSV, TNS, read_coordinates
 from rankrise.tensors.files._layout import Layout
 from rankrise.tensors.files._mat import read_mat
-from rankrise.tensors.files._netcdf import read_netcdf
+from rankrise.tensors.files._netcdf import read_hdf5, read_netcdf
 from rankrise.tensors.files._npy import read_npy
 from rankrise.tensors.files._npz import read_npz
 from rankrise.tensors.files._parquet import read_parquet
+from rankrise.tensors.files._zarr import read_zarr
 
-Form = Literal["npy", "npz", "csv", "tns", "mat", "nc", "parquet"]
+Form = Literal["npy", "npz", "csv", "tns", "mat", "nc", "h5", "hdf5", "zarr", "parquet"]
+_logger = logging.getLogger("rankrise")
+
 _FORMS: tuple[Form, ...] = get_args(Form)
 
 
@@ -71,10 +77,11 @@ def read_tensor(
         sparse array as SciPy and pydata/sparse save it),
         `.csv` (coordinates counted from 0, or labels), `.tns` (coordinates counted
         from 1), `.parquet` (a column of labels for each mode, and one of values),
-        `.mat` of versions 4 to 7.3, or `.nc` (netCDF-4).
+        `.mat` of versions 4 to 7.3, `.nc` (netCDF of versions 3 and 4), `.h5`,
+        `.hdf5`, or a `.zarr` folder.
     variable
-        The array to read from an `.npz`, `.mat` or `.nc` file that holds several; the
-        column of values in a `.parquet`, by default the last.
+        The array to read from a file that holds several, by its path where it lies in
+        a group; the column of values in a `.parquet`, by default the last.
     mode_dims
         The mode dimensions, if larger than the coordinates in the file show.
     options
@@ -88,9 +95,11 @@ def read_tensor(
     path = Path(path)
     reading = Reading.of(variable, mode_dims, options)
     with named_refusals(path):
-        if not path.is_dir():
+        is_zarr = path.is_dir() and path.suffix.lower() == ".zarr"
+        if is_zarr or not path.is_dir():
             form = _form(path)
-        check_usable(path, "a tensor with observed entries")
+        if not is_zarr:
+            check_usable(path, "a tensor with observed entries")
         observations, layout, name = _read(path, form, reading)
         digest = content_sha256(path)
     return TensorFile(path, form, observations, name, digest, layout)
@@ -103,7 +112,8 @@ def write_completed(
 
     The file is in the form of the input: its data type if that is floating point, its
     names and coordinates, its delimiter, header, labels and first index. Coordinate
-    forms list all entries.
+    forms list all entries. A `.zarr` folder is given back as `.nc`. What cannot be
+    written in the form of the input is kept as `.npy`, and a warning says why.
 
     Returns
     -------
@@ -114,14 +124,27 @@ def write_completed(
             f"The completed tensor has shape {completed.shape} but the mode dimensions "
             f"of {file.path.name} are {file.observations.mode_dims}; they must agree."
         )
-    target = directory / f"{name}{file.path.suffix}"
+    target = directory / f"{name}{file.layout.suffix or file.path.suffix}"
     if target.exists() and target.samefile(file.path):
         raise InputError(
             f"{target} is the input itself; write the completed tensor to another "
             "directory."
         )
-    with atomic_path(target) as temporary:
-        file.layout.write(completed, temporary)
+    try:
+        with atomic_path(target) as temporary:
+            file.layout.write(completed, temporary)
+    # Whatever a writer stumbles over, a result of hours is not lost with it.
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        kept = target.with_suffix(".npy")
+        with atomic_path(kept) as temporary:
+            np.save(temporary, completed)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        _logger.warning(
+            "%s cannot be written (%s); the values are in %s.", target, reason, kept
+        )
+        return kept
     return target
 
 
@@ -148,6 +171,10 @@ def _read(
             return read_mat(path, variable, mode_dims)
         case "nc":
             return read_netcdf(path, variable, mode_dims)
+        case "h5" | "hdf5":
+            return read_hdf5(path, variable, mode_dims)
+        case "zarr":
+            return read_zarr(path, variable, mode_dims)
         case "parquet":
             return read_parquet(path, variable, mode_dims)
     if variable is not None:

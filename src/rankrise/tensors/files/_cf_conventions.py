@@ -1,0 +1,207 @@
+"""What attributes of netCDF say: packing, missing values, which arrays belong together.
+
+The conventions of CF (cfconventions.org, sections 2.5, 5 to 8) and those of the netCDF
+User's Guide, appendix A.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rankrise.tensors.files._declared import (
+    Declared,
+    choose,
+    could_be_tensor,
+    shown,
+)
+
+_logger = logging.getLogger("rankrise")
+
+# What describes how values are packed or bounded: true of the input's values only.
+_BOUNDS = ("valid_min", "valid_max", "valid_range")
+PACKING = (
+    *("scale_factor", "add_offset", "_Unsigned", "_FillValue", "missing_value"),
+    *_BOUNDS,
+)
+POINTERS = (
+    *("coordinates", "grid_mapping", "bounds", "climatology", "ancillary_variables"),
+    *("cell_measures", "formula_terms", "geometry", "node_coordinates", "node_count"),
+    *("part_node_count", "interior_ring"),
+)
+# Of netCDF, where nothing was written; bytes have none.
+_DEFAULT_FILL = {
+    "i2": -32767,
+    "u2": 65535,
+    "i4": -2147483647,
+    "u4": 4294967295,
+    "i8": -9223372036854775806,
+    "u8": 18446744073709551614,
+    "f4": 9.969209968386869e36,
+    "f8": 9.969209968386869e36,
+}
+
+
+def text(stored: Any) -> str:
+    """Text of an attribute or a label; what is not UTF-8 is taken for Latin-1."""
+    if isinstance(stored, str):
+        stored = stored.encode("utf-8", "surrogateescape")
+    if not isinstance(stored, bytes):
+        return str(stored)
+    try:
+        return stored.decode("utf-8")
+    except UnicodeDecodeError:
+        return stored.decode("latin-1")
+
+
+def pointed_to(attributes: Mapping[Any, Any], names: Container[Any]) -> list[Any]:
+    """Which of `names` these attributes point to."""
+    found = [text(attributes.get(pointer, "")) for pointer in POINTERS]
+    return [word for word in " ".join(found).replace(":", " ").split() if word in names]
+
+
+def reached(name: str, neighbours: Callable[[str], Iterable[str]]) -> list[str]:
+    """All that an array leads to, from neighbour to neighbour, without itself."""
+    found, waiting = {name: None}, [name]
+    while waiting:
+        for other in neighbours(waiting.pop()):
+            if other not in found:
+                found[other] = None
+                waiting.append(other)
+    return list(found)[1:]
+
+
+def declared(name: Any, array: Any) -> Declared:
+    """What is known of an array before it is read."""
+    shape, dtype = array.shape, array.dtype
+    kind = "text" if dtype.hasobject else dtype.name
+    return Declared(str(name), shape, kind, could_be_tensor(shape, dtype))
+
+
+def choose_described(
+    arrays: list[Declared],
+    variable: str | None,
+    neighbours: Callable[[str], Iterable[str]],
+) -> str:
+    """The array named, or the only one that fits and that no other leads to."""
+    if variable is not None:
+        return choose(arrays, variable).name
+    theirs = {other for array in arrays for other in reached(array.name, neighbours)}
+    fitting = [replace(x, fits=x.fits and x.name not in theirs) for x in arrays]
+    # Where there are many, the first of them are listed.
+    return choose(sorted(fitting, key=lambda x: not x.fits), variable).name
+
+
+def unpacked(
+    stored: npt.NDArray[Any],
+    attributes: Mapping[str, Any],
+    name: str,
+    *,
+    default_fill: bool = False,
+) -> npt.NDArray[Any]:
+    """The values that packed ones stand for, NaN where one is missing.
+
+    Those outside the valid range are missing, and those that hold the fill value that
+    netCDF writes by default; how many they are is logged.
+
+    Parameters
+    ----------
+    default_fill
+        Whether that fill value is looked for where the attributes name none.
+    """
+    numbers = dict(_numbers(attributes))
+    unsigned = text(attributes.get("_Unsigned", "")).lower() == "true"
+    if unsigned and stored.dtype.kind == "i":
+        stored = stored.view(stored.dtype.str.replace("i", "u"))
+    missing = np.zeros(stored.shape, bool)
+    for number in (*numbers.get("_FillValue", ()), *numbers.get("missing_value", ())):
+        missing |= _equal(stored, number)
+    default = _DEFAULT_FILL.get(stored.dtype.str[1:])
+    if default_fill and "_FillValue" not in numbers and default is not None:
+        _add(
+            missing,
+            _equal(stored, default),
+            name,
+            "hold",
+            "netCDF's default fill value",
+        )
+    scale = [numbers[x] for x in ("scale_factor", "add_offset") if x in numbers]
+    # A range of another kind than what is packed is of the unpacked values.
+    ends = [_end(numbers, upper, stored.dtype) for upper in (False, True)]
+    of_stored = not scale or all(np.asarray(end).dtype.kind in "iu" for end in ends)
+    values = stored
+    is_bounded = any(name in numbers for name in _BOUNDS)
+    for values_are_stored in (True, False):
+        if is_bounded and of_stored == values_are_stored:
+            with np.errstate(invalid="ignore"):
+                outside = (values < ends[0]) | (values > ends[1])
+            where = f"outside the valid range, {ends[0]:.6g} to {ends[1]:.6g},"
+            _add(missing, outside, name, "lie", where)
+        if values_are_stored and scale:
+            kinds = (number.dtype for number in scale)
+            kind = np.result_type(stored.dtype, np.float32, *kinds)
+            values = stored.astype(kind)
+            values *= numbers.get("scale_factor", np.ones(1, kind))[0]
+            values += numbers.get("add_offset", np.zeros(1, kind))[0]
+    if missing.any():
+        if values.dtype.kind != "f":
+            values = values.astype(np.float64)
+        elif values is stored:
+            values = values.copy()
+        values[missing] = np.nan
+    return values
+
+
+def _numbers(attributes: Mapping[str, Any]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    for name in PACKING:
+        if name in attributes:
+            numbers = np.atleast_1d(np.asarray(attributes[name]))
+            if numbers.dtype.kind in "fiu" and numbers.size:
+                yield name, numbers.ravel()
+
+
+def _equal(stored: npt.NDArray[Any], number: Any) -> npt.NDArray[np.bool_]:
+    """Where the number is held, as the type of what is stored rounds or wraps it."""
+    if stored.dtype.kind != "f" and not np.isfinite(number):
+        return np.zeros(stored.shape, bool)
+    with np.errstate(over="ignore", invalid="ignore"):
+        same = np.asarray(number).astype(stored.dtype)
+    return np.asarray(stored == same)
+
+
+def _end(
+    numbers: Mapping[str, npt.NDArray[Any]], upper: bool, stored: np.dtype[Any]
+) -> Any:
+    """One end of the valid range; infinite where there is none."""
+    whole = numbers.get("valid_range", np.empty(0))
+    named = numbers.get("valid_max" if upper else "valid_min", np.empty(0))
+    if len(whole) == 2:
+        end = whole[int(upper)]
+    elif len(named) == 1:
+        end = named[0]
+    else:
+        return np.inf if upper else -np.inf
+    if stored.kind == "u" and end.dtype.kind == "i":
+        return end.astype(stored)
+    return end
+
+
+def _add(
+    missing: npt.NDArray[np.bool_],
+    more: npt.NDArray[np.bool_],
+    name: str,
+    verb: str,
+    what: str,
+) -> None:
+    """Count what is missing for this reason alone."""
+    count = int(np.count_nonzero(more & ~missing))
+    missing |= more
+    if count:
+        entries, s = ("entry", "s") if count == 1 else ("entries", "")
+        words = f"{count} {entries} of {shown(name)} {verb}{s} {what} and count{s}"
+        _logger.warning("%s as missing.", words)
