@@ -6,6 +6,7 @@ from rankrise.tensors._index_rows import ravel_indices as ravel_indices
 from rankrise.tensors._index_rows import sorted_repeats as sorted_repeats
 from rankrise.tensors._input_checks import checked_weights as checked_weights
 from rankrise.tensors._input_checks import whole_numbers as whole_numbers
+from rankrise.tensors._label_order import label_order as label_order
 from rankrise.tensors._mode_axes import ModeAxis as ModeAxis
 from rankrise.tensors._observations import Observations as Observations
 from rankrise.tensors._reading import Reading as Reading
