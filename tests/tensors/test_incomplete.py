@@ -387,7 +387,7 @@ def test_columns_of_one_name_are_refused():
     ("source", "message"),
     [
         (np.ones((2, 2)) * 1j, "complex128; real numbers are needed"),
-        (np.array([["a", None]], object), "Python objects"),
+        (np.array([["a", None]], object), "holds .a., which is no number; if it"),
         (np.array([["2024-01-01"]], "datetime64[D]"), "datetime64"),
         (np.ones(3), "order 1; a tensor needs at least two modes"),
         (5.0, "order 0"),

@@ -6,7 +6,7 @@ import functools as ft
 import os
 import sys
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Unpack
 
 import numpy as np
@@ -14,6 +14,12 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
+from rankrise.tensors._existing import with_existing
+from rankrise.tensors._missing import (
+    real_numbers,
+    warn_of_sentinel,
+    without_sentinels,
+)
 from rankrise.tensors._mode_axes import ModeAxis
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading, ReadingOptions
@@ -21,7 +27,7 @@ from rankrise.tensors.files._declared import check_real, check_tensor
 from rankrise.tensors.files._layout import as_stored
 from rankrise.tensors.files._long_form import LongTable, read_long_form
 from rankrise.tensors.files._long_tables import ArrowTable, PandasTable
-from rankrise.tensors.files._tensor_file import TensorFile
+from rankrise.tensors.files._tensor_file import TensorFile, read_mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +123,17 @@ def incomplete_tensor(
         If the input cannot be used: one sentence that says why.
     """
     reading = Reading.of(values, mode_dims, options)
+    found = _read(source, mask, reading)
+    observations = without_sentinels(found.observations, reading.missing)
+    observations = with_existing(
+        observations, found.axes, reading.domain, reading.leave_empty, read_mask
+    )
+    warn_of_sentinel(observations)
+    return replace(found, observations=observations)
+
+
+def _read(source: Any, mask: Any, reading: Reading) -> IncompleteTensor:
+    values, mode_dims = reading.variable, reading.mode_dims
     table = _long_table(source)
     if table is not None:
         _refuse(mask, "A `mask` is for arrays; leave unobserved rows out, or empty.")
@@ -139,8 +156,11 @@ def incomplete_tensor(
         form_of = ft.partial(as_stored, dtype=_sparse_dtype(source))
         return IncompleteTensor(sparse, None, plain, form_of)
     if _is_from(source, "xarray", "DataArray"):
+        if source.dtype.hasobject:
+            numbers = real_numbers(source.values, reading.missing, "The array")
+            source = source.copy(data=numbers)
         return _from_xarray(source, mask)
-    return _from_array(source, mask)
+    return _from_array(source, mask, reading.missing)
 
 
 def _refuse(option: Any, advice: str) -> None:
@@ -222,11 +242,14 @@ def _from_file(file: TensorFile) -> IncompleteTensor:
     )
 
 
-def _from_array(source: Any, mask: Any) -> IncompleteTensor:
+def _from_array(source: Any, mask: Any, missing: Any) -> IncompleteTensor:
     is_masked = isinstance(source, np.ma.MaskedArray)
     if is_masked and mask is not None and np.ma.is_masked(source):
         raise InputError("The array is masked already; leave `mask` out.")
     array = source if isinstance(source, np.ndarray) else _converted(source)
+    if array.dtype.hasobject:
+        numbers = real_numbers(array, missing, "The array")
+        array = np.ma.array(numbers, mask=array.mask) if is_masked else numbers
     check_tensor(array.shape, array.dtype, None)
     observations = Observations.from_array(array, mask)
     if is_masked:

@@ -10,8 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from rankrise._errors import InputError
-from rankrise.tensors.files._declared import shown
+from rankrise._errors import InputError, shown
 
 LabelOrder = Literal["natural", "text", "given", "day-first", "month-first"]
 Ranking = npt.NDArray[np.intp]

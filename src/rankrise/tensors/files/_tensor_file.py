@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Unpack, get_args
+from typing import Any, Literal, Unpack, get_args
+
+import numpy.typing as npt
 
 from rankrise._atomic import atomic_path
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
+from rankrise.tensors._existing import with_existing
+from rankrise.tensors._missing import without_sentinels
+from rankrise.tensors._mode_axes import ModeAxis
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading, ReadingOptions
 from rankrise.tensors.files._checked_file import (
@@ -91,6 +96,13 @@ def read_tensor(
             form = _form(path)
         check_usable(path, "a tensor with observed entries")
         observations, layout, name = _read(path, form, reading)
+        observations = with_existing(
+            without_sentinels(observations, reading.missing),
+            layout.axes(observations.order),
+            reading.domain,
+            reading.leave_empty,
+            read_mask,
+        )
         digest = content_sha256(path)
     return TensorFile(path, form, observations, name, digest, layout)
 
@@ -122,6 +134,13 @@ def write_completed(
     with atomic_path(target) as temporary:
         file.layout.write(completed, temporary)
     return target
+
+
+def read_mask(path: Path) -> tuple[npt.NDArray[Any], tuple[ModeAxis, ...]]:
+    """The array in a file, NaN where it has no entry, and what its modes are called."""
+    mask = read_tensor(path)
+    axes = mask.layout.axes(mask.observations.order)
+    return mask.observations.dense(), axes
 
 
 def _form(path: Path) -> Form:
