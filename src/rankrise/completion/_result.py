@@ -118,7 +118,8 @@ class Completion:
     def completed(self) -> Any:
         """The whole tensor in the form of the input, observed entries as they came.
 
-        NaN in slices without any observation.
+        NaN in slices without any observation and where no entry exists; in a long-form
+        table these rows are absent.
         """
         return self.input.restore(self._whole[0])
 
@@ -146,7 +147,8 @@ class Completion:
     def entries(self, indices: npt.ArrayLike) -> Values:
         """The mean of the models at rows of indices, observed or not.
 
-        In a slice without observations, the baseline; -1 stands for one as well.
+        In a slice without observations, the baseline; -1 stands for one as well. NaN
+        where no entry exists.
         """
         return self._mean.at(indices)[0]
 

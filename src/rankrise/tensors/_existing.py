@@ -107,7 +107,7 @@ def _flags(given: npt.NDArray[Any]) -> Bools:
 
 
 def _aligned(flags: Bools, own: Axes, axes: Axes, dims: ModeDims) -> Bools:
-    names = [axis.name for axis in axes]
+    shape, names = flags.shape, [axis.name for axis in axes]
     if own and all(axis.name is not None and axis.name in names for axis in own):
         # Modes that it lacks: it is the same all along them.
         places = [names.index(axis.name) for axis in own]
@@ -129,7 +129,7 @@ def _aligned(flags: Bools, own: Axes, axes: Axes, dims: ModeDims) -> Bools:
         return np.broadcast_to(flags, dims)
     except ValueError:
         raise InputError(
-            f"The `domain` has shape {flags.shape} but the mode dimensions are {dims}; "
+            f"The `domain` has shape {shape} but the mode dimensions are {dims}; "
             "give a flag for every entry, or for those of the last modes."
         ) from None
 

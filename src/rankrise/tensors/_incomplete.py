@@ -62,8 +62,8 @@ class IncompleteTensor:
         """Give all entries in the form of the input.
 
         An xarray.DataArray has its dimensions, coordinates, attributes and name, a
-        long-form table a row for every entry and its columns in their types. What was
-        sparse becomes a NumPy array, for no entry is absent. Values have the input's
+        long-form table a row for every entry that is not NaN and its columns in their
+        types. What was sparse becomes a NumPy array. Values have the input's
         type where that is floating point, float64 otherwise.
 
         Raises

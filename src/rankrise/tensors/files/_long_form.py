@@ -127,10 +127,10 @@ class LongForm:
         return self.join(self.blocks(completed))
 
     def blocks(self, completed: Values) -> Iterator[Block]:
-        """The rows for all entries, some at a time."""
+        """The rows for all entries that have a value, some at a time."""
         stored = as_stored(completed, self.value_dtype).reshape(-1)
         for start in range(0, completed.size, _BLOCK_ROWS):
-            flat = np.arange(start, min(start + _BLOCK_ROWS, completed.size))
+            flat = start + np.flatnonzero(~np.isnan(stored[start : start + _BLOCK_ROWS]))
             indices = np.unravel_index(flat, completed.shape)
             columns = {
                 mode.name: mode.column(index)

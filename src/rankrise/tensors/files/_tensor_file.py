@@ -114,7 +114,7 @@ def write_completed(
 
     The file is in the form of the input: its data type if that is floating point, its
     names and coordinates, its delimiter, header, labels and first index. Coordinate
-    forms list all entries.
+    forms list all entries that are not NaN.
 
     Returns
     -------

@@ -39,13 +39,14 @@ class TextLayout(Layout):
     labels: tuple[Labels | None, ...]
 
     def write(self, completed: Values, path: Path) -> None:
-        """Write a row for every entry, in row-major order."""
+        """Write a row for every entry that has a value, in row-major order."""
         with path.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n", **self._dialect())
             if self.header is not None:
                 writer.writerow(self.header)
             for start in range(0, completed.size, _BLOCK_ROWS):
-                flat = np.arange(start, min(start + _BLOCK_ROWS, completed.size))
+                block = completed.reshape(-1)[start : start + _BLOCK_ROWS]
+                flat = start + np.flatnonzero(~np.isnan(block))
                 indices = np.unravel_index(flat, completed.shape)
                 values = completed[indices].tolist()
                 columns = it.starmap(self.fields, enumerate(indices))
