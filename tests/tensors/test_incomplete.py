@@ -20,7 +20,7 @@ from rankrise.tensors import (
     read_tensor,
     write_completed,
 )
-from rankrise.tensors.files import _declared, _long_form
+from rankrise.tensors.files import _declared, _table_form
 
 NAN = float("nan")
 DIMS = (3, 4, 2)
@@ -333,7 +333,7 @@ def test_blocks_of_a_restored_table_are_joined(monkeypatch):
     incomplete = incomplete_tensor(labelled(), values="reading")
     completed = np.random.default_rng(0).normal(size=(2, 3, 2, 3, 2, 2))
     whole = incomplete.restore(completed)
-    monkeypatch.setattr(_long_form, "_BLOCK_ROWS", 7)
+    monkeypatch.setattr(_table_form, "_BLOCK_ROWS", 7)
     pd.testing.assert_frame_equal(incomplete.restore(completed), whole)
 
 
@@ -368,7 +368,7 @@ def test_indices_keep_their_type_where_all_have_room_in_it(dim, dtype):
         ({"a": [1, 2], "b": [3, 4], "v": [1, np.inf]}, r"Row 1 .*\(2, 4\) the value"),
     ],
 )
-def test_a_table_that_is_no_long_form_is_refused_by_name(columns, message):
+def test_a_table_that_is_no_table_form_is_refused_by_name(columns, message):
     frame = pd.DataFrame(columns)
     if message is None:
         assert len(incomplete_tensor(frame).observations) == 1
@@ -430,7 +430,7 @@ def test_a_completed_tensor_of_another_shape_is_refused():
 
 def test_a_restored_table_too_large_for_memory_is_refused(monkeypatch):
     incomplete = incomplete_tensor(labelled(), values="reading")
-    monkeypatch.setattr(_long_form, "MAX_DENSE_BYTES", 144 * 8 * 2)
+    monkeypatch.setattr(_table_form, "MAX_DENSE_BYTES", 144 * 8 * 2)
     with pytest.raises(InputError, match="A table of all 144 entries"):
         incomplete.restore(np.ones((2, 3, 2, 3, 2, 2)))
 

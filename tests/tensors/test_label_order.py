@@ -63,7 +63,7 @@ CERTAIN = {
 
 
 def ordered(labels, order=None):
-    found = label_order(labels, order, name="when")
+    found = label_order(labels, order, name="'when'")
     return [labels[place] for place in found]
 
 
@@ -139,7 +139,7 @@ def test_an_order_asked_for_that_does_not_fit_is_refused():
     with pytest.raises(
         rr.InputError, match="'when', such as '12/31/2019', are no dates"
     ):
-        label_order(labels, "day-first", name="when")
+        label_order(labels, "day-first", name="'when'")
     assert ordered(["b2", "b10"], "day-first") == ["b2", "b10"]
 
 

@@ -25,8 +25,8 @@ from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading, ReadingOptions
 from rankrise.tensors.files._declared import check_real, check_tensor
 from rankrise.tensors.files._layout import as_stored
-from rankrise.tensors.files._long_form import LongTable, read_long_form
-from rankrise.tensors.files._long_tables import ArrowTable, PandasTable
+from rankrise.tensors.files._read_table import read_table
+from rankrise.tensors.files._table import Table, table_of_arrow, table_of_pandas
 from rankrise.tensors.files._tensor_file import TensorFile, read_mask
 
 
@@ -134,10 +134,10 @@ def incomplete_tensor(
 
 def _read(source: Any, mask: Any, reading: Reading) -> IncompleteTensor:
     values, mode_dims = reading.variable, reading.mode_dims
-    table = _long_table(source)
+    table = _table(source)
     if table is not None:
         _refuse(mask, "A `mask` is for arrays; leave unobserved rows out, or empty.")
-        observations, form = read_long_form(table, reading.variable, reading.mode_dims)
+        observations, form = read_table(table, reading)
         names = tuple(mode.name for mode in form.modes)
         labels = tuple(axis.labels for axis in form.axes())
         return IncompleteTensor(observations, names, labels, form.table)
@@ -174,12 +174,12 @@ def _is_from(source: Any, module: str, name: str) -> bool:
     return kind is not None and isinstance(source, kind)
 
 
-def _long_table(source: Any) -> LongTable | None:
+def _table(source: Any) -> Table | None:
     if _is_from(source, "pandas", "DataFrame"):
-        return PandasTable(source)
-    if _is_from(source, "pyarrow", "Table"):
-        return ArrowTable(source)
-    return None
+        return table_of_pandas(source)
+    if _is_from(source, "pandas", "Series") and source.index.nlevels > 1:
+        return table_of_pandas(source)
+    return table_of_arrow(source) if _is_from(source, "pyarrow", "Table") else None
 
 
 def _sparse(source: Any) -> Observations | None:

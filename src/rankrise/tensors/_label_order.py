@@ -203,7 +203,7 @@ def _by_text(text: list[str], name: object) -> Ranking:
                 "before 0.5), not as those of versions (0.5 before 0.25); `order` can "
                 "be given or text.",
                 shown(text[fractions[place]]),
-                shown(str(name)),
+                name,
             )
             return fractions
     return ranking
@@ -260,7 +260,7 @@ def _by_date(text: list[str], order: LabelOrder | None, name: object) -> Ranking
         _logger.warning(
             "most labels of %s are dates, but %s is none, so they are in the order of "
             "text.",
-            shown(str(name)),
+            name,
             shown(text[odd[0]]),
         )
         return _sorted(text)
@@ -283,7 +283,7 @@ def _day_or_month_first(
         if asked is None and (day_first is not None or month_first is not None):
             first = order.removesuffix("-first")
             raise InputError(
-                f"The labels of {shown(str(name))}, such as "
+                f"The labels of {name}, such as "
                 f"{shown(_telling(matches))}, are no dates with the {first} first; "
                 "give another `order`, or none."
             )
@@ -300,7 +300,7 @@ def _day_or_month_first(
         "dates such as %s in %s may have the month or the day first; the %s is taken "
         "to be (`order` %s says otherwise).",
         shown(matches[0][0]),
-        shown(str(name)),
+        name,
         *(("day", "month-first") if rises else ("month", "day-first")),
     )
     return day_first if rises else month_first

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from rankrise._errors import InputError
-from rankrise.tensors.files import _declared, _long_form, read_tensor
+from rankrise.tensors.files import _declared, _table_form, read_tensor
 
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -59,7 +59,7 @@ def test_the_completed_table_has_the_types_of_the_input(tmp_path, complete):
 def test_a_table_is_written_some_rows_at_a_time(tmp_path, monkeypatch, complete):
     path = diary(tmp_path / "x.parquet")
     whole = parquet.read_table(complete(path))
-    monkeypatch.setattr(_long_form, "_BLOCK_ROWS", 7)
+    monkeypatch.setattr(_table_form, "_BLOCK_ROWS", 7)
     written = complete(path)
     assert parquet.read_metadata(written).num_row_groups == 11  # 72 rows
     assert parquet.read_table(written).equals(whole)
@@ -123,7 +123,7 @@ def test_a_named_index_of_pandas_is_modes_and_row_numbers_are_none(tmp_path):
         ({"a": pa.array([], pa.string()), "b": [], "v": []}, "It has no rows"),
     ],
 )
-def test_what_is_no_long_form_is_refused_by_name(change, message, tmp_path):
+def test_what_is_no_table_form_is_refused_by_name(change, message, tmp_path):
     columns = {"a": ["p", "p", "q"], "b": [4, 6, 5], "v": [1.0, 2.0, 3.0]}
     path = table_file(tmp_path / "x.parquet", columns | change)
     with pytest.raises(InputError, match=rf"^x\.parquet: .*{message}"):

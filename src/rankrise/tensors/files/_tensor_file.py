@@ -21,15 +21,18 @@ from rankrise.tensors.files._checked_file import (
     content_sha256,
     named_refusals,
 )
-from rankrise.tensors.files._coordinate_text import CSV, TNS, read_coordinates
+from rankrise.tensors.files._compressed import SUFFIXES
 from rankrise.tensors.files._layout import Layout
 from rankrise.tensors.files._mat import read_mat
 from rankrise.tensors.files._netcdf import read_netcdf
 from rankrise.tensors.files._npy import read_npy
 from rankrise.tensors.files._npz import read_npz
-from rankrise.tensors.files._parquet import read_parquet
+from rankrise.tensors.files._text_layout import read_text_file
+from rankrise.tensors.files._typed_tables import read_table_file
 
-Form = Literal["npy", "npz", "csv", "tns", "mat", "nc", "parquet"]
+Text = Literal["csv", "tsv", "txt", "tns"]
+Typed = Literal["parquet", "feather", "xlsx"]
+Form = Literal["npy", "npz", Text, "mat", "nc", Typed]
 _FORMS: tuple[Form, ...] = get_args(Form)
 
 
@@ -125,7 +128,7 @@ def write_completed(
             f"The completed tensor has shape {completed.shape} but the mode dimensions "
             f"of {file.path.name} are {file.observations.mode_dims}; they must agree."
         )
-    target = directory / f"{name}{file.path.suffix}"
+    target = directory / f"{name}{_extension(file.path)}"
     if target.exists() and target.samefile(file.path):
         raise InputError(
             f"{target} is the input itself; write the completed tensor to another "
@@ -143,14 +146,23 @@ def read_mask(path: Path) -> tuple[npt.NDArray[Any], tuple[ModeAxis, ...]]:
     return mask.observations.dense(), axes
 
 
+def _extension(path: Path) -> str:
+    """What its name ends with; of compressed text both extensions."""
+    stem = Path(path.stem)
+    is_text = stem.suffix.lower().removeprefix(".") in get_args(Text)
+    is_packed = path.suffix.lower() in SUFFIXES and is_text
+    return f"{stem.suffix}{path.suffix}" if is_packed else path.suffix
+
+
 def _form(path: Path) -> Form:
-    extension = path.suffix.lower().removeprefix(".")
+    named = _extension(path).lower().split(".")[1:2]
     for form in _FORMS:
-        if form == extension:
+        if [form] == named:
             return form
     raise InputError(
         f"The extension '{path.suffix}' is not known; use one of "
-        f"{', '.join('.' + form for form in _FORMS)}."
+        f"{', '.join('.' + form for form in _FORMS)}; text may be compressed "
+        f"({', '.join(SUFFIXES)})."
     )
 
 
@@ -166,8 +178,10 @@ def _read(
             return read_mat(path, variable, mode_dims)
         case "nc":
             return read_netcdf(path, variable, mode_dims)
-        case "parquet":
-            return read_parquet(path, variable, mode_dims)
+        case "parquet" | "feather" | "xlsx":
+            return read_table_file(path, form, reading)
+        case "csv" | "tsv" | "txt":
+            return read_text_file(path, form, reading)
     if variable is not None:
         raise InputError(
             f"A .{form} file has no named variables; leave `variable` out."
@@ -175,7 +189,5 @@ def _read(
     match form:
         case "npy":
             return *read_npy(path, mode_dims), None
-        case "csv":
-            return *read_coordinates(path, CSV, mode_dims), None
         case "tns":
-            return *read_coordinates(path, TNS, mode_dims), None
+            return read_text_file(path, form, reading)

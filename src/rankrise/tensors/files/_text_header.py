@@ -1,0 +1,118 @@
+"""What a text file says before its rows: names of columns, mode dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rankrise._errors import InputError
+from rankrise._typing import ModeDims
+from rankrise.tensors.files._table_columns import MISSING, TRUTHS, is_number
+
+_YEARS = (1500, 2200)
+
+
+@dataclass(frozen=True)
+class Header:
+    """Lines before the rows.
+
+    Attributes
+    ----------
+    names
+        Of the columns, None where there are none.
+    mark
+        What the line of the names begins with, such as #.
+    preamble
+        Lines with the order and the mode dimensions of a .tns.
+    """
+
+    names: tuple[str, ...] | None
+    mark: str = ""
+    preamble: tuple[str, ...] = ()
+
+
+def is_index_header(lines: Sequence[str]) -> tuple[ModeDims | None, int]:
+    """Mode dimensions that a .tns says before its entries, and on how many lines.
+
+    They are the order and the dimensions, as ParTI and TACO write them, and in the
+    Tensor Toolbox a word before and the number of entries behind them.
+    """
+    word = int(lines[0].lower() == "sptensor")
+    fields = [line.split() for line in lines[word : word + 4]]
+    if len(fields) < 3 or len(fields[0]) != 1 or not fields[0][0].isdigit():
+        return None, 0
+    order, numbers = int(fields[0][0]), fields[1]
+    if len(numbers) != order or not all(number.isdigit() for number in numbers):
+        return None, 0
+    counted = int(len(fields[2]) == 1)
+    if len(fields[2 + counted : 3 + counted]) and len(fields[2 + counted]) != order + 1:
+        return None, 0
+    return tuple(map(int, numbers)), word + 2 + counted
+
+
+def named_columns(
+    rows: Sequence[Sequence[str]],
+    comment: str,
+    delimiter: str | None,
+    layout: str | None,
+) -> Header:
+    """The names in the first of some rows, or in the comment before them."""
+    first, *others = ([field.strip() for field in row] for row in rows)
+    if _names_columns(first, others, layout):
+        return Header(tuple(first))
+    text = comment.lstrip("#")
+    names = [each.strip(' "') for each in text.split(delimiter)]
+    # Words of a comment are separated by blanks, as columns may be.
+    is_prose = delimiter is None and text[:1].isspace()
+    if comment and len(names) == len(first) and all(names) and not is_prose:
+        mark = comment[: len(comment) - len(text.lstrip())]
+        return Header(tuple(names), mark)
+    return Header(None)
+
+
+def _names_columns(
+    first: Sequence[str], rows: Sequence[Sequence[str]], layout: str | None
+) -> bool:
+    """Whether the first row is no data: no number, or a wide table's numbers."""
+    if first[-1] in MISSING or first[-1].lower() in TRUTHS:
+        return False
+    are_numbers = [is_number(field) for field in first]
+    if not any(are_numbers):
+        return True
+    before = are_numbers.index(True)
+    names = [float(x) for x, is_one in zip(first, are_numbers, strict=True) if is_one]
+    could_be = before > 0 and 1 < len(names) == len(set(names)) and len(rows) > 0
+    if layout == "long" or not could_be:
+        return False
+    columns = [set(column) - MISSING for column in zip(*rows, strict=False)]
+    over_numbers = any(
+        not is_one and column and all(map(is_number, column))
+        for is_one, column in zip(are_numbers, columns, strict=False)
+    )
+    if layout == "wide" or first[0] == "" or over_numbers:
+        return True
+    steps = np.diff(names)
+    labels = [tuple(row[:before]) for row in rows]
+    if (
+        not ((steps > 0).all() or (steps < 0).all())
+        or any(name in column for name, column in zip(first[:before], columns, strict=False))
+        or len(set(labels)) < len(labels)
+    ):
+        return False
+    # No two rows have the same labels, and the numbers above them ascend.
+    is_even = len(names) > 2 and np.allclose(steps, steps[0], rtol=1e-6)
+    are_years = all(_YEARS[0] <= x < _YEARS[1] and x.is_integer() for x in names)
+    inner = {cell for row in rows for cell in row[before:-1]}
+    are_measured = any(not _is_whole(cell) for cell in inner)
+    if is_even or are_years or are_measured:
+        return True
+    raise InputError(
+        "Whether its first line names the columns of a wide table or is the first entry "
+        "of a long one cannot be told; say which (`layout` long or wide)."
+    )
+
+
+def _is_whole(cell: str) -> bool:
+    return is_number(cell) and float(cell).is_integer()
