@@ -105,8 +105,9 @@ def _are_fibers(
     if observations.exists is not None:
         others = [m for m in range(observations.order) if m not in modes]
         rows = (np.unique(observations.indices[:, other]) for other in others)
-        exist = observations.exists.any(axis=modes)[np.ix_(*rows)]
-        fibers = int(np.count_nonzero(exist))
+        exist = np.any(observations.exists, axis=modes, keepdims=True)
+        exist = exist.reshape([observations.mode_dims[other] for other in others])
+        fibers = int(np.count_nonzero(exist[np.ix_(*rows)]))
     outside = observations.entry_count - fibers * length
     empty = (fibers - len(counts)) * length
     return len(counts) < fibers and empty >= _LARGE_SHARE * (missing - outside)

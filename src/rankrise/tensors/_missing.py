@@ -51,7 +51,8 @@ def are_sentinels(
                 rounded = kind.type(number)
             if not np.isfinite(rounded):
                 continue
-            slack = 0.0 if rounded == number else 2 * float(np.spacing(abs(rounded)))
+            is_exact = float(rounded) == number
+            slack = 0.0 if is_exact else 2 * float(np.spacing(abs(rounded)))
             near = np.flatnonzero(np.abs(values - float(rounded)) <= slack)
             at = np.unravel_index(near, values.shape)
             found[at] |= values[at] == values[at].astype(kind)
@@ -77,22 +78,19 @@ def real_numbers(
     cells: npt.NDArray[Any], missing: tuple[float | str, ...], what: str
 ) -> Values:
     """Numbers of Python objects; None, NaN, NA and what stands for missing are NaN."""
-    words = sentinel_words(missing)
+    # pandas' own two have no number.
+    words = sentinel_words(missing) | {"<NA>", "NaT"}
     try:
-        if not words:
-            return np.asarray(cells, object).astype(np.float64)
+        return np.asarray(cells, object).astype(np.float64)
     except (TypeError, ValueError):
         pass
     numbers = np.empty(cells.size)
     for place, cell in enumerate(cells.reshape(-1).tolist()):
         text = str(cell).strip()
-        is_gap = cell is None or cell != cell or text in words
         try:
-            numbers[place] = math.nan if is_gap is True else float(cell)
+            is_gap = cell is None or text in words
+            numbers[place] = math.nan if is_gap else float(cell)
         except (TypeError, ValueError):
-            if text in ("<NA>", "NaT", ""):
-                numbers[place] = math.nan
-                continue
             raise InputError(
                 f"{what} holds {shown(text)}, which is no number; if it stands for "
                 "missing, say so (`missing`)."

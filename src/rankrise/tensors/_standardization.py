@@ -32,7 +32,8 @@ class Standardization:
         offset = float(np.mean(values)) if center else 0.0
         scale = float(np.sqrt(np.mean((values - offset) ** 2)))
         # Rounding leaves this much of a constant.
-        if not scale > 0 or np.ptp(values) <= _ROUNDED * np.spacing(top):
+        is_constant = center and np.ptp(values) <= _ROUNDED * np.spacing(top)
+        if is_constant or not scale > 0:
             raise InputError(
                 f"All observed values equal {float(values[0]):g}, so there is nothing "
                 "to learn from them; fill the gaps with that value."

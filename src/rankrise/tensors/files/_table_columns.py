@@ -196,7 +196,8 @@ def real_values(
         values = column.to_numpy(np.float64, na_value=np.nan)
     else:
         values = _parsed(table, name, reading)
-    values = np.where(are_sentinels(values, reading.missing), np.nan, values)
+    if reading.missing:
+        values = np.where(are_sentinels(values, reading.missing), np.nan, values)
     kind = getattr(kind, "numpy_dtype", kind)
     is_float = isinstance(kind, np.dtype) and kind.kind == "f"
     return values, kind if is_float else np.dtype(np.float64)
