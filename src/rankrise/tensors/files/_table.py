@@ -8,6 +8,8 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from rankrise._errors import InputError
 from rankrise.tensors.files._table_form import Block
 from rankrise.tensors.files._declared import shown
@@ -72,7 +74,7 @@ class Table:
         """Of the columns."""
         return tuple(self.frame.columns)
 
-    def rows(self, *rows: int) -> str:
+    def rows(self, *rows: int | np.integer[Any]) -> str:
         """Words for one row or two, at the start of a sentence."""
         # Those of a frame are counted, whatever its index says.
         numbers = [str(number) for number in self.numbers([int(row) for row in rows])]
@@ -212,7 +214,6 @@ def _arrow_table(schema: Any, blocks: Iterator[Block]) -> Any:
 
 def _arrow_column(cells: Any, kind: Any) -> Any:
     """Labels in the type that they came in; values are NumPy's and have their own."""
-    import numpy as np
     import pyarrow as pa
 
     if isinstance(cells, np.ndarray) and cells.dtype.kind == "f":
@@ -221,7 +222,9 @@ def _arrow_column(cells: Any, kind: Any) -> Any:
         return pa.array(cells).cast(kind)
     codes, categories = pa.array(cells.codes), pa.array(cells.categories)
     return pa.DictionaryArray.from_arrays(
-        codes.cast(kind.index_type), categories.cast(kind.value_type), kind.ordered
+        codes.cast(kind.index_type),
+        categories.cast(kind.value_type),
+        ordered=kind.ordered,
     )
 
 

@@ -226,7 +226,7 @@ def _frame(source: TextSource, width: int, first_line: int) -> Any:
         source.check_widths(width, first_line)
     if frame.iloc[:, 0].isna().any():
         frame = frame.dropna(how="all")
-    blanks = any(b" " + end in content for end in (mark, b"\n", b"\r"))
+    blanks = b" " in content and source.delimiter is not None
     for name in frame:
         column = frame[name]
         if column.dtype == object:  # Numbers beyond those of 64 bits.
@@ -254,6 +254,8 @@ def _parsed(
     options = source.options()
     if source.delimiter is None:
         options["sep"] = r"\s+"
+    if b" " not in source.content:  # Looking for them takes a quarter of the time.
+        options["skipinitialspace"] = False
     if tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1):
         options["float_precision"] = "round_trip"  # From then on it always is.
     try:
