@@ -158,16 +158,19 @@ def _column_modes(
 
     if not roles.is_wide:
         return np.zeros((1, 0), np.int64), ()
+    if not table.is_named:
+        places = np.arange(len(roles.values))[:, np.newaxis]
+        return places, (TableMode(None, None, len(places)),)
     several = len(table.column_names) > 1
     levels = zip(*roles.values, strict=True) if several else [roles.values]
-    places, modes = [], []
+    columns, modes = [], []
     for name, names in zip(table.column_names, levels, strict=True):
         labels = pd.Series(axis_labels(names))
         called = "the names of the columns" if name is None else shown(str(name))
         codes, ordered = label_codes(labels, reading.order, name=called)
-        places.append(codes)
+        columns.append(codes)
         modes.append(TableMode(name, name, len(ordered), ordered))
-    return np.stack(places, axis=1), tuple(modes)
+    return np.stack(columns, axis=1), tuple(modes)
 
 
 def _filled_up(form: TableForm, row_codes: Indices) -> TableForm:
@@ -180,7 +183,7 @@ def _filled_up(form: TableForm, row_codes: Indices) -> TableForm:
     lacking = np.setdiff1d(np.arange(math.prod(dims)), form.value_places)
     indices = np.unravel_index(lacking, dims)
     labels = (
-        mode.labels.take(index).tolist()
+        mode.column(index).tolist()
         for mode, index in zip(form.column_modes, indices, strict=True)
     )
     further = tuple(zip(*labels, strict=True))

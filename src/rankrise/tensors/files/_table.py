@@ -82,7 +82,7 @@ class Table:
 
     def column(self, name: Hashable) -> str:
         """Words for a column."""
-        named = f"the column {shown(str(name))}"
+        named = "the index" if name == ROW_LABELS else f"the column {shown(str(name))}"
         return named if self.is_named else f"mode {name}"
 
     def find(self, name: Hashable, purpose: str) -> Hashable:
@@ -111,20 +111,19 @@ def table_of_pandas(source: Any) -> Table:
         table = table_of_pandas(source.to_frame(value))
         return replace(table, join=ft.partial(_series, table.join, source.name))
     index, columns = source.index, source.columns
-    frame = source.set_axis(columns.to_flat_index(), axis=1)
+    frame = source.set_axis(columns.to_flat_index(), axis=1).reset_index(drop=True)
     levels: dict[Hashable, Hashable] = {ROW_LABELS: None}
-    if index.nlevels > 1 or index.name is not None:
+    is_named = index.nlevels > 1 or index.name is not None
+    if is_named:
         names = [f"level_{n}" if x is None else x for n, x in enumerate(index.names)]
         levels = dict(zip(names, index.names, strict=True))
-        parts = [index.to_frame(index=False, name=names), frame.reset_index(drop=True)]
-        frame = pd.concat(parts, axis=1)
-    elif not isinstance(index, pd.RangeIndex):
-        frame = frame.reset_index(drop=True)
-    is_plain = ROW_LABELS not in levels or isinstance(index, pd.RangeIndex)
+        called = names if index.nlevels > 1 else names[0]
+        frame = pd.concat([index.to_frame(index=False, name=called), frame], axis=1)
+    counts = isinstance(index, pd.RangeIndex) and index.equals(frame.index)
     return Table(
         frame,
         ft.partial(_frame, levels, columns.names),
-        row_labels=None if is_plain else index,
+        row_labels=None if is_named or counts else index,
         column_names=tuple(columns.names),
     )
 
@@ -149,7 +148,8 @@ def _frame(
     frame = pd.concat(parts, ignore_index=True)
     index = [place for place, name in enumerate(names) if name in levels]
     if index:
-        frame = frame.set_index(index).rename_axis([levels[names[n]] for n in index])
+        frame = frame.set_index(index)
+        frame.index.names = [levels[names[n]] for n in index]
     values = [name for name in names if name not in levels]
     if len(column_names) > 1:
         frame.columns = pd.MultiIndex.from_tuples(values, names=column_names)

@@ -110,7 +110,7 @@ def mode_codes(
     With `dim` whole numbers are indices.
     """
     column, called = table.frame[name], table.column(name)
-    mode_name = name if table.is_named and name != ROW_LABELS else None
+    mode_name = name if table.is_named and name not in ("", ROW_LABELS) else None
     is_whole = column.dtype.kind in "iu" and not column.isna().any()
     if (dim is not None and is_whole) or table.only_indices:
         if not is_whole:
@@ -196,14 +196,15 @@ def is_number(cell: str) -> bool:
     return "_" not in cell  # Python reads 1_000 as a number, which no other does.
 
 
-def may_be_values(table: Table, name: Hashable) -> bool:
+def may_be_values(table: Table, name: Hashable, reading: Reading) -> bool:
     """Whether a column looks like numbers, by its first rows if it is text."""
     column = table.frame[name]
     if column.dtype.kind in "fiu":
         return True
     if not table.is_text or column.dtype.kind == "b":
         return False
-    cells = {str(cell).strip() for cell in column.iloc[:_SAMPLE].dropna()} - MISSING
+    cells = {str(cell).strip() for cell in column.iloc[:_SAMPLE].dropna()}
+    cells -= MISSING.union(map(str, reading.missing))
     return bool(cells) and all(is_number(x) or _CENSORED.match(x) for x in cells)
 
 

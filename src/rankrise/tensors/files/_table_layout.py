@@ -76,7 +76,7 @@ def column_roles(table: Table, reading: Reading) -> tuple[Table, ColumnRoles]:
         rows = tuple(table.find(name, "a mode") for name in reading.modes)
         values = tuple(name for name in values if name not in rows)
     for name in values:
-        if not may_be_values(table, name):
+        if not may_be_values(table, name, reading):
             raise InputError(
                 f"As a wide table it has values in {table.column(name)}, which holds "
                 f"{table.frame[name].dtype}; real numbers are needed, after the "
@@ -98,7 +98,7 @@ def column_roles(table: Table, reading: Reading) -> tuple[Table, ColumnRoles]:
 def _first_of_wide(table: Table, reading: Reading) -> int | None:
     """How many columns a wide table has before its values; None if it is long."""
     block = list(
-        it.takewhile(lambda name: may_be_values(table, name), reversed(table.names))
+        it.takewhile(lambda name: may_be_values(table, name, reading), reversed(table.names))
     )[::-1]
     first = len(table.names) - len(block)
     kinds = [_kind_of_name(name) for name in block]
@@ -135,7 +135,8 @@ def _by_content(table: Table, block: Sequence[Hashable], first: int) -> int | No
         return first
     # Text without names of columns may be a matrix, however few rows it has.
     doubted = rows >= _FEW_ROWS or not table.is_named
-    names_rows = first and not frame.iloc[:_SAMPLE, :first].duplicated().any()
+    before = first + (are_values.index(True) if any(are_values) else 0)
+    names_rows = before and not frame.iloc[:_SAMPLE, :before].duplicated().any()
     if doubted and (
         all(are_values) or (names_rows and (any(are_values) or len(block) > 2))
     ):

@@ -18,7 +18,7 @@ from rankrise._errors import InputError
 from rankrise._typing import ModeDims
 from rankrise.tensors.files._table import Table
 from rankrise.tensors.files._compressed import unpacked
-from rankrise.tensors.files._text_header import Header, is_index_header, named_columns
+from rankrise.tensors.files._text_header import Header, declared_dims, named_columns
 
 # None is any run of blanks. Of two that would do, as in 0;1;2,5, the first is meant.
 _DELIMITERS = ("\t", ";", ",", None)
@@ -110,8 +110,10 @@ def read_text(
     head = head[len(comments) :]
     if not head:
         raise InputError("It holds no rows; one row per observed entry is needed.")
-    dims, lines = is_index_header([line.text for line in head]) if is_tns else (None, 0)
-    head, preamble = head[lines:], tuple(line.text for line in head[:lines])
+    dims, preamble = None, ()
+    if is_tns:
+        dims, preamble = declared_dims([line.text for line in head])
+    head = head[len(preamble) :]
     source = TextSource(content, head[0].start, head[0].number, None)
     if not is_tns:
         source = _delimited(source, [line.text for line in head[:_SNIFFED_ROWS]])
