@@ -136,9 +136,13 @@ def _by_content(table: Table, block: Sequence[Hashable], first: int) -> int | No
     # Text without names of columns may be a matrix, however few rows it has.
     doubted = rows >= _FEW_ROWS or not table.is_named
     before = first + (are_values.index(True) if any(are_values) else 0)
+    # With more labels than rows not even one component could be learned.
+    hardly_repeat = not first and len(frame) == rows
+    hardly_repeat &= sum(column.nunique() for column in inner) > rows
     names_rows = before and not frame.iloc[:_SAMPLE, :before].duplicated().any()
     if doubted and (
-        all(are_values) or (names_rows and (any(are_values) or len(block) > 2))
+        (all(are_values) or hardly_repeat)
+        or (names_rows and (any(are_values) or len(block) > 2))
     ):
         raise InputError(
             f"Whether it is long or wide cannot be told: {table.column(block[-1])} may "

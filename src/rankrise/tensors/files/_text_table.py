@@ -108,12 +108,12 @@ def read_text(
     head = _head(content)
     comments = list(it.takewhile(lambda line: line.text.startswith("#"), head))
     head = head[len(comments) :]
-    if not head:
-        raise InputError("It holds no rows; one row per observed entry is needed.")
     dims, preamble = None, ()
     if is_tns:
         dims, preamble = declared_dims([line.text for line in head])
     head = head[len(preamble) :]
+    if not head:
+        raise InputError("It holds no rows; one row per observed entry is needed.")
     source = TextSource(content, head[0].start, head[0].number, None)
     if not is_tns:
         source = _delimited(source, [line.text for line in head[:_SNIFFED_ROWS]])
@@ -136,7 +136,7 @@ def read_text(
         header = named_columns(sniffed, last_comment, source.delimiter, layout)
     skipped = len(comments) - bool(header.mark)
     if skipped:
-        _logger.info("%d line(s) before the first row are comments.", skipped)
+        _logger.warning("%d line(s) before the first row, comments, are skipped.", skipped)
     if header.names is not None and not header.mark:
         if len(head) == 1:
             raise InputError("It has a header but no rows; add the observed entries.")
