@@ -368,7 +368,7 @@ def test_indices_keep_their_type_where_all_have_room_in_it(dim, dtype):
         ({"a": [1, 2], "b": [3, 4], "v": [1, np.inf]}, r"Row 1 .*\(2, 4\) the value"),
     ],
 )
-def test_a_table_that_is_no_table_form_is_refused_by_name(columns, message):
+def test_a_table_that_is_no_long_form_is_refused_by_name(columns, message):
     frame = pd.DataFrame(columns)
     if message is None:
         assert len(incomplete_tensor(frame).observations) == 1

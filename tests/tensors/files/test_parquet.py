@@ -115,7 +115,7 @@ def test_a_named_index_of_pandas_is_modes_and_row_numbers_are_none(tmp_path):
         ({"v": [1.0, 2.0, float("inf")]}, r"Row 2 gives the entry \('q', 5\) .*inf"),
         ({"v": ["1", "2", "3"]}, "'v', cannot have data type string; real"),
         ({"v": DAYS}, "data type date32"),
-        ({"v": [None] * 3}, "data type null"),
+        ({"v": [None] * 3}, "no observed entries"),
         ({"v": pa.nulls(3, pa.float64())}, "no observed entries"),
         ({"a": ["p", None, "q"]}, "Row 1 has no label in the column 'a'"),
         ({"b": [1.0, 2.0, float("nan")]}, "Row 2 has no label in the column 'b'"),
@@ -123,7 +123,7 @@ def test_a_named_index_of_pandas_is_modes_and_row_numbers_are_none(tmp_path):
         ({"a": pa.array([], pa.string()), "b": [], "v": []}, "It has no rows"),
     ],
 )
-def test_what_is_no_table_form_is_refused_by_name(change, message, tmp_path):
+def test_what_is_no_long_form_is_refused_by_name(change, message, tmp_path):
     columns = {"a": ["p", "p", "q"], "b": [4, 6, 5], "v": [1.0, 2.0, 3.0]}
     path = table_file(tmp_path / "x.parquet", columns | change)
     with pytest.raises(InputError, match=rf"^x\.parquet: .*{message}"):

@@ -23,9 +23,11 @@ def unpacked(path: Path) -> bytes:
     blocks, count = [], 0
     with ExitStack() as stack:
         stream: Any = stack.enter_context(path.open("rb"))
-        if path.suffix.lower() in SUFFIXES:
-            stack.enter_context(refuse_damaged(f"{path.suffix} of text"))
-            stream = stack.enter_context(_unpacking(stream, path.suffix.lower()))
+        if path.suffix.lower() not in SUFFIXES:
+            check_memory(_GROWTH * path.stat().st_size, "Its text")
+            return stream.read()
+        stack.enter_context(refuse_damaged(f"{path.suffix} of text"))
+        stream = stack.enter_context(_unpacking(stream, path.suffix.lower()))
         while block := stream.read(_BLOCK):
             count += len(block)
             check_memory(_GROWTH * count, "Its text")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools as it
 import logging
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +22,13 @@ from rankrise.tensors._index_rows import (
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading
 from rankrise.tensors.files._table import Table
-from rankrise.tensors.files._table_columns import Codes, label_codes, mode_codes, real_values
+from rankrise.tensors.files._table_columns import (
+    Codes,
+    in_order,
+    label_codes,
+    mode_codes,
+    real_values,
+)
 from rankrise.tensors.files._table_form import TableForm, TableMode
 from rankrise.tensors.files._table_layout import ColumnRoles, axis_labels, column_roles
 from rankrise.tensors.files._declared import check_memory, shown
@@ -31,6 +37,7 @@ from rankrise.tensors.files._declared import check_memory, shown
 _FEW_ROWS = 8
 # A column whose labels occur less often on average may be of the rows.
 _FEW_REPEATS = 4
+_SAMPLE = 2**14
 # Labels that go together so often by chance are not said to.
 _CHANCE = 1e-4
 _logger = logging.getLogger(__name__)
@@ -57,18 +64,22 @@ def read_table(table: Table, reading: Reading) -> tuple[Observations, TableForm]
         )
     if roles.is_wide and reading.mode_dims is not None:
         raise InputError("`mode_dims` are for long tables; leave them out.")
-    found = [
-        mode_codes(table, name, dim, reading)
-        for name, dim in zip(roles.rows, dims or it.repeat(None), strict=False)
-    ]
-    codes = [places for places, _ in found]
-    modes = [mode for _, mode in found]
+    is_doubted = dims is None and not roles.are_named
+    if is_doubted and not roles.is_wide:
+        roles = replace(roles, rows=_without_times(table, roles.rows))
+    codes, modes = _codes(table, roles.rows, dims)
     if not roles.rows:
         rows = np.arange(len(table.frame))
         codes, modes = [rows], [TableMode(None, None, len(rows))]
-    kept, coordinates = list(range(len(modes))), []
-    if dims is None and not roles.are_named:
-        kept, coordinates = _told_apart(table, roles, codes, modes)
+    kept, within = list(range(len(modes))), {}
+    if is_doubted:
+        kept, within = _told_apart(table, roles, codes, modes)
+    for n in kept:
+        codes[n], modes[n] = in_order(table, codes[n], modes[n], reading.order)
+    coordinates = [
+        (modes[n].key, kept.index(of), _cells(table.frame[modes[n].key], codes[of], modes[of].dim))
+        for n, of in within.items()
+    ]
     places, column_modes = _column_modes(table, roles, reading)
     row_modes = tuple(modes[n] for n in kept)
     row_codes = np.stack([codes[n] for n in kept], axis=1)
@@ -97,6 +108,48 @@ def read_table(table: Table, reading: Reading) -> tuple[Observations, TableForm]
     return entries.observations(reading.repeats), form
 
 
+def _codes(
+    table: Table, names: Sequence[Hashable], dims: Sequence[int] | None = None
+) -> tuple[list[Codes], list[TableMode]]:
+    found = [
+        mode_codes(table, name, dim)
+        for name, dim in zip(names, dims or it.repeat(None), strict=False)
+    ]
+    return [codes for codes, _ in found], [mode for _, mode in found]
+
+
+def _without_times(table: Table, names: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
+    """The columns of a long table less those that say something of each row.
+
+    Such as the time of a rating: numbers that hardly repeat, while the other columns
+    tell the rows apart.
+    """
+    count = len(table.frame)
+    rows = table.frame.iloc[:: max(1, count // _SAMPLE)]
+    distinct = {name: _distinct(rows[name]) for name in names}
+    for name in sorted(names, key=lambda name: -distinct[name]):
+        others = tuple(other for other in names if other != name)
+        if len(rows) < 2 * _FEW_ROWS or len(others) < 2:
+            break
+        if len(rows) < count:
+            hardly_repeats = distinct[name] > 0.95 * len(rows)
+        else:
+            largest = max(distinct[other] for other in others)
+            hardly_repeats = distinct[name] > max(count / _FEW_REPEATS, 2 * largest)
+        is_time = table.frame[name].dtype.kind in "iufM"
+        if is_time and hardly_repeats and _tell_rows_apart(*_codes(table, others)):
+            names = others
+            _tell(table, name, "differs from row to row", "is left out")
+    return names
+
+
+def _distinct(column: Any) -> int:
+    try:
+        return int(column.nunique())
+    except (TypeError, NotImplementedError):  # Lists, say, which are refused later.
+        return 0
+
+
 def _column_modes(
     table: Table, roles: ColumnRoles, reading: Reading
 ) -> tuple[Indices, tuple[TableMode, ...]]:
@@ -105,16 +158,19 @@ def _column_modes(
 
     if not roles.is_wide:
         return np.zeros((1, 0), np.int64), ()
+    if not table.is_named:
+        places = np.arange(len(roles.values))[:, np.newaxis]
+        return places, (TableMode(None, None, len(places)),)
     several = len(table.column_names) > 1
     levels = zip(*roles.values, strict=True) if several else [roles.values]
-    places, modes = [], []
+    columns, modes = [], []
     for name, names in zip(table.column_names, levels, strict=True):
         labels = pd.Series(axis_labels(names))
         called = "the names of the columns" if name is None else shown(str(name))
         codes, ordered = label_codes(labels, reading.order, name=called)
-        places.append(codes)
+        columns.append(codes)
         modes.append(TableMode(name, name, len(ordered), ordered))
-    return np.stack(places, axis=1), tuple(modes)
+    return np.stack(columns, axis=1), tuple(modes)
 
 
 def _filled_up(form: TableForm, row_codes: Indices) -> TableForm:
@@ -127,7 +183,7 @@ def _filled_up(form: TableForm, row_codes: Indices) -> TableForm:
     lacking = np.setdiff1d(np.arange(math.prod(dims)), form.value_places)
     indices = np.unravel_index(lacking, dims)
     labels = (
-        mode.labels.take(index).tolist()
+        mode.column(index).tolist()
         for mode, index in zip(form.column_modes, indices, strict=True)
     )
     further = tuple(zip(*labels, strict=True))
@@ -141,13 +197,10 @@ def _filled_up(form: TableForm, row_codes: Indices) -> TableForm:
     )
 
 
-Coordinate = tuple[Hashable, int, Any]
-
-
 def _told_apart(
     table: Table, roles: ColumnRoles, codes: list[Codes], modes: list[TableMode]
-) -> tuple[list[int], list[Coordinate]]:
-    """The modes that say more than others do, and what is constant within these.
+) -> tuple[list[int], dict[int, int]]:
+    """The columns that are modes, and those that are constant within one of these.
 
     Of a long table two are left, of a wide one those that tell its rows apart.
     """
@@ -158,31 +211,26 @@ def _told_apart(
         within = {n: unique[0] for n in kept if n != unique[0]}
         kept = unique[:1]
     elif count >= _FEW_ROWS:
-        for n in sorted(kept, key=lambda n: -modes[n].dim):
-            others = [other for other in kept if other != n]
-            if len(others) >= least and _is_of_rows(table, n, others, codes, modes):
-                kept = others
-                _tell(table, modes[n].key, "differs from row to row", "is left out")
         for fine, coarse in it.permutations(tuple(kept), 2):
             if len(kept) <= least or not {fine, coarse} <= {*kept}:
                 continue
             if _is_constant_within(codes, modes, fine, coarse):
                 others = [n for n in kept if n != fine]
-                if _tell_rows_apart(others, codes, modes):
+                if _tell_rows_apart(
+                    [codes[n] for n in others], [modes[n] for n in others]
+                ):
                     kept = others
                     _tell(table, modes[fine].key, "repeats another", "is left out")
                 else:
                     kept.remove(coarse)
                     within[coarse] = fine
-    coordinates = []
     for coarse, fine in within.items():
         while fine in within:
             fine = within[fine]
-        name, of = modes[coarse].key, modes[fine].key
-        _tell(table, name, f"is constant within {shown(str(of))}", "goes with it")
-        cells = _cells(table.frame[name], codes[fine], modes[fine].dim)
-        coordinates.append((name, kept.index(fine), cells))
-    return kept, coordinates
+        within[coarse] = fine
+        why = f"is constant within {shown(str(modes[fine].key))}"
+        _tell(table, modes[coarse].key, why, "goes with it")
+    return kept, {n: of for n, of in within.items() if of in kept}
 
 
 def _tell(table: Table, name: Hashable, why: str, what: str) -> None:
@@ -194,23 +242,8 @@ def _tell(table: Table, name: Hashable, why: str, what: str) -> None:
     )
 
 
-def _is_of_rows(
-    table: Table, n: int, others: list[int], codes: list[Codes], modes: list[TableMode]
-) -> bool:
-    """Whether a column says something of each row, as the time of a rating does."""
-    kind = table.frame[modes[n].key].dtype.kind
-    largest = max(modes[other].dim for other in others)
-    hardly_repeats = modes[n].dim * _FEW_REPEATS > len(codes[n]) >= 2 * _FEW_ROWS
-    if kind not in "iufMm" or not hardly_repeats or modes[n].dim < 2 * largest:
-        return False
-    return _tell_rows_apart(others, codes, modes)
-
-
-def _tell_rows_apart(
-    some: list[int], codes: list[Codes], modes: list[TableMode]
-) -> bool:
-    dims = tuple(modes[n].dim for n in some)
-    return not has_repeats(np.stack([codes[n] for n in some], axis=1), dims)
+def _tell_rows_apart(codes: list[Codes], modes: list[TableMode]) -> bool:
+    return not has_repeats(np.stack(codes, axis=1), tuple(mode.dim for mode in modes))
 
 
 def _is_constant_within(
@@ -255,7 +288,7 @@ class _Entries:
     def observations(self, repeats: str) -> Observations:
         """Those that have a value, each once."""
         observed = ~np.isnan(self.cells)
-        rows, columns = np.nonzero(observed)
+        rows, columns = np.divmod(np.flatnonzero(observed), observed.shape[1])
         values, indices = self.cells[observed], self.row_codes
         if len(rows) < len(indices) or self.column_codes.shape[1]:
             parts = [self.row_codes[rows], self.column_codes[columns]]
@@ -275,17 +308,17 @@ class _Entries:
             ranking, repeated = sorted_repeats(indices, dims)
             if repeats == "error":
                 place = int(np.argmax(repeated))
-                raise self._repeated(*rows[ranking[place : place + 2]], indices, ranking[place])
+                raise self._repeated(rows, indices, ranking[place : place + 2])
             last = np.sort(ranking[np.append(~repeated, True)])
             indices, values = indices[last], values[last]
         return Observations.from_coordinates(indices, values, dims)
 
     def _repeated(
-        self, first: int, second: int, indices: Indices, place: int
+        self, rows: Codes, indices: Indices, places: Codes
     ) -> InputError:
         return InputError(
-            f"{self.table.rows(first, second)} both give the entry "
-            f"{self._entry(indices[place])}; keep one of them, or take their mean or the "
+            f"{self.table.rows(*rows[places])} both give the entry "
+            f"{self._entry(indices[places[0]])}; keep one of them, or take their mean or the "
             "last (`repeats`)."
         )
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from rankrise._errors import InputError
 from rankrise.tensors.files._table_form import Block
 from rankrise.tensors.files._declared import shown
@@ -72,7 +74,7 @@ class Table:
         """Of the columns."""
         return tuple(self.frame.columns)
 
-    def rows(self, *rows: int) -> str:
+    def rows(self, *rows: int | np.integer[Any]) -> str:
         """Words for one row or two, at the start of a sentence."""
         # Those of a frame are counted, whatever its index says.
         numbers = [str(number) for number in self.numbers([int(row) for row in rows])]
@@ -80,7 +82,7 @@ class Table:
 
     def column(self, name: Hashable) -> str:
         """Words for a column."""
-        named = f"the column {shown(str(name))}"
+        named = "the index" if name == ROW_LABELS else f"the column {shown(str(name))}"
         return named if self.is_named else f"mode {name}"
 
     def find(self, name: Hashable, purpose: str) -> Hashable:
@@ -109,20 +111,19 @@ def table_of_pandas(source: Any) -> Table:
         table = table_of_pandas(source.to_frame(value))
         return replace(table, join=ft.partial(_series, table.join, source.name))
     index, columns = source.index, source.columns
-    frame = source.set_axis(columns.to_flat_index(), axis=1)
+    frame = source.set_axis(columns.to_flat_index(), axis=1).reset_index(drop=True)
     levels: dict[Hashable, Hashable] = {ROW_LABELS: None}
-    if index.nlevels > 1 or index.name is not None:
+    is_named = index.nlevels > 1 or index.name is not None
+    if is_named:
         names = [f"level_{n}" if x is None else x for n, x in enumerate(index.names)]
         levels = dict(zip(names, index.names, strict=True))
-        parts = [index.to_frame(index=False, name=names), frame.reset_index(drop=True)]
-        frame = pd.concat(parts, axis=1)
-    elif not isinstance(index, pd.RangeIndex):
-        frame = frame.reset_index(drop=True)
-    is_plain = ROW_LABELS not in levels or isinstance(index, pd.RangeIndex)
+        called = names if index.nlevels > 1 else names[0]
+        frame = pd.concat([index.to_frame(index=False, name=called), frame], axis=1)
+    counts = isinstance(index, pd.RangeIndex) and index.equals(frame.index)
     return Table(
         frame,
         ft.partial(_frame, levels, columns.names),
-        row_labels=None if is_plain else index,
+        row_labels=None if is_named or counts else index,
         column_names=tuple(columns.names),
     )
 
@@ -147,7 +148,8 @@ def _frame(
     frame = pd.concat(parts, ignore_index=True)
     index = [place for place, name in enumerate(names) if name in levels]
     if index:
-        frame = frame.set_index(index).rename_axis([levels[names[n]] for n in index])
+        frame = frame.set_index(index)
+        frame.index.names = [levels[names[n]] for n in index]
     values = [name for name in names if name not in levels]
     if len(column_names) > 1:
         frame.columns = pd.MultiIndex.from_tuples(values, names=column_names)
@@ -212,7 +214,6 @@ def _arrow_table(schema: Any, blocks: Iterator[Block]) -> Any:
 
 def _arrow_column(cells: Any, kind: Any) -> Any:
     """Labels in the type that they came in; values are NumPy's and have their own."""
-    import numpy as np
     import pyarrow as pa
 
     if isinstance(cells, np.ndarray) and cells.dtype.kind == "f":
@@ -221,7 +222,9 @@ def _arrow_column(cells: Any, kind: Any) -> Any:
         return pa.array(cells).cast(kind)
     codes, categories = pa.array(cells.codes), pa.array(cells.categories)
     return pa.DictionaryArray.from_arrays(
-        codes.cast(kind.index_type), categories.cast(kind.value_type), kind.ordered
+        codes.cast(kind.index_type),
+        categories.cast(kind.value_type),
+        ordered=kind.ordered,
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Hashable
-from typing import Any
+from dataclasses import replace
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -34,9 +35,7 @@ _logger = logging.getLogger(__name__)
 Codes = npt.NDArray[np.int64]
 
 
-def label_codes(
-    column: Any, order: Any, *, name: str, encoded: bool = False
-) -> tuple[Codes, Any]:
+def label_codes(column: Any, order: Any, *, name: str) -> tuple[Codes, Any]:
     """Places of the cells of a pandas Series in its labels, and these in their order.
 
     Missing cells are at -1. All categories are labels, also those that do not occur.
@@ -45,42 +44,74 @@ def label_codes(
     ----------
     name
         What a sentence calls the column.
-    encoded
-        Whether categories are but a way of storing text.
+
+    Raises
+    ------
+    InputError
+        Where the column cannot be labels.
     """
+    return _ranked(*_factorized(column, name), order, name)
+
+
+def _factorized(column: Any, name: str, *, encoded: bool = False) -> tuple[Codes, Any]:
+    """The same in the order of first occurrence; `encoded` text has no categories."""
     import pandas as pd
 
     try:
         if isinstance(column.dtype, pd.CategoricalDtype) and not encoded:
-            codes = column.cat.codes.to_numpy()
             count = np.arange(len(column.cat.categories))
             labels = pd.Categorical.from_codes(count, dtype=column.dtype)
-        else:
-            codes, labels = pd.factorize(column)
-            if encoded:
-                labels = labels.astype(labels.categories.dtype)
-        ranking = label_order(labels, order, name=name)
-    # Of pyarrow's types each has an error of its own.
+            return column.cat.codes.to_numpy(np.int64), labels
+        codes, labels = pd.factorize(column)
+        if encoded:
+            labels = labels.astype(labels.categories.dtype)
+    # pyarrow has an error of its own for each type that it cannot encode.
     except (TypeError, ValueError, NotImplementedError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"{name[:1].upper()}{name[1:]} of data type {column.dtype} cannot be labels "
-            f"of a mode ({' '.join(str(error).split())}); give text, numbers, dates or "
-            "categories, of one kind."
-        ) from error
+        _refuse_labels(column, name, error)
+    return codes, labels
+
+
+def _ranked(codes: Codes, labels: Any, order: Any, name: str) -> tuple[Codes, Any]:
+    try:
+        ranking = label_order(labels, order, name=name)
+    except TypeError as error:
+        _refuse_labels(labels, name, error)
     # One place more: that of -1, what is missing.
     places = np.full(len(ranking) + 1, -1)
     places[ranking] = np.arange(len(ranking))
     return places[codes], labels.take(ranking)
 
 
-def mode_codes(
-    table: Table, name: Hashable, dim: int | None, reading: Reading
+def _refuse_labels(column: Any, name: str, error: Exception) -> NoReturn:
+    raise InputError(
+        f"{name[:1].upper()}{name[1:]} of data type {column.dtype} cannot be labels of a "
+        f"mode ({' '.join(str(error).split())}); give text, numbers, dates or "
+        "categories, of one kind."
+    ) from error
+
+
+def in_order(
+    table: Table, codes: Codes, mode: TableMode, order: Any
 ) -> tuple[Codes, TableMode]:
-    """Where along a mode each row lies, by a column; labels unless `dim` is given."""
+    """The same mode with its labels in their order."""
+    if mode.labels is None:
+        return codes, mode
+    called = table.column(mode.key)
+    codes, labels = _ranked(codes, mode.labels, order, called)
+    if labels.dtype.kind in "iu":
+        _tell_left_out(called.removeprefix("the column "), np.asarray(labels))
+    return codes, replace(mode, labels=labels)
+
+
+def mode_codes(
+    table: Table, name: Hashable, dim: int | None
+) -> tuple[Codes, TableMode]:
+    """Where along a mode each row lies, by a column; labels are in no order yet.
+
+    With `dim` whole numbers are indices.
+    """
     column, called = table.frame[name], table.column(name)
-    mode_name = name if table.is_named and name != ROW_LABELS else None
+    mode_name = name if table.is_named and name not in ("", ROW_LABELS) else None
     is_whole = column.dtype.kind in "iu" and not column.isna().any()
     if (dim is not None and is_whole) or table.only_indices:
         if not is_whole:
@@ -102,17 +133,14 @@ def mode_codes(
         fits = dim - 1 <= np.iinfo(kind).max
         kept = kind if fits else np.dtype(np.int64)
         return numbers - first, TableMode(name, mode_name, dim, None, kept, first)
-    codes, labels = label_codes(
-        column, reading.order, name=called, encoded=name in table.encoded
-    )
+    codes, labels = _factorized(column, called, encoded=name in table.encoded)
     missing = codes < 0
-    if column.dtype.kind in "fO":
-        unusable = np.array([_is_no_label(each) for each in labels], bool)
-        missing |= np.append(unusable, False)[codes]
-    elif table.is_text and column.dtype.kind not in "iub":
+    if column.dtype.kind == "f":
+        missing |= np.append(~np.isfinite(np.asarray(labels, float)), False)[codes]
+    elif table.is_text and column.dtype.kind == "O":
         # Among numbers, the words for a missing one are no label.
-        words = np.array([each in MISSING for each in labels], bool)
-        if words.any() and all(is_number(x) for x in labels[~words]):
+        words = labels.isin(list(MISSING))
+        if words.any() and all(is_number(str(each)) for each in labels[~words]):
             missing |= np.append(words, False)[codes]
     if missing.any():
         row = int(np.argmax(missing))
@@ -126,13 +154,7 @@ def mode_codes(
             f"gives that mode dimension {dim}; a mode with labels has one index for "
             "each."
         )
-    if dim is None and column.dtype.kind in "iu":
-        _tell_left_out(called, np.asarray(labels))
     return codes, TableMode(name, mode_name, len(labels), labels)
-
-
-def _is_no_label(label: Any) -> bool:
-    return isinstance(label, float) and not np.isfinite(label)
 
 
 def _refuse_index(table: Table, name: Hashable) -> None:
@@ -175,14 +197,15 @@ def is_number(cell: str) -> bool:
     return "_" not in cell  # Python reads 1_000 as a number, which no other does.
 
 
-def may_be_values(table: Table, name: Hashable) -> bool:
+def may_be_values(table: Table, name: Hashable, reading: Reading) -> bool:
     """Whether a column looks like numbers, by its first rows if it is text."""
     column = table.frame[name]
     if column.dtype.kind in "fiu":
         return True
     if not table.is_text or column.dtype.kind == "b":
         return False
-    cells = {str(cell).strip() for cell in column.iloc[:_SAMPLE].dropna()} - MISSING
+    cells = {str(cell).strip() for cell in column.iloc[:_SAMPLE].dropna()}
+    cells -= MISSING.union(map(str, reading.missing))
     return bool(cells) and all(is_number(x) or _CENSORED.match(x) for x in cells)
 
 
@@ -215,7 +238,7 @@ def _parsed(table: Table, name: Hashable, reading: Reading) -> Values:
         codes, cells, parsed = np.zeros(1, int), [None], [None]
     invalid = np.array([each is None for each in parsed], bool)
     if not table.is_text and invalid.any() or column.dtype.kind in "Mmc":
-        shown_kind = "string" if str(kind := column.dtype).startswith("string") else kind
+        shown_kind = "string" if name in table.encoded else column.dtype
         raise InputError(
             f"The values, in the column {shown(str(name))}, cannot have data type "
             f"{shown_kind}; real numbers are needed (`variable` names another column)."

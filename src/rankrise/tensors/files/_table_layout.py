@@ -11,6 +11,7 @@ import numbers
 import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +76,7 @@ def column_roles(table: Table, reading: Reading) -> tuple[Table, ColumnRoles]:
         rows = tuple(table.find(name, "a mode") for name in reading.modes)
         values = tuple(name for name in values if name not in rows)
     for name in values:
-        if not may_be_values(table, name):
+        if not may_be_values(table, name, reading):
             raise InputError(
                 f"As a wide table it has values in {table.column(name)}, which holds "
                 f"{table.frame[name].dtype}; real numbers are needed, after the "
@@ -97,13 +98,13 @@ def column_roles(table: Table, reading: Reading) -> tuple[Table, ColumnRoles]:
 def _first_of_wide(table: Table, reading: Reading) -> int | None:
     """How many columns a wide table has before its values; None if it is long."""
     block = list(
-        it.takewhile(lambda name: may_be_values(table, name), reversed(table.names))
+        it.takewhile(lambda name: may_be_values(table, name, reading), reversed(table.names))
     )[::-1]
     first = len(table.names) - len(block)
     kinds = [_kind_of_name(name) for name in block]
     like_last = list(it.takewhile(lambda kind: kind and kind == kinds[-1], kinds[::-1]))
     axis = len(block) - len(like_last) if len(like_last) > 1 else None
-    if _are_counted(table.names):
+    if not table.is_named or _are_counted(table.names):
         axis = None  # pandas numbers columns without names, too.
     if len(table.column_names) > 1:
         return first
@@ -129,30 +130,32 @@ def _by_content(table: Table, block: Sequence[Hashable], first: int) -> int | No
         return first
     inner = [frame[name].iloc[:_SAMPLE] for name in block[:-1]]
     rows = len(inner[0])
-    gaps = [bool(column.isna().any()) for column in inner]
-    # What is measured hardly ever repeats, and labels do.
-    measured = [
-        column.dtype.kind == "f"
-        and column.nunique() > rows / 2
-        and bool((column.dropna() % 1 != 0).any())
-        for column in inner
-    ]
-    if len(block) > 2 and any(gaps) and frame[block[-1]].dtype.kind in "fiu":
+    are_values = [column.isna().any() or _is_measured(column) for column in inner]
+    if len(block) > 2 and all(are_values) and rows >= _FEW_ROWS:
         return first
-    if rows < _FEW_ROWS:
-        return None
-    if len(block) > 2 and all(measured):
-        return first
-    names_rows = first and not frame.iloc[:_SAMPLE, :first].duplicated().any()
-    if any(measured) and (names_rows or len(measured) == sum(measured)) or (
-        names_rows and len(block) > 2
+    # Text without names of columns may be a matrix, however few rows it has.
+    doubted = rows >= _FEW_ROWS or not table.is_named
+    before = first + (are_values.index(True) if any(are_values) else 0)
+    # With more labels than rows not even one component could be learned.
+    hardly_repeat = not first and len(frame) == rows
+    hardly_repeat &= sum(column.nunique() for column in inner) > rows
+    names_rows = before and not frame.iloc[:_SAMPLE, :before].duplicated().any()
+    if doubted and (
+        (all(are_values) or hardly_repeat)
+        or (names_rows and (any(are_values) or len(block) > 2))
     ):
         raise InputError(
-            f"Whether it is long or wide cannot be told: {shown(str(block[-1]))} may hold "
-            f"all the values, or {shown(str(block[0]))} to {shown(str(block[-1]))} may "
-            "each; say which (`layout` long or wide)."
+            f"Whether it is long or wide cannot be told: {table.column(block[-1])} may "
+            f"hold all the values, or {table.column(block[0])} and those after it may "
+            "hold some each; say which (`layout` long or wide)."
         )
     return None
+
+
+def _is_measured(column: Any) -> bool:
+    """Whether numbers are no labels, for these repeat or are whole."""
+    repeats = column.dtype.kind != "f" or column.nunique() <= column.count() / 2
+    return not repeats and bool((column.dropna() % 1 != 0).any())
 
 
 def _names_rows(table: Table) -> bool:

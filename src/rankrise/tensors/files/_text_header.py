@@ -25,7 +25,8 @@ class Header:
     mark
         What the line of the names begins with, such as #.
     preamble
-        Lines with the order and the mode dimensions of a .tns.
+        Lines with the order and the mode dimensions of a .tns, empty where the number
+        of its entries stands.
     """
 
     names: tuple[str, ...] | None
@@ -33,8 +34,8 @@ class Header:
     preamble: tuple[str, ...] = ()
 
 
-def is_index_header(lines: Sequence[str]) -> tuple[ModeDims | None, int]:
-    """Mode dimensions that a .tns says before its entries, and on how many lines.
+def declared_dims(lines: Sequence[str]) -> tuple[ModeDims | None, tuple[str, ...]]:
+    """Mode dimensions that a .tns says before its entries, and the lines that do.
 
     They are the order and the dimensions, as ParTI and TACO write them, and in the
     Tensor Toolbox a word before and the number of entries behind them.
@@ -42,14 +43,14 @@ def is_index_header(lines: Sequence[str]) -> tuple[ModeDims | None, int]:
     word = int(lines[0].lower() == "sptensor")
     fields = [line.split() for line in lines[word : word + 4]]
     if len(fields) < 3 or len(fields[0]) != 1 or not fields[0][0].isdigit():
-        return None, 0
+        return None, ()
     order, numbers = int(fields[0][0]), fields[1]
     if len(numbers) != order or not all(number.isdigit() for number in numbers):
-        return None, 0
+        return None, ()
     counted = int(len(fields[2]) == 1)
-    if len(fields[2 + counted : 3 + counted]) and len(fields[2 + counted]) != order + 1:
-        return None, 0
-    return tuple(map(int, numbers)), word + 2 + counted
+    if any(len(each) != order + 1 for each in fields[2 + counted : 3 + counted]):
+        return None, ()
+    return tuple(map(int, numbers)), (*lines[: word + 2], *[""] * counted)
 
 
 def named_columns(
@@ -60,16 +61,14 @@ def named_columns(
 ) -> Header:
     """The names in the first of some rows, or in the comment before them."""
     first, *others = ([field.strip() for field in row] for row in rows)
-    if _names_columns(first, others, layout):
-        return Header(tuple(first))
     text = comment.lstrip("#")
     names = [each.strip(' "') for each in text.split(delimiter)]
     # Words of a comment are separated by blanks, as columns may be.
     is_prose = delimiter is None and text[:1].isspace()
-    if comment and len(names) == len(first) and all(names) and not is_prose:
-        mark = comment[: len(comment) - len(text.lstrip())]
-        return Header(tuple(names), mark)
-    return Header(None)
+    fits = comment and len(names) == len(first) and all(names) and not is_prose
+    if fits and any(map(is_number, first)):
+        return Header(tuple(names), comment[: len(comment) - len(text.lstrip())])
+    return Header(tuple(first) if _names_columns(first, others, layout) else None)
 
 
 def _names_columns(

@@ -61,7 +61,7 @@ class TextLayout(Layout):
         with packing(path, self.suffix) as packed:
             stream = io.TextIOWrapper(packed, encoding="utf-8", newline="")
             for line in self.header.preamble:
-                stream.write(line + "\n")
+                stream.write(f"{line or completed.size}\n")
             if names is not None:
                 kept = [name for name in self.form.names if name in names]
                 stream.write(self.header.mark)

@@ -18,7 +18,7 @@ from rankrise._errors import InputError
 from rankrise._typing import ModeDims
 from rankrise.tensors.files._table import Table
 from rankrise.tensors.files._compressed import unpacked
-from rankrise.tensors.files._text_header import Header, is_index_header, named_columns
+from rankrise.tensors.files._text_header import Header, declared_dims, named_columns
 
 # None is any run of blanks. Of two that would do, as in 0;1;2,5, the first is meant.
 _DELIMITERS = ("\t", ";", ",", None)
@@ -108,10 +108,12 @@ def read_text(
     head = _head(content)
     comments = list(it.takewhile(lambda line: line.text.startswith("#"), head))
     head = head[len(comments) :]
+    dims, preamble = None, ()
+    if is_tns:
+        dims, preamble = declared_dims([line.text for line in head])
+    head = head[len(preamble) :]
     if not head:
         raise InputError("It holds no rows; one row per observed entry is needed.")
-    dims, lines = is_index_header([line.text for line in head]) if is_tns else (None, 0)
-    head, preamble = head[lines:], tuple(line.text for line in head[:lines])
     source = TextSource(content, head[0].start, head[0].number, None)
     if not is_tns:
         source = _delimited(source, [line.text for line in head[:_SNIFFED_ROWS]])
@@ -134,7 +136,7 @@ def read_text(
         header = named_columns(sniffed, last_comment, source.delimiter, layout)
     skipped = len(comments) - bool(header.mark)
     if skipped:
-        _logger.info("%d line(s) before the first row are comments.", skipped)
+        _logger.warning("%d line(s) before the first row, comments, are skipped.", skipped)
     if header.names is not None and not header.mark:
         if len(head) == 1:
             raise InputError("It has a header but no rows; add the observed entries.")
@@ -226,7 +228,7 @@ def _frame(source: TextSource, width: int, first_line: int) -> Any:
         source.check_widths(width, first_line)
     if frame.iloc[:, 0].isna().any():
         frame = frame.dropna(how="all")
-    blanks = any(b" " + end in content for end in (mark, b"\n", b"\r"))
+    blanks = b" " in content and source.delimiter is not None
     for name in frame:
         column = frame[name]
         if column.dtype == object:  # Numbers beyond those of 64 bits.
@@ -254,6 +256,8 @@ def _parsed(
     options = source.options()
     if source.delimiter is None:
         options["sep"] = r"\s+"
+    if b" " not in source.content:  # Looking for them takes a quarter of the time.
+        options["skipinitialspace"] = False
     if tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1):
         options["float_precision"] = "round_trip"  # From then on it always is.
     try:
