@@ -238,3 +238,24 @@ def test_values_near_a_large_mean_are_completed():
     found = rr.complete(gappy, **QUICK)
     error = np.sqrt(np.mean((found.completed - whole)[np.isnan(gappy)] ** 2))
     assert error < 0.15  # Noise of 0.1, of values that deviate by 3.
+
+
+def test_slices_without_an_entry_are_not_told_of_as_unobserved(caplog):
+    ocean = OCEAN.copy()
+    ocean[0] = False
+    field = np.where(ocean, FIELD, np.nan)
+    field[3] = np.nan
+    found = rr.complete(field, domain=ocean, **QUICK)
+    assert list(found.unobserved_slices()) == [(0, 3)]
+    assert found.unobserved_slice_count == 1
+    assert "no entry is observed at index 3 (counted from 0) of mode 1;" in caplog.text
+
+
+@pytest.mark.parametrize("method", ["paper", "alternating"])
+def test_every_method_leaves_them_empty(method):
+    found = rr.complete(FIELD, domain=OCEAN, method=method, max_seconds=5, models=None)
+    assert is_empty_on_land(found.completed)
+
+
+def test_the_rank_is_told_within_a_domain():
+    assert rr.estimate_rank(FIELD, domain=OCEAN).rank == 2

@@ -198,3 +198,33 @@ def test_the_order_does_not_depend_on_how_labels_come():
     labels = ["1", "01", "1.0", "2"]
     found = {tuple(ordered(list(each))) for each in itertools.permutations(labels)}
     assert found == {("01", "1", "1.0", "2")}
+
+
+@pytest.mark.parametrize("order", [None, "text", "given"])
+@pytest.mark.parametrize(
+    ("words", "is_dates"),
+    [
+        ("trial7, trial10, trial100", False),
+        ("0.1, 0.25, 40.25", False),
+        ("1/13/2020, 2/1/2020, 10/1/2020", True),
+    ],
+)
+def test_files_and_frames_of_text_or_types_have_one_order(
+    words, is_dates, order, tmp_path
+):
+    labels = shuffled(split(words) + split(words))
+    frame = pd.DataFrame({"at": labels, "b": [*"xyyxxy"], "v": np.arange(6.0)})
+    frame = frame.drop_duplicates(["at", "b"])
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    file = rr.read_tensor(tmp_path / "x.csv", order=order)
+    dense = rr.incomplete_tensor(frame, order=order).observations.dense()
+    np.testing.assert_array_equal(file.observations.dense(), dense)
+    if order is None:
+        found = rr.incomplete_tensor(frame)
+        assert found.labels[0].tolist() == split(words)
+        typed = frame["at"]
+        typed = pd.to_datetime(typed, format="%m/%d/%Y") if is_dates else typed
+        typed = frame.assign(at=typed)
+        np.testing.assert_array_equal(
+            rr.incomplete_tensor(typed).observations.dense(), dense
+        )

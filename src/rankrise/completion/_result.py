@@ -447,17 +447,24 @@ class Completion:
     @property
     def unobserved_slice_count(self) -> int:
         """Slices without an observed entry, of all modes."""
+        if self.observations.exists is not None:
+            return sum(1 for _ in self.unobserved_slices())
         rows = self.reference.rows
         return sum(rows.mode_dims) - sum(rows.dims)
 
     def unobserved_slices(self) -> Iterator[tuple[int, int]]:
-        """Mode and index, both from 0, of every slice without an observed entry."""
-        rows = self.reference.rows
+        """Mode and index, both from 0, of every slice without an observed entry.
+
+        Slices in which no entry exists are left out.
+        """
+        rows, exists = self.reference.rows, self.observations.exists
         for mode, (names, dim) in enumerate(
             zip(rows.names, rows.mode_dims, strict=True)
         ):
             for before, after in itertools.pairwise((-1, *names.tolist(), dim)):
-                yield from ((mode, index) for index in range(before + 1, after))
+                for index in range(before + 1, after):
+                    if exists is None or exists.take(index, axis=mode).any():
+                        yield mode, index
 
     def axis(self, mode: int) -> ModeAxis:
         """What a mode, counted from 0, and its indices are called."""

@@ -249,7 +249,8 @@ def _from_array(source: Any, mask: Any, missing: Any) -> IncompleteTensor:
     array = source if isinstance(source, np.ndarray) else _converted(source)
     if array.dtype.hasobject:
         numbers = real_numbers(array, missing, "The array")
-        array = np.ma.array(numbers, mask=np.ma.getmask(array)) if is_masked else numbers
+        hidden = np.ma.getmask(array)
+        array = np.ma.array(numbers, mask=hidden) if is_masked else numbers
     check_tensor(array.shape, array.dtype, None)
     observations = Observations.from_array(array, mask)
     if is_masked:
