@@ -251,9 +251,8 @@ def test_slices_without_an_entry_are_not_told_of_as_unobserved(caplog):
     assert "no entry is observed at index 3 (counted from 0) of mode 1;" in caplog.text
 
 
-@pytest.mark.parametrize("method", ["paper", "alternating"])
-def test_every_method_leaves_them_empty(method):
-    found = rr.complete(FIELD, domain=OCEAN, method=method, max_seconds=5, models=None)
+def test_gradient_methods_leave_them_empty():
+    found = rr.complete(FIELD, domain=OCEAN, method="paper", max_seconds=3.0)
     assert is_empty_on_land(found.completed)
 
 
