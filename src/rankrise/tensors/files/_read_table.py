@@ -220,9 +220,9 @@ def _told_apart(
                 continue
             if _is_constant_within(codes, modes, fine, coarse):
                 others = [n for n in kept if n != fine]
-                if _tell_rows_apart(
-                    [codes[n] for n in others], [modes[n] for n in others]
-                ):
+                parts = [codes[n] for n in others], [modes[n] for n in others]
+                is_finer = modes[fine].dim > modes[coarse].dim
+                if is_finer and _tell_rows_apart(*parts):
                     kept = others
                     _tell(table, modes[fine].key, "repeats another", "is left out")
                 else:

@@ -145,11 +145,12 @@ def _by_content(table: Table, block: Sequence[Hashable], first: int) -> int | No
     are_values = [column.isna().any() or _is_measured(column) for column in inner]
     if len(block) > 2 and all(are_values) and rows >= _FEW_ROWS:
         return first
-    # With more labels than rows not even one component could be learned.
-    hardly_repeat = not first and len(frame) == rows
-    hardly_repeat &= sum(column.nunique() for column in inner) > rows
+    # With more labels than rows not even one component could be learned. One column
+    # beside two others may be the time of each row.
+    counts = sorted(column.nunique() for column in inner)[: max(2, len(inner) - 1)]
+    hardly_repeat = not first and len(frame) == rows < sum(counts)
     before = first + (are_values.index(True) if any(are_values) else 0)
-    names_rows = before and _differ(frame.iloc[:, :before])
+    names_rows = before > 0 and _differ(frame.iloc[:, :before])
     names_rows &= any(are_values) or len(block) > 2
     # Text without names of columns may be a matrix, however few rows it has.
     is_doubted = all(are_values) and not table.is_named

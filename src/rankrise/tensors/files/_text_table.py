@@ -61,7 +61,6 @@ class TextSource:
                 if fields := text.split():
                     yield line, fields
             return
-        csv.field_size_limit(len(self.content) + 1)
         parsed = csv.reader(lines, strict=True, **self.options())
         while True:
             line = self.line + parsed.line_num
