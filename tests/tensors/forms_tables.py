@@ -121,7 +121,7 @@ def compressed(folder):
         assert written.name == f"completed.csv.{suffix}"
         assert unpack(written.read_bytes()).decode() == LONG_BACK
     (folder / "y.csv.gz").write_bytes(gzip.compress(LONG.encode())[:-9])
-    with pytest.raises(InputError, match="cannot be read as .gz of text"):
+    with pytest.raises(InputError, match=r"cannot be read as \.gz of text"):
         read_tensor(folder / "y.csv.gz")
 
 
@@ -209,7 +209,13 @@ def arrow(_):
 def no_modes(folder):
     """A condition of each trial, a time of each row."""
     rows = [
-        (trial, "xy"[trial % 2], second, 10**9 + 7 * trial + 91 * second, trial * second)
+        (
+            trial,
+            "xy"[trial % 2],
+            second,
+            10**9 + 7 * trial + 91 * second,
+            trial * second,
+        )
         for trial in range(6)
         for second in range(5)
     ]
@@ -236,7 +242,9 @@ def by_name(folder):
     options = {"variable": "rating", "modes": ("user", "item")}
     written = back(path, expected, expected, **options).read_text()
     assert written.splitlines()[:2] == ["item,rating,user", "0,1.0,0"]
-    restored(pd.read_csv(path), expected, expected, values="rating", modes=("user", "item"))
+    restored(
+        pd.read_csv(path), expected, expected, values="rating", modes=("user", "item")
+    )
     with pytest.raises(InputError, match="no column 'stars' for the values; it has"):
         read_tensor(path, variable="stars")
 
@@ -259,17 +267,21 @@ def comments(folder):
 
 def censored(folder):
     path = put(folder / "x.csv", LONG.replace(",4\n", ",<0.05\n"))
-    with pytest.raises(InputError, match="Line 5 has the value '<0.05'; say what"):
+    with pytest.raises(InputError, match=r"Line 5 has the value '<0\.05'; say what"):
         read_tensor(path)
     for choice, value in (("half", 0.025), ("limit", 0.05)):
         expected = np.where(WHOLE == 4, value, WHOLE)
         read(path, expected, censored=choice)
-        read(put(folder / "y.csv", WIDE.replace("4", "<0.05")), expected, censored=choice)
+        read(
+            put(folder / "y.csv", WIDE.replace("4", "<0.05")), expected, censored=choice
+        )
 
 
 def repeats(folder):
     path = put(folder / "x.csv", LONG + "b,2000,6\n")
-    with pytest.raises(InputError, match=r"Lines 5 and 6 both give the entry \('b', 2000"):
+    with pytest.raises(
+        InputError, match=r"Lines 5 and 6 both give the entry \('b', 2000"
+    ):
         read_tensor(path)
     for choice, value in (("mean", 5), ("last", 6)):
         expected = np.where(WHOLE == 4, value, WHOLE)

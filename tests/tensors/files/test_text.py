@@ -164,7 +164,10 @@ def test_tns_counts_from_one_in_and_out(tmp_path, complete):
         ("0,1,2\n\n1,2\n", "Line 3 has 2 field.s. but line 1 has 3"),
         ("0,1,2\n1,2,3,4\n", "Line 2 has 4 field"),
         ('u,v,x\n"0,1,2\n', "Line 2 has quotation marks that do not match"),
-        ("1.5,2.5,3.5\n4.5,5.5,6.5\n", "long or wide cannot be told: mode 3 may hold all"),
+        (
+            "1.5,2.5,3.5\n4.5,5.5,6.5\n",
+            "long or wide cannot be told: mode 3 may hold all",
+        ),
         ("0,1,2\n3,,4\n", "Line 2 has no label in mode 2"),
         ("0,1,2\n3,nan,4\n", "Line 2 has no label in mode 2 .nan.;"),
         ("0,1,2\ninf,1,4\n", "Line 2 has no label in mode 1 .inf.;"),
@@ -211,7 +214,12 @@ def test_a_tns_that_cannot_be_used_is_refused_by_line(text, message, tmp_path):
     [
         ("csv", "0,1,2\n0,3,4\n", (2, 3), "Line 2 has the index 3 in mode 2; .*from 0"),
         ("tns", "1 1 2\n1 4 4\n", (2, 3), "Line 2 has the index 4 in mode 2; .*from 1"),
-        ("csv", "0,1,2\n", (2, 3, 4), "2 columns beside the values but `mode_dims` names 3"),
+        (
+            "csv",
+            "0,1,2\n",
+            (2, 3, 4),
+            "2 columns beside the values but `mode_dims` names 3",
+        ),
         ("csv", "a,1,2\n", (2, 3), "Mode 1 has 1 labels but .* dimension 2"),
     ],
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gzip
 import lzma
-from contextlib import ExitStack, contextmanager
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -52,7 +52,7 @@ def packing(path: Path, suffix: str) -> Iterator[BinaryIO]:
             # The same entries make the same file, whenever it is written.
             stream = gzip.GzipFile(filename="", mode="wb", fileobj=stream, mtime=0)
         elif suffix == ".xz":
-            stream = lzma.LZMAFile(stream, "wb")
+            stream = lzma.LZMAFile(stream, "wb")  # noqa: SIM115
         elif suffix == ".zst":
             stream = _pyarrow().CompressedOutputStream(stream, "zstd")
         yield cast(BinaryIO, stack.enter_context(stream))

@@ -21,6 +21,7 @@ from rankrise.tensors._index_rows import (
 )
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading
+from rankrise.tensors.files._declared import check_memory, shown
 from rankrise.tensors.files._table import Table
 from rankrise.tensors.files._table_columns import (
     Codes,
@@ -31,7 +32,6 @@ from rankrise.tensors.files._table_columns import (
 )
 from rankrise.tensors.files._table_form import TableForm, TableMode
 from rankrise.tensors.files._table_layout import ColumnRoles, axis_labels, column_roles
-from rankrise.tensors.files._declared import check_memory, shown
 
 # Fewer rows tell nothing of which labels go together.
 _FEW_ROWS = 8
@@ -71,13 +71,17 @@ def read_table(table: Table, reading: Reading) -> tuple[Observations, TableForm]
     if not roles.rows:
         rows = np.arange(len(table.frame))
         codes, modes = [rows], [TableMode(None, None, len(rows))]
-    kept, within = list(range(len(modes))), {}
+    kept, within = list(range(len(modes))), dict[int, int]()
     if is_doubted:
         kept, within = _told_apart(table, roles, codes, modes)
     for n in kept:
         codes[n], modes[n] = in_order(table, codes[n], modes[n], reading.order)
     coordinates = [
-        (modes[n].key, kept.index(of), _cells(table.frame[modes[n].key], codes[of], modes[of].dim))
+        (
+            modes[n].key,
+            kept.index(of),
+            _cells(table.frame[modes[n].key], codes[of], modes[of].dim),
+        )
         for n, of in within.items()
     ]
     places, column_modes = _column_modes(table, roles, reading)
@@ -216,9 +220,9 @@ def _told_apart(
                 continue
             if _is_constant_within(codes, modes, fine, coarse):
                 others = [n for n in kept if n != fine]
-                if _tell_rows_apart(
-                    [codes[n] for n in others], [modes[n] for n in others]
-                ):
+                parts = [codes[n] for n in others], [modes[n] for n in others]
+                is_finer = modes[fine].dim > modes[coarse].dim
+                if is_finer and _tell_rows_apart(*parts):
                     kept = others
                     _tell(table, modes[fine].key, "repeats another", "is left out")
                 else:
@@ -313,13 +317,11 @@ class _Entries:
             indices, values = indices[last], values[last]
         return Observations.from_coordinates(indices, values, dims)
 
-    def _repeated(
-        self, rows: Codes, indices: Indices, places: Codes
-    ) -> InputError:
+    def _repeated(self, rows: Codes, indices: Indices, places: Codes) -> InputError:
         return InputError(
             f"{self.table.rows(*rows[places])} both give the entry "
-            f"{self._entry(indices[places[0]])}; keep one of them, or take their mean or the "
-            "last (`repeats`)."
+            f"{self._entry(indices[places[0]])}; keep one of them, or take "
+            "their mean or the last (`repeats`)."
         )
 
     def _entry(self, indices: Indices) -> str:

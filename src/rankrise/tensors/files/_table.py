@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from rankrise._errors import InputError
-from rankrise.tensors.files._table_form import Block
 from rankrise.tensors.files._declared import shown
+from rankrise.tensors.files._table_form import Block
 
 _LISTED = 12
 # Row numbers that pandas stores where an index has no name.
@@ -140,7 +140,7 @@ def _frame(
     """All rows; what stood in the index of the source is put there again."""
     import pandas as pd
 
-    parts, names = [], ()
+    parts, names = [], tuple[Hashable, ...]()
     for block in blocks:
         names = tuple(block)
         # By number, for of tuples pandas would make several levels.
@@ -191,7 +191,7 @@ def table_of_arrow(source: Any, schema: Any | None = None) -> Table:
 
 
 def _pandas_type(kind: Any) -> Any:
-    """What holds a column without another copy or another type, None for pandas' own."""
+    """What holds a column as it is, None for what pandas holds itself."""
     import pandas as pd
     import pyarrow as pa
 

@@ -16,9 +16,9 @@ from rankrise._typing import Values
 from rankrise.tensors._label_order import label_order
 from rankrise.tensors._missing import are_sentinels
 from rankrise.tensors._reading import Reading
+from rankrise.tensors.files._declared import shown
 from rankrise.tensors.files._table import ROW_LABELS, Table
 from rankrise.tensors.files._table_form import TableMode
-from rankrise.tensors.files._declared import shown
 
 MISSING = frozenset(
     {"", "nan", "NaN", "NAN", "NA", "n/a", "N/A", "#N/A", "null", "NULL", "None"}
@@ -84,8 +84,8 @@ def _ranked(codes: Codes, labels: Any, order: Any, name: str) -> tuple[Codes, An
 
 def _refuse_labels(column: Any, name: str, error: Exception) -> NoReturn:
     raise InputError(
-        f"{name[:1].upper()}{name[1:]} of data type {column.dtype} cannot be labels of a "
-        f"mode ({' '.join(str(error).split())}); give text, numbers, dates or "
+        f"{name[:1].upper()}{name[1:]} of data type {column.dtype} cannot be labels of "
+        f"a mode ({' '.join(str(error).split())}); give text, numbers, dates or "
         "categories, of one kind."
     ) from error
 
@@ -129,9 +129,9 @@ def mode_codes(
                 else f"{table.rows(row)} has the index {numbers[row]} in {called}; "
                 f"indices count from {first}."
             )
-        kind = column.dtype if isinstance(column.dtype, np.dtype) else np.dtype(int)
-        fits = dim - 1 <= np.iinfo(kind).max
-        kept = kind if fits else np.dtype(np.int64)
+        plain = isinstance(column.dtype, np.dtype)
+        fits = plain and dim - 1 <= np.iinfo(column.dtype).max
+        kept = column.dtype if fits else np.dtype(np.int64)
         return numbers - first, TableMode(name, mode_name, dim, None, kept, first)
     codes, labels = _factorized(column, called, encoded=name in table.encoded)
     missing = codes < 0
@@ -150,9 +150,9 @@ def mode_codes(
         )
     if dim is not None and dim != len(labels):
         raise InputError(
-            f"{called[:1].upper()}{called[1:]} has {len(labels)} labels but `mode_dims` "
-            f"gives that mode dimension {dim}; a mode with labels has one index for "
-            "each."
+            f"{called[:1].upper()}{called[1:]} has {len(labels)} labels but "
+            f"`mode_dims` gives that mode dimension {dim}; a mode with labels has one "
+            "index for each."
         )
     return codes, TableMode(name, mode_name, len(labels), labels)
 
@@ -163,10 +163,10 @@ def _refuse_index(table: Table, name: Hashable) -> None:
     wrong = np.array([not x.is_integer() or abs(x) >= 2.0**53 for x in numbers])
     row = int(np.argmax(wrong))
     cell = cells.iloc[row]
+    named = shown(cell) if isinstance(cell, str) else cell
     raise InputError(
-        f"{table.rows(row)} has the index {shown(cell) if isinstance(cell, str) else cell} "
-        f"in {table.column(name)}; a .tns holds a whole number per mode, counted from 1, "
-        "then the value."
+        f"{table.rows(row)} has the index {named} in {table.column(name)}; a .tns "
+        "holds a whole number per mode, counted from 1, then the value."
     )
 
 
@@ -237,7 +237,7 @@ def _parsed(table: Table, name: Hashable, reading: Reading) -> Values:
     except TypeError:  # Of lists, say, which nothing hashes.
         codes, cells, parsed = np.zeros(1, int), [None], [None]
     invalid = np.array([each is None for each in parsed], bool)
-    if not table.is_text and invalid.any() or column.dtype.kind in "Mmc":
+    if (not table.is_text and invalid.any()) or column.dtype.kind in "Mmc":
         shown_kind = "string" if name in table.encoded else column.dtype
         raise InputError(
             f"The values, in the column {shown(str(name))}, cannot have data type "
@@ -254,7 +254,9 @@ def _parsed(table: Table, name: Hashable, reading: Reading) -> Values:
             else "give a number (with a point, not a comma), True or False, or nothing "
             "where there is no value"
         )
-        raise InputError(f"{table.rows(row)} has the value {shown(str(cell))}; {advice}.")
+        raise InputError(
+            f"{table.rows(row)} has the value {shown(str(cell))}; {advice}."
+        )
     return np.append(np.array(parsed, np.float64), np.nan)[codes]
 
 

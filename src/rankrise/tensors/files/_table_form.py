@@ -53,7 +53,7 @@ class TableMode:
     @property
     def axis(self) -> ModeAxis:
         """Its name and labels."""
-        labels = self.labels
+        labels: Any = self.labels
         if hasattr(labels, "__arrow_array__"):  # Dates, say, but not as Python's.
             labels = labels.__arrow_array__().to_numpy(zero_copy_only=False)
         return ModeAxis(

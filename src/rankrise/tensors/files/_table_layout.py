@@ -17,9 +17,9 @@ import numpy as np
 
 from rankrise._errors import InputError
 from rankrise.tensors._reading import Reading
+from rankrise.tensors.files._declared import shown
 from rankrise.tensors.files._table import ROW_LABELS, Table, refuse_repeated_names
 from rankrise.tensors.files._table_columns import is_number, may_be_values
-from rankrise.tensors.files._declared import shown
 
 # Fewer rows tell nothing of how often labels repeat.
 _FEW_ROWS = 8
@@ -98,7 +98,9 @@ def column_roles(table: Table, reading: Reading) -> tuple[Table, ColumnRoles]:
 def _first_of_wide(table: Table, reading: Reading) -> int | None:
     """How many columns a wide table has before its values; None if it is long."""
     block = list(
-        it.takewhile(lambda name: may_be_values(table, name, reading), reversed(table.names))
+        it.takewhile(
+            lambda name: may_be_values(table, name, reading), reversed(table.names)
+        )
     )[::-1]
     first = len(table.names) - len(block)
     kinds = [_kind_of_name(name) for name in block]
@@ -114,12 +116,22 @@ def _first_of_wide(table: Table, reading: Reading) -> int | None:
                 f"Its last column, {shown(str(table.names[-1]))}, holds no numbers; a "
                 "wide table has columns of labels, then columns of values."
             )
-        return first + (axis or 0)
+        if axis is not None or not first:
+            return first + (axis or 0)
+        # Numbers can be labels, too, where those before do not tell rows apart.
+        while first < len(table.names) - 1 and not (
+            _is_measured(table.frame.iloc[:, first])
+            or _differ(table.frame.iloc[:, :first])
+        ):
+            first += 1
+        return first
     is_said = reading.variable is not None or reading.mode_dims is not None
     if is_said or reading.modes is not None or len(block) < 2 or table.only_indices:
         return None
-    if axis is not None or table.row_labels is not None and not first and _names_rows(table):
-        return first + (axis or 0)
+    if axis is not None:
+        return first + axis
+    if not first and _names_rows(table):
+        return 0
     return _by_content(table, block, first)
 
 
@@ -133,16 +145,17 @@ def _by_content(table: Table, block: Sequence[Hashable], first: int) -> int | No
     are_values = [column.isna().any() or _is_measured(column) for column in inner]
     if len(block) > 2 and all(are_values) and rows >= _FEW_ROWS:
         return first
-    # Text without names of columns may be a matrix, however few rows it has.
-    doubted = rows >= _FEW_ROWS or not table.is_named
+    # With more labels than rows not even one component could be learned. One column
+    # beside two others may be the time of each row.
+    counts = sorted(column.nunique() for column in inner)[: max(2, len(inner) - 1)]
+    hardly_repeat = not first and len(frame) == rows < sum(counts)
     before = first + (are_values.index(True) if any(are_values) else 0)
-    # With more labels than rows not even one component could be learned.
-    hardly_repeat = not first and len(frame) == rows
-    hardly_repeat &= sum(column.nunique() for column in inner) > rows
-    names_rows = before and not frame.iloc[:_SAMPLE, :before].duplicated().any()
-    if doubted and (
-        (all(are_values) or hardly_repeat)
-        or (names_rows and (any(are_values) or len(block) > 2))
+    names_rows = before > 0 and _differ(frame.iloc[:, :before])
+    names_rows &= any(are_values) or len(block) > 2
+    # Text without names of columns may be a matrix, however few rows it has.
+    is_doubted = all(are_values) and not table.is_named
+    if is_doubted or (
+        rows >= _FEW_ROWS and (all(are_values) or hardly_repeat or names_rows)
     ):
         raise InputError(
             f"Whether it is long or wide cannot be told: {table.column(block[-1])} may "
@@ -150,6 +163,11 @@ def _by_content(table: Table, block: Sequence[Hashable], first: int) -> int | No
             "hold some each; say which (`layout` long or wide)."
         )
     return None
+
+
+def _differ(columns: Any) -> bool:
+    """Whether no two rows of labels are the same, among the first."""
+    return not columns.iloc[:_SAMPLE].duplicated().any()
 
 
 def _is_measured(column: Any) -> bool:
@@ -167,10 +185,12 @@ def _are_counted(names: Sequence[Hashable]) -> bool:
     return [str(name) for name in names] == [str(n) for n in range(len(names))]
 
 
-def _kind_of_name(name: Hashable) -> str | None:
-    """What names of an axis have in common: numbers, times, text with a number in it."""
-    if isinstance(name, numbers.Real | np.datetime64 | datetime.date):
-        return "number" if isinstance(name, numbers.Real) else "time"
+def _kind_of_name(name: Any) -> str | None:
+    """What names of an axis have in common: numbers, times, numbers within text."""
+    if isinstance(name, numbers.Real):
+        return "number"
+    if isinstance(name, datetime.date):  # Timestamps are, too.
+        return "time"
     text = str(name).strip()
     if is_number(text):
         return "number"
@@ -206,25 +226,18 @@ def _long_roles(table: Table, reading: Reading) -> ColumnRoles:
             "one for each mode, two or more, and one for the values (a wide table has "
             "one for each index of its last mode: `layout` wide)."
         )
+    chosen = [table.find(name, "a mode") for name in reading.modes or ()]
+    others = [name for name in names if name not in chosen]
     if reading.variable is not None:
         values = table.find(reading.variable, "the values")
     else:
-        values = names[-1]
-        if reading.modes is not None:
-            chosen = {table.find(name, "a mode") for name in reading.modes}
-            values = [name for name in names if name not in chosen][-1:]
-            if not values:
-                raise InputError("All its columns are modes; one has to hold the values.")
-            values = values[0]
+        values = others[-1] if others else names[-1]
         _refuse_times(table, values)
-    rows = tuple(name for name in names if name != values)
-    if reading.modes is not None:
-        rows = tuple(table.find(name, "a mode") for name in reading.modes)
-        if values in rows or len(set(rows)) < len(rows):
-            raise InputError(
-                f"The column {shown(str(values))} of the values cannot be a mode, and "
-                "no mode can be named twice."
-            )
+    if values in chosen or len(set(chosen)) < len(chosen):
+        raise InputError(
+            "No mode can be named twice, and one column has to hold the values."
+        )
+    rows = tuple(chosen) or tuple(name for name in others if name != values)
     if len(rows) < 2:
         raise InputError("It has one mode; a tensor needs at least two modes.")
     return ColumnRoles(rows, (values,), False, reading.modes is not None)
@@ -241,7 +254,9 @@ def _without_row_numbers(table: Table) -> tuple[Hashable, ...]:
             "Column 1 of the header has no name; give it one, or if it holds row "
             "numbers, save the table without them."
         )
-    _logger.warning("the first column, without a name, counts the rows; it is left out.")
+    _logger.warning(
+        "the first column, without a name, counts the rows; it is left out."
+    )
     return names[1:]
 
 
@@ -253,6 +268,6 @@ def _refuse_times(table: Table, name: Hashable) -> None:
     low, high = column.min(), column.max()
     if any(start <= low and high < end for start, end in _EPOCHS):
         raise InputError(
-            f"The last column, {shown(str(name))}, seems to hold times; name the column "
-            "of the values (`variable`)."
+            f"The last column, {shown(str(name))}, seems to hold times; name the "
+            "column of the values (`variable`)."
         )

@@ -40,7 +40,7 @@ def declared_dims(lines: Sequence[str]) -> tuple[ModeDims | None, tuple[str, ...
     They are the order and the dimensions, as ParTI and TACO write them, and in the
     Tensor Toolbox a word before and the number of entries behind them.
     """
-    word = int(lines[0].lower() == "sptensor")
+    word = int([line.lower() for line in lines[:1]] == ["sptensor"])
     fields = [line.split() for line in lines[word : word + 4]]
     if len(fields) < 3 or len(fields[0]) != 1 or not fields[0][0].isdigit():
         return None, ()
@@ -93,23 +93,26 @@ def _names_columns(
     if layout == "wide" or first[0] == "" or over_numbers:
         return True
     steps = np.diff(names)
-    labels = [tuple(row[:before]) for row in rows]
-    if (
-        not ((steps > 0).all() or (steps < 0).all())
-        or any(name in column for name, column in zip(first[:before], columns, strict=False))
-        or len(set(labels)) < len(labels)
-    ):
+    occurs_again = any(
+        name in column for name, column in zip(first[:before], columns, strict=False)
+    )
+    if occurs_again or not ((steps > 0).all() or (steps < 0).all()):
         return False
-    # No two rows have the same labels, and the numbers above them ascend.
+    if all(_YEARS[0] <= name < _YEARS[1] and name.is_integer() for name in names):
+        return True
+    labels = [tuple(row[:before]) for row in rows]
     is_even = len(names) > 2 and np.allclose(steps, steps[0], rtol=1e-6)
-    are_years = all(_YEARS[0] <= x < _YEARS[1] and x.is_integer() for x in names)
-    inner = {cell for row in rows for cell in row[before:-1]}
-    are_measured = any(not _is_whole(cell) for cell in inner)
-    if is_even or are_years or are_measured:
+    if len(set(labels)) < len(labels) and not is_even:
+        return False
+    # Labels are of one kind, and so the names of columns are not above values.
+    inner = {cell for row in rows for cell in row[before:-1]} - MISSING
+    are_whole = all(name.is_integer() for name in names[:-1])
+    other_kind = are_whole != all(map(_is_whole, inner))
+    if len(set(labels)) == len(labels) and (is_even or other_kind):
         return True
     raise InputError(
-        "Whether its first line names the columns of a wide table or is the first entry "
-        "of a long one cannot be told; say which (`layout` long or wide)."
+        "Whether its first line names the columns of a wide table or is the first "
+        "entry of a long one cannot be told; say which (`layout` long or wide)."
     )
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from rankrise._typing import Values
 from rankrise.tensors._mode_axes import ModeAxis
 from rankrise.tensors._observations import Observations
-from rankrise.tensors.files._read_table import read_table
 from rankrise.tensors._reading import Reading
-from rankrise.tensors.files._table_form import TableForm
 from rankrise.tensors.files._compressed import SUFFIXES, packing
 from rankrise.tensors.files._layout import Layout
+from rankrise.tensors.files._read_table import read_table
+from rankrise.tensors.files._table_form import TableForm
 from rankrise.tensors.files._text_header import Header
 from rankrise.tensors.files._text_table import read_text
 
@@ -41,7 +41,7 @@ class TextLayout(Layout):
         return self.form.axes()
 
     def write(self, completed: Values, path: Path) -> None:
-        """Write a row for every entry in row-major order, or a wide table in its own."""
+        """Write a row for every entry, or a wide table in its own order."""
         import pandas as pd
 
         names = self.header.names
@@ -81,5 +81,9 @@ def read_text_file(
     table, source, header = read_text(path, form == "tns", layout)
     observations, table_form = read_table(table, reading)
     suffix = path.suffix.lower() if path.suffix.lower() in SUFFIXES else ""
-    named = None if header.names is None or table_form.column_modes else str(table_form.values[0])
+    named = (
+        None
+        if header.names is None or table_form.column_modes
+        else str(table_form.values[0])
+    )
     return observations, TextLayout(table_form, source.delimiter, header, suffix), named

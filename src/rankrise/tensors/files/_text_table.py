@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from rankrise._errors import InputError
-from rankrise._typing import ModeDims
-from rankrise.tensors.files._table import Table
 from rankrise.tensors.files._compressed import unpacked
+from rankrise.tensors.files._table import Table
 from rankrise.tensors.files._text_header import Header, declared_dims, named_columns
 
 # None is any run of blanks. Of two that would do, as in 0;1;2,5, the first is meant.
@@ -62,7 +61,6 @@ class TextSource:
                 if fields := text.split():
                     yield line, fields
             return
-        csv.field_size_limit(len(self.content) + 1)
         parsed = csv.reader(lines, strict=True, **self.options())
         while True:
             line = self.line + parsed.line_num
@@ -108,9 +106,7 @@ def read_text(
     head = _head(content)
     comments = list(it.takewhile(lambda line: line.text.startswith("#"), head))
     head = head[len(comments) :]
-    dims, preamble = None, ()
-    if is_tns:
-        dims, preamble = declared_dims([line.text for line in head])
+    dims, preamble = declared_dims([line.text for line in head] if is_tns else [])
     head = head[len(preamble) :]
     if not head:
         raise InputError("It holds no rows; one row per observed entry is needed.")
@@ -136,15 +132,17 @@ def read_text(
         header = named_columns(sniffed, last_comment, source.delimiter, layout)
     skipped = len(comments) - bool(header.mark)
     if skipped:
-        _logger.warning("%d line(s) before the first row, comments, are skipped.", skipped)
+        _logger.warning(
+            "%d line(s) before the first row, comments, are skipped.", skipped
+        )
     if header.names is not None and not header.mark:
         if len(head) == 1:
             raise InputError("It has a header but no rows; add the observed entries.")
         source = TextSource(content, head[1].start, head[1].number, source.delimiter)
     frame = _frame(source, width, first_line)
-    names = header.names or tuple(range(1, width + 1))
+    names = list(header.names or range(1, width + 1))
     table = Table(
-        frame.set_axis(list(names), axis=1).reset_index(drop=True),
+        frame.set_axis(names, axis=1).reset_index(drop=True),
         join=list,
         is_named=header.names is not None,
         unit="Line",
@@ -247,7 +245,7 @@ def _are_whole(numbers: Any) -> bool:
 
 
 def _parsed(
-    source: TextSource, width: int, first_line: int, kinds: dict[Any, type]
+    source: TextSource, width: int, first_line: int, kinds: dict[Any, type[str]]
 ) -> Any:
     import pandas as pd
 

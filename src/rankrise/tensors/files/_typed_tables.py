@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ from rankrise._errors import InputError
 from rankrise._typing import Values
 from rankrise.tensors._mode_axes import ModeAxis
 from rankrise.tensors._observations import Observations
-from rankrise.tensors.files._read_table import read_table
 from rankrise.tensors._reading import Reading
-from rankrise.tensors.files._table import Table, table_of_arrow, table_of_pandas
-from rankrise.tensors.files._table_form import Block, TableForm
 from rankrise.tensors.files._declared import check_memory, refuse_damaged
 from rankrise.tensors.files._layout import Layout
+from rankrise.tensors.files._read_table import read_table
+from rankrise.tensors.files._table import Table, table_of_arrow, table_of_pandas
+from rankrise.tensors.files._table_form import TableForm
 
 # Of a table and what it becomes: its columns, places along modes, and these again.
 _COPIES = 3
@@ -113,7 +112,9 @@ def _read_excel(path: Path) -> Table:
     name, frame = next(iter(sheets.items()))
     if len(sheets) > 1:
         _logger.warning("of %d sheets the first, %r, is read.", len(sheets), name)
-    names = ["" if str(each).startswith("Unnamed: ") else each for each in frame.columns]
+    names = [
+        "" if str(each).startswith("Unnamed: ") else each for each in frame.columns
+    ]
     return replace(table_of_pandas(frame.set_axis(names, axis=1)), is_text=True)
 
 
