@@ -11,7 +11,7 @@ from rankrise.cli._main import run
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Groups in reading order: later pages of one use what earlier ones made.
-QUICK = ("README.md", "docs/results.md", "docs/limit.md")
+QUICK = ("README.md", "docs/results.md", "docs/limit.md", "docs/files.md")
 SLOW = (
     "docs/complete.md",
     "docs/dynamics.md",

@@ -1,5 +1,7 @@
 """Errors a user can cause, and text that is safe to show."""
 
+import reprlib
+
 
 class InputError(ValueError):
     """Input that cannot be used: what came, what fits and what to do, in a sentence.
@@ -21,3 +23,13 @@ def reason(error: Exception) -> str:
 def printable(text: str) -> str:
     """Text in which control characters, as terminals obey them, are spelled out."""
     return "".join(x if x.isprintable() else ascii(x)[1:-1] for x in text)
+
+
+def shown(text: str) -> str:
+    """Text from a file in quotation marks: no line breaks, not too long for a sentence.
+
+    Damaged files hold names of any length with any control characters.
+    """
+    shortening = reprlib.Repr()
+    shortening.maxstring = 80
+    return shortening.repr(text)

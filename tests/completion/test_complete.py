@@ -391,7 +391,7 @@ def test_data_with_nothing_to_complete_or_to_learn_is_refused(array, words):
 def test_a_sentinel_value_that_stands_for_missing_is_suspected(gappy, caplog):
     marked = np.where(np.isnan(gappy), -999.0, gappy)
     rr.complete(marked, models=2)
-    assert re.search(r"so none is filled \(-999 occurs \d+ times\)", caplog.text)
+    assert re.search(r"the value -999 occurs \d+ times, far from", caplog.text)
 
 
 def test_a_full_tensor_is_asked_for_its_components_rank_and_noise(caplog):

@@ -20,7 +20,7 @@ from rankrise.tensors import (
     read_tensor,
     write_completed,
 )
-from rankrise.tensors.files import _declared, _long_form
+from rankrise.tensors.files import _declared, _table_form
 
 NAN = float("nan")
 DIMS = (3, 4, 2)
@@ -333,7 +333,7 @@ def test_blocks_of_a_restored_table_are_joined(monkeypatch):
     incomplete = incomplete_tensor(labelled(), values="reading")
     completed = np.random.default_rng(0).normal(size=(2, 3, 2, 3, 2, 2))
     whole = incomplete.restore(completed)
-    monkeypatch.setattr(_long_form, "_BLOCK_ROWS", 7)
+    monkeypatch.setattr(_table_form, "_BLOCK_ROWS", 7)
     pd.testing.assert_frame_equal(incomplete.restore(completed), whole)
 
 
@@ -387,7 +387,7 @@ def test_columns_of_one_name_are_refused():
     ("source", "message"),
     [
         (np.ones((2, 2)) * 1j, "complex128; real numbers are needed"),
-        (np.array([["a", None]], object), "Python objects"),
+        (np.array([["a", None]], object), "holds .a., which is no number; if it"),
         (np.array([["2024-01-01"]], "datetime64[D]"), "datetime64"),
         (np.ones(3), "order 1; a tensor needs at least two modes"),
         (5.0, "order 0"),
@@ -431,7 +431,7 @@ def test_a_completed_tensor_of_another_shape_is_refused():
 
 def test_a_restored_table_too_large_for_memory_is_refused(monkeypatch):
     incomplete = incomplete_tensor(labelled(), values="reading")
-    monkeypatch.setattr(_long_form, "MAX_DENSE_BYTES", 144 * 8 * 2)
+    monkeypatch.setattr(_table_form, "MAX_DENSE_BYTES", 144 * 8 * 2)
     with pytest.raises(InputError, match="A table of all 144 entries"):
         incomplete.restore(np.ones((2, 3, 2, 3, 2, 2)))
 

@@ -92,3 +92,18 @@ def test_equal_values_can_be_scaled_where_nothing_is_subtracted():
 def test_values_whose_squares_leave_floating_point_are_refused(size):
     with pytest.raises(InputError, match=r"is 1e.*151 in size.*multiply all values"):
         Standardization.fit(np.array([size, 0.0]), center=True)
+
+
+@pytest.mark.parametrize("spread", [2.0, 2e-3])
+def test_small_deviations_from_a_large_mean_are_no_constant(spread):
+    values = 1e12 + spread * np.linspace(-1, 1, 9)
+    standard = Standardization.fit(values, center=True)
+    assert standard.scale == pytest.approx(np.std(values - 1e12), rel=0.1)
+
+
+@pytest.mark.parametrize("value", [0.1, 1e12, -3.0])
+def test_values_that_differ_by_rounding_alone_are_a_constant(value):
+    values = np.full(9, value)
+    values[::2] = np.nextafter(value, np.inf)
+    with pytest.raises(InputError, match="All observed values equal"):
+        Standardization.fit(values, center=True)

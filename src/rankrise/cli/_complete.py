@@ -147,6 +147,9 @@ def tensor_source(
 ) -> dict[str, Any]:
     """Which file a command is given, or was given when its run began."""
     reading = reading or ReadingOptions()
+    if reading.domain is not None:
+        # A run may be resumed from elsewhere.
+        reading = reading.model_copy(update={"domain": reading.domain.absolute()})
     given = {
         "path": None if file is None else str(file.absolute()),
         "reading": reading.model_dump(mode="json", exclude_unset=True),

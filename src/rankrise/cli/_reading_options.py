@@ -2,9 +2,8 @@
 
 from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from cyclopts import Parameter
 from pydantic import create_model
 
 from rankrise._settings import Settings
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 _ANNOTATIONS: dict[str, Any] = {
     "variable": str | None,
     "modes": tuple[str, ...] | None,
-    "missing": Annotated[tuple[str, ...], Parameter(allow_leading_hyphen=True)],
+    "missing": tuple[str, ...],
     "domain": Path | None,
     "leave_empty": tuple[str, ...],
 }

@@ -39,8 +39,9 @@ def with_options(words: str) -> str:
         return words
     # Whatever speaks of settings has loaded their classes.
     from rankrise.cli._complete_options import CompleteOptions
+    from rankrise.tensors import Reading
 
-    names = _NAMES | set(CompleteOptions.model_fields)
+    names = _NAMES | {*CompleteOptions.model_fields, *Reading.model_fields}
     options = {f"`{name}`": option(name) for name in names}
     options["`rank_k_measurements`"] = "--task sensing-rank-k"
     return re.sub("`[^`]*`", lambda name: options.get(name[0], name[0]), words)

@@ -9,7 +9,13 @@ from rankrise._errors import InputError
 from rankrise.completion._result import Completion
 from rankrise.losses import AbstractLoss, SquaredLoss
 from rankrise.runs import Ending
-from rankrise.tensors import IncompleteTensor, Observations, Standardization
+from rankrise.tensors import (
+    IncompleteTensor,
+    Observations,
+    Standardization,
+    suspected_sentinel,
+    warn_of_unobserved_fibers,
+)
 
 # Fewer observed entries than this leave nothing to hold out and learn from.
 _FEWEST_OBSERVED = 10
@@ -24,8 +30,6 @@ _OUTLYING = 1000
 _NAMED = 3
 # Observations that a loss is tried on.
 _TRIED = 100
-# A sentinel value occurs so often, beside so many others at least.
-_REPEATED, _FEWEST_DIFFERENT = 3, 10
 
 logger = logging.getLogger("rankrise")
 
@@ -59,11 +63,10 @@ def warn_of_no_gaps(observations: Observations) -> None:
     entries = observations.entry_count
     if len(observations) == entries:
         logger.warning(
-            "all %d entries are observed, so none is filled%s; the components, the "
+            "all %d entries are observed, so none is filled; the components, the "
             "rank and the noise are told. Unobserved entries are NaN in an array, or "
             "absent from a list.",
             entries,
-            _suspected_sentinel(observations),
         )
 
 
@@ -96,16 +99,6 @@ def check_loss(loss: AbstractLoss, observations: Observations) -> None:
         )
 
 
-def _suspected_sentinel(observations: Observations) -> str:
-    """Words on a value that looks as if it stood for missing, such as -999."""
-    values, counts = np.unique(observations.values, return_counts=True)
-    repeated = counts > max(1, len(observations) // 20)
-    for place in (0, -1):
-        if len(values) > 1 and repeated[place] and np.sum(repeated) == 1:
-            return f" ({values[place]:g} occurs {counts[place]} times)"
-    return ""
-
-
 def warn_of_result(found: Completion) -> None:
     """Say what the errors cannot: where nothing was seen, and a poor fit."""
     count = found.unobserved_slice_count
@@ -118,7 +111,8 @@ def warn_of_result(found: Completion) -> None:
             found.axis(mode).place(index, mode),
             others,
         )
-    if _warn_of_sentinel(found.observations):
+    warn_of_unobserved_fibers(found.observations, found.input.axes)
+    if suspected_sentinel(found.observations):
         return
     _warn_of_scarce_slices(found)
     if found.folds.unlike >= _UNLIKE:
@@ -205,25 +199,3 @@ def _warn_of_outlier(found: Completion) -> None:
             if loss.takes_counts
             else " (the `loss` huber keeps it from moving others)",
         )
-
-
-def _warn_of_sentinel(observations: Observations) -> bool:
-    """Say whether a value far from all others repeats, as one for missing does."""
-    # Few distinct values cannot be told apart from labels.
-    values = observations.values
-    for sentinel in (values.min(), values.max()):
-        others = values[values != sentinel]
-        count = len(values) - len(others)
-        if count < _REPEATED or not len(others):
-            continue
-        low, high = others.min(), others.max()
-        gap = min(abs(low - sentinel), abs(high - sentinel))
-        if gap > high - low and len(np.unique(others)) >= _FEWEST_DIFFERENT - 1:
-            logger.warning(
-                "the value %g occurs %d times, far from all others; if it stands for "
-                "missing, replace it by NaN or leave it out.",
-                sentinel,
-                count,
-            )
-            return True
-    return False

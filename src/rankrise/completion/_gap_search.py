@@ -44,12 +44,18 @@ Integers = npt.NDArray[np.integer]
 
 
 def find_blocks(
-    places: Indices, dims: tuple[int, ...], fibers: tuple[int, ...], seed: int
+    places: Indices,
+    dims: tuple[int, ...],
+    fibers: tuple[int, ...],
+    seed: int,
+    exists: Bools | None = None,
 ) -> Blocks | None:
     """The blocks that gaps are, if some are; fibers along some modes count as one.
 
     Parameters
     ----------
+    exists
+        Which entries of these slices exist, where not all do.
     places
         Slices of every observation, counted among those that have any: others say
         nothing of the gaps in these.
@@ -59,6 +65,8 @@ def find_blocks(
     if not 2 <= len(modes) <= _MOST_MODES or math.prod(own_dims) > _MOST_PLACES:
         return None
     missing = np.ones(own_dims, bool)
+    if exists is not None:
+        missing &= exists.any(axis=fibers)
     missing[tuple(places[:, mode] for mode in modes)] = False
     count = np.count_nonzero(missing)
     ranges, whole = _shared_modes(missing) if count >= _FEWEST_GAPS else ([], [])

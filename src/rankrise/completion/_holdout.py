@@ -102,6 +102,12 @@ def _are_fibers(
         return False
     missing = observations.entry_count - len(observations)
     fibers = math.prod(count for mode, count in enumerate(seen) if mode not in modes)
+    if observations.exists is not None:
+        others = [m for m in range(observations.order) if m not in modes]
+        rows = (np.unique(observations.indices[:, other]) for other in others)
+        exist = np.any(observations.exists, axis=modes, keepdims=True)
+        exist = exist.reshape([observations.mode_dims[other] for other in others])
+        fibers = int(np.count_nonzero(exist[np.ix_(*rows)]))
     outside = observations.entry_count - fibers * length
     empty = (fibers - len(counts)) * length
     return len(counts) < fibers and empty >= _LARGE_SHARE * (missing - outside)
@@ -170,7 +176,10 @@ def make_folds(
     if gaps and heldout == "auto":
         rows = Rows.of(observations.indices, observations.mode_dims)
         places = rows.of_observed(observations.indices)
-        blocks = find_blocks(places, rows.dims, modes, seed)
+        exists = observations.exists
+        if exists is not None:
+            exists = exists[np.ix_(*rows.names)]
+        blocks = find_blocks(places, rows.dims, modes, seed, exists)
         held = blocks and hold_out_blocks(places, blocks, count, seed)
         if held:
             return Folds(

@@ -57,7 +57,7 @@ class MeanOfModels:
     def whole(self, given: Observations) -> tuple[Values, Values]:
         """All entries and their standard deviations; `given` ones as they came.
 
-        NaN in slices without any observation.
+        NaN in slices without any observation, and where no entry exists.
         """
         dims, rows = self.observations.mode_dims, self.reference.rows
         if 8 * math.prod(dims) > MAX_DENSE_BYTES:
@@ -74,13 +74,17 @@ class MeanOfModels:
             block = slice(begin, begin + _BLOCK)
             observed = tuple(given.indices[block].T)
             mean[observed], std[observed] = given.values[block], 0
+        if given.exists is not None:
+            mean[~given.exists] = std[~given.exists] = np.nan
         return mean, std
 
     def at(self, indices: npt.ArrayLike) -> tuple[Any, ...]:
         """Mean and variance of the models, places and which were never observed."""
         places, unobserved = self.places(indices)
         each = (model.predictions(places, self.loss) for model in self.models)
-        return *_moments(each), places, unobserved
+        mean, variance = _moments(each)
+        mean[~self.observations.do_exist(whole_numbers(indices))] = np.nan
+        return mean, variance, places, unobserved
 
     def mean_and_std(self, indices: npt.ArrayLike) -> tuple[Values, Values]:
         """The mean at rows of indices, and the standard deviation of its errors."""
@@ -92,6 +96,7 @@ class MeanOfModels:
         std = np.sqrt(share * own + spread)
         for rows, least in zip(places.T, self.least_deviations, strict=True):
             np.maximum(std, least[rows], out=std)
+        std[np.isnan(mean)] = np.nan
         guessed = np.flatnonzero(unobserved.any(axis=1))
         for modes in np.unique(unobserved[guessed], axis=0):
             alike = guessed[(unobserved[guessed] == modes).all(axis=1)]
@@ -197,6 +202,8 @@ class MeanOfModels:
         rows, count = self.reference.rows, len(self.models)
         places = rows.of_observed(self.observations.indices)
         unseen = unseen_entries(places, rows.dims, self.seed)
+        named = (names[at] for names, at in zip(rows.names, unseen.T, strict=True))
+        unseen = unseen[self.observations.do_exist(np.stack([*named], axis=1))]
         if count < 2 or not len(unseen):
             return self.noise.variance
         each = (model.predictions(unseen, self.loss) for model in self.models)

@@ -117,7 +117,8 @@ class Completion:
     def completed(self) -> Any:
         """The whole tensor in the form of the input, observed entries as they came.
 
-        NaN in slices without any observation.
+        NaN in slices without any observation and where no entry exists; in a long-form
+        table these rows are absent.
         """
         return self.input.restore(self._whole[0])
 
@@ -145,7 +146,8 @@ class Completion:
     def entries(self, indices: npt.ArrayLike) -> Values:
         """The mean of the models at rows of indices, observed or not.
 
-        In a slice without observations, the baseline; -1 stands for one as well.
+        In a slice without observations, the baseline; -1 stands for one as well. NaN
+        where no entry exists.
         """
         return self._mean.at(indices)[0]
 
@@ -438,17 +440,24 @@ class Completion:
     @property
     def unobserved_slice_count(self) -> int:
         """Slices without an observed entry, of all modes."""
+        if self.observations.exists is not None:
+            return sum(1 for _ in self.unobserved_slices())
         rows = self.reference.rows
         return sum(rows.mode_dims) - sum(rows.dims)
 
     def unobserved_slices(self) -> Iterator[tuple[int, int]]:
-        """Mode and index, both from 0, of every slice without an observed entry."""
-        rows = self.reference.rows
+        """Mode and index, both from 0, of every slice without an observed entry.
+
+        Slices in which no entry exists are left out.
+        """
+        rows, exists = self.reference.rows, self.observations.exists
         for mode, (names, dim) in enumerate(
             zip(rows.names, rows.mode_dims, strict=True)
         ):
             for before, after in itertools.pairwise((-1, *names.tolist(), dim)):
-                yield from ((mode, index) for index in range(before + 1, after))
+                for index in range(before + 1, after):
+                    if exists is None or exists.take(index, axis=mode).any():
+                        yield mode, index
 
     def scarce_slices(self) -> Iterator[tuple[int, int]]:
         """Mode and index, both from 0, of every slice with too few observed entries.

@@ -72,7 +72,8 @@ def fingerprint(
 ) -> dict[str, Any]:
     """What a completion must agree with to go on from a checkpoint."""
     content = hashlib.sha256()
-    for array in (observations.indices, observations.values, observations.weights):
+    for name in ("indices", "values", "weights", "exists"):
+        array = getattr(observations, name)
         if array is not None:
             content.update(np.ascontiguousarray(array).data)
     # The time limit says when to leave off, not what comes out.

@@ -10,7 +10,7 @@ import numpy as np
 from rankrise._errors import InputError
 from rankrise._typing import Indices, ModeDims, Values
 from rankrise.tables import is_data_frame
-from rankrise.tensors import Observations
+from rankrise.tensors import Observations, label_codes, mean_of_repeats
 
 UNKNOWN = -1
 
@@ -46,20 +46,11 @@ class ModeLabels:
         names, labels, codes = [], [], []
         for name, column in _columns(X):
             _refuse_missing(name, column)
-            if isinstance(column.dtype, pd.CategoricalDtype):
-                found = column.dtype.categories
-                codes.append(column.cat.codes.to_numpy(np.int64))
-            else:
-                try:
-                    places, found = pd.factorize(column, sort=True)
-                except TypeError as error:
-                    raise InputError(
-                        f"The {name} cannot be labels of a mode ({error}); give text, "
-                        "numbers, dates or categories, of one kind."
-                    ) from error
-                codes.append(places.astype(np.int64))
+            places, found = label_codes(column, None, name=f"the {name}")
+            codes.append(places)
             names.append(name)
-            labels.append(pd.Index(found))
+            is_category = isinstance(found, pd.Categorical)
+            labels.append(pd.Index(np.asarray(found) if is_category else found))
         return cls(tuple(names), tuple(labels)), np.stack(codes, axis=1)
 
     @property
@@ -121,16 +112,7 @@ def observations_of(
     An entry that is given several times has the weighted mean of its values, and all
     their weight: with squared loss that makes no difference to a model.
     """
-    order = np.lexsort(indices.T[::-1])
-    ranked, values = indices[order], values[order]
-    first = np.ones(len(order), bool)
-    first[1:] = (ranked[1:] != ranked[:-1]).any(axis=1)
-    if weights is None and first.all():
-        return Observations.from_coordinates(ranked, values, mode_dims)
-    weights = np.ones(len(order)) if weights is None else weights[order]
-    begins = np.flatnonzero(first)
-    totals = np.add.reduceat(weights, begins)
-    means = np.add.reduceat(weights * values, begins) / totals
-    return Observations.from_coordinates(
-        ranked[begins], means, mode_dims, weights=totals
-    )
+    entries = mean_of_repeats(indices, values, mode_dims, weights)
+    if weights is None and len(entries[1]) == len(values):
+        return Observations.from_coordinates(*entries[:2], mode_dims)
+    return Observations.from_coordinates(*entries[:2], mode_dims, weights=entries[2])

@@ -16,6 +16,12 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
+from rankrise.tensors._existing import with_existing
+from rankrise.tensors._missing import (
+    real_numbers,
+    warn_of_sentinel,
+    without_sentinels,
+)
 from rankrise.tensors._mode_axes import ModeAxis
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading, ReadingOptions
@@ -32,9 +38,9 @@ from rankrise.tensors.files._declared import (
     check_tensor,
 )
 from rankrise.tensors.files._layout import as_stored
-from rankrise.tensors.files._long_form import LongTable, read_long_form
-from rankrise.tensors.files._long_tables import ArrowTable, PandasTable
-from rankrise.tensors.files._tensor_file import TensorFile
+from rankrise.tensors.files._read_table import read_table
+from rankrise.tensors.files._table import Table, table_of_arrow, table_of_pandas
+from rankrise.tensors.files._tensor_file import TensorFile, read_mask
 
 _logger = logging.getLogger("rankrise")
 
@@ -84,8 +90,8 @@ class IncompleteTensor:
 
         An xarray.DataArray has its dimensions, coordinates, attributes and name, but
         no packing; a Dataset has besides what the variable's attributes point to. A
-        long-form table a row for every entry and its columns in their types. What was
-        sparse becomes a NumPy array, for no entry is absent. Values have the input's
+        long-form table has a row for every entry that is not NaN, and its columns in
+        their types. What was sparse becomes a NumPy array. Values have the input's
         type where that is floating point, float64 otherwise.
 
         Raises
@@ -147,10 +153,21 @@ def incomplete_tensor(
         If the input cannot be used: one sentence that says why.
     """
     reading = Reading.of(values, mode_dims, options)
-    table = _long_table(source)
+    found = _read(source, mask, reading)
+    observations = without_sentinels(found.observations, reading.missing)
+    observations = with_existing(
+        observations, found.axes, reading.domain, reading.leave_empty, read_mask
+    )
+    warn_of_sentinel(observations)
+    return replace(found, observations=observations)
+
+
+def _read(source: Any, mask: Any, reading: Reading) -> IncompleteTensor:
+    values, mode_dims = reading.variable, reading.mode_dims
+    table = _table(source)
     if table is not None:
         _refuse(mask, "A `mask` is for arrays; leave unobserved rows out, or empty.")
-        observations, form = read_long_form(table, reading.variable, reading.mode_dims)
+        observations, form = read_table(table, reading)
         names = tuple(mode.name for mode in form.modes)
         labels = tuple(axis.labels for axis in form.axes())
         return IncompleteTensor(observations, names, labels, form.table)
@@ -171,8 +188,11 @@ def incomplete_tensor(
         form_of = ft.partial(as_stored, dtype=_sparse_dtype(source))
         return IncompleteTensor(sparse, None, plain, form_of)
     if _is_from(source, "xarray", "DataArray"):
+        if source.dtype.hasobject:
+            numbers = real_numbers(source.values, reading.missing, "The array")
+            source = source.copy(data=numbers)
         return _from_xarray(source, mask)
-    return _from_array(source, mask)
+    return _from_array(source, mask, reading.missing)
 
 
 def _refuse(option: Any, advice: str) -> None:
@@ -186,12 +206,12 @@ def _is_from(source: Any, module: str, name: str) -> bool:
     return kind is not None and isinstance(source, kind)
 
 
-def _long_table(source: Any) -> LongTable | None:
+def _table(source: Any) -> Table | None:
     if _is_from(source, "pandas", "DataFrame"):
-        return PandasTable(source)
-    if _is_from(source, "pyarrow", "Table"):
-        return ArrowTable(source)
-    return None
+        return table_of_pandas(source)
+    if _is_from(source, "pandas", "Series") and source.index.nlevels > 1:
+        return table_of_pandas(source)
+    return table_of_arrow(source) if _is_from(source, "pyarrow", "Table") else None
 
 
 def _sparse(source: Any) -> Observations | None:
@@ -303,11 +323,15 @@ def _from_file(file: TensorFile) -> IncompleteTensor:
     )
 
 
-def _from_array(source: Any, mask: Any) -> IncompleteTensor:
+def _from_array(source: Any, mask: Any, missing: Any) -> IncompleteTensor:
     is_masked = isinstance(source, np.ma.MaskedArray)
     if is_masked and mask is not None and np.ma.is_masked(source):
         raise InputError("The array is masked already; leave `mask` out.")
     array = source if isinstance(source, np.ndarray) else _converted(source)
+    if array.dtype.hasobject:
+        numbers = real_numbers(array, missing, "The array")
+        hidden = np.ma.getmask(array)
+        array = np.ma.array(numbers, mask=hidden) if is_masked else numbers
     check_tensor(array.shape, array.dtype, None)
     observations = Observations.from_array(array, mask)
     if is_masked:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from rankrise._typing import Indices, ModeDims
+from rankrise._typing import Indices, ModeDims, Values
 
 _INT64_ENTRIES = 2**63 - 1
 
@@ -29,6 +29,33 @@ def sorted_repeats(
         keys = ravel_indices(coordinates, mode_dims)
         ranking = np.argsort(keys, kind="stable")
         return ranking, keys[ranking[1:]] == keys[ranking[:-1]]
-    ranking = np.lexsort(coordinates.T)
+    ranking = np.lexsort(coordinates.T[::-1])
     ranked = coordinates[ranking]
     return ranking, (ranked[1:] == ranked[:-1]).all(axis=1)
+
+
+def has_repeats(coordinates: Indices, mode_dims: ModeDims) -> bool:
+    """Whether an index row occurs twice, sooner than `sorted_repeats` says where."""
+    if math.prod(mode_dims) > _INT64_ENTRIES:
+        return bool(sorted_repeats(coordinates, mode_dims)[1].any())
+    keys = ravel_indices(coordinates, mode_dims)
+    keys.sort()
+    return bool((keys[1:] == keys[:-1]).any())
+
+
+def mean_of_repeats(
+    coordinates: Indices,
+    values: Values,
+    mode_dims: ModeDims,
+    weights: Values | None = None,
+) -> tuple[Indices, Values, Values]:
+    """Each index row once, in their order, with its weighted mean value and its weight.
+
+    With squared loss that makes no difference to a model.
+    """
+    ranking, repeated = sorted_repeats(coordinates, mode_dims)
+    begins = np.flatnonzero(np.append(True, ~repeated))
+    weights = np.ones(len(values)) if weights is None else weights
+    totals = np.add.reduceat(weights[ranking], begins)
+    means = np.add.reduceat((weights * values)[ranking], begins) / totals
+    return coordinates[ranking[begins]], means, totals

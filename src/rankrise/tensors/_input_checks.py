@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise._typing import Indices, ModeDims, Values
-from rankrise.tensors._index_rows import sorted_repeats
+from rankrise.tensors._index_rows import has_repeats, sorted_repeats
 
 
 def _rectangular(array: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
@@ -115,6 +115,8 @@ def refuse_non_finite(values: npt.NDArray[Any], indices: Indices) -> None:
 
 def refuse_duplicates(coordinates: Indices, mode_dims: ModeDims) -> None:
     """Refuse an entry that is given twice."""
+    if not has_repeats(coordinates, mode_dims):
+        return
     ranking, repeated = sorted_repeats(coordinates, mode_dims)
     if repeated.any():
         place = int(np.argmax(repeated))

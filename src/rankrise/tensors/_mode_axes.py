@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +29,8 @@ class ModeAxis(NamedTuple):
             return str(index)
         label = self.labels[index]
         if isinstance(label, np.datetime64):
-            return str(label).removesuffix("T00:00:00.000000000")
+            # In whatever unit it is stored.
+            return re.sub(r"\.0+$", "", str(label)).removesuffix("T00:00:00")
         return str(label)
 
     def place(self, index: int, mode: int) -> str:

@@ -40,12 +40,16 @@ class Observations:
         The dimension of every mode; they need not be equal.
     weights
         A non-negative weight per observation in the loss, or None for all equal.
+    exists
+        True where the tensor has an entry, None where it has all: the others, such as
+        land in a field of the ocean, are neither observed nor missing.
     """
 
     indices: Indices
     values: Values
     mode_dims: ModeDims
     weights: Values | None = None
+    exists: npt.NDArray[np.bool_] | None = None
 
     @classmethod
     def from_array(
@@ -183,7 +187,16 @@ class Observations:
     @property
     def entry_count(self) -> int:
         """How many entries the whole tensor has, observed or not."""
+        if self.exists is not None:
+            return int(np.count_nonzero(self.exists))
         return math.prod(self.mode_dims)
+
+    def do_exist(self, indices: Indices) -> npt.NDArray[np.bool_]:
+        """Which rows of indices are entries of the tensor."""
+        if self.exists is None:
+            return np.ones(len(indices), bool)
+        # -1 is a slice that was never observed, of which nothing is known.
+        return self.exists[tuple(indices.T)] | (indices < 0).any(axis=1)
 
     def take(self, rows: npt.NDArray[Any]) -> Observations:
         """The observations at `rows`, of the same tensor."""
@@ -192,11 +205,12 @@ class Observations:
             self.values[rows],
             self.mode_dims,
             None if self.weights is None else self.weights[rows],
+            self.exists,
         )
 
     def in_order(self) -> Observations:
         """The same, the last mode's index running fastest, as in an array."""
-        if self.entry_count < 2**63:
+        if math.prod(self.mode_dims) < 2**63:
             flat = ravel_indices(self.indices, self.mode_dims)
             if np.all(flat[1:] > flat[:-1]):
                 return self

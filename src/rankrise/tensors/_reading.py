@@ -31,7 +31,8 @@ class Reading(Settings):
     (natural), as text, or as they first occur (given); day-first and month-first are
     natural and read 3/4/2020 so. By default natural where it is certain."""
     missing: tuple[float | str, ...] = ()
-    """Sentinel values, such as -999: entries that hold one are missing."""
+    """Sentinel values, such as -999, and in tables words: entries that hold one are
+    missing."""
     repeats: Literal["error", "mean", "last"] = "error"
     """What becomes of an entry that a table gives more than once: it is refused
     (error), or the mean or the last of its values is taken."""
@@ -39,8 +40,9 @@ class Reading(Settings):
     """What a value below a limit of detection, such as <0.05, counts as: half of the
     limit, or the limit; by default it is refused."""
     domain: Any = None
-    """Mask of the entries that exist, True where one does: an array, or a file of one.
-    The others, such as land in a field of the ocean, stay empty."""
+    """Mask of the entries that exist, True where one does: an array (or of the last
+    modes), a DataArray, or a file of one. The others, such as land in a field of the
+    ocean, stay empty."""
     leave_empty: tuple[Hashable, ...] = ()
     """Modes (names, or numbers counted from 1) along which a fiber without any
     observation stays empty."""

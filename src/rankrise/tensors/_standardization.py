@@ -11,6 +11,8 @@ from rankrise._typing import Values
 from rankrise.tensors._observations import Observations
 
 _SMALLEST, _LARGEST = 1e-150, 1e150
+# Units in the last place.
+_ROUNDED = 4
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,9 @@ class Standardization:
         top = cls.check_range(values)
         offset = float(np.mean(values)) if center else 0.0
         scale = float(np.sqrt(np.mean((values - offset) ** 2)))
-        # Rounding of the mean leaves this much of a constant.
-        if not scale > 1e-12 * max(abs(offset), top):
+        # Rounding leaves this much of a constant.
+        is_constant = center and np.ptp(values) <= _ROUNDED * np.spacing(top)
+        if is_constant or not scale > 0:
             raise InputError(
                 f"All observed values equal {float(values[0]):g}, so there is nothing "
                 "to learn from them; fill the gaps with that value."

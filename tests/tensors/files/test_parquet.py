@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from rankrise._errors import InputError
-from rankrise.tensors.files import _declared, _long_form, read_tensor
+from rankrise.tensors.files import _declared, _table_form, read_tensor
 
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -59,7 +59,7 @@ def test_the_completed_table_has_the_types_of_the_input(tmp_path, complete):
 def test_a_table_is_written_some_rows_at_a_time(tmp_path, monkeypatch, complete):
     path = diary(tmp_path / "x.parquet")
     whole = parquet.read_table(complete(path))
-    monkeypatch.setattr(_long_form, "_BLOCK_ROWS", 7)
+    monkeypatch.setattr(_table_form, "_BLOCK_ROWS", 7)
     written = complete(path)
     assert parquet.read_metadata(written).num_row_groups == 11  # 72 rows
     assert parquet.read_table(written).equals(whole)
@@ -115,7 +115,7 @@ def test_a_named_index_of_pandas_is_modes_and_row_numbers_are_none(tmp_path):
         ({"v": [1.0, 2.0, float("inf")]}, r"Row 2 gives the entry \('q', 5\) .*inf"),
         ({"v": ["1", "2", "3"]}, "'v', cannot have data type string; real"),
         ({"v": DAYS}, "data type date32"),
-        ({"v": [None] * 3}, "data type null"),
+        ({"v": [None] * 3}, "no observed entries"),
         ({"v": pa.nulls(3, pa.float64())}, "no observed entries"),
         ({"a": ["p", None, "q"]}, "Row 1 has no label in the column 'a'"),
         ({"b": [1.0, 2.0, float("nan")]}, "Row 2 has no label in the column 'b'"),

@@ -33,7 +33,7 @@ def test_delimiter_and_header_are_found_and_kept(delimiter, headed, tmp_path, co
 @pytest.mark.parametrize(
     "text",
     [
-        "# from the lab\n\nuser,item,rating\n0,1,2\n\n  # more\n1,0,3\n",
+        "# from the lab\n\n  # more\nuser,item,rating\n0,1,2\n\n1,0,3\n",
         "user,item,rating\r\n0,1,2\r\n1,0,3",
         "\ufeffuser,item,rating\n0,1,2\n1,0,3\n",
         "user, item, rating\n 0, 1, 2 \n 1, 0, 3 \n",
@@ -91,6 +91,14 @@ def test_numbers_left_out_are_told_unless_most_are(tmp_path, caplog):
 def test_true_and_false_are_one_and_zero(tmp_path):
     path = text_file(tmp_path / "x.csv", "a,b,True\nc,b,false\na,d,\n")
     assert read_tensor(path).observations.values.tolist() == [1.0, 0.0]
+
+
+def test_decimal_numbers_and_very_long_ones_are_labels(tmp_path, complete):
+    text = "dose,id,level\n10.5,99999999999999999999,2\n0.25,1,3\n9,1,4\n"
+    path = text_file(tmp_path / "x.csv", text)
+    assert read_tensor(path).observations.indices[:, 0].tolist() == [2, 0, 1]
+    lines = complete(path).read_text().splitlines()
+    assert "10.5,99999999999999999999,2.0" in lines
 
 
 def test_labels_get_indices_in_ascending_order(tmp_path):
@@ -156,12 +164,14 @@ def test_tns_counts_from_one_in_and_out(tmp_path, complete):
         ("0,1,2\n\n1,2\n", "Line 3 has 2 field.s. but line 1 has 3"),
         ("0,1,2\n1,2,3,4\n", "Line 2 has 4 field"),
         ('u,v,x\n"0,1,2\n', "Line 2 has quotation marks that do not match"),
-        ("u,v,x\n0,1.5,2\n", r"Line 2 has the index 1\.5 in mode 2.*matrix as .npy"),
-        ("1.5,2.5,3.5\n4.5,5.5,6.5\n", r"Line 1 has the index 1\.5.*matrix as .npy"),
-        ("0,1,2\n3,,4\n", "Line 2 has the index '' in mode 2"),
-        ("0,1,2\n3,nan,4\n", "Line 2 has the index nan in mode 2"),
-        ("0,1,2\ninf,1,4\n", "Line 2 has the index inf in mode 1"),
-        ("0,1,2\n99999999999999999999,1,4\n", "Line 2 has the index 1e.20 in mode 1"),
+        (
+            "1.5,2.5,3.5\n4.5,5.5,6.5\n",
+            "long or wide cannot be told: mode 3 may hold all",
+        ),
+        ("0,1,2\n3,,4\n", "Line 2 has no label in mode 2"),
+        ("0,1,2\n3,nan,4\n", "Line 2 has no label in mode 2 .nan.;"),
+        ("0,1,2\ninf,1,4\n", "Line 2 has no label in mode 1 .inf.;"),
+        ("u,v,x\n0,1,2\n# more\n", "Line 3 has 1 field"),
         ("0,1,2\n0,2,abc\n", "Line 2 has the value 'abc'"),
         ("0,1,abc\n0,2,3\n", "Line 1 has the value 'abc'"),
         ("0,1,2\n0,2,1_000\n", "Line 2 has the value '1_000'"),
@@ -170,8 +180,8 @@ def test_tns_counts_from_one_in_and_out(tmp_path, complete):
             "Line 1 has the value .2,5.; give a number .with",
         ),
         ("0,1,2\n0,2,1+2j\n", r"Line 2 has the value '1\+2j'"),
-        ("0,1,2\n0,2,inf\n", "Line 2 has the value inf"),
-        ("0,1,2\n0,2,1e999\n", "Line 2 has the value inf"),
+        ("0,1,2\n0,2,inf\n", "Line 2 .* the value inf"),
+        ("0,1,2\n0,2,1e999\n", "Line 2 .* the value inf"),
         ("0,1,\n0,2,nan\n", "no observed entries"),
         ("u,v,x\n0,1,2\n\n5,5,1\n0,1,3\n", r"Lines 2 and 5 both give the entry \(0, 1"),
         ("a,b,2\nc,d,\nc,d,1\na,b,3\n", r"Lines 1 and 4 both .* \('a', 'b'\)"),
@@ -190,7 +200,7 @@ def test_a_csv_that_cannot_be_used_is_refused_by_line(text, message, tmp_path):
         ("a b c\n1 1 2\n", "Line 1 has the index 'a' in mode 1; a .tns holds"),
         ("1 1 2\n1 1.5 2\n", r"Line 2 has the index 1\.5 in mode 2; a .tns holds"),
         ("1 1 2\n1 2\n", "Line 2 has 2 field"),
-        ("3\n2 2 2\n1 1 1 2\n", "Line 1 has 1 field"),
+        ("3\n2 2\n1 1 1 2\n", "Line 1 has 1 field"),
         ("# two\n1 2 2\n1 2 3\n", r"Lines 2 and 3 both give the entry \(1, 2\)"),
     ],
 )
@@ -204,7 +214,12 @@ def test_a_tns_that_cannot_be_used_is_refused_by_line(text, message, tmp_path):
     [
         ("csv", "0,1,2\n0,3,4\n", (2, 3), "Line 2 has the index 3 in mode 2; .*from 0"),
         ("tns", "1 1 2\n1 4 4\n", (2, 3), "Line 2 has the index 4 in mode 2; .*from 1"),
-        ("csv", "0,1,2\n", (2, 3, 4), "2 index columns but `mode_dims` names 3 modes"),
+        (
+            "csv",
+            "0,1,2\n",
+            (2, 3, 4),
+            "2 columns beside the values but `mode_dims` names 3",
+        ),
         ("csv", "a,1,2\n", (2, 3), "Mode 1 has 1 labels but .* dimension 2"),
     ],
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rankrise._errors import InputError, reason
+from rankrise._errors import shown as shown
 from rankrise._memory import MAX_DENSE_BYTES, free_host_memory
 from rankrise._typing import ModeDims
 
@@ -39,16 +39,6 @@ class Declared:
 
     def __str__(self) -> str:
         return f"{shown(self.name)} {self.shape} {self.type_name}"
-
-
-def shown(text: str) -> str:
-    """Text from a file in quotation marks: no line breaks, not too long for a sentence.
-
-    Damaged files hold names of any length with any control characters.
-    """
-    shortening = reprlib.Repr()
-    shortening.maxstring = 80
-    return shortening.repr(text)
 
 
 def choose(arrays: list[Declared], variable: str | None) -> Declared:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Unpack, get_args
+from typing import Any, Literal, Unpack, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from rankrise._atomic import atomic_path
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
+from rankrise.tensors._existing import with_existing
+from rankrise.tensors._missing import without_sentinels
+from rankrise.tensors._mode_axes import ModeAxis
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading, ReadingOptions
 from rankrise.tensors.files._checked_file import (
@@ -19,18 +23,21 @@ from rankrise.tensors.files._checked_file import (
     content_sha256,
     named_refusals,
 )
-from rankrise.tensors.files._coordinate_text import CSV, TNS, read_coordinates
+from rankrise.tensors.files._compressed import SUFFIXES
 from rankrise.tensors.files._layout import Layout
 from rankrise.tensors.files._mat import read_mat
 from rankrise.tensors.files._netcdf import read_hdf5, read_netcdf
 from rankrise.tensors.files._npy import read_npy
 from rankrise.tensors.files._npz import read_npz
-from rankrise.tensors.files._parquet import read_parquet
+from rankrise.tensors.files._text_layout import read_text_file
+from rankrise.tensors.files._typed_tables import read_table_file
 from rankrise.tensors.files._zarr import read_zarr
 
-Form = Literal["npy", "npz", "csv", "tns", "mat", "nc", "h5", "hdf5", "zarr", "parquet"]
 _logger = logging.getLogger("rankrise")
 
+Text = Literal["csv", "tsv", "txt", "tns"]
+Typed = Literal["parquet", "feather", "xlsx"]
+Form = Literal["npy", "npz", Text, "mat", "nc", "h5", "hdf5", "zarr", Typed]
 _FORMS: tuple[Form, ...] = get_args(Form)
 
 
@@ -101,6 +108,13 @@ def read_tensor(
         if not is_zarr:
             check_usable(path, "a tensor with observed entries")
         observations, layout, name = _read(path, form, reading)
+        observations = with_existing(
+            without_sentinels(observations, reading.missing),
+            layout.axes(observations.order),
+            reading.domain,
+            reading.leave_empty,
+            read_mask,
+        )
         digest = content_sha256(path)
     return TensorFile(path, form, observations, name, digest, layout)
 
@@ -112,8 +126,9 @@ def write_completed(
 
     The file is in the form of the input: its data type if that is floating point, its
     names and coordinates, its delimiter, header, labels and first index. Coordinate
-    forms list all entries. A `.zarr` folder is given back as `.nc`. What cannot be
-    written in the form of the input is kept as `.npy`, and a warning says why.
+    forms list all entries that are not NaN. A `.zarr` folder is given back as `.nc`.
+    What cannot be written in the form of the input is kept as `.npy`, and a warning
+    says why.
 
     Returns
     -------
@@ -124,7 +139,7 @@ def write_completed(
             f"The completed tensor has shape {completed.shape} but the mode dimensions "
             f"of {file.path.name} are {file.observations.mode_dims}; they must agree."
         )
-    target = directory / f"{name}{file.layout.suffix or file.path.suffix}"
+    target = directory / f"{name}{file.layout.suffix or _extension(file.path)}"
     if target.exists() and target.samefile(file.path):
         raise InputError(
             f"{target} is the input itself; write the completed tensor to another "
@@ -148,14 +163,30 @@ def write_completed(
     return target
 
 
+def read_mask(path: Path) -> tuple[npt.NDArray[Any], tuple[ModeAxis, ...]]:
+    """The array in a file, NaN where it has no entry, and what its modes are called."""
+    mask = read_tensor(path)
+    axes = mask.layout.axes(mask.observations.order)
+    return mask.observations.dense(), axes
+
+
+def _extension(path: Path) -> str:
+    """What its name ends with; of compressed text both extensions."""
+    stem = Path(path.stem)
+    is_text = stem.suffix.lower().removeprefix(".") in get_args(Text)
+    is_packed = path.suffix.lower() in SUFFIXES and is_text
+    return f"{stem.suffix}{path.suffix}" if is_packed else path.suffix
+
+
 def _form(path: Path) -> Form:
-    extension = path.suffix.lower().removeprefix(".")
+    named = _extension(path).lower().split(".")[1:2]
     for form in _FORMS:
-        if form == extension:
+        if [form] == named:
             return form
     raise InputError(
         f"The extension '{path.suffix}' is not known; use one of "
-        f"{', '.join('.' + form for form in _FORMS)}."
+        f"{', '.join('.' + form for form in _FORMS)}; text may be compressed "
+        f"({', '.join(SUFFIXES)})."
     )
 
 
@@ -175,8 +206,10 @@ def _read(
             return read_hdf5(path, variable, mode_dims)
         case "zarr":
             return read_zarr(path, variable, mode_dims)
-        case "parquet":
-            return read_parquet(path, variable, mode_dims)
+        case "parquet" | "feather" | "xlsx":
+            return read_table_file(path, form, reading)
+        case "csv" | "tsv" | "txt":
+            return read_text_file(path, form, reading)
     if variable is not None:
         raise InputError(
             f"A .{form} file has no named variables; leave `variable` out."
@@ -184,7 +217,5 @@ def _read(
     match form:
         case "npy":
             return *read_npy(path, mode_dims), None
-        case "csv":
-            return *read_coordinates(path, CSV, mode_dims), None
         case "tns":
-            return *read_coordinates(path, TNS, mode_dims), None
+            return read_text_file(path, form, reading)

@@ -1,78 +1,89 @@
-"""How a text file stores coordinates: delimiter, header, labels and first index."""
+"""How a text file stores a table: delimiter, names of columns, lines before them."""
 
 from __future__ import annotations
 
 import csv
-import itertools as it
-from collections.abc import Sequence
+import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from rankrise._typing import Indices, Values
+from rankrise._typing import Values
 from rankrise.tensors._mode_axes import ModeAxis
+from rankrise.tensors._observations import Observations
+from rankrise.tensors._reading import Reading
+from rankrise.tensors.files._compressed import SUFFIXES, packing
 from rankrise.tensors.files._layout import Layout
-
-# Text, or whole numbers such as years.
-Labels = tuple[str, ...] | tuple[int, ...]
-
-_BLOCK_ROWS = 2**16
+from rankrise.tensors.files._read_table import read_table
+from rankrise.tensors.files._table_form import TableForm
+from rankrise.tensors.files._text_header import Header
+from rankrise.tensors.files._text_table import read_text
 
 
 @dataclass(frozen=True)
 class TextLayout(Layout):
-    """Coordinates in a text file.
+    """A table as text.
 
     Attributes
     ----------
     delimiter
         What separates fields, None for any run of blanks.
-    labels
-        The labels of each mode in the order of its indices, None for plain indices.
+    suffix
+        Of a compressed file, how.
     """
 
-    first_index: int
+    form: TableForm
     delimiter: str | None
-    header: tuple[str, ...] | None
-    labels: tuple[Labels | None, ...]
-
-    def write(self, completed: Values, path: Path) -> None:
-        """Write a row for every entry, in row-major order."""
-        with path.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n", **self._dialect())
-            if self.header is not None:
-                writer.writerow(self.header)
-            for start in range(0, completed.size, _BLOCK_ROWS):
-                flat = np.arange(start, min(start + _BLOCK_ROWS, completed.size))
-                indices = np.unravel_index(flat, completed.shape)
-                values = completed[indices].tolist()
-                columns = it.starmap(self.fields, enumerate(indices))
-                writer.writerows(zip(*columns, values, strict=True))
+    header: Header
+    suffix: str
 
     def axes(self, order: int) -> tuple[ModeAxis, ...]:
         """What the file calls the modes and their indices."""
-        names = (None,) * order if self.header is None else self.header[:-1]
-        labels = (None if each is None else np.array(each) for each in self.labels)
-        return tuple(map(ModeAxis, names, labels))
+        return self.form.axes()
 
-    def fields(self, mode: int, indices: Indices) -> Sequence[str | int]:
-        """What the file calls these indices of one mode."""
-        labels = self.labels[mode]
-        if labels is None:
-            numbers: list[int] = (indices + self.first_index).tolist()
-            return numbers
-        return [labels[index] for index in indices.tolist()]
+    def write(self, completed: Values, path: Path) -> None:
+        """Write a row for every entry, or a wide table in its own order."""
+        import pandas as pd
 
-    def _dialect(self) -> dict[str, Any]:
-        if self.delimiter is None:
-            # Blanks never occur within fields, and quotation marks mean nothing.
-            return {"delimiter": " ", "quoting": csv.QUOTE_NONE, "quotechar": None}
-        # Outside quotation marks, # at the start of a line would make it a comment.
-        comment_like = any(
-            isinstance(label, str) and label.startswith("#")
-            for label in self.labels[0] or ()
+        names = self.header.names
+        # Before the first row, # would make it a comment.
+        labels = self.form.row_modes[0].labels if self.form.row_modes else None
+        comment_like = labels is not None and any(
+            isinstance(label, str) and label.startswith("#") for label in labels
         )
-        quoting = csv.QUOTE_NONNUMERIC if comment_like else csv.QUOTE_MINIMAL
-        return {"delimiter": self.delimiter, "quoting": quoting}
+        options = {"sep": self.delimiter or " ", "header": False, "index": False}
+        options["quoting"] = (
+            csv.QUOTE_NONE
+            if self.delimiter is None
+            else csv.QUOTE_NONNUMERIC
+            if comment_like and names is None
+            else csv.QUOTE_MINIMAL
+        )
+        with packing(path, self.suffix) as packed:
+            stream = io.TextIOWrapper(packed, encoding="utf-8", newline="")
+            for line in self.header.preamble:
+                stream.write(f"{line or completed.size}\n")
+            if names is not None:
+                kept = [name for name in self.form.names if name in names]
+                stream.write(self.header.mark)
+                pd.DataFrame([kept]).to_csv(stream, lineterminator="\n", **options)
+            for block in self.form.blocks(completed):
+                frame = pd.DataFrame(dict(enumerate(block.values())))
+                frame.to_csv(stream, lineterminator="\n", **options)
+            stream.flush()
+            stream.detach()
+
+
+def read_text_file(
+    path: Path, form: str, reading: Reading
+) -> tuple[Observations, TextLayout, str | None]:
+    """Read a table of any delimiter, or of FROSTT; the name of the values, if any."""
+    layout = "long" if reading.mode_dims is not None else reading.layout
+    table, source, header = read_text(path, form == "tns", layout)
+    observations, table_form = read_table(table, reading)
+    suffix = path.suffix.lower() if path.suffix.lower() in SUFFIXES else ""
+    named = (
+        None
+        if header.names is None or table_form.column_modes
+        else str(table_form.values[0])
+    )
+    return observations, TextLayout(table_form, source.delimiter, header, suffix), named

@@ -1,215 +1,278 @@
-"""Rows of fields in a text file, each with the number of its line."""
+"""Tables as text: `.csv`, `.tsv`, `.txt`, and FROSTT's `.tns`."""
 
 from __future__ import annotations
 
 import csv
+import io
 import itertools as it
-from collections.abc import Iterator
-from dataclasses import dataclass
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from rankrise._errors import InputError
+from rankrise.tensors.files._compressed import unpacked
+from rankrise.tensors.files._table import Table
+from rankrise.tensors.files._text_header import Header, declared_dims, named_columns
 
-MISSING = frozenset(
-    {"", "nan", "NaN", "NAN", "NA", "n/a", "N/A", "#N/A", "null", "NULL", "None"}
-)
-"""Fields that say that there is no value."""
-TRUTHS = {"true": 1.0, "false": 0.0}
-"""Values in words, in lower case."""
-
-# None is any run of blanks, as in str.split. Of two that would do, as in 0;1;2,5, the
-# first is meant.
+# None is any run of blanks. Of two that would do, as in 0;1;2,5, the first is meant.
 _DELIMITERS = ("\t", ";", ",", None)
 _SNIFFED_ROWS = 20
-# Small enough for the fields of a block to stay in the cache while they are converted.
-_BLOCK_ROWS = 2**14
+# pandas takes seconds for so many, and minutes for some millions.
+_MOST_COLUMNS = 100_000
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class TextTable:
-    """The rows of a text file that hold data, all with the same number of fields.
+class TextSource:
+    """Text, and how its rows are divided into fields.
 
     Attributes
     ----------
-    lines
-        Where in the file each row stands, counted from 1.
-    delimiter
-        What separates fields, None for any run of blanks.
-    header
-        The names of the columns, if the file gives them.
+    start
+        The byte where the rows begin that hold data.
+    line
+        The number of the line that begins there, counted from 1.
     """
 
-    rows: list[str]
-    lines: list[int]
+    content: bytes = field(repr=False)
+    start: int
+    line: int
     delimiter: str | None
-    width: int
-    header: tuple[str, ...] | None
 
-    def numbers(self) -> list[npt.NDArray[Any] | None]:
-        """Every column as integers or else floating point, None if neither is right."""
-        blocks = [
-            [_numbers(fields[column :: self.width]) for column in range(self.width)]
-            for fields in self._field_blocks()
-        ]
-        return [_joined(pieces) for pieces in zip(*blocks, strict=True)]
+    def options(self) -> dict[str, Any]:
+        """The same in the words of the csv module and of pandas."""
+        if self.delimiter is None:
+            # Blanks never occur within fields, and quotation marks mean nothing.
+            return {"quoting": csv.QUOTE_NONE}
+        return {"delimiter": self.delimiter, "skipinitialspace": True}
 
-    def text(self, column: int) -> Iterator[str]:
-        """The fields of one column, without the blanks around them."""
-        cells = (fields[column :: self.width] for fields in self._field_blocks())
-        return map(str.strip, it.chain.from_iterable(cells))
+    def rows(self) -> Iterator[tuple[int, list[str] | None]]:
+        """The line where each row begins, and its fields; None where quotes fail."""
+        stream = io.BytesIO(self.content)
+        stream.seek(self.start)
+        lines = io.TextIOWrapper(stream, encoding="utf-8")
+        if self.delimiter is None:
+            for line, text in enumerate(lines, start=self.line):
+                if fields := text.split():
+                    yield line, fields
+            return
+        parsed = csv.reader(lines, strict=True, **self.options())
+        while True:
+            line = self.line + parsed.line_num
+            try:
+                fields = next(parsed)
+            except StopIteration:
+                return
+            except csv.Error:
+                yield line, None
+                return
+            if fields and (len(fields) > 1 or fields[0].strip()):
+                yield line, None if parsed.line_num > line - self.line + 1 else fields
 
-    def _field_blocks(self) -> Iterator[list[str]]:
-        for start in range(0, len(self.rows), _BLOCK_ROWS):
-            yield _fields(self.rows[start : start + _BLOCK_ROWS], self.delimiter)
+    def lines(self, rows: Sequence[int]) -> list[int]:
+        """The lines where rows begin, which are counted from 0."""
+        wanted = set(rows)
+        found = {n: line for n, (line, _) in enumerate(self.rows()) if n in wanted}
+        return [found[row] for row in rows]
+
+    def check_widths(self, width: int, first_line: int) -> None:
+        """Refuse the first row with another number of fields."""
+        for line, fields in self.rows():
+            if fields is None:
+                raise InputError(
+                    f"Line {line} has quotation marks that do not match; a field in "
+                    "quotation marks must end on its line."
+                )
+            if len(fields) != width:
+                raise InputError(
+                    f"Line {line} has {len(fields)} field(s) but line {first_line} has "
+                    f"{width}; every row needs the same."
+                )
 
 
-def read_table(path: Path, *, flexible: bool) -> TextTable:
-    """Split a text file into fields; blank lines and lines that begin with # are none.
+def read_text(
+    path: Path, is_tns: bool, layout: str | None
+) -> tuple[Table, TextSource, Header]:
+    """Parse a table; line breaks, blanks around fields and a byte order mark are none.
 
-    Parameters
-    ----------
-    flexible
-        Whether there may be a header, and a delimiter other than blanks.
+    Comments are lines before the first row that begin with #.
     """
-    rows, lines = _data_rows(_read_text(path))
-    if not rows:
+    content = _checked(unpacked(path))
+    head = _head(content)
+    comments = list(it.takewhile(lambda line: line.text.startswith("#"), head))
+    head = head[len(comments) :]
+    dims, preamble = declared_dims([line.text for line in head] if is_tns else [])
+    head = head[len(preamble) :]
+    if not head:
         raise InputError("It holds no rows; one row per observed entry is needed.")
-    delimiter = _sniffed_delimiter(rows[:_SNIFFED_ROWS]) if flexible else None
-    widths = _widths(rows, delimiter)
-    width = widths[0]
+    source = TextSource(content, head[0].start, head[0].number, None)
+    if not is_tns:
+        source = _delimited(source, [line.text for line in head[:_SNIFFED_ROWS]])
+    first_line = source.line
+    sniffed = [fields or [] for _, fields in it.islice(source.rows(), _SNIFFED_ROWS)]
+    width = len(sniffed[0])
     if 0 < width < 3:
         raise InputError(
-            f"Line {lines[0]} has {width} field(s); a column for each mode, two or "
+            f"Line {source.line} has {width} field(s); a column for each mode, two or "
             "more, and a last one for the value are needed."
         )
-    for other, line in zip(widths, lines, strict=True):
-        if other == 0 or other != width:
-            raise _ragged(other, line, width, lines[0])
-    header = None
-    if flexible:
-        header = _header([field.strip() for field in _fields(rows[:1], delimiter)])
-    if header is not None:
-        if len(rows) == 1:
+    if width > _MOST_COLUMNS:
+        raise InputError(
+            f"Line {source.line} has {width} fields, and {_MOST_COLUMNS} are the most "
+            "that are read; give a row for each entry, or an .npy."
+        )
+    header = Header(None, preamble=preamble)
+    if not is_tns:
+        last_comment = comments[-1].text if comments else ""
+        header = named_columns(sniffed, last_comment, source.delimiter, layout)
+    skipped = len(comments) - bool(header.mark)
+    if skipped:
+        _logger.warning(
+            "%d line(s) before the first row, comments, are skipped.", skipped
+        )
+    if header.names is not None and not header.mark:
+        if len(head) == 1:
             raise InputError("It has a header but no rows; add the observed entries.")
-        rows, lines = rows[1:], lines[1:]
-    return TextTable(rows, lines, delimiter, width, header)
+        source = TextSource(content, head[1].start, head[1].number, source.delimiter)
+    frame = _frame(source, width, first_line)
+    names = list(header.names or range(1, width + 1))
+    table = Table(
+        frame.set_axis(names, axis=1).reset_index(drop=True),
+        join=list,
+        is_named=header.names is not None,
+        unit="Line",
+        numbers=lambda rows: source.lines([int(frame.index[row]) for row in rows]),
+        is_text=True,
+        only_indices=is_tns,
+        first_index=1 if is_tns else 0,
+        mode_dims=dims,
+    )
+    return table, source, header
 
 
-def is_number(field: str) -> bool:
-    """Whether a field holds a number and nothing else."""
+def _checked(content: bytes) -> bytes:
+    """The text without a byte order mark, in lines that end in a line feed."""
+    if b"\0" in content:
+        raise InputError("It holds zero bytes, so it is no text; save it as UTF-8.")
     try:
-        float(field)
-    except ValueError:
-        return False
-    return "_" not in field
-
-
-def _read_text(path: Path) -> str:
-    try:
-        # Spreadsheets mark UTF-8 by a byte order mark, which utf-8-sig takes away.
-        text = path.read_text(encoding="utf-8-sig")
+        content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(
             f"It is no UTF-8 text (byte {error.start}); save it as UTF-8, or give it "
             "the extension of its form."
         ) from error
-    if "\0" in text:
-        raise InputError("It holds zero bytes, so it is no text; save it as UTF-8.")
-    return text
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    return content if b"\n" in content else content.replace(b"\r", b"\n")
 
 
-def _data_rows(text: str) -> tuple[list[str], list[int]]:
-    rows, lines = [], []
-    for line, row in enumerate(text.split("\n"), start=1):
+@dataclass(frozen=True)
+class _Line:
+    text: str
+    number: int
+    start: int
+
+
+def _head(content: bytes) -> list[_Line]:
+    """The first lines that are not blank, and all comments before them."""
+    lines: list[_Line] = []
+    stream, rows = io.BytesIO(content), 0
+    for number in it.count(1):
+        start = stream.tell()
+        line = stream.readline()
+        if not line or rows > _SNIFFED_ROWS:
+            return lines
+        text = line.decode().strip()
         # Spreadsheets write an empty row as delimiters alone.
-        is_comment = "#" in row and row.lstrip().startswith("#")
-        if not is_comment and row.strip(" \t,;"):
-            rows.append(row)
-            lines.append(line)
-    return rows, lines
+        if text.strip(" \t,;"):
+            rows += not text.startswith("#")
+            lines.append(_Line(text, number, start))
+    return lines
 
 
-def _sniffed_delimiter(rows: list[str]) -> str | None:
-    for delimiter in _DELIMITERS:
-        widths = set(_widths(rows, delimiter))
-        if len(widths) == 1 and widths.pop() > 1:
-            return delimiter
-    # Some row is ragged: find out which by the delimiter that the first row has.
-    separating = (mark for mark in _DELIMITERS if _widths(rows[:1], mark)[0] > 1)
-    return next(separating, None)
+def _delimited(source: TextSource, rows: list[str]) -> TextSource:
+    """The same, divided by what gives all of some rows the same number of fields."""
+    alone = [TextSource(row.encode(), 0, 1, None) for row in rows]
+    for several in (alone, alone[:1]):
+        for delimiter in _DELIMITERS:
+            divided = [TextSource(row.content, 0, 1, delimiter) for row in several]
+            fields = [next(row.rows(), (1, None))[1] for row in divided]
+            widths = {len(each or []) for each in fields}
+            # With the first row alone, some other is ragged: it is found later.
+            if len(widths) == 1 and widths.pop() > 1:
+                return TextSource(source.content, source.start, source.line, delimiter)
+    return source
 
 
-def _widths(rows: list[str], delimiter: str | None) -> list[int]:
-    """How many fields each row has; 0 where the quotation marks do not match."""
-    if delimiter is None:
-        return [len(row.split()) for row in rows]
-    return [
-        _quoted_width(row, delimiter) if '"' in row else row.count(delimiter) + 1
-        for row in rows
-    ]
+def _frame(source: TextSource, width: int, first_line: int) -> Any:
+    """The rows that hold something; the index says which of all rows they are."""
+    frame = _parsed(source, width, first_line, {})
+    # Of labels such as TRUE, pandas would not keep the text.
+    flags = {name: str for name, kind in frame.dtypes.items() if kind.kind == "b"}
+    if flags:
+        frame = _parsed(source, width, first_line, flags)
+    content, mark = source.content, (source.delimiter or " ").encode()
+    last = frame.iloc[:, -1]
+    if last.isna().any():
+        # pandas fills up rows that are too short.
+        counted = content.count(mark, source.start) == len(frame) * (width - 1)
+        if source.delimiter is None or not counted or b'"' in content:
+            source.check_widths(width, first_line)
+    elif b'"' in content and content.count(b"\n", source.start) > len(frame):
+        source.check_widths(width, first_line)
+    if frame.iloc[:, 0].isna().any():
+        frame = frame.dropna(how="all")
+    blanks = b" " in content and source.delimiter is not None
+    for name in frame:
+        column = frame[name]
+        if column.dtype == object:  # Numbers beyond those of 64 bits.
+            column = column.where(column.isna(), column.astype(str))
+        if column.dtype.kind == "f" and _are_whole(column.to_numpy()):
+            frame[name] = column.astype(np.int64)
+        elif column.dtype.kind not in "iuf" and blanks:
+            text = column.str.strip()
+            frame[name] = text.mask(text == "")
+    return frame
 
 
-def _quoted_width(row: str, delimiter: str) -> int:
+def _are_whole(numbers: Any) -> bool:
+    # Beyond that floating point cannot tell whole numbers apart.
+    return bool(np.all((np.abs(numbers) < 2.0**53) & (numbers == np.floor(numbers))))
+
+
+def _parsed(
+    source: TextSource, width: int, first_line: int, kinds: dict[Any, type[str]]
+) -> Any:
+    import pandas as pd
+
+    stream = io.BytesIO(source.content)
+    stream.seek(source.start)
+    options = source.options()
+    if source.delimiter is None:
+        options["sep"] = r"\s+"
+    if b" " not in source.content:  # Looking for them takes a quarter of the time.
+        options["skipinitialspace"] = False
+    if tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1):
+        options["float_precision"] = "round_trip"  # From then on it always is.
     try:
-        return len(_fields([row], delimiter))
-    except csv.Error:
-        return 0
-
-
-def _fields(rows: list[str], delimiter: str | None) -> list[str]:
-    """The fields of several rows, one row after another."""
-    if delimiter is None:
-        return " ".join(rows).split()
-    text = delimiter.join(rows)
-    if '"' not in text:
-        return text.split(delimiter)
-    parsed = csv.reader(rows, delimiter=delimiter, skipinitialspace=True, strict=True)
-    return list(it.chain.from_iterable(parsed))
-
-
-def _ragged(width: int, line: int, first_width: int, first_line: int) -> InputError:
-    if width == 0:
-        return InputError(
-            f"Line {line} has quotation marks that do not match; a field in "
-            "quotation marks must end on its line."
-        )
-    return InputError(
-        f"Line {line} has {width} field(s) but line {first_line} has {first_width}; "
-        "every row needs one index per mode and a value."
-    )
-
-
-def _header(fields: list[str]) -> tuple[str, ...] | None:
-    """The first row if it names columns: no number, and no value left out."""
-    last = fields[-1]
-    if last in MISSING or last.lower() in TRUTHS or any(map(is_number, fields)):
-        return None
-    if "" in fields:
-        raise InputError(
-            f"Column {fields.index('') + 1} of the header has no name; if it holds row "
-            "numbers, save the table without them."
-        )
-    return tuple(fields)
-
-
-def _numbers(fields: list[str]) -> npt.NDArray[Any] | None:
-    # Python reads 1_000 as a number, which no other program does.
-    if "_" in "".join(fields):
-        return None
-    try:
-        return np.fromiter(map(int, fields), np.int64, len(fields))
-    except (ValueError, OverflowError):
-        pass
-    try:
-        return np.fromiter(map(float, fields), np.float64, len(fields))
-    except ValueError:
-        return None
-
-
-def _joined(pieces: tuple[npt.NDArray[Any] | None, ...]) -> npt.NDArray[Any] | None:
-    numeric = [piece for piece in pieces if piece is not None]
-    return np.concatenate(numeric) if len(numeric) == len(pieces) else None
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(
+                stream,
+                header=None,
+                dtype=kinds,
+                keep_default_na=False,
+                na_values=[""],
+                low_memory=False,
+                **options,
+            )
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        source.check_widths(width, first_line)
+        raise InputError(f"It cannot be parsed ({error}).") from error
+    if frame.shape[1] != width:
+        source.check_widths(width, first_line)
+    return frame

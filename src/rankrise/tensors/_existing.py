@@ -1,0 +1,233 @@
+"""Which entries of a tensor exist: the others are never filled."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import sys
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rankrise._errors import InputError, shown
+from rankrise._memory import MAX_DENSE_BYTES
+from rankrise._typing import ModeDims
+from rankrise.tensors._index_rows import ravel_indices
+from rankrise.tensors._mode_axes import ModeAxis
+from rankrise.tensors._observations import Observations
+
+Axes = Sequence[ModeAxis]
+Bools = npt.NDArray[np.bool_]
+Named = tuple[npt.NDArray[Any], Axes]
+"""An array, with the names and labels of its modes."""
+
+# With more fibers than this along a mode, most have no observation.
+_MOST_FIBERS = 10**8
+# So many standard deviations are no chance.
+_CLEARLY = 5.0
+
+_logger = logging.getLogger(__name__)
+
+
+def with_existing(
+    observations: Observations,
+    axes: Axes,
+    domain: Any,
+    leave_empty: Sequence[Hashable],
+    read: Callable[[Path], Named],
+) -> Observations:
+    """With a mask of the entries that exist, where a domain or modes are given.
+
+    Parameters
+    ----------
+    domain
+        True where an entry exists: an array, or a DataArray or a file (which `read`
+        reads), whose modes may be fewer. Where it has names and labels of the modes, it
+        is aligned by these.
+    leave_empty
+        Modes along which a fiber without any observation does not exist.
+    """
+    if domain is None and not leave_empty:
+        return observations
+    dims = observations.mode_dims
+    if math.prod(dims) > MAX_DENSE_BYTES:
+        raise InputError(
+            f"A mask of the mode dimensions {dims} does not fit in memory; leave "
+            "`domain` and `leave_empty` out."
+        )
+    exists = np.ones(dims, bool)
+    if domain is not None:
+        given, own = _as_named(domain, read)
+        flags = _flags(given)
+        exists = _aligned(flags, own, axes, dims).copy()
+        _refuse_observed_outside(observations, axes, exists)
+    if leave_empty:
+        seen = np.zeros(dims, bool)
+        seen[tuple(observations.indices.T)] = True
+        for name in leave_empty:
+            exists &= seen.any(axis=_mode_number(name, axes), keepdims=True)
+    return replace(observations, exists=exists)
+
+
+def _as_named(domain: Any, read: Callable[[Path], Named]) -> Named:
+    if isinstance(domain, str | os.PathLike):
+        return read(Path(domain))
+    xarray = sys.modules.get("xarray")
+    if xarray is not None and isinstance(domain, xarray.DataArray):
+        return domain.values, [
+            ModeAxis(str(d), domain[d].values if d in domain.coords else None)
+            for d in domain.dims
+        ]
+    array = np.asarray(domain)
+    return array, (ModeAxis(),) * array.ndim
+
+
+def _flags(given: npt.NDArray[Any]) -> Bools:
+    """Flags given as truth values or as 0 and 1; what is absent does not exist."""
+    if given.dtype.kind == "b":
+        return given
+    if given.dtype.kind not in "fiu":
+        raise InputError(
+            f"The `domain` has data type {given.dtype}; give True where an entry "
+            "exists and False elsewhere."
+        )
+    wrong = ~((given == 0) | (given == 1) | np.isnan(given))
+    if wrong.any():
+        position = tuple(int(place) for place in np.argwhere(wrong)[0])
+        raise InputError(
+            f"The `domain` holds {given[position]} at {position}; give 1 or True where "
+            "an entry exists and 0 or False elsewhere."
+        )
+    return np.asarray(given == 1)
+
+
+def _aligned(flags: Bools, own: Axes, axes: Axes, dims: ModeDims) -> Bools:
+    shape, names = flags.shape, [axis.name for axis in axes]
+    if own and all(axis.name is not None and axis.name in names for axis in own):
+        # Modes that it lacks: it is the same all along them.
+        places = [names.index(axis.name) for axis in own]
+        flags = flags.transpose(np.argsort(places))
+        own = [own[place] for place in np.argsort(places)]
+        absent = [mode for mode in range(len(dims)) if mode not in places]
+        flags = np.expand_dims(flags, tuple(absent))
+        for mode in absent:
+            own.insert(mode, ModeAxis())
+    elif flags.ndim < len(dims):
+        own = [*[ModeAxis()] * (len(dims) - flags.ndim), *own]
+        flags = flags.reshape((1,) * (len(dims) - flags.ndim) + flags.shape)
+    if flags.ndim == len(dims):
+        for mode, (given, axis) in enumerate(zip(own, axes, strict=True)):
+            if given.labels is not None and axis.labels is not None:
+                places = _places(given, axis, mode)
+                flags = np.take(flags, places, axis=mode)
+    try:
+        return np.broadcast_to(flags, dims)
+    except ValueError:
+        raise InputError(
+            f"The `domain` has shape {shape} but the mode dimensions are {dims}; "
+            "give a flag for every entry, or for those of the last modes."
+        ) from None
+
+
+def _places(given: ModeAxis, axis: ModeAxis, mode: int) -> list[int]:
+    """Where the domain has the labels of a mode."""
+    assert given.labels is not None
+    assert axis.labels is not None
+    found = {given.label(place): place for place in range(len(given.labels))}
+    labels = [axis.label(index) for index in range(len(axis.labels))]
+    absent = next((label for label in labels if label not in found), None)
+    if absent is not None:
+        raise InputError(
+            f"The `domain` says nothing of {shown(absent)} of {axis.title(mode)}; give "
+            "a flag for every label."
+        )
+    return [found[label] for label in labels]
+
+
+def _refuse_observed_outside(
+    observations: Observations, axes: Axes, exists: Bools
+) -> None:
+    outside = ~exists[tuple(observations.indices.T)]
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise InputError(
+            f"{int(outside.sum())} observed entries lie outside the `domain`, such as "
+            f"{observations.values[row]:g} at {_entry(observations.indices[row], axes)}"
+            "; mend the domain, or make those entries missing."
+        )
+
+
+def _entry(indices: npt.NDArray[Any], axes: Axes) -> str:
+    cells = zip(axes, indices.tolist(), strict=True)
+    return "(" + ", ".join(axis.label(index) for axis, index in cells) + ")"
+
+
+def _mode_number(name: Hashable, axes: Axes) -> int:
+    """The number from 0 of a mode given by its name, or its number from 1."""
+    names = [axis.name for axis in axes]
+    if str(name) in names:
+        return names.index(str(name))
+    text = str(name)
+    if text.isdigit() and 1 <= int(text) <= len(axes):
+        return int(text) - 1
+    listed = ", ".join(axis.title(mode) for mode, axis in enumerate(axes))
+    raise InputError(
+        f"`leave_empty` names {shown(text)}, which is no mode; there are {listed} "
+        "(numbers count from 1)."
+    )
+
+
+def warn_of_unobserved_fibers(observations: Observations, axes: Axes) -> None:
+    """Say along which mode some fibers have no observation, more than by chance.
+
+    Slices without any observation are left out, and so are modes along which most
+    fibers have none: then that says nothing.
+    """
+    found = [
+        (empty * dim, mode, *fibers)
+        for mode, dim in enumerate(observations.mode_dims)
+        if dim > 1 and (fibers := _unobserved_fibers(observations, mode))
+        for empty in fibers[:1]
+    ]
+    if observations.order < 3 or not found:
+        return
+    _, mode, empty, count, first = max(found)
+    others = [axis for m, axis in enumerate(axes) if m != mode]
+    _logger.warning(
+        "%d of %d fibers along %s have no observation, the first at %s; what is "
+        "completed there rests on others alone (`leave_empty` leaves them empty).",
+        empty,
+        count,
+        axes[mode].title(mode),
+        _entry(np.array(first), others),
+    )
+
+
+def _unobserved_fibers(
+    observations: Observations, mode: int
+) -> tuple[int, int, tuple[int, ...]] | None:
+    """How many fibers have no observation, of how many, and the first of them."""
+    dims = observations.mode_dims
+    others = [other for other in range(observations.order) if other != mode]
+    shape = tuple(dims[other] for other in others)
+    if math.prod(shape) > min(_MOST_FIBERS, 2 * len(observations)):
+        return None
+    rows = observations.indices[:, others]
+    seen = np.zeros(math.prod(shape), bool)
+    seen[ravel_indices(rows, shape)] = True
+    exist = np.zeros(shape, bool)
+    exist[np.ix_(*map(np.unique, rows.T))] = True
+    if observations.exists is not None:
+        exist &= observations.exists.any(axis=mode)
+    empty = exist & ~seen.reshape(shape)
+    count, empties = int(exist.sum()), int(empty.sum())
+    share = len(observations) / (count * dims[mode])
+    by_chance = count * max(0.0, 1 - share) ** dims[mode]
+    if not by_chance + _CLEARLY * math.sqrt(by_chance) < empties <= count / 2:
+        return None
+    return empties, count, tuple(int(place) for place in np.argwhere(empty)[0])

@@ -1,0 +1,332 @@
+"""A table, long or wide, as observed entries and a form that gives it back."""
+
+from __future__ import annotations
+
+import itertools as it
+import logging
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from rankrise._errors import InputError
+from rankrise._typing import Indices, Values
+from rankrise.tensors._index_rows import (
+    has_repeats,
+    mean_of_repeats,
+    ravel_indices,
+    sorted_repeats,
+)
+from rankrise.tensors._observations import Observations
+from rankrise.tensors._reading import Reading
+from rankrise.tensors.files._declared import check_memory, shown
+from rankrise.tensors.files._table import Table
+from rankrise.tensors.files._table_columns import (
+    Codes,
+    in_order,
+    label_codes,
+    mode_codes,
+    real_values,
+)
+from rankrise.tensors.files._table_form import TableForm, TableMode
+from rankrise.tensors.files._table_layout import ColumnRoles, axis_labels, column_roles
+
+# Fewer rows tell nothing of which labels go together.
+_FEW_ROWS = 8
+# A column whose labels occur less often on average may be of the rows.
+_FEW_REPEATS = 4
+_SAMPLE = 2**14
+# Labels that go together so often by chance are not said to.
+_CHANCE = 1e-4
+_logger = logging.getLogger(__name__)
+
+
+def read_table(table: Table, reading: Reading) -> tuple[Observations, TableForm]:
+    """Take an entry for each row with a value, or in a wide table for each cell.
+
+    The labels of a mode are those that occur, or all categories; a row without value
+    counts toward them. Where `mode_dims` are given, whole numbers are indices and no
+    labels.
+
+    Raises
+    ------
+    InputError
+        With the row, or the line of a file, where a cell cannot be used.
+    """
+    table, roles = column_roles(table, reading)
+    dims = reading.mode_dims or table.mode_dims
+    if dims is not None and not roles.is_wide and len(dims) != len(roles.rows):
+        raise InputError(
+            f"It has {len(roles.rows)} columns beside the values but `mode_dims` names "
+            f"{len(dims)} modes; they must agree."
+        )
+    if roles.is_wide and reading.mode_dims is not None:
+        raise InputError("`mode_dims` are for long tables; leave them out.")
+    is_doubted = dims is None and not roles.are_named
+    if is_doubted and not roles.is_wide:
+        roles = replace(roles, rows=_without_times(table, roles.rows))
+    codes, modes = _codes(table, roles.rows, dims)
+    if not roles.rows:
+        rows = np.arange(len(table.frame))
+        codes, modes = [rows], [TableMode(None, None, len(rows))]
+    kept, within = list(range(len(modes))), dict[int, int]()
+    if is_doubted:
+        kept, within = _told_apart(table, roles, codes, modes)
+    for n in kept:
+        codes[n], modes[n] = in_order(table, codes[n], modes[n], reading.order)
+    coordinates = [
+        (
+            modes[n].key,
+            kept.index(of),
+            _cells(table.frame[modes[n].key], codes[of], modes[of].dim),
+        )
+        for n, of in within.items()
+    ]
+    places, column_modes = _column_modes(table, roles, reading)
+    row_modes = tuple(modes[n] for n in kept)
+    row_codes = np.stack([codes[n] for n in kept], axis=1)
+    values, kinds = zip(
+        *(real_values(table, name, reading) for name in roles.values), strict=True
+    )
+    cells = len(row_codes) * len(values)
+    # Of each its value and its indices, twice while they are checked.
+    check_memory(16 * cells * (len(kept) + len(column_modes) + 2), "Its table")
+    names = {*roles.values, *(modes[n].key for n in kept)}
+    names |= {name for name, *_ in coordinates}
+    form = TableForm(
+        names=tuple(name for name in table.names if name in names),
+        row_modes=row_modes,
+        column_modes=column_modes,
+        values=roles.values,
+        value_places=ravel_indices(places, tuple(mode.dim for mode in column_modes)),
+        value_dtypes=kinds,
+        row_order=None,
+        coordinates=tuple(coordinates),
+        join=table.join,
+    )
+    if roles.is_wide:
+        form = _filled_up(form, row_codes)
+    entries = _Entries(table, form, row_codes, places, np.stack(values, axis=1))
+    return entries.observations(reading.repeats), form
+
+
+def _codes(
+    table: Table, names: Sequence[Hashable], dims: Sequence[int] | None = None
+) -> tuple[list[Codes], list[TableMode]]:
+    found = [
+        mode_codes(table, name, dim)
+        for name, dim in zip(names, dims or it.repeat(None), strict=False)
+    ]
+    return [codes for codes, _ in found], [mode for _, mode in found]
+
+
+def _without_times(table: Table, names: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
+    """The columns of a long table less those that say something of each row.
+
+    Such as the time of a rating: numbers that hardly repeat, while the other columns
+    tell the rows apart.
+    """
+    count = len(table.frame)
+    rows = table.frame.iloc[:: max(1, count // _SAMPLE)]
+    distinct = {name: _distinct(rows[name]) for name in names}
+    for name in sorted(names, key=lambda name: -distinct[name]):
+        others = tuple(other for other in names if other != name)
+        if len(rows) < 2 * _FEW_ROWS or len(others) < 2:
+            break
+        if len(rows) < count:
+            hardly_repeats = distinct[name] > 0.95 * len(rows)
+        else:
+            largest = max(distinct[other] for other in others)
+            hardly_repeats = distinct[name] > max(count / _FEW_REPEATS, 2 * largest)
+        is_time = table.frame[name].dtype.kind in "iufM"
+        if is_time and hardly_repeats and _tell_rows_apart(*_codes(table, others)):
+            names = others
+            _tell(table, name, "differs from row to row", "is left out")
+    return names
+
+
+def _distinct(column: Any) -> int:
+    try:
+        return int(column.nunique())
+    except (TypeError, NotImplementedError):  # Lists, say, which are refused later.
+        return 0
+
+
+def _column_modes(
+    table: Table, roles: ColumnRoles, reading: Reading
+) -> tuple[Indices, tuple[TableMode, ...]]:
+    """Where along the modes that names of columns give each column of values lies."""
+    import pandas as pd
+
+    if not roles.is_wide:
+        return np.zeros((1, 0), np.int64), ()
+    if not table.is_named:
+        places = np.arange(len(roles.values))[:, np.newaxis]
+        return places, (TableMode(None, None, len(places)),)
+    several = len(table.column_names) > 1
+    levels = zip(*roles.values, strict=True) if several else [roles.values]
+    columns, modes = [], []
+    for name, names in zip(table.column_names, levels, strict=True):
+        labels = pd.Series(axis_labels(names))
+        called = "the names of the columns" if name is None else shown(str(name))
+        codes, ordered = label_codes(labels, reading.order, name=called)
+        columns.append(codes)
+        modes.append(TableMode(name, name, len(ordered), ordered))
+    return np.stack(columns, axis=1), tuple(modes)
+
+
+def _filled_up(form: TableForm, row_codes: Indices) -> TableForm:
+    """A wide table in its own order, then the rows and columns that it lacks."""
+    dims = tuple(mode.dim for mode in form.row_modes)
+    own = ravel_indices(row_codes, dims)
+    check_memory(8 * math.prod(dims) * len(form.values), "A table of all entries")
+    rows = np.concatenate([own, np.setdiff1d(np.arange(math.prod(dims)), own)])
+    dims = tuple(mode.dim for mode in form.column_modes)
+    lacking = np.setdiff1d(np.arange(math.prod(dims)), form.value_places)
+    indices = np.unravel_index(lacking, dims)
+    labels = (
+        mode.column(index).tolist()
+        for mode, index in zip(form.column_modes, indices, strict=True)
+    )
+    further = tuple(zip(*labels, strict=True))
+    return replace(
+        form,
+        names=form.names + further,
+        values=form.values + further,
+        value_places=np.concatenate([form.value_places, lacking]),
+        value_dtypes=form.value_dtypes + (np.dtype(np.float64),) * len(further),
+        row_order=rows,
+    )
+
+
+def _told_apart(
+    table: Table, roles: ColumnRoles, codes: list[Codes], modes: list[TableMode]
+) -> tuple[list[int], dict[int, int]]:
+    """The columns that are modes, and those that are constant within one of these.
+
+    Of a long table two are left, of a wide one those that tell its rows apart.
+    """
+    kept, within = list(range(len(modes))), {}
+    count, least = len(table.frame), 1 if roles.is_wide else 2
+    unique = [n for n in kept if roles.is_wide and modes[n].dim == count]
+    if unique:
+        within = {n: unique[0] for n in kept if n != unique[0]}
+        kept = unique[:1]
+    elif count >= _FEW_ROWS:
+        for fine, coarse in it.permutations(tuple(kept), 2):
+            if len(kept) <= least or not {fine, coarse} <= {*kept}:
+                continue
+            if _is_constant_within(codes, modes, fine, coarse):
+                others = [n for n in kept if n != fine]
+                parts = [codes[n] for n in others], [modes[n] for n in others]
+                is_finer = modes[fine].dim > modes[coarse].dim
+                if is_finer and _tell_rows_apart(*parts):
+                    kept = others
+                    _tell(table, modes[fine].key, "repeats another", "is left out")
+                else:
+                    kept.remove(coarse)
+                    within[coarse] = fine
+    for coarse, fine in within.items():
+        while fine in within:
+            fine = within[fine]
+        within[coarse] = fine
+        why = f"is constant within {shown(str(modes[fine].key))}"
+        _tell(table, modes[coarse].key, why, "goes with it")
+    return kept, {n: of for n, of in within.items() if of in kept}
+
+
+def _tell(table: Table, name: Hashable, why: str, what: str) -> None:
+    _logger.warning(
+        "%s %s, so it is no mode and %s; name the modes (`modes`) otherwise.",
+        table.column(name),
+        why,
+        what,
+    )
+
+
+def _tell_rows_apart(codes: list[Codes], modes: list[TableMode]) -> bool:
+    return not has_repeats(np.stack(codes, axis=1), tuple(mode.dim for mode in modes))
+
+
+def _is_constant_within(
+    codes: list[Codes], modes: list[TableMode], fine: int, coarse: int
+) -> bool:
+    """Whether each label of one mode has one of the other, and not by chance."""
+    dim, count = modes[fine].dim, len(codes[fine])
+    if modes[coarse].dim > dim or count < 2 * dim:
+        return False
+    if modes[coarse].dim == dim and coarse < fine:
+        return False
+    stands = np.zeros(dim, np.int64)
+    for end in (_FEW_ROWS, count):
+        inner, outer = codes[fine][:end], codes[coarse][:end]
+        stands[inner] = outer
+        if (stands[inner] != outer).any():
+            return False
+    shares = np.bincount(codes[coarse]) / count
+    agreeing = float((shares**2).sum())  # Of two rows, by chance.
+    return agreeing == 1 or (count - dim) * math.log(agreeing) < math.log(_CHANCE)
+
+
+def _cells(column: Any, codes: Codes, dim: int) -> Any:
+    """What stands in a column for each label of a mode, missing where none occurs."""
+    import pandas as pd
+
+    first = np.full(dim, -1)
+    first[codes[::-1]] = np.arange(len(codes))[::-1]
+    return pd.Index(column.array).take(first, allow_fill=bool((first < 0).any()))
+
+
+@dataclass(frozen=True, eq=False)
+class _Entries:
+    """Cells of a table, row by row, and where in the tensor each lies."""
+
+    table: Table
+    form: TableForm
+    row_codes: Indices
+    column_codes: Indices
+    cells: Values
+
+    def observations(self, repeats: str) -> Observations:
+        """Those that have a value, each once."""
+        observed = ~np.isnan(self.cells)
+        rows, columns = np.divmod(np.flatnonzero(observed), observed.shape[1])
+        values, indices = self.cells[observed], self.row_codes
+        if len(rows) < len(indices) or self.column_codes.shape[1]:
+            parts = [self.row_codes[rows], self.column_codes[columns]]
+            indices = np.concatenate(parts, axis=1)
+        dims = tuple(mode.dim for mode in self.form.modes)
+        infinite = np.isinf(values)
+        if infinite.any():
+            place = int(np.argmax(infinite))
+            raise InputError(
+                f"{self.table.rows(rows[place])} gives the entry "
+                f"{self._entry(indices[place])} the value {values[place]}; observed "
+                "entries must be finite (leave the value empty where there is none)."
+            )
+        if repeats == "mean" and len(values):
+            indices, values, _ = mean_of_repeats(indices, values, dims)
+        elif has_repeats(indices, dims):
+            ranking, repeated = sorted_repeats(indices, dims)
+            if repeats == "error":
+                place = int(np.argmax(repeated))
+                raise self._repeated(rows, indices, ranking[place : place + 2])
+            last = np.sort(ranking[np.append(~repeated, True)])
+            indices, values = indices[last], values[last]
+        return Observations.from_coordinates(indices, values, dims)
+
+    def _repeated(self, rows: Codes, indices: Indices, places: Codes) -> InputError:
+        return InputError(
+            f"{self.table.rows(*rows[places])} both give the entry "
+            f"{self._entry(indices[places[0]])}; keep one of them, or take "
+            "their mean or the last (`repeats`)."
+        )
+
+    def _entry(self, indices: Indices) -> str:
+        cells = []
+        for mode, index in zip(self.form.modes, indices, strict=True):
+            cell = next(iter(mode.column(np.array([index])).tolist()))
+            cells.append(shown(cell) if isinstance(cell, str) else str(cell))
+        return f"({', '.join(cells)})"

@@ -1,0 +1,236 @@
+"""A table, whichever library or file it comes from: columns, and words for its rows."""
+
+from __future__ import annotations
+
+import functools as ft
+import re
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from rankrise._errors import InputError
+from rankrise.tensors.files._declared import shown
+from rankrise.tensors.files._table_form import Block
+
+_LISTED = 12
+# Row numbers that pandas stores where an index has no name.
+_ROW_NUMBERS = re.compile(r"__index_level_\d+__")
+ROW_LABELS = "__row_labels__"
+"""The column that `row_labels` become."""
+
+Join = Callable[[Iterator[Block]], Any]
+"""Makes a table of the same kind of all its rows."""
+
+
+def _as_counted(rows: Sequence[int]) -> Sequence[int]:
+    return rows
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Columns as pandas has them, and what they came from.
+
+    Attributes
+    ----------
+    frame
+        A pandas.DataFrame; what stands in a named index are its first columns.
+    is_named
+        Whether the columns have names of their own, or only numbers from 1.
+    row_labels
+        Of a frame whose index has labels but no name, these: of a wide table they
+        are a mode.
+    column_names
+        What the names of the columns are together, level by level, as in a pivoted
+        table.
+    encoded
+        Columns of text that are stored as categories without being any.
+    unit, numbers
+        What a sentence calls a row, and the numbers of some rows in it.
+    is_text
+        Whether cells may say in words what is a number.
+    only_indices, first_index
+        Whether modes have indices and no labels, and from where they count.
+    mode_dims
+        Dimensions that the source itself gives.
+    """
+
+    frame: Any
+    join: Join
+    is_named: bool = True
+    row_labels: Any | None = None
+    column_names: tuple[Hashable, ...] = (None,)
+    encoded: frozenset[Hashable] = frozenset()
+    unit: str = "Row"
+    numbers: Callable[[Sequence[int]], Sequence[int]] = _as_counted
+    is_text: bool = False
+    only_indices: bool = False
+    first_index: int = 0
+    mode_dims: tuple[int, ...] | None = None
+
+    @property
+    def names(self) -> tuple[Hashable, ...]:
+        """Of the columns."""
+        return tuple(self.frame.columns)
+
+    def rows(self, *rows: int | np.integer[Any]) -> str:
+        """Words for one row or two, at the start of a sentence."""
+        # Those of a frame are counted, whatever its index says.
+        numbers = [str(number) for number in self.numbers([int(row) for row in rows])]
+        return f"{self.unit}{'s' * (len(rows) > 1)} {' and '.join(numbers)}"
+
+    def column(self, name: Hashable) -> str:
+        """Words for a column."""
+        named = "the index" if name == ROW_LABELS else f"the column {shown(str(name))}"
+        return named if self.is_named else f"mode {name}"
+
+    def find(self, name: Hashable, purpose: str) -> Hashable:
+        """The column of this name, or whose name is written so."""
+        for each in (name, *(own for own in self.names if str(own) == str(name))):
+            if each in self.names:
+                return each
+        raise InputError(
+            f"There is no column {shown(str(name))} for {purpose}; it has "
+            f"{self.listed()}."
+        )
+
+    def listed(self) -> str:
+        """The names of the columns, not too many."""
+        names = self.names
+        more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+        return ", ".join(shown(str(name)) for name in names[:_LISTED]) + more
+
+
+def table_of_pandas(source: Any) -> Table:
+    """A DataFrame, or a Series with a MultiIndex."""
+    import pandas as pd
+
+    if isinstance(source, pd.Series):
+        value = "value" if source.name is None else source.name
+        table = table_of_pandas(source.to_frame(value))
+        return replace(table, join=ft.partial(_series, table.join, source.name))
+    index, columns = source.index, source.columns
+    frame = source.set_axis(columns.to_flat_index(), axis=1).reset_index(drop=True)
+    levels: dict[Hashable, Hashable] = {ROW_LABELS: None}
+    is_named = index.nlevels > 1 or index.name is not None
+    if is_named:
+        names = [f"level_{n}" if x is None else x for n, x in enumerate(index.names)]
+        levels = dict(zip(names, index.names, strict=True))
+        called = names if index.nlevels > 1 else names[0]
+        frame = pd.concat([index.to_frame(index=False, name=called), frame], axis=1)
+    counts = isinstance(index, pd.RangeIndex) and index.equals(frame.index)
+    return Table(
+        frame,
+        ft.partial(_frame, levels, columns.names),
+        row_labels=None if is_named or counts else index,
+        column_names=tuple(columns.names),
+    )
+
+
+def _series(join: Join, name: Hashable, blocks: Iterator[Block]) -> Any:
+    return join(blocks).iloc[:, 0].rename(name)
+
+
+def _frame(
+    levels: dict[Hashable, Hashable],
+    column_names: Sequence[Hashable],
+    blocks: Iterator[Block],
+) -> Any:
+    """All rows; what stood in the index of the source is put there again."""
+    import pandas as pd
+
+    parts, names = [], tuple[Hashable, ...]()
+    for block in blocks:
+        names = tuple(block)
+        # By number, for of tuples pandas would make several levels.
+        parts.append(pd.DataFrame(dict(enumerate(block.values()))))
+    frame = pd.concat(parts, ignore_index=True)
+    index = [place for place, name in enumerate(names) if name in levels]
+    if index:
+        frame = frame.set_index(index)
+        frame.index.names = [levels[names[n]] for n in index]
+    values = [name for name in names if name not in levels]
+    if len(column_names) > 1:
+        frame.columns = pd.MultiIndex.from_tuples(values, names=column_names)
+    else:
+        frame.columns = pd.Index(values, name=column_names[0])
+    return frame
+
+
+def table_of_arrow(source: Any, schema: Any | None = None) -> Table:
+    """A pyarrow.Table; what pandas stored of a named index are its first columns.
+
+    Parameters
+    ----------
+    schema
+        The types to restore, by default those of the table. Text can be read as a
+        dictionary, which takes less memory, without its labels being categories.
+    """
+    import pyarrow as pa
+
+    schema = source.schema if schema is None else schema
+    given = source.column_names
+    if len(set(given)) < len(given):
+        refuse_repeated_names(given)
+    # The names of pandas' index; an index of row numbers alone is a dict.
+    stored = (schema.pandas_metadata or {}).get("index_columns", [])
+    index = [name for name in stored if name in given]
+    names = [name for name in given if name not in index]
+    names = [name for name in [*index, *names] if not _ROW_NUMBERS.fullmatch(name)]
+    frame = source.select(names).to_pandas(
+        ignore_metadata=True, types_mapper=_pandas_type
+    )
+    encoded = frozenset(
+        name
+        for name in names
+        if pa.types.is_dictionary(source.schema.field(name).type)
+        and not pa.types.is_dictionary(schema.field(name).type)
+    )
+    return Table(frame, ft.partial(_arrow_table, schema), encoded=encoded)
+
+
+def _pandas_type(kind: Any) -> Any:
+    """What holds a column as it is, None for what pandas holds itself."""
+    import pandas as pd
+    import pyarrow as pa
+
+    own = (pa.types.is_dictionary, pa.types.is_floating, pa.types.is_null)
+    return None if any(is_(kind) for is_ in own) else pd.ArrowDtype(kind)
+
+
+def _arrow_table(schema: Any, blocks: Iterator[Block]) -> Any:
+    import pyarrow as pa
+
+    def made(block: Block) -> Any:
+        columns = {
+            name: _arrow_column(cells, schema.field(name).type)
+            for name, cells in block.items()
+        }
+        return pa.table(columns)
+
+    return pa.concat_tables(map(made, blocks))
+
+
+def _arrow_column(cells: Any, kind: Any) -> Any:
+    """Labels in the type that they came in; values are NumPy's and have their own."""
+    import pyarrow as pa
+
+    if isinstance(cells, np.ndarray) and cells.dtype.kind == "f":
+        return pa.array(cells)
+    if not pa.types.is_dictionary(kind):
+        return pa.array(cells).cast(kind)
+    codes, categories = pa.array(cells.codes), pa.array(cells.categories)
+    return pa.DictionaryArray.from_arrays(
+        codes.cast(kind.index_type),
+        categories.cast(kind.value_type),
+        ordered=kind.ordered,
+    )
+
+
+def refuse_repeated_names(names: Sequence[Hashable]) -> None:
+    """Refuse columns that share a name."""
+    repeated = [name for name in names if list(names).count(name) > 1]
+    raise InputError(
+        f"Two columns are called {shown(str(repeated[0]))}; give each its own name."
+    )

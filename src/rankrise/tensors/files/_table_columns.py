@@ -1,0 +1,281 @@
+"""Columns of a table as numbers: places along a mode, and values."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Hashable
+from dataclasses import replace
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from rankrise._errors import InputError
+from rankrise._typing import Values
+from rankrise.tensors._label_order import label_order
+from rankrise.tensors._missing import are_sentinels
+from rankrise.tensors._reading import Reading
+from rankrise.tensors.files._declared import shown
+from rankrise.tensors.files._table import ROW_LABELS, Table
+from rankrise.tensors.files._table_form import TableMode
+
+MISSING = frozenset(
+    {"", "nan", "NaN", "NAN", "NA", "n/a", "N/A", "#N/A", "null", "NULL", "None"}
+)
+"""Cells that say that there is no value."""
+TRUTHS = {"true": 1.0, "false": 0.0}
+"""Values in words, in lower case."""
+
+_CENSORED = re.compile(r"([<>])[=\s]*(.*)")
+_SAMPLE = 1000
+_LISTED = 5
+_logger = logging.getLogger(__name__)
+
+Codes = npt.NDArray[np.int64]
+
+
+def label_codes(column: Any, order: Any, *, name: str) -> tuple[Codes, Any]:
+    """Places of the cells of a pandas Series in its labels, and these in their order.
+
+    Missing cells are at -1. All categories are labels, also those that do not occur.
+
+    Parameters
+    ----------
+    name
+        What a sentence calls the column.
+
+    Raises
+    ------
+    InputError
+        Where the column cannot be labels.
+    """
+    return _ranked(*_factorized(column, name), order, name)
+
+
+def _factorized(column: Any, name: str, *, encoded: bool = False) -> tuple[Codes, Any]:
+    """The same in the order of first occurrence; `encoded` text has no categories."""
+    import pandas as pd
+
+    try:
+        if isinstance(column.dtype, pd.CategoricalDtype) and not encoded:
+            count = np.arange(len(column.cat.categories))
+            labels = pd.Categorical.from_codes(count, dtype=column.dtype)
+            return column.cat.codes.to_numpy(np.int64), labels
+        codes, labels = pd.factorize(column)
+        if encoded:
+            labels = labels.astype(labels.categories.dtype)
+    # pyarrow has an error of its own for each type that it cannot encode.
+    except (TypeError, ValueError, NotImplementedError) as error:
+        _refuse_labels(column, name, error)
+    return codes, labels
+
+
+def _ranked(codes: Codes, labels: Any, order: Any, name: str) -> tuple[Codes, Any]:
+    try:
+        ranking = label_order(labels, order, name=name)
+    except TypeError as error:
+        _refuse_labels(labels, name, error)
+    # One place more: that of -1, what is missing.
+    places = np.full(len(ranking) + 1, -1)
+    places[ranking] = np.arange(len(ranking))
+    return places[codes], labels.take(ranking)
+
+
+def _refuse_labels(column: Any, name: str, error: Exception) -> NoReturn:
+    raise InputError(
+        f"{name[:1].upper()}{name[1:]} of data type {column.dtype} cannot be labels of "
+        f"a mode ({' '.join(str(error).split())}); give text, numbers, dates or "
+        "categories, of one kind."
+    ) from error
+
+
+def in_order(
+    table: Table, codes: Codes, mode: TableMode, order: Any
+) -> tuple[Codes, TableMode]:
+    """The same mode with its labels in their order."""
+    if mode.labels is None:
+        return codes, mode
+    called = table.column(mode.key)
+    codes, labels = _ranked(codes, mode.labels, order, called)
+    if labels.dtype.kind in "iu":
+        _tell_left_out(called.removeprefix("the column "), np.asarray(labels))
+    return codes, replace(mode, labels=labels)
+
+
+def mode_codes(
+    table: Table, name: Hashable, dim: int | None
+) -> tuple[Codes, TableMode]:
+    """Where along a mode each row lies, by a column; labels are in no order yet.
+
+    With `dim` whole numbers are indices.
+    """
+    column, called = table.frame[name], table.column(name)
+    mode_name = name if table.is_named and name not in ("", ROW_LABELS) else None
+    is_whole = column.dtype.kind in "iu" and not column.isna().any()
+    if (dim is not None and is_whole) or table.only_indices:
+        if not is_whole:
+            _refuse_index(table, name)
+        numbers = column.to_numpy(np.int64)
+        first = table.first_index
+        dim = int(numbers.max()) - first + 1 if dim is None else dim
+        wrong = (numbers < first) | (numbers - first >= dim)
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise InputError(
+                f"{table.rows(row)} has the index {numbers[row]} in {called}; indices "
+                f"count from {first}, and `mode_dims` gives that mode dimension {dim}."
+                if numbers[row] >= first
+                else f"{table.rows(row)} has the index {numbers[row]} in {called}; "
+                f"indices count from {first}."
+            )
+        plain = isinstance(column.dtype, np.dtype)
+        fits = plain and dim - 1 <= np.iinfo(column.dtype).max
+        kept = column.dtype if fits else np.dtype(np.int64)
+        return numbers - first, TableMode(name, mode_name, dim, None, kept, first)
+    codes, labels = _factorized(column, called, encoded=name in table.encoded)
+    missing = codes < 0
+    if column.dtype.kind == "f":
+        missing |= np.append(~np.isfinite(np.asarray(labels, float)), False)[codes]
+    elif table.is_text and column.dtype.kind == "O":
+        # Among numbers, the words for a missing one are no label.
+        words = labels.isin(list(MISSING))
+        if words.any() and all(is_number(str(each)) for each in labels[~words]):
+            missing |= np.append(words, False)[codes]
+    if missing.any():
+        row = int(np.argmax(missing))
+        raise InputError(
+            f"{table.rows(row)} has no label in {called} ({column.iloc[row]!s:.20}); "
+            "give it one, or leave it out."
+        )
+    if dim is not None and dim != len(labels):
+        raise InputError(
+            f"{called[:1].upper()}{called[1:]} has {len(labels)} labels but "
+            f"`mode_dims` gives that mode dimension {dim}; a mode with labels has one "
+            "index for each."
+        )
+    return codes, TableMode(name, mode_name, len(labels), labels)
+
+
+def _refuse_index(table: Table, name: Hashable) -> None:
+    cells = table.frame[name]
+    numbers = [float(x) if is_number(str(x)) else np.nan for x in cells]
+    wrong = np.array([not x.is_integer() or abs(x) >= 2.0**53 for x in numbers])
+    row = int(np.argmax(wrong))
+    cell = cells.iloc[row]
+    named = shown(cell) if isinstance(cell, str) else cell
+    raise InputError(
+        f"{table.rows(row)} has the index {named} in {table.column(name)}; a .tns "
+        "holds a whole number per mode, counted from 1, then the value."
+    )
+
+
+def _tell_left_out(called: str, labels: npt.NDArray[Any]) -> None:
+    """Warn of days, say, that occur nowhere: completing leaves them out silently."""
+    lowest, highest = int(labels.min()), int(labels.max())
+    between = highest - lowest + 1 - len(labels)
+    # With more left out than there are, they are numbers of stations, say.
+    if 0 < between <= len(labels):
+        left_out = np.setdiff1d(np.arange(lowest, highest), labels)
+        _logger.warning(
+            "of the numbers from %d to %d, some are left out of %s: %s%s; nothing is "
+            "known of these, so nothing is completed for them.",
+            lowest,
+            highest,
+            called,
+            ", ".join(map(str, left_out[:_LISTED].tolist())),
+            f" and {between - _LISTED} more" if between > _LISTED else "",
+        )
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell of text holds a number and nothing else."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return "_" not in cell  # Python reads 1_000 as a number, which no other does.
+
+
+def may_be_values(table: Table, name: Hashable, reading: Reading) -> bool:
+    """Whether a column looks like numbers, by its first rows if it is text."""
+    column = table.frame[name]
+    if column.dtype.kind in "fiu":
+        return True
+    if not table.is_text or column.dtype.kind == "b":
+        return False
+    cells = {str(cell).strip() for cell in column.iloc[:_SAMPLE].dropna()}
+    cells -= MISSING.union(map(str, reading.missing))
+    return bool(cells) and all(is_number(x) or _CENSORED.match(x) for x in cells)
+
+
+def real_values(
+    table: Table, name: Hashable, reading: Reading
+) -> tuple[Values, np.dtype[Any]]:
+    """A column of values, NaN where missing, and the type to restore."""
+    column = table.frame[name]
+    kind = column.dtype
+    if kind.kind in "fiub":
+        values = column.to_numpy(np.float64, na_value=np.nan)
+    else:
+        values = _parsed(table, name, reading)
+    if reading.missing:
+        values = np.where(are_sentinels(values, reading.missing), np.nan, values)
+    kind = getattr(kind, "numpy_dtype", kind)
+    is_float = isinstance(kind, np.dtype) and kind.kind == "f"
+    return values, kind if is_float else np.dtype(np.float64)
+
+
+def _parsed(table: Table, name: Hashable, reading: Reading) -> Values:
+    """Values among text or objects, each different cell once."""
+    import pandas as pd
+
+    column = table.frame[name]
+    try:
+        codes, cells = pd.factorize(column.astype(object))
+        parsed = [_value(cell, table.is_text, reading) for cell in cells]
+    except TypeError:  # Of lists, say, which nothing hashes.
+        codes, cells, parsed = np.zeros(1, int), [None], [None]
+    invalid = np.array([each is None for each in parsed], bool)
+    if (not table.is_text and invalid.any()) or column.dtype.kind in "Mmc":
+        shown_kind = "string" if name in table.encoded else column.dtype
+        raise InputError(
+            f"The values, in the column {shown(str(name))}, cannot have data type "
+            f"{shown_kind}; real numbers are needed (`variable` names another column)."
+        )
+    if invalid.any():
+        row = int(np.argmax(np.append(invalid, False)[codes]))
+        cell = cells[codes[row]]
+        bound = _CENSORED.fullmatch(str(cell).strip())
+        advice = (
+            "say what a value beyond a limit of detection counts as, half of the limit "
+            "or the limit itself (`censored`)"
+            if bound and is_number(bound[2])
+            else "give a number (with a point, not a comma), True or False, or nothing "
+            "where there is no value"
+        )
+        raise InputError(
+            f"{table.rows(row)} has the value {shown(str(cell))}; {advice}."
+        )
+    return np.append(np.array(parsed, np.float64), np.nan)[codes]
+
+
+def _value(cell: Any, is_text: bool, reading: Reading) -> float | None:
+    """None where it is no value."""
+    if not isinstance(cell, str):
+        try:
+            return float(cell)
+        except (TypeError, ValueError):
+            return None
+    cell = cell.strip()
+    bound = _CENSORED.fullmatch(cell)
+    if bound and is_number(bound[2]):
+        limit = float(bound[2])
+        if reading.censored == "limit":
+            return limit
+        return limit / 2 if reading.censored and bound[1] == "<" else None
+    if cell in map(str, reading.missing) or (is_text and cell in MISSING):
+        return np.nan
+    if is_text:
+        return TRUTHS.get(cell.lower(), float(cell) if is_number(cell) else None)
+    return None

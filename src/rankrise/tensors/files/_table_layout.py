@@ -1,0 +1,273 @@
+"""Whether a table is long or wide, and what each of its columns is for."""
+
+from __future__ import annotations
+
+import calendar
+import datetime
+import itertools as it
+import logging
+import math
+import numbers
+import re
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from rankrise._errors import InputError
+from rankrise.tensors._reading import Reading
+from rankrise.tensors.files._declared import shown
+from rankrise.tensors.files._table import ROW_LABELS, Table, refuse_repeated_names
+from rankrise.tensors.files._table_columns import is_number, may_be_values
+
+# Fewer rows tell nothing of how often labels repeat.
+_FEW_ROWS = 8
+# A table of more columns of numbers is not of a tensor of that order.
+_MOST_MODES = 8
+_SAMPLE = 10_000
+_NAMES = [
+    {each.lower() for each in [*names, *short] if each}
+    for names, short in (
+        (calendar.month_name, calendar.month_abbr),
+        (calendar.day_name, calendar.day_abbr),
+    )
+]
+_EPOCHS = ((1e8, 1e10), (1e11, 1e13))  # Seconds, milliseconds.
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ColumnRoles:
+    """What the columns of a table are for.
+
+    Attributes
+    ----------
+    rows
+        Columns with a label of each row.
+    values
+        One of a long table, several of a wide one.
+    are_named
+        Whether the modes were named, so that none of them is doubted.
+    """
+
+    rows: tuple[Hashable, ...]
+    values: tuple[Hashable, ...]
+    is_wide: bool
+    are_named: bool = False
+
+
+def column_roles(table: Table, reading: Reading) -> tuple[Table, ColumnRoles]:
+    """Tell long from wide, unless `layout` says it; a wide table has its row labels."""
+    names = table.names
+    if len(set(names)) < len(names):
+        refuse_repeated_names(names)
+    if not len(table.frame):
+        raise InputError("It has no rows; one row per observed entry is needed.")
+    first = None if reading.layout == "long" else _first_of_wide(table, reading)
+    if first is None:
+        return table, _long_roles(table, reading)
+    if table.row_labels is not None:
+        frame = table.frame.copy(deep=False)
+        frame.insert(0, ROW_LABELS, table.row_labels)
+        table, first = replace(table, frame=frame), first + 1
+    rows, values = table.names[:first], table.names[first:]
+    if reading.modes is not None:
+        rows = tuple(table.find(name, "a mode") for name in reading.modes)
+        values = tuple(name for name in values if name not in rows)
+    for name in values:
+        if not may_be_values(table, name, reading):
+            raise InputError(
+                f"As a wide table it has values in {table.column(name)}, which holds "
+                f"{table.frame[name].dtype}; real numbers are needed, after the "
+                "columns of labels."
+            )
+    if reading.layout is None:
+        named = ", ".join(shown(str(each)) for each in rows if each != ROW_LABELS)
+        _logger.warning(
+            "read as a wide table: rows%s x %d columns, %s to %s; `layout` says so or "
+            "otherwise.",
+            f" ({named})" if named else "",
+            len(values),
+            shown(str(values[0])),
+            shown(str(values[-1])),
+        )
+    return table, ColumnRoles(rows, values, True, reading.modes is not None)
+
+
+def _first_of_wide(table: Table, reading: Reading) -> int | None:
+    """How many columns a wide table has before its values; None if it is long."""
+    block = list(
+        it.takewhile(
+            lambda name: may_be_values(table, name, reading), reversed(table.names)
+        )
+    )[::-1]
+    first = len(table.names) - len(block)
+    kinds = [_kind_of_name(name) for name in block]
+    like_last = list(it.takewhile(lambda kind: kind and kind == kinds[-1], kinds[::-1]))
+    axis = len(block) - len(like_last) if len(like_last) > 1 else None
+    if not table.is_named or _are_counted(table.names):
+        axis = None  # pandas numbers columns without names, too.
+    if len(table.column_names) > 1:
+        return first
+    if reading.layout == "wide":
+        if not block:
+            raise InputError(
+                f"Its last column, {shown(str(table.names[-1]))}, holds no numbers; a "
+                "wide table has columns of labels, then columns of values."
+            )
+        if axis is not None or not first:
+            return first + (axis or 0)
+        # Numbers can be labels, too, where those before do not tell rows apart.
+        while first < len(table.names) - 1 and not (
+            _is_measured(table.frame.iloc[:, first])
+            or _differ(table.frame.iloc[:, :first])
+        ):
+            first += 1
+        return first
+    is_said = reading.variable is not None or reading.mode_dims is not None
+    if is_said or reading.modes is not None or len(block) < 2 or table.only_indices:
+        return None
+    if axis is not None:
+        return first + axis
+    if not first and _names_rows(table):
+        return 0
+    return _by_content(table, block, first)
+
+
+def _by_content(table: Table, block: Sequence[Hashable], first: int) -> int | None:
+    """The same where names of columns tell nothing."""
+    frame = table.frame
+    if len(table.names) > _MOST_MODES and len(block) > _MOST_MODES // 2:
+        return first
+    inner = [frame[name].iloc[:_SAMPLE] for name in block[:-1]]
+    rows = len(inner[0])
+    are_values = [column.isna().any() or _is_measured(column) for column in inner]
+    if len(block) > 2 and all(are_values) and rows >= _FEW_ROWS:
+        return first
+    # With more labels than rows not even one component could be learned. One column
+    # beside two others may be the time of each row.
+    counts = sorted(column.nunique() for column in inner)[: max(2, len(inner) - 1)]
+    hardly_repeat = not first and len(frame) == rows < sum(counts)
+    before = first + (are_values.index(True) if any(are_values) else 0)
+    names_rows = before > 0 and _differ(frame.iloc[:, :before])
+    names_rows &= any(are_values) or len(block) > 2
+    # Text without names of columns may be a matrix, however few rows it has.
+    is_doubted = all(are_values) and not table.is_named
+    if is_doubted or (
+        rows >= _FEW_ROWS and (all(are_values) or hardly_repeat or names_rows)
+    ):
+        raise InputError(
+            f"Whether it is long or wide cannot be told: {table.column(block[-1])} may "
+            f"hold all the values, or {table.column(block[0])} and those after it may "
+            "hold some each; say which (`layout` long or wide)."
+        )
+    return None
+
+
+def _differ(columns: Any) -> bool:
+    """Whether no two rows of labels are the same, among the first."""
+    return not columns.iloc[:_SAMPLE].duplicated().any()
+
+
+def _is_measured(column: Any) -> bool:
+    """Whether numbers are no labels, for these repeat or are whole."""
+    repeats = column.dtype.kind != "f" or column.nunique() <= column.count() / 2
+    return not repeats and bool((column.dropna() % 1 != 0).any())
+
+
+def _names_rows(table: Table) -> bool:
+    labels = table.row_labels
+    return labels is not None and labels.dtype.kind not in "iu"
+
+
+def _are_counted(names: Sequence[Hashable]) -> bool:
+    return [str(name) for name in names] == [str(n) for n in range(len(names))]
+
+
+def _kind_of_name(name: Any) -> str | None:
+    """What names of an axis have in common: numbers, times, numbers within text."""
+    if isinstance(name, numbers.Real):
+        return "number"
+    if isinstance(name, datetime.date):  # Timestamps are, too.
+        return "time"
+    text = str(name).strip()
+    if is_number(text):
+        return "number"
+    for place, names in enumerate(_NAMES):
+        if text.lower() in names:
+            return f"names {place}"
+    pattern = re.sub(r"\d+", "#", text)
+    return pattern if "#" in pattern else None
+
+
+def axis_labels(names: Sequence[Hashable]) -> list[Hashable]:
+    """Names of columns as labels of a mode: text of numbers as these."""
+    text = [name.strip() if isinstance(name, str) else name for name in names]
+    if not all(isinstance(name, str) and is_number(name) for name in text):
+        return text
+    parsed = [float(str(name)) for name in text]
+    if all(math.isfinite(number) and number.is_integer() for number in parsed):
+        return [int(number) for number in parsed]
+    return list(parsed)
+
+
+def _long_roles(table: Table, reading: Reading) -> ColumnRoles:
+    names = _without_row_numbers(table)
+    if len(names) < 3:
+        unnamed = [place for place, name in enumerate(table.names) if name == ""]
+        if unnamed:
+            raise InputError(
+                f"Column {unnamed[0] + 1} of the header has no name; if it holds row "
+                "numbers, save the table without them."
+            )
+        raise InputError(
+            f"It has {len(names)} column(s), {table.listed()}; a long-form table has "
+            "one for each mode, two or more, and one for the values (a wide table has "
+            "one for each index of its last mode: `layout` wide)."
+        )
+    chosen = [table.find(name, "a mode") for name in reading.modes or ()]
+    others = [name for name in names if name not in chosen]
+    if reading.variable is not None:
+        values = table.find(reading.variable, "the values")
+    else:
+        values = others[-1] if others else names[-1]
+        _refuse_times(table, values)
+    if values in chosen or len(set(chosen)) < len(chosen):
+        raise InputError(
+            "No mode can be named twice, and one column has to hold the values."
+        )
+    rows = tuple(chosen) or tuple(name for name in others if name != values)
+    if len(rows) < 2:
+        raise InputError("It has one mode; a tensor needs at least two modes.")
+    return ColumnRoles(rows, (values,), False, reading.modes is not None)
+
+
+def _without_row_numbers(table: Table) -> tuple[Hashable, ...]:
+    """The names, less that of a first column without one that counts the rows."""
+    names = table.names
+    if names[0] != "" or table.frame[""].dtype.kind not in "iu":
+        return names
+    counted = table.frame[""].to_numpy()
+    if (np.diff(counted) != 1).any() or counted[0] not in (0, 1) or len(names) < 4:
+        raise InputError(
+            "Column 1 of the header has no name; give it one, or if it holds row "
+            "numbers, save the table without them."
+        )
+    _logger.warning(
+        "the first column, without a name, counts the rows; it is left out."
+    )
+    return names[1:]
+
+
+def _refuse_times(table: Table, name: Hashable) -> None:
+    """Refuse to take as values what looks like the seconds at which they were given."""
+    column = table.frame[name]
+    if column.dtype.kind not in "iu" or not re.search("time|date", str(name), re.I):
+        return
+    low, high = column.min(), column.max()
+    if any(start <= low and high < end for start, end in _EPOCHS):
+        raise InputError(
+            f"The last column, {shown(str(name))}, seems to hold times; name the "
+            "column of the values (`variable`)."
+        )

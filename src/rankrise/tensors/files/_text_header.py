@@ -1,0 +1,120 @@
+"""What a text file says before its rows: names of columns, mode dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rankrise._errors import InputError
+from rankrise._typing import ModeDims
+from rankrise.tensors.files._table_columns import MISSING, TRUTHS, is_number
+
+_YEARS = (1500, 2200)
+
+
+@dataclass(frozen=True)
+class Header:
+    """Lines before the rows.
+
+    Attributes
+    ----------
+    names
+        Of the columns, None where there are none.
+    mark
+        What the line of the names begins with, such as #.
+    preamble
+        Lines with the order and the mode dimensions of a .tns, empty where the number
+        of its entries stands.
+    """
+
+    names: tuple[str, ...] | None
+    mark: str = ""
+    preamble: tuple[str, ...] = ()
+
+
+def declared_dims(lines: Sequence[str]) -> tuple[ModeDims | None, tuple[str, ...]]:
+    """Mode dimensions that a .tns says before its entries, and the lines that do.
+
+    They are the order and the dimensions, as ParTI and TACO write them, and in the
+    Tensor Toolbox a word before and the number of entries behind them.
+    """
+    word = int([line.lower() for line in lines[:1]] == ["sptensor"])
+    fields = [line.split() for line in lines[word : word + 4]]
+    if len(fields) < 3 or len(fields[0]) != 1 or not fields[0][0].isdigit():
+        return None, ()
+    order, numbers = int(fields[0][0]), fields[1]
+    if len(numbers) != order or not all(number.isdigit() for number in numbers):
+        return None, ()
+    counted = int(len(fields[2]) == 1)
+    if any(len(each) != order + 1 for each in fields[2 + counted : 3 + counted]):
+        return None, ()
+    return tuple(map(int, numbers)), (*lines[: word + 2], *[""] * counted)
+
+
+def named_columns(
+    rows: Sequence[Sequence[str]],
+    comment: str,
+    delimiter: str | None,
+    layout: str | None,
+) -> Header:
+    """The names in the first of some rows, or in the comment before them."""
+    first, *others = ([field.strip() for field in row] for row in rows)
+    text = comment.lstrip("#")
+    names = [each.strip(' "') for each in text.split(delimiter)]
+    # Words of a comment are separated by blanks, as columns may be.
+    is_prose = delimiter is None and text[:1].isspace()
+    fits = comment and len(names) == len(first) and all(names) and not is_prose
+    if fits and any(map(is_number, first)):
+        return Header(tuple(names), comment[: len(comment) - len(text.lstrip())])
+    return Header(tuple(first) if _names_columns(first, others, layout) else None)
+
+
+def _names_columns(
+    first: Sequence[str], rows: Sequence[Sequence[str]], layout: str | None
+) -> bool:
+    """Whether the first row is no data: no number, or a wide table's numbers."""
+    if first[-1] in MISSING or first[-1].lower() in TRUTHS:
+        return False
+    are_numbers = [is_number(field) for field in first]
+    if not any(are_numbers):
+        return True
+    before = are_numbers.index(True)
+    names = [float(x) for x, is_one in zip(first, are_numbers, strict=True) if is_one]
+    could_be = before > 0 and 1 < len(names) == len(set(names)) and len(rows) > 0
+    if layout == "long" or not could_be:
+        return False
+    columns = [set(column) - MISSING for column in zip(*rows, strict=False)]
+    over_numbers = any(
+        not is_one and column and all(map(is_number, column))
+        for is_one, column in zip(are_numbers, columns, strict=False)
+    )
+    if layout == "wide" or first[0] == "" or over_numbers:
+        return True
+    steps = np.diff(names)
+    occurs_again = any(
+        name in column for name, column in zip(first[:before], columns, strict=False)
+    )
+    if occurs_again or not ((steps > 0).all() or (steps < 0).all()):
+        return False
+    if all(_YEARS[0] <= name < _YEARS[1] and name.is_integer() for name in names):
+        return True
+    labels = [tuple(row[:before]) for row in rows]
+    is_even = len(names) > 2 and np.allclose(steps, steps[0], rtol=1e-6)
+    if len(set(labels)) < len(labels) and not is_even:
+        return False
+    # Labels are of one kind, and so the names of columns are not above values.
+    inner = {cell for row in rows for cell in row[before:-1]} - MISSING
+    are_whole = all(name.is_integer() for name in names[:-1])
+    other_kind = are_whole != all(map(_is_whole, inner))
+    if len(set(labels)) == len(labels) and (is_even or other_kind):
+        return True
+    raise InputError(
+        "Whether its first line names the columns of a wide table or is the first "
+        "entry of a long one cannot be told; say which (`layout` long or wide)."
+    )
+
+
+def _is_whole(cell: str) -> bool:
+    return is_number(cell) and float(cell).is_integer()

@@ -1,0 +1,275 @@
+"""Tables as people have them: wide or long, and which columns are modes."""
+
+import gzip
+import io
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.datasets
+
+from rankrise._errors import InputError
+from rankrise.tensors import Observations, incomplete_tensor, read_tensor
+
+SHIPPED = Path(sklearn.datasets.__file__).parent / "data"
+NAN = float("nan")
+
+
+def csv_file(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def both(path, text, **options):
+    """The tensor of a file with names of columns, the same as pandas gives."""
+    file = read_tensor(csv_file(path, text), **options)
+    frame = pd.read_csv(io.StringIO(text))
+    incomplete = incomplete_tensor(frame, **options)
+    from_file = file.layout.axes(file.observations.order)
+    for ours, theirs in zip(from_file, incomplete.axes, strict=True):
+        assert list(map(str, ours.labels)) == list(map(str, theirs.labels))
+    np.testing.assert_array_equal(
+        file.observations.dense(), incomplete.observations.dense()
+    )
+    return file.observations.dense()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "1990,1991,1992",
+        "1990 [YR1990],1991 [YR1991],1992 [YR1992]",
+        "2020-01-01,2020-01-02,2020-01-03",
+        "2020Q1,2020Q2,2020Q3",
+        "Jan,Feb,Mar",
+        "wk1,wk2,wk3",
+        "0.1,0.25,4",
+    ],
+)
+def test_whole_numbers_below_names_of_an_axis_are_a_wide_table(names, tmp_path):
+    text = f"country,{names}\nB,5,6,7\nA,1,2,\nC,1,3,9\n"
+    dense = both(tmp_path / "x.csv", text)
+    file = read_tensor(tmp_path / "x.csv", order="given")
+    assert dense.shape == (3, 3)
+    assert file.layout.axes(2)[0].name == "country"
+    expected = np.array([[5.0, 6, 7], [1, 2, NAN], [1, 3, 9]])
+    np.testing.assert_array_equal(file.observations.dense(), expected)
+
+
+@pytest.mark.parametrize("missing", ["", "NA", "nan", "n/a"])
+def test_any_column_of_a_wide_table_may_have_gaps(missing, tmp_path):
+    text = f"c,1990,1991\nA,{missing},2\nB,3,{missing}\n"
+    dense = both(tmp_path / "x.csv", text)
+    np.testing.assert_array_equal(dense, [[NAN, 2], [3, NAN]])
+
+
+def test_samples_named_without_numbers_are_a_wide_table(tmp_path):
+    rows = "".join(
+        f"g{n},{n * 0.37 + 0.1},{n * 0.11},{n * 0.7 + 0.01}\n" for n in range(9)
+    )
+    dense = both(tmp_path / "x.csv", f"gene,ann,bob,cy\n{rows}")
+    assert dense.shape == (9, 3)
+    assert dense[3].tolist() == [3 * 0.37 + 0.1, 3 * 0.11, 3 * 0.7 + 0.01]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "user,item,rating\n1,2,3\n2,1,4\n2,2,4\n",
+        "mode_1,mode_2,mode_3\n1,2,3\n2,1,4\n2,2,4\n".replace("mode_3", "ratings"),
+        "1,2,3\n2,1,4\n2,2,4\n",
+        "zoe,1,3\nadam,2,4\nzoe,2,4\n",
+    ],
+)
+def test_labels_that_repeat_are_a_long_table(text, tmp_path, caplog):
+    assert len(read_tensor(csv_file(tmp_path / "x.csv", text)).observations) == 3
+    assert "wide" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "zoe,1,5\nadam,2,3\n",
+        "1.5,2.5,3.5\n4.5,5.5,6.5\n",
+        "g,a,b,c\n" + "".join(f"g{n},{n % 3},{n % 5},{n % 4}\n" for n in range(12)),
+        "site,day,temp,rain\n"
+        + "".join(f"{'ab'[n % 2]},{n // 2},{n + 0.5},{n / 7}\n" for n in range(20)),
+    ],
+)
+def test_what_may_be_long_or_wide_is_refused_until_it_is_said(text, tmp_path):
+    path = csv_file(tmp_path / "x.csv", text)
+    with pytest.raises(InputError, match=r"cannot be told.*`layout` long or wide"):
+        read_tensor(path)
+    wide = read_tensor(path, layout="wide").observations
+    long = read_tensor(path, layout="long").observations
+    assert wide.mode_dims != long.mode_dims
+
+
+def test_several_rows_may_not_have_the_same_labels_in_a_wide_table(tmp_path):
+    path = csv_file(tmp_path / "x.csv", "c,1990,1991\nA,1,2\nB,3,4\nA,5,6\n")
+    with pytest.raises(
+        InputError, match=r"Lines 2 and 4 both give the entry .'A', 1990"
+    ):
+        read_tensor(path)
+    dense = read_tensor(path, repeats="mean").observations.dense()
+    np.testing.assert_array_equal(dense, [[3, 4], [3, 4]])
+
+
+def test_a_column_beside_the_names_of_rows_goes_with_them(tmp_path):
+    text = "code,name,1990,1991\n1,Austria,3,4\n2,Brazil,5,6\n"
+    np.testing.assert_array_equal(both(tmp_path / "x.csv", text), [[3, 4], [5, 6]])
+
+
+def test_values_that_look_like_times_are_not_taken_for_ratings(tmp_path):
+    rows = "".join(f"{n % 7},{n % 11},{n % 5},{964982703 + n}\n" for n in range(60))
+    path = csv_file(tmp_path / "x.csv", f"userId,movieId,rating,timestamp\n{rows}")
+    with pytest.raises(InputError, match=r"'timestamp', seems to hold times; name"):
+        read_tensor(path)
+    file = read_tensor(path, variable="rating")
+    assert file.observations.mode_dims == (7, 11)
+    assert (file.variable, file.observations.values[:3].tolist()) == (
+        "rating",
+        [0, 1, 2],
+    )
+
+
+def test_the_time_of_each_rating_is_no_mode_in_few_rows_too(tmp_path):
+    rows = [
+        (u, m, 10**9 + 7919 * (11 * u + m), u * m) for u in range(9) for m in range(7)
+    ]
+    text = "user,item,when,rating\n" + "".join(
+        f"{a},{b},{c},{d}\n" for a, b, c, d in rows
+    )
+    dense = both(tmp_path / "x.csv", text)
+    np.testing.assert_array_equal(dense, np.outer(range(9), range(7)))
+
+
+def test_modes_that_share_few_rows_are_not_doubted(tmp_path):
+    # By chance labels go together in so few rows; nothing is left out.
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        flat = rng.choice(4 * 3 * 2, 9, replace=False)
+        columns = np.stack(np.unravel_index(flat, (4, 3, 2)), axis=1)
+        frame = pd.DataFrame(columns, columns=["a", "b", "c"]).assign(
+            v=rng.normal(size=9)
+        )
+        assert incomplete_tensor(frame).observations.order == 3
+
+
+def test_what_a_line_says_wrong_is_told_also_behind_lines_without_rows(tmp_path):
+    text = "# lab\n\na,b,v\n\nx,1,2\n,,\nx,2,3\n\ny,1,none at all\n"
+    path = csv_file(tmp_path / "x.csv", text)
+    with pytest.raises(InputError, match="Line 9 has the value 'none at all'"):
+        read_tensor(path)
+
+
+def test_sentinel_values_in_words_and_numbers_are_missing(tmp_path):
+    path = csv_file(tmp_path / "x.csv", "c,1990,1991\nA,-999,2\nB,3,..\n")
+    dense = read_tensor(path, missing=(-999, "..")).observations.dense()
+    np.testing.assert_array_equal(dense, [[NAN, 2], [3, NAN]])
+
+
+def wide_and_long(matrix, names, tmp_path):
+    """A wide frame and its long form, each from a file and from pandas."""
+    wide = pd.DataFrame(matrix, columns=pd.Index(names, name="column"))
+    wide.index.name = "row"
+    long = wide.stack().rename("value").reset_index()
+    wide.to_csv(tmp_path / "wide.csv")
+    long.to_csv(tmp_path / "long.csv", index=False)
+    yield incomplete_tensor(wide, layout="wide").observations
+    yield incomplete_tensor(long).observations
+    yield read_tensor(tmp_path / "wide.csv", layout="wide").observations
+    yield read_tensor(tmp_path / "long.csv").observations
+
+
+@pytest.mark.parametrize(
+    ("name", "skipped", "separator"),
+    [
+        ("linnerud_exercise.csv", 0, " "),
+        ("linnerud_physiological.csv", 0, " "),
+        ("diabetes_data_raw.csv.gz", None, " "),
+        ("digits.csv.gz", None, ","),
+    ],
+)
+def test_tables_that_scikit_learn_ships_are_the_same_by_every_way(
+    name, skipped, separator, tmp_path
+):
+    frame = pd.read_csv(SHIPPED / name, sep=separator, header=skipped, index_col=False)
+    matrix = frame.to_numpy(np.float64)
+    names = [f"c{n:02}" for n in range(matrix.shape[1])]
+    ways = list(wide_and_long(matrix, names, tmp_path))
+    ways.append(read_tensor(SHIPPED / name, layout="wide", order="given").observations)
+    for found in ways:
+        np.testing.assert_array_equal(found.dense(), matrix)
+
+
+def test_the_responses_to_il2_are_the_same_as_a_table(tmp_path):
+    datasets = pytest.importorskip("tensorly.datasets")
+    tensor = np.asarray(datasets.load_IL2data().tensor)
+    observed = np.argwhere(~np.isnan(tensor))
+    columns = dict(zip(["ligand", "time", "dose", "cell"], observed.T, strict=True))
+    frame = pd.DataFrame(columns).assign(response=tensor[tuple(observed.T)])
+    frame.to_csv(tmp_path / "long.csv.gz", index=False)
+    wide = frame.pivot(
+        index=["ligand", "time", "dose"], columns="cell", values="response"
+    )
+    wide.to_csv(tmp_path / "wide.csv")
+    expected = Observations.from_array(tensor).dense()
+    sources = (frame, wide, frame.set_index(list(columns))["response"])
+    found = [incomplete_tensor(source).observations for source in sources]
+    found += [
+        read_tensor(tmp_path / n).observations for n in ("long.csv.gz", "wide.csv")
+    ]
+    for observations in found:
+        # A dose at which nothing was observed is no label.
+        kept = tuple(np.unique(column) for column in observed.T)
+        np.testing.assert_array_equal(observations.dense(), expected[np.ix_(*kept)])
+
+
+@pytest.fixture(scope="module")
+def ratings(tmp_path_factory):
+    """A large table of ratings, each at a time of its own."""
+    rng = np.random.default_rng(0)
+    flat = rng.choice(50_000 * 5_000, 2_000_000, replace=False)
+    users, items = np.unravel_index(flat, (50_000, 5_000))
+    columns = {
+        "user": users,
+        "item": items,
+        "timestamp": rng.integers(8 * 10**8, 12 * 10**8, len(flat)),
+        "rating": rng.integers(1, 11, len(flat)) / 2,
+    }
+    path = tmp_path_factory.mktemp("ratings") / "ratings.csv"
+    pd.DataFrame(columns).to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.slow
+def test_two_million_ratings_take_three_times_as_long_as_pandas_alone(ratings):
+    def seconds(run):
+        start = time.process_time()
+        run()
+        return time.process_time() - start
+
+    alone = min(seconds(lambda: pd.read_csv(ratings)) for _ in range(3))
+    ours = min(seconds(lambda: read_tensor(ratings)) for _ in range(3))
+    assert ours < 3 * alone
+    assert read_tensor(ratings).observations.mode_dims == (50_000, 5_000)
+
+
+def test_one_long_line_is_refused_at_once(tmp_path):
+    path = csv_file(tmp_path / "x.csv", ",".join(["0.123456789"] * 3_300_000))
+    start = time.process_time()
+    with pytest.raises(InputError, match="3300000 fields, and 100000 are the most"):
+        read_tensor(path)
+    assert time.process_time() - start < 20  # about two seconds
+
+
+def test_what_text_unpacks_to_is_bounded(tmp_path, monkeypatch):
+    from rankrise.tensors.files import _declared
+
+    monkeypatch.setattr(_declared, "MAX_DENSE_BYTES", 2**22)
+    (tmp_path / "x.csv.gz").write_bytes(gzip.compress(b"0,1,2\n" * 10**6))
+    with pytest.raises(InputError, match=r"Its text needs more than .* GiB"):
+        read_tensor(tmp_path / "x.csv.gz")
