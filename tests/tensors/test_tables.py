@@ -136,8 +136,12 @@ def test_values_that_look_like_times_are_not_taken_for_ratings(tmp_path):
 
 
 def test_the_time_of_each_rating_is_no_mode_in_few_rows_too(tmp_path):
-    rows = [(u, m, 10**9 + 7919 * (11 * u + m), u * m) for u in range(9) for m in range(7)]
-    text = "user,item,when,rating\n" + "".join(f"{a},{b},{c},{d}\n" for a, b, c, d in rows)
+    rows = [
+        (u, m, 10**9 + 7919 * (11 * u + m), u * m) for u in range(9) for m in range(7)
+    ]
+    text = "user,item,when,rating\n" + "".join(
+        f"{a},{b},{c},{d}\n" for a, b, c, d in rows
+    )
     dense = both(tmp_path / "x.csv", text)
     np.testing.assert_array_equal(dense, np.outer(range(9), range(7)))
 
