@@ -197,8 +197,8 @@ def test_a_csv_that_cannot_be_used_is_refused_by_line(text, message, tmp_path):
     [
         ("1 1 2\n1 0 3\n", "Line 2 has the index 0 in mode 2; indices count from 1"),
         ("1,1,2\n", "Line 1 has 1 field"),
-        ("a b c\n1 1 2\n", "Line 1 has the index 'a' in mode 1; a .tns holds"),
-        ("1 1 2\n1 1.5 2\n", r"Line 2 has the index 1\.5 in mode 2; a .tns holds"),
+        ("a b c\n1 1 2\n", "Line 1 has the index 'a' in mode 1; indices are whole"),
+        ("1 1 2\n1 1.5 2\n", r"Line 2 has the index 1\.5 in mode 2; indices are whole"),
         ("1 1 2\n1 2\n", "Line 2 has 2 field"),
         ("3\n2 2\n1 1 1 2\n", "Line 1 has 1 field"),
         ("# two\n1 2 2\n1 2 3\n", r"Lines 2 and 3 both give the entry \(1, 2\)"),
@@ -219,6 +219,12 @@ def test_a_tns_that_cannot_be_used_is_refused_by_line(text, message, tmp_path):
             "0,1,2\n",
             (2, 3, 4),
             "2 columns beside the values but `mode_dims` names 3",
+        ),
+        (
+            "csv",
+            "0,1.5,2\n",
+            (2, 3),
+            r"Line 1 has the index 1\.5 in mode 2",
         ),
         ("csv", "a,1,2\n", (2, 3), "Mode 1 has 1 labels but .* dimension 2"),
     ],

@@ -71,6 +71,18 @@ def _factorized(column: Any, name: str, *, encoded: bool = False) -> tuple[Codes
     return codes, labels
 
 
+def _stripped(codes: Codes, labels: Any) -> tuple[Codes, Any]:
+    """Labels without the blanks around them; nothing else is no label."""
+    import pandas as pd
+
+    text = labels.str.strip()
+    text = text.where(text.notna(), labels)  # Sheets hold numbers among text.
+    if text.equals(labels):
+        return codes, labels
+    places, labels = pd.factorize(text.where(text != ""))
+    return np.append(places, -1)[codes], labels
+
+
 def _ranked(codes: Codes, labels: Any, order: Any, name: str) -> tuple[Codes, Any]:
     try:
         ranking = label_order(labels, order, name=name)
@@ -113,7 +125,8 @@ def mode_codes(
     column, called = table.frame[name], table.column(name)
     mode_name = name if table.is_named and name not in ("", ROW_LABELS) else None
     is_whole = column.dtype.kind in "iu" and not column.isna().any()
-    if (dim is not None and is_whole) or table.only_indices:
+    are_indices = table.only_indices or (table.is_text and column.dtype.kind == "f")
+    if (dim is not None and (is_whole or are_indices)) or table.only_indices:
         if not is_whole:
             _refuse_index(table, name)
         numbers = column.to_numpy(np.int64)
@@ -134,6 +147,8 @@ def mode_codes(
         kept = column.dtype if fits else np.dtype(np.int64)
         return numbers - first, TableMode(name, mode_name, dim, None, kept, first)
     codes, labels = _factorized(column, called, encoded=name in table.encoded)
+    if table.is_text and labels.dtype.kind == "O":
+        codes, labels = _stripped(codes, labels)
     missing = codes < 0
     if column.dtype.kind == "f":
         missing |= np.append(~np.isfinite(np.asarray(labels, float)), False)[codes]
@@ -165,8 +180,8 @@ def _refuse_index(table: Table, name: Hashable) -> None:
     cell = cells.iloc[row]
     named = shown(cell) if isinstance(cell, str) else cell
     raise InputError(
-        f"{table.rows(row)} has the index {named} in {table.column(name)}; a .tns "
-        "holds a whole number per mode, counted from 1, then the value."
+        f"{table.rows(row)} has the index {named} in {table.column(name)}; indices are "
+        f"whole numbers counted from {table.first_index}."
     )
 
 

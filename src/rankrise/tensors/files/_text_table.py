@@ -157,8 +157,6 @@ def read_text(
 
 def _checked(content: bytes) -> bytes:
     """The text without a byte order mark, in lines that end in a line feed."""
-    if b"\0" in content:
-        raise InputError("It holds zero bytes, so it is no text; save it as UTF-8.")
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -166,6 +164,8 @@ def _checked(content: bytes) -> bytes:
             f"It is no UTF-8 text (byte {error.start}); save it as UTF-8, or give it "
             "the extension of its form."
         ) from error
+    if b"\0" in content:
+        raise InputError("It holds zero bytes, so it is no text; save it as UTF-8.")
     content = content.removeprefix(b"\xef\xbb\xbf")
     return content if b"\n" in content else content.replace(b"\r", b"\n")
 
@@ -226,16 +226,12 @@ def _frame(source: TextSource, width: int, first_line: int) -> Any:
         source.check_widths(width, first_line)
     if frame.iloc[:, 0].isna().any():
         frame = frame.dropna(how="all")
-    blanks = b" " in content and source.delimiter is not None
     for name in frame:
         column = frame[name]
         if column.dtype == object:  # Numbers beyond those of 64 bits.
-            column = column.where(column.isna(), column.astype(str))
-        if column.dtype.kind == "f" and _are_whole(column.to_numpy()):
+            frame[name] = column.where(column.isna(), column.astype(str))
+        elif column.dtype.kind == "f" and _are_whole(column.to_numpy()):
             frame[name] = column.astype(np.int64)
-        elif column.dtype.kind not in "iuf" and blanks:
-            text = column.str.strip()
-            frame[name] = text.mask(text == "")
     return frame
 
 
