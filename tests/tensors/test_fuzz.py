@@ -130,7 +130,12 @@ def check(form, folder, first, last):
     path = folder / form
     FORMS[form](path)
     command = [sys.executable, str(WORKER), str(path), str(first), str(last)]
-    environment = os.environ | {"PYTHONPATH": str(SOURCE), "JAX_PLATFORMS": "cpu"}
+    environment = os.environ | {
+        "PYTHONPATH": str(SOURCE),
+        "JAX_PLATFORMS": "cpu",
+        # Its own allocator takes address space that it never uses.
+        "ARROW_DEFAULT_MEMORY_POOL": "system",
+    }
     run = subprocess.run(command, capture_output=True, text=True, env=environment)
     *_, end = run.stdout.split() or [""]
     ending = f"{signal.Signals(-run.returncode).name}" if run.returncode < 0 else ""

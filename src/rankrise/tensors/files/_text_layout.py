@@ -27,14 +27,14 @@ class TextLayout(Layout):
     ----------
     delimiter
         What separates fields, None for any run of blanks.
-    suffix
+    packed_by
         Of a compressed file, how.
     """
 
     form: TableForm
     delimiter: str | None
     header: Header
-    suffix: str
+    packed_by: str
 
     def axes(self, order: int) -> tuple[ModeAxis, ...]:
         """What the file calls the modes and their indices."""
@@ -58,7 +58,7 @@ class TextLayout(Layout):
             if comment_like and names is None
             else csv.QUOTE_MINIMAL
         )
-        with packing(path, self.suffix) as packed:
+        with packing(path, self.packed_by) as packed:
             stream = io.TextIOWrapper(packed, encoding="utf-8", newline="")
             for line in self.header.preamble:
                 stream.write(f"{line or completed.size}\n")
