@@ -159,9 +159,10 @@ def mode_codes(
             missing |= np.append(words, False)[codes]
     if missing.any():
         row = int(np.argmax(missing))
+        cell = shown(str(column.iloc[row]))
         raise InputError(
-            f"{table.rows(row)} has no label in {called} ({column.iloc[row]!s:.20}); "
-            "give it one, or leave it out."
+            f"{table.rows(row)} has no label in {called} ({cell}); give it one, or "
+            "leave it out."
         )
     if dim is not None and dim != len(labels):
         raise InputError(

@@ -6,6 +6,7 @@ import csv
 import io
 import itertools as it
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from rankrise.tensors.files._text_header import Header, declared_dims, named_col
 
 # None is any run of blanks. Of two that would do, as in 0;1;2,5, the first is meant.
 _DELIMITERS = ("\t", ";", ",", None)
+_BETWEEN_BLANKS = re.compile(r"[^ \t\r\n]+")
 _SNIFFED_ROWS = 20
 # pandas takes seconds for so many, and minutes for some millions.
 _MOST_COLUMNS = 100_000
@@ -51,17 +53,17 @@ class TextSource:
             return {"quoting": csv.QUOTE_NONE}
         return {"delimiter": self.delimiter, "skipinitialspace": True}
 
-    def rows(self) -> Iterator[tuple[int, list[str] | None]]:
+    def rows(self, *, strict: bool = True) -> Iterator[tuple[int, list[str] | None]]:
         """The line where each row begins, and its fields; None where quotes fail."""
         stream = io.BytesIO(self.content)
         stream.seek(self.start)
         lines = io.TextIOWrapper(stream, encoding="utf-8")
         if self.delimiter is None:
             for line, text in enumerate(lines, start=self.line):
-                if fields := text.split():
+                if fields := _BETWEEN_BLANKS.findall(text):
                     yield line, fields
             return
-        parsed = csv.reader(lines, strict=True, **self.options())
+        parsed = csv.reader(lines, strict=strict, **self.options())
         while True:
             line = self.line + parsed.line_num
             try:
@@ -77,8 +79,10 @@ class TextSource:
     def lines(self, rows: Sequence[int]) -> list[int]:
         """The lines where rows begin, which are counted from 0."""
         wanted = set(rows)
-        found = {n: line for n, (line, _) in enumerate(self.rows()) if n in wanted}
-        return [found[row] for row in rows]
+        # As pandas, which minds no quotation mark within a field.
+        every = enumerate(self.rows(strict=False))
+        found = {n: line for n, (line, _) in every if n in wanted}
+        return [found.get(row, self.line + row) for row in rows]
 
     def check_widths(self, width: int, first_line: int) -> None:
         """Refuse the first row with another number of fields."""
@@ -115,8 +119,8 @@ def read_text(
         source = _delimited(source, [line.text for line in head[:_SNIFFED_ROWS]])
     first_line = source.line
     sniffed = [fields or [] for _, fields in it.islice(source.rows(), _SNIFFED_ROWS)]
-    width = len(sniffed[0])
-    if 0 < width < 3:
+    width = len(sniffed[0]) if sniffed else 0
+    if width < 3 and (width or not sniffed):
         raise InputError(
             f"Line {source.line} has {width} field(s); a column for each mode, two or "
             "more, and a last one for the value are needed."
@@ -271,4 +275,5 @@ def _parsed(
         raise InputError(f"It cannot be parsed ({error}).") from error
     if frame.shape[1] != width:
         source.check_widths(width, first_line)
+        raise InputError(f"Its rows cannot be divided into {width} fields.")
     return frame

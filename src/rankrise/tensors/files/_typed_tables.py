@@ -77,7 +77,9 @@ def _read_parquet(path: Path) -> Table:
     schema, texts = _schema(path)
     with open_parquet(path, read_dictionary=texts) as file:
         check_memory(_COPIES * stored_bytes(file), "Its table")
-        return table_of_arrow(file.read(), schema)
+        table = file.read()
+    table.validate(full=True)
+    return table_of_arrow(table, schema)
 
 
 def _read_feather(path: Path) -> Table:
@@ -91,7 +93,9 @@ def _read_feather(path: Path) -> Table:
             batches.append(file.get_batch(place))
             count += batches[-1].nbytes
             check_memory(_COPIES * count, "Its table")
-        return table_of_arrow(pa.Table.from_batches(batches, file.schema))
+    table = pa.Table.from_batches(batches, file.schema)
+    table.validate(full=True)
+    return table_of_arrow(table)
 
 
 def _read_excel(path: Path) -> Table:
