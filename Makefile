@@ -55,6 +55,10 @@ test: export XLA_FLAGS ?= --xla_cpu_use_fusion_emitters=false \
   --xla_cpu_parallel_codegen_split_count=1
 # There is a test for every core already; threads that wait for one take time from it.
 test: export OMP_NUM_THREADS ?= 1
+# Numba's last optimizations take a quarter of its time. Its files do not say which were
+# made, so these lie where users' programs do not look.
+test: export NUMBA_OPT ?= 2
+test: export NUMBA_CACHE_DIR ?= $(CURDIR)/.venv/numba-cache
 # Programs that tests start read the bytecode that the first of them wrote.
 test test-all: export PYTHONDONTWRITEBYTECODE =
 # Types are checked meanwhile, and what is said of them comes last. The loops that
@@ -66,7 +70,8 @@ test: lint ## lint, check types and run the fast tests
 	wait $$types; types=$$?; cat .venv/types.txt; exit $$((tests || types))
 
 test-all: lint types ## the same with the slow tests, which take minutes
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m '' --timeout=3600
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m '' --timeout=3600 \
+	  --jaxtyping-packages=rankrise,beartype.beartype
 
 # Without the cache: a time that contains compiling must contain it every time.
 bench: venv ## measure speed and accuracy

@@ -38,7 +38,7 @@ def smooth(rng, size):
     return np.exp(-(((places - middles) / (0.15 + 0.3 * widths)) ** 2)) + 0.1
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("draw", "offset", "centering"),
     [(uniform, 0.0, "none"), (uniform, 2.0, "mean"), (normal, 2.0, "mean")],

@@ -72,7 +72,7 @@ def test_additive_rates_are_nearer_by_components_that_add():
     assert sums < 0.7 * products
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("make", "chosen", "other"),
     [

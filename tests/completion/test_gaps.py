@@ -159,7 +159,9 @@ def check_bounds(gappy, whole, **settings):
     return found, inside
 
 
-@pytest.mark.parametrize(("seed", "latest"), [(0, 31), (2, 29)])
+@pytest.mark.parametrize(
+    ("seed", "latest"), [(0, 31), pytest.param(2, 29, marks=pytest.mark.slow)]
+)
 def test_the_error_said_of_tails_is_that_found_and_bounds_hold(seed, latest):
     check_bounds(*trials(seed, latest=latest), models=5, smooth=False)
 
