@@ -189,7 +189,7 @@ BAD_FILES = {
     "a file name of two lines": (
         "x\ny.npy",
         lambda path: None,
-        r"x y\.npy: There is no",
+        r"x\\ny\.npy: There is no",
     ),
 }
 

@@ -149,6 +149,8 @@ def test_an_interrupted_study_is_resumed_to_the_same_rows(
 
     def interrupted(*arguments):
         begin(*arguments)
+        # Called again at every report.
+        patch.undo()
         os.kill(os.getpid(), signal.SIGINT)
 
     folder = tmp_path / "run"

@@ -183,7 +183,7 @@ def test_no_kill_leaves_new_settings_beside_old_results(finished, monkeypatch):
 # What people change
 
 SOURCES = {
-    "complete": {"path": "x.npy", "variable": None, "mode_dims": None, "sha256": "0"},
+    "complete": {"path": "x.npy", "reading": {"missing": ["-9"]}, "sha256": "0"},
     "verify": {"path": None, "variable": None, "claims": ["growth"]},
     "complexity": {"dataset": "digits", "sha256": "0"},
     "reproduce complexity": {"dataset": "mnist", "sha256": "0"},
@@ -194,17 +194,18 @@ SOMETHING = (None, 3, 2.5, True, "", "a\0b", [], {}, [[]], {"x": 1}, MISSING)
 FORMS = {
     "complete": {
         "path": SOMETHING,
-        "variable": (3, True, [], {}, MISSING),
-        "mode_dims": (
+        "reading": (
             3,
-            "5 9",
             [],
-            [5],
-            [5, 0],
-            [5, None],
-            [5, 2.5],
-            [5, "9"],
             MISSING,
+            {"variable": 3},
+            {"mode_dims": "5 9"},
+            {"mode_dims": []},
+            {"mode_dims": [5, 0]},
+            {"mode_dims": [5, 2.5]},
+            {"layout": "tall"},
+            {"missing": 3},
+            {"surplus": 3},
         ),
         "sha256": (3, [], {}, ""),
         "surplus": (None, 3),

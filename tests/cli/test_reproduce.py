@@ -61,6 +61,8 @@ def interrupt_the_run(patch):
 
     def interrupted(*arguments):
         begin(*arguments)
+        # Called again at every report.
+        patch.undo()
         os.kill(os.getpid(), signal.SIGINT)
 
     patch.setattr(RunFolder, "begin", interrupted)

@@ -12,14 +12,13 @@ from rankrise._errors import InputError
 from rankrise.cli._complete_options import CompleteOptions
 from rankrise.cli._folder import COMPLETED, LOWER, SETTINGS, STD, UPPER, RunFolder
 from rankrise.cli._options import OutputOptions
-from rankrise.cli._reading_options import ReadingOptions
+from rankrise.cli._reading_options import ReadingOptions, TensorSource
 from rankrise.cli._session import (
     make_checkpoint,
     running_models,
     status_of,
     use_compile_cache,
 )
-from rankrise.cli._source import TensorSource
 from rankrise.cli._status import BAD_INPUT, DONE, INTERRUPTED
 from rankrise.cli._terminal import say
 from rankrise.experiments import require_mode_dims

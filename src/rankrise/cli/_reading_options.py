@@ -2,11 +2,13 @@
 
 from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import create_model
+from pydantic import AfterValidator, create_model
 
 from rankrise._settings import Settings
+from rankrise.cli._source import Source, Word
+from rankrise.experiments import require_mode_dims
 from rankrise.tensors import Reading
 
 if TYPE_CHECKING:
@@ -46,3 +48,15 @@ class ReadingOptions(_AsWords):  # type: ignore[misc]
         from rankrise.tensors import read_tensor
 
         return read_tensor(path, **self.model_dump(exclude_unset=True))
+
+
+def _fitting(reading: dict[str, Any]) -> dict[str, Any]:
+    require_mode_dims(ReadingOptions(**reading).mode_dims)
+    return reading
+
+
+class TensorSource(Source):
+    """The file of a tensor to complete."""
+
+    path: Word
+    reading: Annotated[dict[str, Any], AfterValidator(_fitting)]

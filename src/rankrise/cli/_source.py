@@ -1,14 +1,13 @@
 """What a run is made from, in the form each command keeps it beside its settings."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from rankrise.cli._reading_options import ReadingOptions
-from rankrise.experiments import CLAIM_NAMES, require_mode_dims
+from rankrise.experiments import CLAIM_NAMES
 
 # A name with a null byte opens no file, in words of Python's.
-_Word = Annotated[str, Field(pattern=r"^[^\x00]+$")]
+Word = Annotated[str, Field(pattern=r"^[^\x00]+$")]
 
 
 def _in_their_order(claims: list[str]) -> list[str]:
@@ -17,35 +16,23 @@ def _in_their_order(claims: list[str]) -> list[str]:
     return claims
 
 
-def _fitting(reading: dict[str, Any]) -> dict[str, Any]:
-    require_mode_dims(ReadingOptions(**reading).mode_dims)
-    return reading
-
-
 class Source(BaseModel):
     """The source of a run, read back from a file that anybody may have changed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    sha256: _Word | None = None
-
-
-class TensorSource(Source):
-    """The file of a tensor to complete."""
-
-    path: _Word
-    reading: Annotated[dict[str, Any], AfterValidator(_fitting)]
+    sha256: Word | None = None
 
 
 class SamplesSource(Source):
     """Samples by their name or the file of a table."""
 
-    dataset: _Word
+    dataset: Word
 
 
 class ClaimsSource(Source):
     """Claims, and the file of a tensor where they are of no synthetic problem."""
 
-    path: _Word | None
+    path: Word | None
     variable: str | None
     claims: Annotated[list[str], AfterValidator(_in_their_order)]
