@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-_OUTPUT = Group("Output", sort_key=1)
+_OUTPUT = Group("Output", sort_key=2)
 
 
 @Parameter(name="*", group=_OUTPUT)

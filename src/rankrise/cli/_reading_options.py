@@ -4,6 +4,7 @@ from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from cyclopts import Group, Parameter
 from pydantic import AfterValidator, create_model
 
 from rankrise._settings import Settings
@@ -14,6 +15,7 @@ from rankrise.tensors import Reading
 if TYPE_CHECKING:
     from rankrise.tensors import TensorFile
 
+_READING = Group("Reading", sort_key=1)
 # What a word on the command line can say of what Python gives as an object.
 _ANNOTATIONS: dict[str, Any] = {
     "variable": str | None,
@@ -33,6 +35,7 @@ _AsWords: Any = create_model(
 )
 
 
+@Parameter(name="*", group=_READING)
 class ReadingOptions(_AsWords):  # type: ignore[misc]
     """What the command line says of how a tensor is read."""
 
