@@ -56,6 +56,9 @@ class Reading(Settings):
     ) -> Reading:
         """From the keywords of what reads a tensor."""
         given: dict[str, Any] = {**options}
+        for name in given.keys() - cls.model_fields.keys():
+            # As Python says it of a function that names its keywords.
+            raise TypeError(f"got an unexpected keyword argument {name!r}")
         return cls(variable=variable, mode_dims=mode_dims, **given)
 
     @field_validator("missing", "leave_empty", mode="before")
