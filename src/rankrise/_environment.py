@@ -1,4 +1,4 @@
-"""What a run depends on beside its settings and seed."""
+"""What a run depends on besides its settings and seed."""
 
 import os
 import platform
@@ -24,7 +24,7 @@ def environment() -> dict[str, Any]:
 
 
 def usable_cores() -> int:
-    """Cores that this process may use, where the system can tell."""
+    """Cores that this process may use; all of them if the system cannot tell."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -15,20 +15,20 @@ _LONGEST_REASON = 160
 
 
 def reason(error: Exception) -> str:
-    """What another library says was wrong, short and in one line."""
+    """The message of another library's error, shortened, in one line."""
     words = printable(" ".join(str(error).split())) or type(error).__name__
     return words if len(words) <= _LONGEST_REASON else f"{words[:_LONGEST_REASON]}..."
 
 
 def printable(text: str) -> str:
-    """Text in which control characters, as terminals obey them, are spelled out."""
+    """Text with control characters, which a terminal would obey, spelled out."""
     return "".join(x if x.isprintable() else ascii(x)[1:-1] for x in text)
 
 
 def shown(text: str) -> str:
-    """Text from a file in quotation marks: no line breaks, not too long for a sentence.
+    """Text from a file in quotation marks, short enough for a sentence.
 
-    Damaged files hold names of any length with any control characters.
+    Damaged files hold names of any length, with any control characters.
     """
     shortening = reprlib.Repr()
     shortening.maxstring = 80

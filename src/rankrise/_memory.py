@@ -3,7 +3,7 @@
 from pathlib import Path
 
 MAX_DENSE_BYTES = 8 * 2**30
-"""The most bytes that dense values, read from a file or drawn, may take."""
+"""Most bytes that dense values, read from a file or drawn, may take."""
 
 _MEMINFO = Path("/proc/meminfo")
 # Of containers, by version 2 and version 1 of control groups.
@@ -11,7 +11,7 @@ _LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
-# Pages that a process has, the first of the numbers in this file.
+# Its first number is how many pages of memory the process has.
 _PAGES = Path("/proc/self/statm")
 
 
@@ -42,7 +42,7 @@ def free_host_memory() -> int | None:
 
 
 def _process_limit() -> list[int]:
-    """What `ulimit -v`, as batch systems set it, leaves to this process."""
+    """Bytes that `ulimit -v`, which batch systems set, leaves to this process."""
     pages = _content(_PAGES).split()
     if not pages:
         return []

@@ -158,7 +158,7 @@ BAD_FILES = {
     "text in npz": ("x.npz", text("0,1,2\n"), r"cannot be read as a \.npz archive"),
     "text in mat": ("x.mat", text("0,1,2\n" * 99), "MATLAB"),
     "text in nc": ("x.nc", text("0,1,2\n"), "cannot be read as netCDF"),
-    "npy in csv": ("x.csv", npy_under_another_name, "no UTF-8"),
+    "npy in csv": ("x.csv", npy_under_another_name, "not UTF-8"),
     "matrix in csv": (
         "x.csv",
         text("1.5,2.5,3.5\n4.5,5.5,6.5\n"),
@@ -177,7 +177,7 @@ BAD_FILES = {
     "repeat in csv": ("x.csv", text(some("1,1,9")), r"Lines 1 and 15 both .* \(1, 1\)"),
     "repeat in tns": ("x.tns", text(some_tns("1 1 9")), "Lines 1 and 15 both"),
     "index 0 in tns": ("x.tns", text(some_tns("0 1 9")), "index 0 .*count from 1"),
-    "broken index": ("x.csv", text(some(",1,9")), "Line 15 has no label in mode 1"),
+    "broken index": ("x.csv", text(some(",1,9")), "Line 15 has no label in column 1"),
     "no number": ("x.csv", text(some("3,1,nine")), "Line 15 has the value 'nine'"),
     "ragged csv": ("x.csv", text(some("3,1,2,9")), r"Line 15 has 4 field\(s\)"),
     "huge shape in npy": ("x.npy", write_huge_npy, "GiB of memory"),
@@ -234,7 +234,7 @@ def test_a_device_is_no_file(assert_harmless):
 
 def test_a_device_under_another_name_is_no_file(assert_harmless, tmp_path):
     (tmp_path / "x.npy").symlink_to("/dev/zero")
-    assert_harmless(["complete", tmp_path / "x.npy"], "no regular file")
+    assert_harmless(["complete", tmp_path / "x.npy"], "not a regular file")
 
 
 def test_an_input_that_a_result_would_replace_is_refused(assert_refused, tmp_path):

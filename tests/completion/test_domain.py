@@ -170,15 +170,18 @@ REFUSED = {
     "observed outside": (
         {"domain": LAND},
         r"\d+ observed entries lie outside the `domain`, such as .* at "
-        r"\(2020-01-01, 0.0, 2.0\); mend",
+        r"\(2020-01-01, 0.0, 2.0\); corr",
     ),
     "shape": ({"domain": np.ones((3, 3))}, r"has shape \(3, 3\) but the mode dim"),
     "values": ({"domain": 2 * OCEAN}, r"holds 2 at \(0, 0\); give 1 or True"),
     "text": ({"domain": OCEAN.astype(str)}, "has data type <U5; give True"),
-    "labels": ({"domain": MASK[:3]}, "says nothing of '4.5' of lat"),
+    "labels": ({"domain": MASK[:3]}, "has no flag for '4.5' of lat"),
     "no file": ({"domain": "nowhere.npy"}, "nowhere.npy: There is no such file"),
-    "name": ({"leave_empty": "height"}, "'height', which is no mode; there are time"),
-    "number": ({"leave_empty": 4}, "'4', which is no mode"),
+    "name": (
+        {"leave_empty": "height"},
+        "'height', which is not a mode; the modes are time",
+    ),
+    "number": ({"leave_empty": 4}, "'4', which is not a mode"),
 }
 
 

@@ -130,7 +130,7 @@ def test_columns_that_only_name_the_rows_are_warned_of(csv, caplog):
     with caplog.at_level(logging.WARNING):
         read_table_file(csv(f"id,name,b,kind\n{rows}"), KIND)
     assert [record.args[0] for record in caplog.records] == ["'id'", "'name'"]
-    assert "only names the rows; it is best left out (--drop name)" in caplog.text
+    assert "only names the rows; it is best left out (name it in `drop`)" in caplog.text
 
 
 ROWS = "a,b,kind\n1,x,0\n2,y,1\n"

@@ -224,9 +224,9 @@ def no_modes(folder):
     path = folder / "x.csv"
     source.to_csv(path, index=False)
     expected = np.outer(range(6), range(5)).astype(float)
-    with told("'stamp' differs from row to row, so it is no mode and is left out"):
+    with told("'stamp' differs from row to row, so it is not a mode and is left out"):
         written = back(path, expected, expected)
-    with told("'condition' is constant within 'trial', so it is no mode"):
+    with told("'condition' is constant within 'trial', so it is not a mode"):
         read(path, expected)
     kept = source.drop(columns="stamp").astype({"value": float})
     pd.testing.assert_frame_equal(pd.read_csv(written), kept)
@@ -245,7 +245,7 @@ def by_name(folder):
     restored(
         pd.read_csv(path), expected, expected, values="rating", modes=("user", "item")
     )
-    with pytest.raises(InputError, match="no column 'stars' for the values; it has"):
+    with pytest.raises(InputError, match="no column 'stars' for the values; the col"):
         read_tensor(path, variable="stars")
 
 
@@ -253,7 +253,7 @@ def comments(folder):
     text = "# of a lab\n# in spring\ntag\tday\tn\n#a\t1\t2\nb\t1\t3\n#b\t2\t4\n"
     path = put(folder / "x.tsv", text)
     expected = np.array([[2, NAN], [NAN, 4], [3, NAN]])
-    with told("2 line(s) before the first row, comments, are skipped"):
+    with told("2 comment line(s) before the first row are skipped"):
         written = back(path, expected, np.nan_to_num(expected, nan=0.5))
     assert written.read_text().startswith("tag\tday\tn\n#a\t1\t2.0\n")
     text = "# Constructed\n#SampleID\tS1\tS2\nb\t4\t5\na\t1.5\t\n"
@@ -267,7 +267,7 @@ def comments(folder):
 
 def censored(folder):
     path = put(folder / "x.csv", LONG.replace(",4\n", ",<0.05\n"))
-    with pytest.raises(InputError, match=r"Line 5 has the value '<0\.05'; say what"):
+    with pytest.raises(InputError, match=r"Line 5 has the value '<0\.05'; set `cens"):
         read_tensor(path)
     for choice, value in (("half", 0.025), ("limit", 0.05)):
         expected = np.where(WHOLE == 4, value, WHOLE)
@@ -293,16 +293,16 @@ FORMS = {
     "`.csv`, `.tsv`, `.txt`, long": long_text,
     "`.csv`, `.tsv`, `.txt`, wide": wide_text,
     "`.tns` (FROSTT)": frostt,
-    "text as `.gz`, `.zst`, `.xz`": compressed,
+    "compressed text: `.gz`, `.zst`, `.xz`": compressed,
     "`.parquet`": parquet,
     "`.feather`": feather,
     "`.xlsx`": excel,
     "`pandas.DataFrame`, long": long_frame,
     "`pandas.DataFrame`, wide": wide_frame,
-    "`pandas.DataFrame` with levels of columns": levels_of_columns,
+    "`pandas.DataFrame` with several levels of columns": levels_of_columns,
     "`pandas.Series` with a MultiIndex": series,
     "`pyarrow.Table`": arrow,
-    "columns that are no modes": no_modes,
+    "columns that are not modes": no_modes,
     "columns by name": by_name,
     "comments, and labels with #": comments,
     "values below a limit, such as `<0.05`": censored,

@@ -387,7 +387,7 @@ def test_columns_of_one_name_are_refused():
     ("source", "message"),
     [
         (np.ones((2, 2)) * 1j, "complex128; real numbers are needed"),
-        (np.array([["a", None]], object), "holds .a., which is no number; if it"),
+        (np.array([["a", None]], object), "holds .a., which is not a number; if it"),
         (np.array([["2024-01-01"]], "datetime64[D]"), "datetime64"),
         (np.ones(3), "order 1; a tensor needs at least two modes"),
         (5.0, "order 0"),
@@ -412,7 +412,7 @@ def test_what_is_no_tensor_is_refused(source, message):
     ("source", "options", "message"),
     [
         (np.eye(2), {"values": "v"}, "`values` names a column of a table"),
-        (np.eye(2), {"mode_dims": (2, 2)}, "`mode_dims` are for tables"),
+        (np.eye(2), {"mode_dims": (2, 2)}, "`mode_dims` is for tables"),
         (scipy.sparse.eye_array(2), {"mask": np.eye(2)}, "A `mask` is for arrays"),
         (labelled(), {"mask": np.eye(2)}, "A `mask` is for arrays"),
         (labelled(), {"values": "w"}, "no column 'w' .*'who', 'id'"),

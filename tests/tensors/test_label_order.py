@@ -89,7 +89,7 @@ def test_dates_that_may_begin_with_the_day_or_the_month_are_warned_of(caplog):
     assert ordered(labels) == ["3/4/2020", "4/3/2020", "5/6/2020"]
     assert len(caplog.records) == 1
     assert "'when' may have the month or the day first" in caplog.text
-    assert "the month is taken to be (`order` day-first" in caplog.text
+    assert "the month is taken to be first (if that" in caplog.text
     caplog.clear()
     assert ordered(labels, "day-first") == ["4/3/2020", "3/4/2020", "5/6/2020"]
     assert ordered(labels, "month-first") == ["3/4/2020", "4/3/2020", "5/6/2020"]
@@ -99,7 +99,7 @@ def test_dates_that_may_begin_with_the_day_or_the_month_are_warned_of(caplog):
 def test_dates_that_rise_by_the_day_alone_are_taken_so(caplog):
     labels = ["9/1/2020", "10/1/2020", "1/2/2020", "2/3/2020"]
     assert ordered(labels) == labels
-    assert "the day is taken to be (`order` month-first" in caplog.text
+    assert "the day is taken to be first (if that" in caplog.text
 
 
 def test_dates_in_one_order_either_way_need_no_warning(caplog):
@@ -117,7 +117,7 @@ def test_fractions_in_names_that_could_be_versions_are_warned_of(caplog):
 def test_dates_among_which_one_is_none_fall_back_to_text_with_a_warning(caplog):
     labels = ["2/13/2020", "unknown", "10/1/2020", "1/22/2020"]
     assert ordered(labels) == ["1/22/2020", "10/1/2020", "2/13/2020", "unknown"]
-    assert "most labels of 'when' are dates, but 'unknown' is none" in caplog.text
+    assert "most labels of 'when' are dates, but 'unknown' is not" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_what_is_no_date_in_one_order_is_text(labels):
 def test_an_order_asked_for_that_does_not_fit_is_refused():
     labels = ["1/2/2020", "12/31/2019"]
     with pytest.raises(
-        rr.InputError, match="'when', such as '12/31/2019', are no dates"
+        rr.InputError, match="'when', such as '12/31/2019', are not dates"
     ):
         label_order(labels, "day-first", name="'when'")
     assert ordered(["b2", "b10"], "day-first") == ["b2", "b10"]

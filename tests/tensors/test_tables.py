@@ -100,7 +100,7 @@ def test_labels_that_repeat_are_a_long_table(text, tmp_path, caplog):
 )
 def test_what_may_be_long_or_wide_is_refused_until_it_is_said(text, tmp_path):
     path = csv_file(tmp_path / "x.csv", text)
-    with pytest.raises(InputError, match=r"cannot be told.*`layout` long or wide"):
+    with pytest.raises(InputError, match="set `layout` to long or wide"):
         read_tensor(path)
     wide = read_tensor(path, layout="wide").observations
     long = read_tensor(path, layout="long").observations
@@ -261,7 +261,7 @@ def test_two_million_ratings_take_three_times_as_long_as_pandas_alone(ratings):
 def test_one_long_line_is_refused_at_once(tmp_path):
     path = csv_file(tmp_path / "x.csv", ",".join(["0.123456789"] * 3_300_000))
     start = time.process_time()
-    with pytest.raises(InputError, match="3300000 fields, and 100000 are the most"):
+    with pytest.raises(InputError, match="3300000 fields, and at most 100000"):
         read_tensor(path)
     assert time.process_time() - start < 20  # about two seconds
 

@@ -256,7 +256,7 @@ def test_a_heap_without_end_is_not_searched_for_ever(tmp_path):
     heap = damaged.index(b"GCOL")
     damaged[heap + 16 : heap + 32] = bytes(16)  # its first object: free, of no length
     path.write_bytes(damaged)
-    with pytest.raises(InputError, match="A heap of it is damaged"):
+    with pytest.raises(InputError, match="global heap is damaged"):
         Trajectory.load(path)
 
 

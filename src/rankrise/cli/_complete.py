@@ -12,7 +12,7 @@ from rankrise._errors import InputError
 from rankrise.cli._complete_options import CompleteOptions
 from rankrise.cli._folder import COMPLETED, LOWER, SETTINGS, STD, UPPER, RunFolder
 from rankrise.cli._options import OutputOptions
-from rankrise.cli._reading_options import ReadingOptions, TensorSource
+from rankrise.cli._reading_options import ReadingFlags, TensorSource
 from rankrise.cli._session import (
     make_checkpoint,
     running_models,
@@ -36,17 +36,17 @@ _OUT = Path("runs/complete")
 def complete(
     *files: Path,
     settings: Annotated[CompleteOptions | None, Parameter(name="*")] = None,
-    reading: Annotated[ReadingOptions | None, Parameter(name="*")] = None,
+    reading: Annotated[ReadingFlags | None, Parameter(name="*")] = None,
     output: OutputOptions | None = None,
 ) -> int:
     """Complete partly observed tensors; there is no rank to choose.
 
-    Takes .npy, .npz, .mat (v4 to v7.3), .nc, .h5 and .zarr arrays in which NaN means
-    unobserved, and .csv, .parquet and .tns coordinates in which absent means
-    unobserved. Observed entries are held out to choose what is learned and to say how
-    far it may be off. Writes the completed tensor and its standard deviations in the
-    input's form, summary.json, factors.npz and completion.png; for a gradient method
-    trajectory.nc.
+    Reads .npy, .npz, .mat (v4 to v7.3), .nc, .h5 and .zarr arrays, in which NaN means
+    unobserved; tables, long or wide, as text (.csv, .tsv, .txt), .parquet, .feather and
+    .xlsx; and .tns coordinates. Observed entries are held out to choose what is learned
+    and to say how far it may be off. Writes the completed tensor and its standard
+    deviations in the input's form, summary.json, factors.npz and completion.png; for a
+    gradient method trajectory.nc.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def complete(
 def _complete_all(
     files: Sequence[Path],
     options: CompleteOptions,
-    reading: ReadingOptions | None,
+    reading: ReadingFlags | None,
     output: OutputOptions,
 ) -> int:
     """One after another; one that cannot be used does not stop the others."""
@@ -100,7 +100,7 @@ def _complete_all(
 def _complete(
     file: Path | None,
     options: CompleteOptions,
-    reading: ReadingOptions | None,
+    reading: ReadingFlags | None,
     output: OutputOptions,
 ) -> int:
     folder = RunFolder(output, "complete")
@@ -142,10 +142,10 @@ def tensor_source(
     folder: RunFolder,
     output: OutputOptions,
     file: Path | None,
-    reading: ReadingOptions | None,
+    reading: ReadingFlags | None,
 ) -> dict[str, Any]:
     """Which file a command is given, or was given when its run began."""
-    reading = reading or ReadingOptions()
+    reading = reading or ReadingFlags()
     if reading.domain is not None:
         # A run may be resumed from elsewhere.
         reading = reading.model_copy(update={"domain": reading.domain.absolute()})
@@ -179,7 +179,7 @@ def _stored_source(folder: RunFolder, given: dict[str, Any]) -> dict[str, Any]:
 
 def read_source(source: dict[str, Any]) -> "TensorFile":
     """The tensor, refused where it is not what a run began with."""
-    tensor = ReadingOptions(**source["reading"]).read(Path(source["path"]))
+    tensor = ReadingFlags(**source["reading"]).read(Path(source["path"]))
     if source.get("sha256", tensor.content_sha256) != tensor.content_sha256:
         raise InputError(
             f"{source['path']} has changed since the run began; start again."
@@ -207,7 +207,7 @@ def _write(
             path = write_completed(tensor, values, folder.path, name=name)
             written[name] = path
     if found.ending == Ending.INTERRUPTED:
-        # Whoever interrupts waits; the run that goes on draws it.
+        # No figure: it takes seconds, and the resumed run draws it.
         return written
 
     figure = completion_figure(found, completed)

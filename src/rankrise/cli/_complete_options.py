@@ -32,7 +32,8 @@ class CompleteOptions(_SideBySide):  # type: ignore[misc]
     """What the command line says of a completion, and what it writes of one."""
 
     interval: float | None = None
-    """Write also between which bounds this share of entries should lie, such as 0.9."""
+    """Also write the bounds between which this share of entries should lie, such as
+    0.9."""
 
     def model_post_init(self, context: Any, /) -> None:
         level = self.interval

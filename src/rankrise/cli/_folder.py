@@ -172,9 +172,9 @@ class RunFolder:
             )
 
     def begin(self, settings: BaseModel, source: dict[str, Any] | None = None) -> None:
-        """Note the settings and clear old results, or see whether all is still there.
+        """Note the settings and clear old results; called again, check the folder.
 
-        A folder that somebody removed meanwhile is made again, for the results.
+        A folder that was removed during the run is made again, for the results.
         """
         if self._stored:
             if not self.path.exists():
@@ -209,7 +209,7 @@ class RunFolder:
         write_json(self.path / SETTINGS, settings)
         _logger.warning(
             "the folder %s was removed during the run, with all that was in it; it is "
-            "made again for what is yet to be written.",
+            "made again for the results.",
             self.path,
         )
 

@@ -13,7 +13,7 @@ from rankrise._strict import strict
 from rankrise.cli._complete import read_source, tensor_source
 from rankrise.cli._folder import RunFolder
 from rankrise.cli._options import OutputOptions
-from rankrise.cli._reading_options import ReadingOptions
+from rankrise.cli._reading_options import ReadingFlags
 from rankrise.cli._session import running_ranks
 from rankrise.cli._status import DONE
 from rankrise.cli._terminal import say
@@ -29,8 +29,9 @@ class RankOptions(BaseModel):
     model_config = Settings.model_config
 
     heldout: Literal["auto", "random", "fiber"] = "random"
-    """How entries are held out: auto as they are missing (single entries, whole fibers,
-    runs, blocks, or some of each), random as single entries, fiber as whole fibers."""
+    """Entries to hold out: in the shape of the gaps (auto: single entries, whole
+    fibers, runs, blocks, or some of each), single entries (random), or whole fibers
+    (fiber)."""
     loss: SingleLossName = "squared"
     """Loss of one entry: huber for outliers, logistic for labels 0 and 1. For counts:
     poisson (the rank of the logarithms of rates) or poisson-identity (of the rates)."""
@@ -38,7 +39,7 @@ class RankOptions(BaseModel):
     """Threshold delta of Huber and smooth-L1 loss, in deviations of the centered
     values, by their median."""
     max_components: int = 64
-    """No more components are tried."""
+    """Largest number of components to try."""
     seed: int = 0
     """Seed of the held-out entries, the halves and the starts of the fits."""
 
@@ -55,7 +56,7 @@ def rank(
     /,
     *,
     settings: Annotated[RankOptions | None, Parameter(name="*")] = None,
-    reading: Annotated[ReadingOptions | None, Parameter(name="*")] = None,
+    reading: Annotated[ReadingFlags | None, Parameter(name="*")] = None,
     output: OutputOptions | None = None,
 ) -> int:
     """Estimate the CP rank of a tensor, whole or with gaps.
@@ -67,7 +68,7 @@ def rank(
     Parameters
     ----------
     file
-        A tensor as for `rankrise complete`. Left out when a run is resumed.
+        A tensor, in any form that `rankrise complete` reads. Omit when resuming.
     """
     output = output or OutputOptions()
     folder = RunFolder(output, "rank")

@@ -1,4 +1,4 @@
-"""Options that say how a tensor is read, for every command that takes a file of one."""
+"""Options for reading a tensor, of every command that takes the file of one."""
 
 from copy import copy
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rankrise.tensors import TensorFile
 
 _READING = Group("Reading", sort_key=1)
-# What a word on the command line can say of what Python gives as an object.
+# Types of words on the command line, where Python takes any object.
 _ANNOTATIONS: dict[str, Any] = {
     "variable": str | None,
     "modes": tuple[str, ...] | None,
@@ -24,7 +24,7 @@ _ANNOTATIONS: dict[str, Any] = {
     "domain": Path | None,
     "leave_empty": tuple[str, ...],
 }
-# Theirs are the names, the defaults and the words of the help.
+# Names, defaults and help come from `Reading`.
 _AsWords: Any = create_model(
     "_AsWords",
     __config__=Settings.model_config,
@@ -36,25 +36,25 @@ _AsWords: Any = create_model(
 
 
 @Parameter(name="*", group=_READING)
-class ReadingOptions(_AsWords):  # type: ignore[misc]
-    """What the command line says of how a tensor is read."""
+class ReadingFlags(_AsWords):  # type: ignore[misc]
+    """Options for reading a tensor."""
 
     def model_post_init(self, context: Any, /) -> None:
         self.reading()
 
     def reading(self) -> Reading:
-        """The same as settings."""
+        """The settings that these options say."""
         return Reading(**self.model_dump(exclude_unset=True))
 
     def read(self, path: Path) -> "TensorFile":
-        """Read a file so."""
+        """Read a file with these options."""
         from rankrise.tensors import read_tensor
 
         return read_tensor(path, **self.model_dump(exclude_unset=True))
 
 
 def _fitting(reading: dict[str, Any]) -> dict[str, Any]:
-    require_mode_dims(ReadingOptions(**reading).mode_dims)
+    require_mode_dims(ReadingFlags(**reading).mode_dims)
     return reading
 
 

@@ -71,7 +71,7 @@ def _words(error: Exception) -> str:
 
 def _unwritten(reason: str) -> str:
     return (
-        f"Cannot read or write{reason}; what was written before is kept, so mend that "
+        f"Cannot read or write{reason}; what was written before is kept, so fix that "
         "and start again, with --resume if the run had begun"
     )
 

@@ -1,4 +1,4 @@
-"""What is written to the terminal, or to a pipe whose reader may have left."""
+"""Output to a terminal, or to a pipe that nobody may read any more."""
 
 import io
 import sys
@@ -8,17 +8,17 @@ from rankrise._errors import printable
 
 
 def say(text: str = "", *, file: Any = None) -> None:
-    """Print one line; a terminal obeys nothing that names in it may hold."""
+    """Print one line, with control characters spelled out."""
     print(printable(text), file=file)
 
 
 def outlive_readers() -> None:
-    """Let a reader of the output that has left, as `| head` does, be no failure."""
+    """Go on where the reader of the output has left, as `| head` does."""
     sys.stdout, sys.stderr = _patient(sys.stdout), _patient(sys.stderr)
 
 
 class _PatientFile(io.FileIO):
-    """An open file; what nobody reads any more is dropped."""
+    """An open file that drops output nobody reads any more."""
 
     def write(self, content: Any, /) -> int:
         try:
@@ -28,7 +28,7 @@ class _PatientFile(io.FileIO):
 
 
 def _patient(stream: Any) -> Any:
-    # There is none where a process was started without, and tests bring their own.
+    # A process may have no stream, and tests have their own.
     if not isinstance(stream, io.TextIOWrapper):
         return stream
     stream.flush()

@@ -1,4 +1,4 @@
-"""How large errors are on training and held-out entries, and by noise alone.
+"""Errors on training and held-out entries, and those that noise alone would give.
 
 The variance of a residual on entries that were held out is taken to be a product of one
 factor a slice, times a constant, so that rows that are noisier than others have wider
@@ -22,10 +22,10 @@ from rankrise.tensors import Observations
 # Noise is told of so many observations, and so many for each slice, where training
 # errors are at least this share of held-out ones.
 _FEWEST_FOR_NOISE, _FOR_NOISE, _LEAST_TRAINED = 300, 10, 0.7
-# Rounds of fitting factors of the noise, and so many typical residuals in every slice
-# that they are shrunk as if there were.
+# Rounds of fitting the noise factors of slices, each of which is shrunk as if the slice
+# had ten typical residuals more.
 _ROUNDS, _SHRINKING = 5, 10.0
-# Of the mean square residual: exact fits leave some.
+# Least variance, as a share of the mean square residual: exact fits leave some.
 _LEAST = 1e-12
 # Entries that are worked on at once.
 _BLOCK = 2**20
@@ -71,7 +71,7 @@ class Accuracy:
             return math.nan
         if self.loss.takes_counts:
             counts = observed.values[~np.isnan(self.heldout_predictions)]
-            # The variance of rates is not their mean, but that over the exposure.
+            # The variance of rates is their mean over an exposure that is not known.
             is_whole = bool(np.all(counts == np.rint(counts)))
             return math.sqrt(float(np.mean(counts))) if is_whole else math.nan
         is_told = (
@@ -139,11 +139,11 @@ class Noise:
     Attributes
     ----------
     factors
-        Of every mode's rows, and one for a row that was never observed.
+        One for every slice of each mode, and a last one for slices never observed.
     ratios
-        Held-out residuals over their standard deviations, by size, rising.
+        Held-out residuals over their standard deviations, in absolute value, sorted.
     of_kind
-        Factor of every kind of gap, where some are blocks.
+        One factor for every kind of gap, if some are blocks.
     """
 
     variance: float
@@ -152,14 +152,14 @@ class Noise:
     of_kind: Values = field(default_factory=lambda: np.ones(1))
 
     def variances(self, indices: Indices) -> Values:
-        """Of the residuals at these indices, without the factor of a kind of gap."""
+        """Variances of residuals at these indices, without the factors `of_kind`."""
         total = np.full(len(indices), self.variance)
         for rows, factor in zip(indices.T, self.factors, strict=True):
             total *= factor[rows]
         return total
 
     def multiple(self, level: float) -> float:
-        """Standard deviations that this share of held-out residuals lies within."""
+        """Number of standard deviations that hold this share of held-out residuals."""
         count = len(self.ratios)
         place = min(count - 1, int(np.ceil(level * (count + 1))) - 1)
         return float(self.ratios[max(0, place)])
@@ -172,7 +172,7 @@ def fit_noise(
     kinds: npt.NDArray[np.integer] | None = None,
     kind_count: int = 0,
 ) -> Noise:
-    """The noise of held-out entries, and of the kinds of gap that they stand for."""
+    """Fit the noise to residuals of held-out entries, which stand for kinds of gap."""
     if kinds is not None:
         indices = np.column_stack([indices, kinds])
         dims = (*dims, kind_count)

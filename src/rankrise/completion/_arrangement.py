@@ -113,12 +113,12 @@ class Rows:
 
 
 def _row_type(starts: npt.NDArray[np.int64]) -> type[np.integer]:
-    """Of the numbers of rows: half the memory where there are few."""
+    """Type of row numbers; up to 65,536 rows it takes half the memory."""
     return np.uint16 if starts[-1] <= 2**16 else np.int32
 
 
 def stacked(places: Indices, starts: npt.NDArray[np.int64]) -> Indices:
-    """Rows within modes as rows of the stack, where modes start so."""
+    """Rows within modes as rows of the stack, in which modes begin at `starts`."""
     out = np.empty(places.shape, _row_type(starts))
     return np.add(places, starts[:-1], out=out, casting="unsafe")
 
@@ -165,12 +165,12 @@ class Lists(NamedTuple):
 
     @property
     def kernels(self) -> Any:
-        """Those that take such numbers of rows."""
+        """The compiled loops for the type of these row numbers."""
         return kernels if self.others.dtype == np.uint16 else wide_kernels
 
     @property
     def none(self) -> "Lists":
-        """Of no entries."""
+        """Lists of no entries."""
         return Lists(self.begins[:0], self.others[:0])
 
 

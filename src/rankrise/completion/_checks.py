@@ -26,7 +26,7 @@ _POOR_ERROR = 0.5
 _UNLIKE = 0.05
 # Times the median deviation from the median.
 _OUTLYING = 1000
-# Of slices with too few observations, so many are named.
+# At most this many slices with too few observations are named.
 _NAMED = 3
 # Observations that a loss is tried on.
 _TRIED = 100
@@ -45,7 +45,7 @@ def check_enough(observations: Observations) -> None:
 
 
 def check_observations(incomplete: IncompleteTensor, loss: AbstractLoss) -> None:
-    """Refuse too few observations, and values that a loss can't be fitted to."""
+    """Refuse too few observations, and values that do not fit the loss."""
     observations = incomplete.observations
     check_enough(observations)
     Standardization.check_range(observations.values)
@@ -63,9 +63,9 @@ def warn_of_no_gaps(observations: Observations) -> None:
     entries = observations.entry_count
     if len(observations) == entries:
         logger.warning(
-            "all %d entries are observed, so none is filled; the components, the "
-            "rank and the noise are told. Unobserved entries are NaN in an array, or "
-            "absent from a list.",
+            "all %d entries are observed, so none is filled; only the components, the "
+            "rank and the noise are estimated. Unobserved entries are NaN in an array, "
+            "or absent from a list.",
             entries,
         )
 
@@ -137,15 +137,15 @@ def warn_of_result(found: Completion) -> None:
 
 
 def _warn_of_scarce_slices(found: Completion) -> None:
-    """Say which slices have too few observations to be predicted like others."""
+    """Warn of slices with too few observations to be predicted as well as others."""
     scarce = list(found.scarce_slices())
     if not scarce:
         return
     places = [found.axis(mode).place(index, mode) for mode, index in scarce[:_NAMED]]
     rest = len(scarce) - len(places)
     logger.warning(
-        "too few entries are observed to predict others at %s%s; bounds there are "
-        "widened, and the held-out error does not hold.",
+        "too few entries are observed at %s%s to predict the others there; their "
+        "bounds are widened, and the held-out error does not hold for them.",
         ", ".join(places),
         f" and in {rest} other slice{'s'[: rest > 1]}" if rest else "",
     )

@@ -74,7 +74,7 @@ def complete(
     ----------
     source, mask, values, mode_dims
         The tensor with its gaps, as for `incomplete_tensor`: an array with NaN or a
-        mask, an xarray.DataArray or Dataset, a sparse array, or a long-form table.
+        mask, an xarray.DataArray or Dataset, a sparse array, or a table.
     method
         `alternating`: components enter one by one on a path of falling penalties, by
         alternating least squares. `paper`, `flow`, `limit`: gradient descent from near
@@ -95,10 +95,10 @@ def complete(
         counts: `poisson` fits logarithms of rates, so components multiply;
         `poisson-identity` fits rates, so non-negative components add (a constant is one
         of them); `counts` fits both and keeps the one with the larger held-out
-        likelihood (`Completion.loss`, `link_losses`). They take any values from 0 on:
-        rates, which are not whole, have the same deviance. `center` and `main_effects`
-        have no effect on them. The threshold is that of Huber and smooth-L1 loss, in
-        deviations of the centered values.
+        likelihood (`Completion.loss`, `link_losses`). These take any values from 0 on,
+        whole or not, and `center` and `main_effects` have no effect on them. The
+        threshold is that of Huber and smooth-L1 loss, in deviations of the centered
+        values.
     center
         Fit the values less their mean; the mean is added back to the result. By default
         held-out errors decide; gradient methods take the mean off.
@@ -106,8 +106,8 @@ def complete(
         Upper limit on the number of components; the rank is found, not set by it.
     max_seconds
         Time limit in seconds from the start of the call, over all the times the run is
-        resumed. Reading, loading and the search for gaps count, but are not cut short,
-        nor is a step under way: it ends at the first step after the limit.
+        resumed. It includes reading, loading and the search for gaps, but these and the
+        step under way are always finished.
     smooth
         Smooth factors along each mode, as strongly as the data support; by default
         smooth or not is chosen by held-out errors.
@@ -126,7 +126,8 @@ def complete(
         Called at every point of a path, or chunk of steps, and once before a path
         begins, with model 0.
     reading
-        Further fields of `Reading`, such as `missing`, `domain` or `modes`.
+        Further fields of `rankrise.tensors.Reading`: `modes`, `layout`, `order`,
+        `missing`, `repeats`, `censored`, `domain` and `leave_empty`.
 
     Raises
     ------
@@ -272,7 +273,7 @@ def _fitted(
     if ending is not None:
         runs.save()
     if not models:
-        # What a path found before it was ended counts only if nothing else.
+        # An unfinished path counts only if no model is finished.
         model, variant = runs.unfinished()
         models, ending = [model], ending or Ending.STOPPED
     return models, variant, link_losses, ending

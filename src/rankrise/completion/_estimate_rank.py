@@ -47,8 +47,7 @@ def estimate_rank(
     ----------
     source, mask, values, mode_dims
         The tensor, as for `incomplete_tensor`: an array, in which NaN or a mask says
-        what is missing, an xarray.DataArray or Dataset, a sparse array, or a long-form
-        table.
+        what is missing, an xarray.DataArray or Dataset, a sparse array, or a table.
     heldout
         How entries are held out: `auto` as they are missing (single entries, whole
         fibers, runs, blocks, or some of each), `random` as single entries, `fiber` as
@@ -64,7 +63,8 @@ def estimate_rank(
     progress
         Called once a number of components was tried.
     reading
-        Further fields of `Reading`, such as `missing`, `domain` or `modes`.
+        Further fields of `rankrise.tensors.Reading`: `modes`, `layout`, `order`,
+        `missing`, `repeats`, `censored`, `domain` and `leave_empty`.
 
     Raises
     ------

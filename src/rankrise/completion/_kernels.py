@@ -57,12 +57,12 @@ def _inner(function):
     return numba.njit(function, nogil=True, fastmath=_SUMS)
 
 
-# Of each kernel that reads lists its function, and its signature for a type of these.
+# Kernels that read lists: the function, and its signature for each type of list.
 READING_LISTS: dict[str, Any] = {}
 
 
 def for_rows(number: Any, signature: Any, function: Any) -> Any:
-    """Compiled for lists whose rows are numbers of this type."""
+    """A kernel compiled for lists whose row numbers have this type."""
     rows = number[:, ::1]
     lists = types.NamedTuple((_I, rows), Lists)
     return _compiled(signature(lists, rows))(function)
@@ -145,7 +145,7 @@ def _add_products(
             wanted[c] = targets[places[c]]
         for c in range(count if len(weights) else 0):
             weight[c] = weights[places[c]]
-        # Of the symmetric matrix the upper half, in tiles.
+        # The upper half of the symmetric matrix, in tiles.
         for row in range(0, size, TILE):
             for column in range(row, size, LANES):
                 add_squares(some, weight, wanted, count, row, column, sums)
@@ -267,7 +267,7 @@ def _descend(row, matrix, right, diagonal, coupling, towards, factors):
 
 @_inner
 def _padded(factors, wide):
-    """With zeros to the right."""
+    """Factors padded with zeros to the right."""
     padded = np.zeros((len(factors), wide))
     padded[:, : factors.shape[1]] = factors
     return padded
@@ -515,7 +515,7 @@ def _add_pulls(first, last, mode, units, lists, residuals, start, out):
 
 @_reads_lists(lambda lists, _: void(int64, int64, int64, _FF, lists, _F, int64, _FF))
 def add_pulls(first, last, mode, units, lists, residuals, start, out):
-    """The same, to be called."""
+    """The same, as a function that Python calls."""
     _add_pulls(first, last, mode, units, lists, residuals, start, out)
 
 

@@ -173,7 +173,7 @@ class MeanOfModels:
 
     @cached_property
     def least_deviations(self) -> list[Values]:
-        """Of every mode's rows, where these have too few observations; else zero."""
+        """Least standard deviations in slices with too few observations, else zero."""
         rows, variance = self.reference.rows, self.noise.variance
         nothing = np.zeros(len(rows.dims), bool)
         return least_deviations(

@@ -31,7 +31,7 @@ _CLEARLY, _LITTLE, _MUCH = 2.5, 0.01, 0.07
 
 
 def merged(runs: ModelRuns, variant: Variant) -> list[Model]:
-    """Models of a variant, or others of fewer components or smaller held-out losses."""
+    """Models of a variant, or others with fewer components or less held-out loss."""
     models, settings, loss = runs.of(variant), runs.settings, runs.losses[variant.loss]
     points = [model.path.best_point for model in models]
     if (
@@ -72,7 +72,7 @@ def merged(runs: ModelRuns, variant: Variant) -> list[Model]:
 def _chosen(
     paths: Mapping[bool, Sequence[Sequence[Fit]]], refits: Sequence["_Refit"]
 ) -> tuple[int, bool] | None:
-    """How many components, with an offset or not; None where models are better."""
+    """Number of components and whether with an offset; None if models are better."""
     tried = refits[: len(next(iter(paths.values())))]
     heldout = np.concatenate([refit.heldout for refit in tried])
     weights = tried[0].fits.weights[heldout]
@@ -140,7 +140,7 @@ class _Refit:
         self._penalty = model.path.best_point.penalty
 
     def path(self, offset: bool, most: int, patience: int | None = None) -> list[Fit]:
-        """Fits of ever more components, up to so many and while that helps."""
+        """Fits of ever more components, at most `most`, as long as one more helps."""
         own = [self.fits.nothing(self._training, offset=offset)]
         losses = [math.inf]
         while len(own) <= most and not self._watch.ending():

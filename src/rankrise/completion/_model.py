@@ -25,7 +25,7 @@ from rankrise.losses import AbstractLoss
 _NORMAL = 1.4826
 # Rounds of fitting main effects.
 _ROUNDS = 20
-# They are shrunk as if so many observations of zero were in every slice.
+# Main effects are shrunk as if every slice had this many observations of zero more.
 _SHRINKING = 1.0
 # A component with a larger cosine to a constant tensor is nearly constant.
 _CONSTANT = 0.95

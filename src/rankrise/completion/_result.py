@@ -117,8 +117,8 @@ class Completion:
     def completed(self) -> Any:
         """The whole tensor in the form of the input, observed entries as they came.
 
-        NaN in slices without any observation and where no entry exists; in a long-form
-        table these rows are absent.
+        NaN in slices without any observation and where no entry exists; a long table
+        has no rows for these.
         """
         return self.input.restore(self._whole[0])
 
@@ -156,9 +156,10 @@ class Completion:
 
         From the spread of the models and from their residuals on entries that were
         held out, whose variance is taken as a product of one factor a slice, and one of
-        the kind of gap. In gaps that nothing held out is like, wider by a guess; in
-        `scarce_slices` at least what least squares of so few entries leave. Where
-        a slice was never observed, at least what its baseline leaves of the values.
+        the kind of gap. In gaps unlike all that was held out it is wider by a guess; in
+        `scarce_slices` it is at least the error that least squares of so few entries
+        leave, and in slices that were never observed at least the deviation of the
+        values from the baseline.
         """
         return self._mean.mean_and_std(indices)[1]
 
@@ -257,7 +258,7 @@ class Completion:
 
     @property
     def rank_table(self) -> Any:
-        """What the rank was told by: a pandas DataFrame by number of components."""
+        """The evidence for the rank: a pandas DataFrame by number of components."""
         return self.rank_estimate.table
 
     @cached_property
@@ -434,7 +435,7 @@ class Completion:
 
     @property
     def gaps(self) -> str:
-        """What gaps look like, in one line; empty where that was not looked at."""
+        """A line on the shapes of the gaps; empty where these were not looked for."""
         return tell_gaps(self.folds.gaps)
 
     @property
@@ -448,7 +449,7 @@ class Completion:
     def unobserved_slices(self) -> Iterator[tuple[int, int]]:
         """Mode and index, both from 0, of every slice without an observed entry.
 
-        Slices in which no entry exists are left out.
+        Slices in which no entry exists are not among them.
         """
         rows, exists = self.reference.rows, self.observations.exists
         for mode, (names, dim) in enumerate(
@@ -462,8 +463,8 @@ class Completion:
     def scarce_slices(self) -> Iterator[tuple[int, int]]:
         """Mode and index, both from 0, of every slice with too few observed entries.
 
-        Their errors may be more than twice those on held-out entries, which lie in
-        slices with more.
+        Errors in such a slice may be more than twice the held-out error, which is
+        measured in slices with more observations.
         """
         least = 2 * math.sqrt(self.noise.variance)
         for mode, own in enumerate(self._mean.least_deviations):
@@ -471,7 +472,7 @@ class Completion:
             yield from ((mode, index) for index in names[own[:-1] > least].tolist())
 
     def axis(self, mode: int) -> ModeAxis:
-        """What a mode, counted from 0, and its indices are called."""
+        """Name of a mode, counted from 0, and labels of its indices."""
         return self.input.axes[mode]
 
     @property

@@ -1,4 +1,4 @@
-"""What a checkpoint keeps: finished and unfinished models, and whose they are."""
+"""Checkpoints: finished and unfinished models, and the run that they belong to."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -86,7 +86,7 @@ def fingerprint(
 
 
 def _told(value: object) -> str:
-    """A setting in words that are the same in another process."""
+    """Text of a setting that is the same in another process."""
     words = repr(value)
     if type(value).__repr__ is object.__repr__:
         words = f"{type(value).__qualname__}({vars(value)})"

@@ -1,10 +1,10 @@
 r"""Slices with too few observations to be predicted as well as held-out entries are.
 
-A slice is predicted by one number for each component, found by its own observations. By
-least squares of $n$ observations with noise of variance $\sigma^2$ that adds
-$\sigma^2 k / (n - k - 1)$ to the mean square error of predictions by $k$ numbers, where
-what they multiply is normal (Breiman and Freedman 1983), and at most what all
-components explain.
+A slice is predicted by one number for each component, fitted to its own observations.
+Least squares of $n$ observations with noise of variance $\sigma^2$ add
+$\sigma^2 k / (n - k - 1)$ to the mean square error of predictions by $k$ numbers, if
+the regressors are normal (Breiman and Freedman 1983), and at most the mean square that
+all components explain.
 """
 
 import numpy as np
@@ -12,8 +12,8 @@ import numpy as np
 from rankrise._typing import Indices, ModeDims, Values
 from rankrise.completion._holdout import Folds
 
-# The share of held-out entries in slices with too few observations to count; slices
-# with fewer than these by this factor are unlike them.
+# Share of the held-out entries, those in the emptiest slices, that does not count. A
+# slice with fewer observations than all others held out, by this factor, is scarce.
 _SCARCE, _FEWER = 0.05, 1.5
 
 
@@ -26,19 +26,19 @@ def least_deviations(
     variance: float,
     explained: float,
 ) -> list[Values]:
-    """Standard deviations of errors in every mode's slices, at least; zero elsewhere.
+    """Least standard deviations of errors in scarce slices, by mode; zero elsewhere.
 
-    The last of every mode is zero, for slices that were never observed. Slices that
-    are alike in neighbours are predicted by these too, and are left out.
+    The last of every mode is zero and stands for slices that were never observed. Modes
+    with smooth factors are left out, for their slices are also predicted by neighbours.
 
     Parameters
     ----------
     correlations
-        Of neighbours in every mode, as the model takes them.
+        Of neighbouring rows of each mode's factors, in the model.
     variance
         Mean square error on held-out entries.
     explained
-        Mean square of what the components tell.
+        Mean square of what the components predict.
     """
     held = folds.part < folds.count
     part = folds.part[held].astype(np.int64)

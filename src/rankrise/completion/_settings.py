@@ -132,8 +132,9 @@ class CompletionSettings(Settings):
     """Models whose mean completes the tensor, each with another part held out; by
     default 8, fewer for many observations."""
     heldout: Literal["auto", "random", "fiber"] = "auto"
-    """How entries are held out: auto as they are missing (single entries, whole fibers,
-    runs, blocks, or some of each), random as single entries, fiber as whole fibers."""
+    """Entries to hold out: in the shape of the gaps (auto: single entries, whole
+    fibers, runs, blocks, or some of each), single entries (random), or whole fibers
+    (fiber)."""
     heldout_share: float | None = None
     """Share of the observed entries held out from each model. By default each entry is
     held out once, but at most a fifth by a model; a tenth for a single model."""
@@ -152,8 +153,9 @@ class CompletionSettings(Settings):
     """Upper limit on the number of components (alternating, limit). The rank is found,
     not set by this limit."""
     max_seconds: float | None = None
-    """Time limit in seconds from the start; loading counts, but is not cut short, nor
-    is a step under way. The result so far is returned, which depends on the machine."""
+    """Time limit in seconds from the start, loading included; loading and the step
+    under way are always finished. The result so far is returned; it depends on the
+    machine."""
     smooth: bool | None = None
     """Smooth factors along each mode, as strongly as the data support; by default
     smooth or not is chosen by held-out errors."""

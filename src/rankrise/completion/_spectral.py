@@ -126,9 +126,9 @@ def _unfolding(
 def _in_order(
     column: npt.NDArray[np.int64], columns: int
 ) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.int64]]:
-    """A stable sort: which entry comes when, and the columns as they then are.
+    """A stable sort: the order of the entries, and the sorted columns.
 
-    In the memory of the columns, where one number can hold that of the entry too.
+    Done in the memory of the columns if one number can also hold that of its entry.
     """
     count = len(column)
     if columns * count >= 2**63:

@@ -36,15 +36,15 @@ class _Array:
         return self._builder.bitcast(where, _REGISTER.as_pointer())
 
     def load(self, row: Any, column: Any) -> Any:
-        """As many numbers as a register holds."""
+        """Read as many numbers as a register holds."""
         return self._builder.load(self._at(row, column), align=8)
 
     def store(self, value: Any, row: Any, column: Any) -> None:
-        """Write as many."""
+        """Write as many numbers as a register holds."""
         self._builder.store(value, self._at(row, column), align=8)
 
     def repeated(self, place: Any) -> Any:
-        """One number, counted in the flat array, in all places of a register."""
+        """A register filled with one number, at a place of the flat array."""
         number = self._builder.load(self._builder.gep(self._data, [place]))
         empty, first = ir.Constant(_REGISTER, ir.Undefined), ir.IntType(32)(0)
         value = self._builder.insert_element(empty, number, first)

@@ -82,8 +82,8 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     max_components
         Where no more enter; the rank is not set by it.
     max_seconds
-        Time limit in seconds from the start of `fit`, whose loading counts but is not
-        cut short; what was found so far is kept.
+        Time limit in seconds from the start of `fit`, loading included, which is always
+        finished; what was found so far is kept.
     handle_unknown
         What is predicted for labels never seen in `fit`. ``"ignore"``: what the rest
         says, $b$ and the effects of the labels that were seen; ``"warn"``: the same,

@@ -260,9 +260,9 @@ def _check_features(features: pd.DataFrame) -> None:
         )
         if names_rows and len(column) >= _FEW_ROWS:
             _logger.warning(
-                "the column %s only names the rows; it is best left out (--drop %s).",
+                "the column %s only names the rows; it is best left out (name it in "
+                "`drop`).",
                 shown(str(name)),
-                name,
             )
 
 

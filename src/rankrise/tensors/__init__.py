@@ -1,6 +1,6 @@
-"""Tensors with observed entries, in memory and in files, and back in their form."""
+"""Tensors with gaps, read from memory and files, and given back in the same form."""
 
-from rankrise.tensors._existing import (
+from rankrise.tensors._domain import (
     warn_of_unobserved_fibers as warn_of_unobserved_fibers,
 )
 from rankrise.tensors._incomplete import IncompleteTensor as IncompleteTensor

@@ -1,4 +1,4 @@
-"""Tensors with gaps in memory, of any library, and their completed counterparts."""
+"""Tensors with gaps in memory, from any library, and their completed counterparts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
-from rankrise.tensors._existing import with_existing
+from rankrise.tensors._domain import with_existing
 from rankrise.tensors._missing import (
     real_numbers,
     warn_of_sentinel,
@@ -37,7 +37,7 @@ from rankrise.tensors.files._declared import (
     check_real,
     check_tensor,
 )
-from rankrise.tensors.files._layout import as_stored
+from rankrise.tensors.files._file_layout import as_stored
 from rankrise.tensors.files._read_table import read_table
 from rankrise.tensors.files._table import Table, table_of_arrow, table_of_pandas
 from rankrise.tensors.files._tensor_file import TensorFile, read_mask
@@ -45,7 +45,7 @@ from rankrise.tensors.files._tensor_file import TensorFile, read_mask
 _logger = logging.getLogger("rankrise")
 
 _FILLS = ("_FillValue", "missing_value")
-# How an array is laid out in a file, and what it points to there.
+# Encodings of xarray that stay right for other values.
 _KEPT_ENCODING = (
     *("zlib", "complevel", "shuffle", "fletcher32", "compression", "compression_opts"),
     *("contiguous", "chunksizes", "unlimited_dims", *POINTERS),
@@ -59,11 +59,11 @@ class IncompleteTensor:
     Attributes
     ----------
     mode_names
-        What the input calls its modes, None where it has no names.
+        Names of the modes in the input, None if it has none.
     labels
-        What the input calls the indices of each mode, None where they are plain.
+        Labels of each mode's indices, None for a mode without labels.
     form
-        What `restore` gives a checked array to.
+        Makes the result of `restore` from a checked array.
     """
 
     observations: Observations
@@ -73,7 +73,7 @@ class IncompleteTensor:
 
     @property
     def axes(self) -> tuple[ModeAxis, ...]:
-        """What the input calls its modes and their indices."""
+        """Names of the modes and labels of their indices."""
         names = self.mode_names or (None,) * len(self.labels)
         return tuple(
             ModeAxis(None if name is None else str(name), labels)
@@ -88,11 +88,12 @@ class IncompleteTensor:
     def restore(self, completed: npt.ArrayLike) -> Any:
         """Give all entries in the form of the input.
 
-        An xarray.DataArray has its dimensions, coordinates, attributes and name, but
-        no packing; a Dataset has besides what the variable's attributes point to. A
-        long-form table has a row for every entry that is not NaN, and its columns in
-        their types. What was sparse becomes a NumPy array. Values have the input's
-        type where that is floating point, float64 otherwise.
+        An xarray.DataArray keeps its dimensions, coordinates, attributes and name, but
+        not its packing; a Dataset also keeps what the variable's attributes point to. A
+        long table has a row for every entry that is not NaN, a wide one the rows and
+        columns of the input and then those it lacked; both keep the types of their
+        columns. A sparse array becomes a NumPy array. Values have the input's type
+        where that is floating point, float64 otherwise.
 
         Raises
         ------
@@ -124,28 +125,32 @@ def incomplete_tensor(
     Parameters
     ----------
     source
-        An array in which NaN, or what a NumPy masked array masks, is unobserved: of
-        NumPy, an xarray.DataArray (or a Dataset, of which one variable is taken), or
-        what converts to a NumPy array (torch, JAX). Dask computes block by block.
+        An array in which NaN, or a masked entry of a NumPy masked array, is unobserved:
+        a NumPy array, an xarray.DataArray, one variable of an xarray.Dataset, or
+        anything that converts to a NumPy array (torch, JAX). An array of Dask is
+        computed block by block.
 
-        A sparse array in which what is not stored is unobserved, not zero: of
+        A sparse array in which an entry that is not stored is unobserved, not zero: of
         scipy.sparse, or anything with `coords` (mode × entry), `data` and `shape`.
 
-        A long-form table, a pandas.DataFrame or a pyarrow.Table, in which a row that
-        is absent or has no value is unobserved: one column for each mode, with labels
-        of any kind, and one of values. Labels count as indices in ascending order,
-        categories in theirs.
-        What `read_tensor` read from a file; its completed counterpart is an array.
+        A table: a pandas.DataFrame, a Series with a MultiIndex, or a pyarrow.Table. A
+        long one has a column of labels of any kind for each mode, one of values, and a
+        row for each observed entry; a wide one has a column of values for each index of
+        the last mode, named by its label. Labels become indices in natural order
+        (trial7 before trial10, dates by time), categories in their own.
+
+        A TensorFile from `read_tensor`; its completed counterpart is an array.
     mask
-        Of an array, same shape; True (or 1) where the entry is observed.
+        For an array: True (or 1) where the entry is observed, in the same shape.
     values
-        Which column of a table holds the values, by default the last; which variable
+        The column of a table that holds the values, by default the last; the variable
         of an xarray.Dataset that has several.
     mode_dims
-        Of a table: the dimension of every mode. Columns of whole numbers are then
+        For a long table: the dimension of every mode. Columns of whole numbers are then
         indices counted from 0, not labels.
     options
-        Further fields of `Reading`, for what the source leaves open.
+        Further fields of `rankrise.tensors.Reading`: `modes`, `layout`, `order`,
+        `missing`, `repeats`, `censored`, `domain` and `leave_empty`.
 
     Raises
     ------
@@ -166,7 +171,9 @@ def _read(source: Any, mask: Any, reading: Reading) -> IncompleteTensor:
     values, mode_dims = reading.variable, reading.mode_dims
     table = _table(source)
     if table is not None:
-        _refuse(mask, "A `mask` is for arrays; leave unobserved rows out, or empty.")
+        _refuse(
+            mask, "A `mask` is for arrays; leave out unobserved rows, or their values."
+        )
         observations, form = read_table(table, reading)
         names = tuple(mode.name for mode in form.modes)
         labels = tuple(axis.labels for axis in form.axes())
@@ -174,16 +181,18 @@ def _read(source: Any, mask: Any, reading: Reading) -> IncompleteTensor:
     if _is_from(source, "xarray", "Dataset"):
         return _from_dataset(source, mask, values)
     _refuse(values, "`values` names a column of a table; leave it out.")
-    _refuse(mode_dims, "`mode_dims` are for tables; leave them out.")
+    _refuse(mode_dims, "`mode_dims` is for tables; leave it out.")
     if isinstance(source, TensorFile):
-        _refuse(mask, "A `mask` is for arrays; a file says itself what is unobserved.")
+        _refuse(mask, "A `mask` is for arrays; a file itself says what is unobserved.")
         return _from_file(source)
     if isinstance(source, Observations):
         sparse: Observations | None = source
     else:
         sparse = _sparse(source)
     if sparse is not None:
-        _refuse(mask, "A `mask` is for arrays; what is not stored is unobserved.")
+        _refuse(
+            mask, "A `mask` is for arrays; an entry that is not stored is unobserved."
+        )
         plain = (None,) * sparse.order
         form_of = ft.partial(as_stored, dtype=_sparse_dtype(source))
         return IncompleteTensor(sparse, None, plain, form_of)
@@ -201,7 +210,7 @@ def _refuse(option: Any, advice: str) -> None:
 
 
 def _is_from(source: Any, module: str, name: str) -> bool:
-    """Whether it is of this class, without importing what it can then not be of."""
+    """Whether it is of this class, without importing a module not loaded yet."""
     kind = getattr(sys.modules.get(module), name, None)
     return kind is not None and isinstance(source, kind)
 
@@ -260,7 +269,7 @@ def _from_dataset(source: Any, mask: Any, values: Hashable | None) -> Incomplete
 
 def _from_xarray(source: Any, mask: Any) -> IncompleteTensor:
     xarray = sys.modules["xarray"]
-    # What is kept in a file is read only now.
+    # A file that xarray opened is read only now.
     check_tensor(source.shape, source.dtype, None)
     if isinstance(mask, xarray.DataArray):
         try:
@@ -275,7 +284,7 @@ def _from_xarray(source: Any, mask: Any) -> IncompleteTensor:
         source.coords[dim].values if dim in source.coords else None
         for dim in source.dims
     )
-    # Of an array that was opened as it is stored, its attributes say what is missing.
+    # An array opened without decoding has attributes that say what is missing.
     fills = {name: source.attrs[name] for name in _FILLS if name in source.attrs}
     values = unpacked(_computed(source), fills, str(source.name))
     return IncompleteTensor(
@@ -288,7 +297,7 @@ def _from_xarray(source: Any, mask: Any) -> IncompleteTensor:
 
 def _data_array(source: Any, completed: Values) -> Any:
     restored = source.copy(data=as_stored(completed, source.dtype))
-    # Packing, and bounds of what it holds, fit the values that it was made for alone.
+    # Packing and valid ranges fit the values of the input alone.
     restored.encoding = {
         name: value for name, value in source.encoding.items() if name in _KEPT_ENCODING
     }
@@ -364,7 +373,7 @@ def _converted(source: Any) -> npt.NDArray[Any]:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
             f"A {type(source).__name__} cannot be made an array ({reason}); give an "
-            "array, a sparse array or a long-form table."
+            "array, a sparse array or a table."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Rows of indices: where they lie in a tensor, and which of them repeat."""
+"""Rows of indices: their places in a tensor, and which of them repeat."""
 
 import math
 
@@ -35,7 +35,7 @@ def sorted_repeats(
 
 
 def has_repeats(coordinates: Indices, mode_dims: ModeDims) -> bool:
-    """Whether an index row occurs twice, sooner than `sorted_repeats` says where."""
+    """Whether an index row occurs twice; faster than to find it by `sorted_repeats`."""
     if math.prod(mode_dims) > _INT64_ENTRIES:
         return bool(sorted_repeats(coordinates, mode_dims)[1].any())
     keys = ravel_indices(coordinates, mode_dims)
@@ -49,9 +49,9 @@ def mean_of_repeats(
     mode_dims: ModeDims,
     weights: Values | None = None,
 ) -> tuple[Indices, Values, Values]:
-    """Each index row once, in their order, with its weighted mean value and its weight.
+    """Distinct index rows, sorted, with the weighted mean and the weight of each.
 
-    With squared loss that makes no difference to a model.
+    Under squared loss a model fitted to these is the same.
     """
     ranking, repeated = sorted_repeats(coordinates, mode_dims)
     begins = np.flatnonzero(np.append(True, ~repeated))

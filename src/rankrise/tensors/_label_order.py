@@ -1,4 +1,4 @@
-"""The order of the labels of a mode: by what they say, where that is certain."""
+"""The order of the labels of a mode: by the numbers, dates and names in them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday"
 
 
 def _numbered(names: str, *further: str) -> dict[str, int]:
-    """The number of every name from 1, whole and in three letters."""
+    """Numbers from 1 for every name, spelled out and in three letters."""
     split = enumerate(names.split(), start=1)
     places = {name[:k]: place for place, name in split for k in (3, len(name))}
     return places | {each: places[each[:3]] for each in further}
@@ -54,9 +54,9 @@ _TIME = rf"(?:(?:T|,?[ ]+){_CLOCK}[ ]*(?P<zone>Z|UTC|GMT|[+-]\d\d:?\d\d)?)?"
 _DATES = tuple(
     re.compile(form, re.IGNORECASE | re.ASCII)
     for form in (
-        # 2020-01-31 12:00, 2020/1. These alone are in the same order as text is.
+        # 2020-01-31 12:00, 2020/1: the only ones that sort alike as text.
         rf"(?P<year>\d{{4}})([-/.])(?P<month>\d\d?)(?:\2(?P<day>\d\d?){_TIME})?",
-        # 3/4/2020, 03-04-2020, 3.4.2020; 3/4/20. Which the month is, all tell together.
+        # 3/4/2020, 03-04-2020, 3.4.2020; 3/4/20. All together tell which is the month.
         rf"(?P<first>\d\d?)(?P<mark>[-/.])(?P<then>\d\d?)\2(?P<year>\d{{4}}){_TIME}",
         rf"(?P<first>\d\d?)(?P<mark>/)(?P<then>\d\d?)/(?P<year>\d\d){_TIME}",
         # 01/2020; Jan 2020, Jan-20; 2020 Jan, 2020-Jan-31
@@ -81,7 +81,7 @@ _WHOLE = re.compile(r"(?<![\d])(?<!\d\.)\d+", re.ASCII)
 _HAS_FRACTION = re.compile(r"\d\.\d", re.ASCII)
 _IS_VERSION = re.compile(r"\d\.\d+\.\d|\d\.\d*0(?!\d)", re.ASCII)
 _ONE_NUMBER = re.compile(r"(\D*)(\d+(?:\.\d+)?)(\D*)", re.ASCII)
-# Labels among dates that are none, at most, for their being told of.
+# With more labels that are not dates, a mode is not one of dates.
 _MOST_ODD = 3
 
 
@@ -90,24 +90,24 @@ def label_order(
 ) -> Ranking:
     """Places of labels in ascending order.
 
-    By default, and as `natural`: numbers, dates and times by what they say, months and
-    weekdays (from Monday) in theirs, and text by its letters and the numbers in it
-    (trial7 before trial10); typed numbers and times in their order, and categories in
-    theirs unless that is the alphabet's. A warning says where two orders are possible.
+    By default, and as `natural`, numbers are sorted by size, dates and times by time,
+    months and weekdays (from Monday) by the calendar, and other text by its letters and
+    the numbers in it (trial7 before trial10). Categories keep their own order, unless
+    it is alphabetical. A warning says where two orders are possible.
 
     Parameters
     ----------
     labels
         Distinct ones in order of first occurrence: an array, list or pandas Index.
     order
-        Of any text; `given` is as they are.
+        `given` keeps the labels as they are.
     name
-        What the mode is called in a sentence.
+        What sentences call the mode.
 
     Raises
     ------
     InputError
-        Where dates do not have the day, or the month, first, as `order` says.
+        If `order` says day-first or month-first, and dates are not so.
     """
     if order == "given":
         return np.arange(len(labels))
@@ -125,7 +125,7 @@ def label_order(
             try:
                 return _sorted(plain.tolist())
             except TypeError:
-                pass  # Of several kinds, which text has in common.
+                pass  # Of several kinds: sorted as text.
     text = [str(each).strip() for each in plain.tolist()]
     if order == "text":
         return _sorted(text)
@@ -199,9 +199,9 @@ def _by_text(text: list[str], name: object) -> Ranking:
         if not versions and not np.array_equal(ranking, fractions):
             place = int(np.argmax(ranking != fractions))
             _logger.warning(
-                "numbers such as that of %s in %s are taken as decimal fractions (0.25 "
-                "before 0.5), not as those of versions (0.5 before 0.25); `order` can "
-                "be given or text.",
+                "numbers such as the one in %s, of %s, are read as decimal fractions "
+                "(0.25 before 0.5), not as versions (0.5 before 0.25); if that is "
+                "wrong, set `order` to given or text.",
                 shown(text[fractions[place]]),
                 name,
             )
@@ -258,8 +258,7 @@ def _by_date(text: list[str], order: LabelOrder | None, name: object) -> Ranking
         return _ranking(keys, text)
     if not is_sure and not left and len(text) > 2 * len(odd):
         _logger.warning(
-            "most labels of %s are dates, but %s is none, so they are in the order of "
-            "text.",
+            "most labels of %s are dates, but %s is not, so they are sorted as text.",
             name,
             shown(text[odd[0]]),
         )
@@ -273,7 +272,7 @@ def _day_or_month_first(
     order: LabelOrder | None,
     name: object,
 ) -> Keys | None:
-    """What 3/4/2020 and the like say, as all of them tell together."""
+    """Times of dates such as 3/4/2020, read alike: all of them together decide how."""
     day_first = _moments(columns | {"month": columns["then"], "day": columns["first"]})
     month_first = _moments(
         columns | {"month": columns["first"], "day": columns["then"]}
@@ -284,8 +283,8 @@ def _day_or_month_first(
             first = order.removesuffix("-first")
             raise InputError(
                 f"The labels of {name}, such as "
-                f"{shown(_telling(matches))}, are no dates with the {first} first; "
-                "give another `order`, or none."
+                f"{shown(_telling(matches))}, are not dates with the {first} first; "
+                "choose another `order`, or leave it out."
             )
         return asked
     if day_first is None or month_first is None:
@@ -294,11 +293,11 @@ def _day_or_month_first(
         return month_first
     if matches[0]["mark"] == ".":
         return day_first
-    # Rows are mostly in the order of time.
+    # Rows are mostly sorted by time.
     rises = (np.diff(day_first) > 0).all() and not (np.diff(month_first) > 0).all()
     _logger.warning(
         "dates such as %s in %s may have the month or the day first; the %s is taken "
-        "to be (`order` %s says otherwise).",
+        "to be first (if that is wrong, set `order` to %s).",
         shown(matches[0][0]),
         name,
         *(("day", "month-first") if rises else ("month", "day-first")),
@@ -311,7 +310,7 @@ def _ranks(keys: Keys) -> npt.NDArray[np.integer]:
 
 
 def _telling(matches: list[re.Match[str]]) -> str:
-    """A date that has a number above 12, the first of all where none has."""
+    """A date with a number above 12, or else the first date."""
     above = (m[0] for m in matches if max(int(m["first"]), int(m["then"])) > 12)
     return next(above, matches[0][0])
 
@@ -335,7 +334,7 @@ def _columns(matches: list[re.Match[str]]) -> dict[str, Keys]:
 
 
 def _moments(columns: dict[str, Keys]) -> Keys | None:
-    """Seconds since 1970, None where one is no date."""
+    """Seconds since 1970, None if one is not a date."""
     zeros = np.zeros(len(next(iter(columns.values()))))
     years = columns.get("year", zeros + 2000)
     years = years + np.where(years < 69, 2000, np.where(years < 100, 1900, 0))
@@ -375,7 +374,7 @@ def _offset(zone: str) -> float:
     return (1 if zone[0] == "+" else -1) * (3600.0 * hours + 60 * minutes)
 
 
-# How groups are read that are no whole number, and what they are where they are absent.
+# How groups that are not whole numbers are read, and what an absent one stands for.
 _READ: dict[str, tuple[Callable[[str], float], float]] = {
     "month": (_month, 1),
     "second": (float, 0),

@@ -1,4 +1,4 @@
-"""Values that stand for missing: those that are named, and one that looks like it."""
+"""Sentinel values for missing entries: those that are named, and one suspected."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from rankrise._errors import InputError, shown
 from rankrise._typing import Values
 from rankrise.tensors._observations import Observations
 
-# A suspected sentinel value occurs so often, beside so many distinct others, so many
-# times as far from the nearest of them as these few nearest are from one another.
+# A suspected sentinel value occurs at least three times, beside at least nine distinct
+# others, and lies ten times as far from the nearest as the ten nearest are spaced.
 _REPEATED, _FEWEST_DISTINCT, _FAR, _NEAREST = 3, 9, 10, 10
-# The same two of numbers that hardly are anything else, such as -9, 99 and -999.
+# Numbers such as -9, 99 and -999 are hardly anything else: less is asked of them.
 _FEWEST_BESIDE_NINES, _FAR_OF_NINES = 3, 3
-# Of the distance to the median, the least to the nearest value.
+# Least distance to the nearest value, as a share of the distance to the median.
 _CLEAR = 0.02
-# Distinct values are told of so many.
+# Distinct values are counted in a sample of this size.
 _SAMPLED = 10**6
 
 _logger = logging.getLogger(__name__)
 
 
 def sentinel_words(missing: Iterable[float | str]) -> frozenset[str]:
-    """Those of the sentinel values that are no numbers: cells of text."""
+    """The sentinel values that are not numbers: cells of text."""
     return frozenset(str(each) for each in missing if _number(each) is None)
 
 
 def are_sentinels(
     values: npt.NDArray[Any], missing: Iterable[float | str]
 ) -> npt.NDArray[np.bool_]:
-    """Where numbers are sentinel values, as their own type or float32 rounds these.
+    """Where numbers equal a sentinel value, rounded as their own type or as float32.
 
-    -99.9 is found among float32 that were read as float64. What a type holds exactly,
-    as it does whole numbers, is compared exactly; else two units of rounding are
-    allowed, for values unpacked by a scale.
+    So -99.9 is found among float32 numbers that were read as float64. Numbers that a
+    type holds exactly, such as whole ones, are compared exactly; others may be off by
+    two units of rounding, for values unpacked by a scale.
     """
     found = np.zeros(values.shape, bool)
     narrowest = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
@@ -68,8 +68,8 @@ def without_sentinels(
     are_missing = are_sentinels(observations.values, missing)
     if are_missing.all():
         raise InputError(
-            "All observed values are among those that stand for missing; leave out of "
-            "`missing` what does not."
+            "All observed values are sentinel values; leave out of `missing` those "
+            "that are real values."
         )
     return observations.take(~are_missing) if are_missing.any() else observations
 
@@ -77,7 +77,7 @@ def without_sentinels(
 def real_numbers(
     cells: npt.NDArray[Any], missing: tuple[float | str, ...], what: str
 ) -> Values:
-    """Numbers of Python objects; None, NaN, NA and what stands for missing are NaN."""
+    """Numbers from Python objects; None, NaN, NA and sentinel values become NaN."""
     # pandas' own two have no number.
     words = sentinel_words(missing) | {"<NA>", "NaT"}
     try:
@@ -92,19 +92,19 @@ def real_numbers(
             numbers[place] = math.nan if is_gap else float(cell)
         except (TypeError, ValueError):
             raise InputError(
-                f"{what} holds {shown(text)}, which is no number; if it stands for "
-                "missing, say so (`missing`)."
+                f"{what} holds {shown(text)}, which is not a number; if it stands for "
+                "a missing entry, name it in `missing`."
             ) from None
     return numbers.reshape(cells.shape)
 
 
 def warn_of_sentinel(observations: Observations) -> None:
-    """Say once which value looks as if it stood for missing."""
+    """Warn of a value that looks like a sentinel value."""
     suspected = suspected_sentinel(observations)
     if suspected is not None:
         _logger.warning(
             "the value %g occurs %d times, far from all others; if it stands for "
-            "missing, say so (`missing`).",
+            "missing entries, name it in `missing`.",
             *suspected,
         )
 
@@ -113,10 +113,10 @@ def suspected_sentinel(observations: Observations) -> tuple[float, int] | None:
     """An extreme value that repeats, away from all others, and how often it does.
 
     It is ten times as far from the nearest value as the ten nearest ones are from one
-    another: so are -3000 among NDVI, -999 among flows and 0 among speeds, and not the
+    another, as are -3000 among NDVI, -999 among flows and 0 among speeds, but not the
     zeros of counts, rain or pictures, ratings, and sensors at their limit. Or it is -1
-    where all others are whole and none is negative. Zeros that are most of the values
-    are none, nor is a diagonal.
+    where all others are whole and none is negative. Zeros that make up half of the
+    values or more are never suspected, nor is a diagonal.
     """
     values = observations.values
     for sign in (1, -1):
@@ -135,7 +135,7 @@ def suspected_sentinel(observations: Observations) -> tuple[float, int] | None:
 
 
 def _looks_so(extreme: float, others: Values, count: int, sign: int) -> bool:
-    """The same of the smallest value."""
+    """Whether a smallest value, or a largest with its sign changed, is suspected."""
     if len(others) > _SAMPLED:
         drawn = np.random.default_rng(0).choice(others, _SAMPLED, replace=False)
     else:
@@ -151,8 +151,8 @@ def _looks_so(extreme: float, others: Values, count: int, sign: int) -> bool:
     clear = _CLEAR * (float(np.median(drawn)) - extreme)
     if lowest - extreme > max(far * spacing, clear):
         return True
-    # Counts begin with their most frequent, or after a step; what has a tail below zero
-    # does not.
+    # The smallest count is the most frequent, or lies above zero; values with a tail
+    # below zero have neither.
     return bool(
         sign > 0
         and extreme == -1
@@ -163,13 +163,13 @@ def _looks_so(extreme: float, others: Values, count: int, sign: int) -> bool:
 
 
 def _is_of_nines(number: float) -> bool:
-    """Whether its digits are nines, of positive numbers two or more."""
+    """Whether all its digits are nines; a positive number needs at least two."""
     digits = f"{number:g}".replace(".", "")
     return len(digits) > 1 and set(digits) <= {"9", "-"}
 
 
 def _is_diagonal(observations: Observations, places: npt.NDArray[np.bool_]) -> bool:
-    """Whether these are where two modes have the same index, as of distances."""
+    """Whether two modes have equal indices here, as zeros of a distance matrix do."""
     columns = observations.indices[places].T
     return any(
         np.array_equal(one, other)

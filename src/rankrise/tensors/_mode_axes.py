@@ -1,4 +1,4 @@
-"""What the modes of a tensor and their indices are called."""
+"""Names of the modes of a tensor, and labels of their indices."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ class ModeAxis(NamedTuple):
     Attributes
     ----------
     name
-        None where it has none.
+        None if it has none.
     labels
-        In the order of the indices, None where these have no other names.
+        In the order of the indices, None if there are none.
     """
 
     name: str | None = None
     labels: npt.NDArray[Any] | None = None
 
     def label(self, index: int) -> str:
-        """What an index is called."""
+        """The label of an index, or its number."""
         if self.labels is None:
             return str(index)
         label = self.labels[index]

@@ -41,8 +41,8 @@ class Observations:
     weights
         A non-negative weight per observation in the loss, or None for all equal.
     exists
-        True where the tensor has an entry, None where it has all: the others, such as
-        land in a field of the ocean, are neither observed nor missing.
+        True where the tensor has an entry, None if it has all. Others, such as land in
+        a field of the ocean, are neither observed nor missing.
     """
 
     indices: Indices
@@ -84,7 +84,7 @@ class Observations:
                 observed &= ~np.ma.getmaskarray(array)
         else:
             observed = boolean_mask(mask, dense.shape)
-        # Rows are unique and in range by construction. `argwhere` takes thrice as much.
+        # Rows are unique and in range. `argwhere` would take three times the memory.
         flat = np.flatnonzero(observed)
         indices = np.empty((len(flat), dense.ndim), _index_type(dense.shape))
         for mode in reversed(range(dense.ndim)):

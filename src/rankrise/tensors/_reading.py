@@ -1,4 +1,4 @@
-"""How a tensor is read, where its source leaves that open."""
+"""Settings for reading a tensor, where its source leaves something open."""
 
 from __future__ import annotations
 
@@ -13,39 +13,42 @@ from rankrise._typing import ModeDims
 
 
 class Reading(Settings):
-    """How a tensor is read, where its source leaves that open."""
+    """Settings for reading a tensor, where its source leaves something open."""
 
     variable: Hashable | None = None
-    """Array to read from a file that holds several, or the column of a table that holds
-    the values; by default the last column."""
+    """Array to read from a file that holds several, or column of a table that holds the
+    values (by default the last)."""
     modes: tuple[Hashable, ...] | None = None
-    """Columns of a table that are its modes; by default all but that of the values."""
+    """Columns of a table to use as modes; by default all but the values and those that
+    only describe another column, or each row."""
     mode_dims: ModeDims | None = None
-    """Mode dimensions of a tensor given by coordinates; by default the largest index of
-    each mode decides."""
+    """Mode dimensions of a tensor given by coordinates; whole numbers in a table are
+    then indices counted from 0, not labels. By default the coordinates decide."""
     layout: Literal["long", "wide"] | None = None
-    """Whether a table has a row for each entry (long), or a column for each index of
-    its last mode (wide); by default what it looks like."""
+    """Form of a table: a row for each entry (long), or a column for each index of the
+    last mode (wide). By default its columns decide; if they leave it open, the table is
+    refused."""
     order: Literal["natural", "text", "given", "day-first", "month-first"] | None = None
-    """Order of the labels of a mode: by the numbers, dates or months they say
-    (natural), as text, or as they first occur (given); day-first and month-first are
-    natural and read 3/4/2020 so. By default natural where it is certain."""
+    """Order of the labels of a mode: by the numbers, dates or months in them (natural),
+    as text, or as they first occur (given); day-first and month-first are natural, with
+    dates such as 3/4/2020 read accordingly. By default natural, with a warning where
+    another order is possible."""
     missing: tuple[float | str, ...] = ()
-    """Sentinel values, such as -999, and in tables words: entries that hold one are
-    missing."""
+    """Sentinel values, such as -999, that mark an entry as missing; in tables also
+    words."""
     repeats: Literal["error", "mean", "last"] = "error"
-    """What becomes of an entry that a table gives more than once: it is refused
-    (error), or the mean or the last of its values is taken."""
+    """How to treat an entry that a table gives more than once: refuse the table
+    (error), or take the mean or the last of the values."""
     censored: Literal["half", "limit"] | None = None
-    """What a value below a limit of detection, such as <0.05, counts as: half of the
-    limit, or the limit; by default it is refused."""
+    """Number to take for a value below a limit of detection, such as <0.05: half of the
+    limit, or the limit. By default such values are refused."""
     domain: Any = None
-    """Mask of the entries that exist, True where one does: an array (or of the last
-    modes), a DataArray, or a file of one. The others, such as land in a field of the
-    ocean, stay empty."""
+    """Mask of the entries that exist, True (or 1) where one does, over all modes or the
+    last ones: a file, or in Python also an array or a DataArray. All others, such as
+    land in a field of the ocean, stay empty."""
     leave_empty: tuple[Hashable, ...] = ()
-    """Modes (names, or numbers counted from 1) along which a fiber without any
-    observation stays empty."""
+    """Modes, by name or by number from 1, whose fibers stay empty where nothing was
+    observed. A fiber is all entries along a mode, such as one pixel at all times."""
 
     @classmethod
     def of(
@@ -54,7 +57,7 @@ class Reading(Settings):
         mode_dims: ModeDims | None,
         options: ReadingOptions,
     ) -> Reading:
-        """From the keywords of what reads a tensor."""
+        """From the keywords of a function that reads a tensor."""
         given: dict[str, Any] = {**options}
         for name in given.keys() - cls.model_fields.keys():
             # As Python says it of a function that names its keywords.
@@ -64,13 +67,13 @@ class Reading(Settings):
     @field_validator("missing", "leave_empty", mode="before")
     @classmethod
     def _several(cls, given: Any) -> Any:
-        """One alone may be given as it is."""
+        """Accept one value that is not in a list."""
         alone = isinstance(given, str) or np.ndim(given) == 0
         return (given,) if alone else tuple(given)
 
 
 class ReadingOptions(TypedDict, total=False):
-    """Keywords of what reads a tensor; `Reading` has their meaning."""
+    """Keywords of functions that read a tensor; `Reading` explains them."""
 
     modes: tuple[Hashable, ...] | list[Hashable] | None
     layout: Literal["long", "wide"] | None

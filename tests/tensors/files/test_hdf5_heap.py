@@ -27,5 +27,5 @@ def test_free_space_of_size_zero_is_refused(labelled):
     first = content.index(b"GCOL") + 16
     content[first : first + 16] = bytes(16)
     labelled.write_bytes(content)
-    with pytest.raises(InputError, match="heap of it is damaged"):
+    with pytest.raises(InputError, match="heap is damaged"):
         check_hdf5(labelled, "netCDF-4")

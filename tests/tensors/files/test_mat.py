@@ -66,7 +66,7 @@ def test_a_matlab_array_that_unpacks_to_more_than_it_declares_is_refused(tmp_pat
         ({"s": {"a": 1.0}}, r"holds 's' \(1, 1\) struct, 's.a' .* none of them"),
         ({"c": np.array([["a", 1.0]], object)}, r"'c\{2\}' \(1, 1\) .* none of them"),
         ({"t": "text", "s": {"a": 1.0}}, "none of them an array of real numbers"),
-        ({"t": "text"}, "char is no array"),
+        ({"t": "text"}, "char is not an array"),
     ],
 )
 def test_matlab_variables_other_than_arrays_are_refused(content, message, tmp_path):

@@ -217,12 +217,12 @@ def special(kind, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("struct", r"'x' \(1, 1\) struct is no array of real numbers"),
-        ("sparse", r"sparse is no array .*full\(x\)"),
-        ("complex", "complex double is no array"),
+        ("struct", r"'x' \(1, 1\) struct is not an array of real"),
+        ("sparse", r"sparse is not an array .*full\(x\)"),
+        ("complex", "complex double is not an array"),
         ("cell", r"holds 'x' \(1,\) cell, .* none of them an array"),
-        ("empty", "empty double is no array"),
-        ("link", "link is no array"),
+        ("empty", "empty double is not an array"),
+        ("link", "link is not an array"),
         ("text", "stored as .*, not as numbers"),
         ("external", "lie in other files, which are not read"),
         ("virtual", "lie in other files, which are not read"),

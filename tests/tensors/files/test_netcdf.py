@@ -369,7 +369,7 @@ def test_a_heap_without_end_is_refused_and_not_searched(tmp_path):
         place += 16 + -(-size // 8) * 8
     damaged[place + 8 : place + 16] = bytes(8)
     path.write_bytes(damaged)
-    with pytest.raises(InputError, match="A heap of it is damaged"):
+    with pytest.raises(InputError, match="global heap is damaged"):
         read_tensor(path)
 
 

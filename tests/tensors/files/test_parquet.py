@@ -81,7 +81,7 @@ def test_whole_numbers_are_indices_where_mode_dims_are_given(tmp_path, complete)
         read_tensor(path, mode_dims=(7, 2))
     with pytest.raises(InputError, match=r"'b' has 2 labels but .* dimension 3"):
         read_tensor(path, mode_dims=(9, 3))
-    with pytest.raises(InputError, match=r"2 columns beside the values .* 3 modes"):
+    with pytest.raises(InputError, match=r"2 columns besides the values .* 3 modes"):
         read_tensor(path, mode_dims=(9, 3, 1))
 
 
@@ -132,7 +132,7 @@ def test_what_is_no_long_form_is_refused_by_name(change, message, tmp_path):
 
 def test_too_few_columns_are_refused(tmp_path):
     path = table_file(tmp_path / "x.parquet", {"a": [1, 2], "v": [1.0, 2.0]})
-    with pytest.raises(InputError, match=r"2 column\(s\), 'a', 'v'; a long-form"):
+    with pytest.raises(InputError, match=r"2 column\(s\), 'a', 'v'; a long table"):
         read_tensor(path)
 
 

@@ -83,9 +83,7 @@ def test_indices_are_not_negative(tmp_path):
 def test_numbers_left_out_are_told_unless_most_are(tmp_path, caplog):
     read_tensor(text_file(tmp_path / "x.csv", YEARS))
     (record,) = caplog.records  # Not of the stations.
-    assert (
-        "from 1999 to 2001, some are left out of 'year': 2000;" in record.getMessage()
-    )
+    assert "the labels of 'year', 1999 to 2001, skip 2000;" in record.getMessage()
 
 
 def test_true_and_false_are_one_and_zero(tmp_path):
@@ -166,11 +164,11 @@ def test_tns_counts_from_one_in_and_out(tmp_path, complete):
         ('u,v,x\n"0,1,2\n', "Line 2 has quotation marks that do not match"),
         (
             "1.5,2.5,3.5\n4.5,5.5,6.5\n",
-            "long or wide cannot be told: mode 3 may hold all",
+            "may be a long table, with all values in column 3, or",
         ),
-        ("0,1,2\n3,,4\n", "Line 2 has no label in mode 2"),
-        ("0,1,2\n3,nan,4\n", "Line 2 has no label in mode 2 .'nan'.;"),
-        ("0,1,2\ninf,1,4\n", "Line 2 has no label in mode 1 .'inf'.;"),
+        ("0,1,2\n3,,4\n", "Line 2 has no label in column 2"),
+        ("0,1,2\n3,nan,4\n", "Line 2 has no label in column 2 .'nan'.;"),
+        ("0,1,2\ninf,1,4\n", "Line 2 has no label in column 1 .'inf'.;"),
         ("u,v,x\n0,1,2\n# more\n", "Line 3 has 1 field"),
         ("0,1,2\n0,2,abc\n", "Line 2 has the value 'abc'"),
         ("0,1,abc\n0,2,3\n", "Line 1 has the value 'abc'"),
@@ -195,10 +193,13 @@ def test_a_csv_that_cannot_be_used_is_refused_by_line(text, message, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1 1 2\n1 0 3\n", "Line 2 has the index 0 in mode 2; indices count from 1"),
+        ("1 1 2\n1 0 3\n", "Line 2 has the index 0 in column 2; indices count from 1"),
         ("1,1,2\n", "Line 1 has 1 field"),
-        ("a b c\n1 1 2\n", "Line 1 has the index 'a' in mode 1; indices are whole"),
-        ("1 1 2\n1 1.5 2\n", r"Line 2 has the index 1\.5 in mode 2; indices are whole"),
+        ("a b c\n1 1 2\n", "Line 1 has the index 'a' in column 1; indices are whole"),
+        (
+            "1 1 2\n1 1.5 2\n",
+            r"Line 2 has the index 1\.5 in column 2; indices are whole",
+        ),
         ("1 1 2\n1 2\n", "Line 2 has 2 field"),
         ("3\n2 2\n1 1 1 2\n", "Line 1 has 1 field"),
         ("# two\n1 2 2\n1 2 3\n", r"Lines 2 and 3 both give the entry \(1, 2\)"),
@@ -212,21 +213,31 @@ def test_a_tns_that_cannot_be_used_is_refused_by_line(text, message, tmp_path):
 @pytest.mark.parametrize(
     ("form", "text", "mode_dims", "message"),
     [
-        ("csv", "0,1,2\n0,3,4\n", (2, 3), "Line 2 has the index 3 in mode 2; .*from 0"),
-        ("tns", "1 1 2\n1 4 4\n", (2, 3), "Line 2 has the index 4 in mode 2; .*from 1"),
+        (
+            "csv",
+            "0,1,2\n0,3,4\n",
+            (2, 3),
+            "Line 2 has the index 3 in column 2; .*from 0",
+        ),
+        (
+            "tns",
+            "1 1 2\n1 4 4\n",
+            (2, 3),
+            "Line 2 has the index 4 in column 2; .*from 1",
+        ),
         (
             "csv",
             "0,1,2\n",
             (2, 3, 4),
-            "2 columns beside the values but `mode_dims` names 3",
+            "2 columns besides the values but `mode_dims` names 3",
         ),
         (
             "csv",
             "0,1.5,2\n",
             (2, 3),
-            r"Line 1 has the index 1\.5 in mode 2",
+            r"Line 1 has the index 1\.5 in column 2",
         ),
-        ("csv", "a,1,2\n", (2, 3), "Mode 1 has 1 labels but .* dimension 2"),
+        ("csv", "a,1,2\n", (2, 3), "Column 1 has 1 labels but .* dimension 2"),
     ],
 )
 def test_mode_dims_that_do_not_fit_are_refused(
@@ -239,7 +250,7 @@ def test_mode_dims_that_do_not_fit_are_refused(
 
 def test_text_in_another_encoding_is_refused(tmp_path):
     (tmp_path / "x.csv").write_bytes("zoë,pen,1\n".encode("latin-1"))
-    with pytest.raises(InputError, match=r"no UTF-8 text \(byte 2\)"):
+    with pytest.raises(InputError, match=r"not UTF-8 text \(byte 2\)"):
         read_tensor(tmp_path / "x.csv")
 
 

@@ -1,4 +1,4 @@
-"""What attributes of netCDF say: packing, missing values, which arrays belong together.
+"""Attributes of netCDF: packing, missing values, and which arrays belong together.
 
 The conventions of CF (cfconventions.org, sections 2.5, 5 to 8) and those of the netCDF
 User's Guide, appendix A.
@@ -23,7 +23,7 @@ from rankrise.tensors.files._declared import (
 
 _logger = logging.getLogger("rankrise")
 
-# What describes how values are packed or bounded: true of the input's values only.
+# Attributes for packing and valid ranges, which are true of the input's values only.
 _BOUNDS = ("valid_min", "valid_max", "valid_range")
 PACKING = (
     *("scale_factor", "add_offset", "_Unsigned", "_FillValue", "missing_value"),
@@ -34,7 +34,7 @@ POINTERS = (
     *("cell_measures", "formula_terms", "geometry", "node_coordinates", "node_count"),
     *("part_node_count", "interior_ring"),
 )
-# Of netCDF, where nothing was written; bytes have none.
+# What netCDF reads where nothing was written; bytes have no default.
 _DEFAULT_FILL = {
     "i2": -32767,
     "u2": 65535,
@@ -48,7 +48,7 @@ _DEFAULT_FILL = {
 
 
 def text(stored: Any) -> str:
-    """Text of an attribute or a label; what is not UTF-8 is taken for Latin-1."""
+    """Text of an attribute or a label: UTF-8, or else Latin-1."""
     if isinstance(stored, str):
         stored = stored.encode("utf-8", "surrogateescape")
     if not isinstance(stored, bytes):
@@ -66,7 +66,7 @@ def pointed_to(attributes: Mapping[Any, Any], names: Container[Any]) -> list[Any
 
 
 def reached(name: str, neighbours: Callable[[str], Iterable[str]]) -> list[str]:
-    """All that an array leads to, from neighbour to neighbour, without itself."""
+    """All arrays that one leads to, from neighbour to neighbour, without itself."""
     found, waiting = {name: None}, [name]
     while waiting:
         for other in neighbours(waiting.pop()):
@@ -77,7 +77,7 @@ def reached(name: str, neighbours: Callable[[str], Iterable[str]]) -> list[str]:
 
 
 def declared(name: Any, array: Any) -> Declared:
-    """What is known of an array before it is read."""
+    """An array as its file announces it."""
     shape, dtype = array.shape, array.dtype
     kind = "text" if dtype.hasobject else dtype.name
     return Declared(str(name), shape, kind, could_be_tensor(shape, dtype))
@@ -88,7 +88,7 @@ def choose_described(
     variable: str | None,
     neighbours: Callable[[str], Iterable[str]],
 ) -> str:
-    """The array named, or the only one that fits and that no other leads to."""
+    """The array that is named, or the only one that fits and describes no other."""
     if variable is not None:
         return choose(arrays, variable).name
     theirs = {other for array in arrays for other in reached(array.name, neighbours)}
@@ -106,13 +106,13 @@ def unpacked(
 ) -> npt.NDArray[Any]:
     """The values that packed ones stand for, NaN where one is missing.
 
-    Those outside the valid range are missing, and those that hold the fill value that
-    netCDF writes by default; how many they are is logged.
+    Values outside the valid range, and netCDF's default fill value, are missing too,
+    and their number is logged.
 
     Parameters
     ----------
     default_fill
-        Whether that fill value is looked for where the attributes name none.
+        Whether to look for the default fill value if the attributes name none.
     """
     numbers = dict(_numbers(attributes))
     unsigned = text(attributes.get("_Unsigned", "")).lower() == "true"
@@ -131,7 +131,7 @@ def unpacked(
             "netCDF's default fill value",
         )
     scale = [numbers[x] for x in ("scale_factor", "add_offset") if x in numbers]
-    # A range of another kind than what is packed is of the unpacked values.
+    # A valid range in floating point is that of the unpacked values.
     ends = [_end(numbers, upper, stored.dtype) for upper in (False, True)]
     of_stored = not scale or all(np.asarray(end).dtype.kind in "iu" for end in ends)
     values = stored
@@ -166,7 +166,7 @@ def _numbers(attributes: Mapping[str, Any]) -> Iterator[tuple[str, npt.NDArray[A
 
 
 def _equal(stored: npt.NDArray[Any], number: Any) -> npt.NDArray[np.bool_]:
-    """Where the number is held, as the type of what is stored rounds or wraps it."""
+    """Where the stored numbers equal this one, rounded or wrapped to their type."""
     if stored.dtype.kind != "f" and not np.isfinite(number):
         return np.zeros(stored.shape, bool)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -198,7 +198,7 @@ def _add(
     verb: str,
     what: str,
 ) -> None:
-    """Count what is missing for this reason alone."""
+    """Mark more entries as missing, and log how many."""
     count = int(np.count_nonzero(more & ~missing))
     missing |= more
     if count:

@@ -1,4 +1,4 @@
-"""What every file that is read has in common: checks, a name in refusals, a hash."""
+"""Checks of any file that is read, its name in refusals, and its hash."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rankrise._errors import InputError, printable
 
 @contextmanager
 def named_refusals(path: Path) -> Iterator[None]:
-    """Let every refusal begin with the file's name, also what the system refuses."""
+    """Let every refusal begin with the file's name, also those of the system."""
     try:
         yield
     except InputError as error:
@@ -25,11 +25,11 @@ def named_refusals(path: Path) -> Iterator[None]:
 
 
 def check_usable(path: Path, content: str) -> None:
-    """Refuse what is no file or holds nothing; `content` says what it should hold."""
+    """Refuse what is not a file, or is empty; `content` is what it should hold."""
     if not path.exists():
         raise InputError(f"There is no such file in {path.parent.absolute()}.")
     if not path.is_file():
-        what = "a directory" if path.is_dir() else "no regular file"
+        what = "a directory" if path.is_dir() else "not a regular file"
         raise InputError(f"It is {what}; name a file that holds {content}.")
     if path.stat().st_size == 0:
         raise InputError(f"It is empty; {content} is needed.")

@@ -14,12 +14,12 @@ from rankrise.tensors.files._declared import check_memory, refuse_damaged
 
 SUFFIXES = (".gz", ".zst", ".xz")
 _BLOCK = 2**20
-# Bytes that one of text takes at most while it becomes numbers, about.
+# Bytes of memory per byte of text while it becomes numbers, at most, about.
 _GROWTH = 2
 
 
 def unpacked(path: Path) -> bytes:
-    """All bytes of the text, never more than may be read."""
+    """All bytes of a text, refused as soon as they exceed the memory allowed."""
     blocks, count = [], 0
     with ExitStack() as stack:
         stream: Any = stack.enter_context(path.open("rb"))

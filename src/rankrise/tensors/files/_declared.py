@@ -1,4 +1,4 @@
-"""What a file declares about its arrays, checked before memory is taken for them."""
+"""Arrays as a file declares them, checked before memory is taken for them."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Declared:
     Attributes
     ----------
     type_name
-        The data type, in the words of the file's form.
+        The data type, as the file's form calls it.
     fits
-        Whether it could be the tensor meant, if none is named.
+        Whether it could be the tensor, if the caller names none.
     """
 
     name: str
@@ -86,7 +86,7 @@ def check_tensor(
             f"The array has shape {shape} but `mode_dims` says {mode_dims}; leave "
             "`mode_dims` out, it is for coordinates."
         )
-    # Indices of the observed entries are made twice, beside the array and float64.
+    # Beside the array and its copy in float64, indices of entries are made twice.
     entry_bytes = 16 * len(shape) + 9 + dtype.itemsize
     check_memory(
         math.prod(shape) * max(dtype.itemsize, 8),
@@ -117,15 +117,15 @@ def check_memory(byte_count: int, what: str, *, copies: float = 4.0) -> None:
     Parameters
     ----------
     byte_count
-        What values (eight bytes each, or more) take once they are unpacked.
+        Memory of the unpacked values, at eight bytes each or more.
     copies
-        How many times that reading takes at its peak, which may be at most half of the
-        memory that is free.
+        Peak memory of reading, as a multiple of that; at most half of the free memory
+        may be taken.
     """
     free, limit, whose = free_host_memory(), MAX_DENSE_BYTES, "the most that is read"
     if free is not None and _SHARE_OF_FREE_MEMORY * free / copies < limit:
         limit = int(_SHARE_OF_FREE_MEMORY * free / copies)
-        whose = f"of which {copies:.3g} times as much is half of what is free"
+        whose = f"and reading takes {copies:.3g} times that, over half of what is free"
     if byte_count > limit:
         raise InputError(
             f"{what} needs more than {limit / 2**30:.3g} GiB of memory, {whose}; give "

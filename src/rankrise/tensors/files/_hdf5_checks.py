@@ -1,8 +1,8 @@
-"""What is checked of an HDF5 file before the library unpacks what it finds.
+"""Checks of an HDF5 file, made before HDF5 unpacks anything.
 
-What a file could refer to elsewhere (links, external and virtual data) is left alone.
-No filter is run but those that are common, and only once each chunk is known to unpack
-to as much as it declares: HDF5 itself unpacks whatever it finds.
+HDF5 itself unpacks whatever it finds. Here data in other places (links, external and
+virtual data) are not read, and only common filters are run, once each chunk is known to
+unpack to as many bytes as it declares.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from rankrise.tensors.files._declared import check_memory, refuse_damaged, shown
 
 DEFLATE, _SHUFFLE, _CHECKSUM, _LZF = 1, 2, 3, 32000
 _CHECKSUM_BYTES = 4
-# To text and arrays of varying length: its length, a heap and a number there.
+# A reference to text of varying length: its length, a heap and a number there.
 _REFERENCE_BYTES = 16
 # A reference of three bytes repeats at most 264 bytes.
 _LZF_RATIO = 88
-# Of a global heap in version 1: text and arrays of varying length lie there.
+# Start of a global heap, version 1, which holds text of varying length.
 _HEAP = b"GCOL\x01\0\0\0"
 _NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable"
 _HEAP_HEADER, _OBJECT_HEADER = 16, 16
@@ -33,14 +33,17 @@ _HEAP_HEADER, _OBJECT_HEADER = 16, 16
 
 @contextmanager
 def open_hdf5(path: Path, form: str) -> Iterator[Any]:
-    """An HDF5 file, its heaps checked; whatever fails on it is one sentence."""
+    """Open an HDF5 file with its heaps checked; failures become one sentence."""
     import h5py
 
     with refuse_damaged(form):
         check_heaps(path)
         with h5py.File(path, "r") as content:
             if content.id.get_create_plist().get_sizes() != (8, 8):
-                raise InputError("Its addresses are not of eight bytes; rewrite it.")
+                raise InputError(
+                    "Its addresses are not eight bytes long; save it with HDF5's "
+                    "defaults."
+                )
             yield content
 
 
@@ -59,7 +62,9 @@ def check_heaps(path: Path) -> None:
                 number = int.from_bytes(content[place : place + 2], "little")
                 length = int.from_bytes(content[place + 8 : place + 16], "little")
                 if length > size or (number == 0 and length == 0):
-                    raise InputError("A heap of it is damaged; copy or save it again.")
+                    raise InputError(
+                        "Its global heap is damaged; copy or save the file again."
+                    )
                 place += _OBJECT_HEADER + -(-length // 8) * 8 if number else length
             start = content.find(_HEAP, start + len(_HEAP))
 
@@ -89,7 +94,7 @@ def walk_datasets(content: Any) -> Iterator[tuple[str, Any]]:
 
 
 def lies_elsewhere(dataset: Any) -> bool:
-    """Whether reading its data would read other files, or it is a link to one."""
+    """Whether it is a link, or its data lie in other files."""
     return dataset is None or dataset.is_virtual or dataset.external is not None
 
 
@@ -111,8 +116,8 @@ def check_hdf5(path: Path, form: str) -> None:
                 check_stored(dataset, name, byte_count, written=False)
                 declared += (dataset.size or 0) * dataset.dtype.itemsize
         check_memory(declared, "What it holds")
-        # Where this fails, h5netcdf would leave a half-made object whose end prints a
-        # traceback behind the sentence that the user is to see.
+        # If this fails later, inside h5netcdf, a half-made object prints a traceback of
+        # its own after the message.
         content.attrs.get("_nc3_strict")
 
 
@@ -126,12 +131,12 @@ def check_stored(
     byte_count
         Size of the file.
     written
-        Whether it has to be there; grid mappings of netCDF are often never written.
+        Whether data are required; grid mappings of netCDF are often never written.
     """
     if lies_elsewhere(dataset):
         raise InputError(
             f"The data of {shown(name)} lie in other files, which are not read; save "
-            "the variable itself."
+            "them in this file."
         )
     name = shown(name)
     is_varying = dataset.dtype.metadata is not None and "vlen" in dataset.dtype.metadata
@@ -159,19 +164,19 @@ def check_stored(
 def _check_chunks(dataset: Any, name: str, byte_count: int, chunk_bytes: int) -> None:
     check_memory(chunk_bytes, f"A chunk of {name}")
     filters = _filters(dataset, name)
-    # What was never written is the fill value: there may be fewer chunks than places.
+    # Chunks that were never written are absent, and read as the fill value.
     chunks: list[Any] = []
     dataset.id.chunk_iter(chunks.append)
     for chunk in chunks:
         if chunk.size > byte_count:
-            raise InputError(f"{name} is longer than the file; it is damaged.")
+            raise InputError(f"{name} is longer than the file, which is damaged.")
         skipped, packed = dataset.id.read_direct_chunk(chunk.chunk_offset)
         active = [x for place, x in enumerate(filters) if not skipped >> place & 1]
         _check_unpacks(packed, active, chunk_bytes, name)
 
 
 def _filters(dataset: Any, name: str) -> list[int]:
-    """What was done to each part of a dataset, in this order."""
+    """HDF5's filters of a dataset, in the order they were applied."""
     made = dataset.id.get_create_plist()
     filters = [made.get_filter(place)[0] for place in range(made.get_nfilters())]
     known = {DEFLATE, _SHUFFLE, _CHECKSUM, _LZF}

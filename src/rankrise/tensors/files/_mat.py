@@ -27,8 +27,8 @@ from rankrise.tensors.files._declared import (
     refuse_damaged,
     shown,
 )
+from rankrise.tensors.files._file_layout import Layout, as_stored
 from rankrise.tensors.files._hdf5_checks import check_heaps
-from rankrise.tensors.files._layout import Layout, as_stored
 from rankrise.tensors.files._mat4 import Mat4File, is_mat4
 from rankrise.tensors.files._mat5 import Mat5File
 from rankrise.tensors.files._mat73 import Mat73File, is_mat73, mat73_bytes
@@ -59,7 +59,7 @@ class MatLayout(Layout):
     Attributes
     ----------
     name
-        That of a plain variable, whatever the tensor was read from.
+        Name of the plain variable to write, whatever the tensor was read from.
     """
 
     name: str
@@ -68,7 +68,7 @@ class MatLayout(Layout):
     names: tuple[ModeAxis, ...]
 
     def axes(self, order: int) -> tuple[ModeAxis, ...]:
-        """What the file calls the modes and their indices."""
+        """Names of the modes and labels of their indices."""
         return self.names or super().axes(order)
 
     def write(self, completed: Values, path: Path) -> None:
@@ -87,7 +87,7 @@ class MatLayout(Layout):
 
 @dataclass(frozen=True, eq=False)
 class _Tensor:
-    """What could be a tensor in a file.
+    """A candidate for the tensor of a file.
 
     Attributes
     ----------
@@ -105,13 +105,13 @@ class _Tensor:
 
     @property
     def kind(self) -> str:
-        """Words for what it is."""
+        """MATLAB's class, in words."""
         is_array = self.holder == "array"
         return self.node.kind if is_array else f"{self.holder} of {self.numbers.kind}"
 
     @property
     def fits(self) -> bool:
-        """Whether it could be meant; MATLAB has no order below two."""
+        """Whether it could be the tensor; MATLAB has no order below two."""
         several = math.prod(self.shape) > 1
         return self.numbers.kind in _DTYPES and len(self.shape) >= 2 and several
 
@@ -121,8 +121,8 @@ def read_mat(
 ) -> tuple[Observations, MatLayout, str]:
     """Read the entries that are not NaN of an array, or those that an sptensor stores.
 
-    What lies in structs, objects and cell arrays has the name that MATLAB has for it,
-    such as `EEG.data`, and is meant without a name only where no variable is a tensor.
+    Arrays in structs, objects and cell arrays have MATLAB's name for them, such as
+    `EEG.data`; without a name they are looked at only if no variable is a tensor.
     """
     with (
         path.open("rb") as stream,
@@ -131,7 +131,7 @@ def read_mat(
     ):
         found: dict[str, _Tensor] = {}
         for name, node in file.variables().items():
-            # What has no such name is MATLAB's own, and could not be written back.
+            # Other names are MATLAB's own and could not be written back.
             if name[:1].isalpha():
                 found |= {each.name: each for each in _tensors(file, name, node)}
         outer = any(each.fits for each in found.values() if each.name.isidentifier())
@@ -182,10 +182,10 @@ def _open(stream: io.BufferedReader) -> Iterator[_File]:
 
 
 def _tensors(file: _File, name: str, node: MatNode) -> Iterator[_Tensor]:
-    """A variable as a tensor, and all within it."""
+    """A variable as a tensor, and all candidates within it."""
     held = _held(file, name, node)
     yield held or _Tensor(name, node.shape, node, node)
-    # Its own parts are no tensors beside it.
+    # The parts of a tensor are not candidates themselves.
     parts = {} if held else node.parts
     for part, inner in parts.items():
         yield from _tensors(file, name + part, inner)
@@ -244,7 +244,7 @@ def _observations(file: _File, tensor: _Tensor) -> Observations:
 
 
 def _axes(file: _File, tensor: _Tensor) -> tuple[ModeAxis, ...]:
-    """Titles, and labels or else axis scales, of the first set that a dataset has."""
+    """Names of the modes, and labels or else axis scales, of the first set."""
     fields = tensor.node.fields()
     axes = []
     for mode, dim in enumerate(tensor.shape, start=1):
@@ -262,7 +262,7 @@ def _axes(file: _File, tensor: _Tensor) -> tuple[ModeAxis, ...]:
 
 
 def _names(file: _File, node: MatNode | None) -> npt.NDArray[Any] | None:
-    """Rows of text, or numbers; None where there is neither."""
+    """Rows of text, or numbers; None if it is neither."""
     is_text = node is not None and node.kind == "char" and len(node.shape) == 2
     if node is None or not (is_text or node.kind in _DTYPES):
         return None
@@ -275,11 +275,11 @@ def _names(file: _File, node: MatNode | None) -> npt.NDArray[Any] | None:
 
 
 def _dtype(tensor: _Tensor) -> np.dtype[Any]:
-    """The data type of a variable's class; whole numbers are stored in smaller ones."""
+    """The data type of MATLAB's class, whatever narrower type is stored."""
     kind = tensor.numbers.kind
     if kind not in _DTYPES:
         raise InputError(
-            f"The variable {shown(tensor.name)} {tensor.shape} {tensor.kind} is no "
+            f"The variable {shown(tensor.name)} {tensor.shape} {tensor.kind} is not an "
             f"array of real numbers{_HINTS.get(kind, '')}; save one, NaN where "
             "unobserved."
         )

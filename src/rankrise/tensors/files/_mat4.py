@@ -44,7 +44,9 @@ class Mat4File:
             header = self.stream.read(_HEADER_BYTES)
             digits = _digits(header)
             if digits is None:
-                raise InputError("It holds something that is no matrix; it is damaged.")
+                raise InputError(
+                    "It holds something that is not a matrix; it is damaged."
+                )
             order, stored, what = digits
             rows, columns, is_complex, length = struct.unpack(order + "4i", header[4:])
             shape = check_shape((rows, columns))

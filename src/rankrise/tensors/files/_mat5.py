@@ -1,8 +1,8 @@
 """MATLAB files of version 5, read without trust in the file.
 
 `scipy.io.loadmat` uses some numbers in the file unchecked, so that one damaged byte can
-end the whole process (SciPy 1.17). Here they are only ever keys of a table and lengths
-to compare. The layout is that of MathWorks' "MAT-File Format". What is packed is
+end the whole process (SciPy 1.17). Here they are only keys of a table and lengths to
+compare. The layout is that of MathWorks' "MAT-File Format". Compressed variables are
 unpacked piece by piece, and only the numbers that are asked for are kept.
 """
 
@@ -61,7 +61,7 @@ _IS_LOGICAL, _IS_COMPLEX = 0x0200, 0x0800
 
 
 class _Place(NamedTuple):
-    """Where numbers are: so many bytes into the variable at this position."""
+    """Where numbers lie: an offset into the variable at a position of the file."""
 
     variable: int
     variable_bytes: int
@@ -84,7 +84,7 @@ class Mat5File:
                 self.byte_order = ">"
             case _:
                 raise InputError(
-                    "It is no MATLAB file of version 4, 5 or 7.3; save it with -v7."
+                    "It is not a MATLAB file of version 4, 5 or 7.3; save it with -v7."
                 )
 
     def variables(self) -> dict[str, MatNode]:
@@ -127,7 +127,7 @@ class Mat5File:
 
 
 class _Content:
-    """The bytes of a variable, in pieces; what is skipped is never kept."""
+    """The bytes of a variable, in pieces; skipped ones are never kept."""
 
     def __init__(
         self, stream: io.BufferedReader, end: int, byte_order: str, is_packed: bool
@@ -159,12 +159,12 @@ class _Content:
         return struct.unpack(self.byte_order + form, content)
 
     def finish(self, byte_count: int) -> None:
-        """Refuse what goes on after so many bytes."""
+        """Refuse a variable that goes on after this many bytes."""
         self.skip(byte_count - self.offset)
         self.read(0)
         if self._unpacking is None:
             return
-        # Only at its end is the checksum compared; up to there is nothing but padding.
+        # zlib compares its checksum at the end; only padding may lie before it.
         self._unpacked(8)
         if not self._unpacking.eof:
             raise InputError("It holds more data than it declares; it is damaged.")
@@ -283,7 +283,9 @@ class _Variable:
 
     def _check(self, fits: bool) -> None:
         if not fits:
-            raise InputError("It holds something that is no variable; it is damaged.")
+            raise InputError(
+                "It holds something that is not a variable; it is damaged."
+            )
 
 
 def _numbers(content: _Content, node: MatNode) -> npt.NDArray[Any]:

@@ -1,7 +1,7 @@
 """MATLAB files of version 7.3, which are HDF5.
 
 MATLAB stores arrays column by column, so HDF5 shows them with their modes reversed.
-What a file could refer to elsewhere (links, external and virtual data) is left alone.
+Data in other places (links, external and virtual data) are not read.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Mat73File:
         self.content.close()
 
     def variables(self) -> dict[str, MatNode]:
-        """All variables, by name, each known from what is declared of it."""
+        """All variables, by name, as their headers declare them."""
         return self._members(self.content, Budget(), 0)
 
     def read(self, nodes: Iterable[MatNode]) -> list[npt.NDArray[Any]]:
@@ -62,7 +62,7 @@ class Mat73File:
 
         if not budget.covers(len(group), depth):
             return {}
-        # References of cell arrays lead to what lies in #refs#.
+        # Cells lie in #refs#, to which cell arrays refer.
         names = [name for name in group if not name.startswith("#")]
         links = {name: group.get(name, getlink=True) for name in names}
         return {
@@ -83,7 +83,7 @@ class Mat73File:
         if not isinstance(found, h5py.Group) or _SPARSE in found.attrs:
             return MatNode((), "sparse" if _SPARSE in found.attrs else "unknown")
         kind = _class_name(found)
-        # An array of structs has references where one has its fields.
+        # In an array of structs, fields are references, which have no class.
         members = self._members(found, budget, depth + 1)
         if any(node.kind == "unknown" for node in members.values()):
             members = {}
@@ -133,7 +133,7 @@ def mat73_bytes(name: str, array: npt.NDArray[Any]) -> bytes:
 
 
 def _class_name(found: Any) -> str:
-    """MATLAB's class of a dataset or group, "unknown" where it says none."""
+    """MATLAB's class of a dataset or group, "unknown" if it has none."""
     if _CLASS not in found.attrs:
         return "unknown"
     stored = found.attrs.get_id(_CLASS)

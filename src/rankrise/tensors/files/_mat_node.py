@@ -1,4 +1,4 @@
-"""What a MATLAB file says of a variable and of what lies within it."""
+"""Variables of a MATLAB file, and what lies within them, as its headers declare."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from rankrise._errors import InputError
 
-# Deeper, or of more parts, is damaged or of no use: a struct of an EEG has thousands.
+# Files beyond these are damaged or of no use; a struct of an EEG has thousands.
 MAX_DEPTH = 12
 _MAX_NODES = 100_000
 MAX_NAME_BYTES = 4096
@@ -16,15 +16,15 @@ MAX_NAME_BYTES = 4096
 
 @dataclass(frozen=True, eq=False)
 class MatNode:
-    """An array, struct, object or cell array, known from what is declared of it.
+    """An array, struct, object or cell array, known from its header alone.
 
     Attributes
     ----------
     kind
-        MATLAB's class, "logical", "complex" or "empty" and the class, or what it is
-        instead.
+        MATLAB's class, or "logical", or "complex" or "empty" before the class, or words
+        for anything else.
     parts
-        What lies within, by what MATLAB appends to a name: ".field", "{1}", "(2).x".
+        What lies within, by MATLAB's endings of a name: ".field", "{1}", "(2).x".
     place
         Where its file has the data.
     """
@@ -40,13 +40,13 @@ class MatNode:
 
 
 class Budget:
-    """How many nodes of a file are still looked into."""
+    """How many more nodes of a file are looked into."""
 
     def __init__(self) -> None:
         self.left = _MAX_NODES
 
     def covers(self, count: int, depth: int) -> bool:
-        """Whether so many more are looked into; they are then taken off."""
+        """Whether these nodes are looked into; if so, they are counted."""
         if count > self.left or depth > MAX_DEPTH:
             return False
         self.left -= count

@@ -34,6 +34,7 @@ from rankrise.tensors.files._declared import (
     check_tensor,
     shown,
 )
+from rankrise.tensors.files._file_layout import Layout, as_stored
 from rankrise.tensors.files._hdf5_checks import (
     DEFLATE,
     check_stored,
@@ -42,7 +43,6 @@ from rankrise.tensors.files._hdf5_checks import (
     open_hdf5,
     walk_datasets,
 )
-from rankrise.tensors.files._layout import Layout, as_stored
 from rankrise.tensors.files._netcdf3 import is_netcdf3, read_netcdf3
 
 _REFERENCES = ("DIMENSION_LIST", "REFERENCE_LIST")
@@ -56,7 +56,7 @@ class Hdf5Layout(Layout):
     Attributes
     ----------
     outline
-        A file that has all of it but the values, in bytes.
+        The bytes of a file that has all of it but the values.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Hdf5Layout(Layout):
     outline: bytes
 
     def axes(self, order: int) -> tuple[ModeAxis, ...]:
-        """What the file calls the modes and their indices."""
+        """Names of the modes and labels of their indices."""
         return self.mode_axes
 
     def write(self, completed: Values, path: Path) -> None:
@@ -90,7 +90,7 @@ class Hdf5Layout(Layout):
 def read_netcdf(
     path: Path, variable: str | None, mode_dims: ModeDims | None
 ) -> tuple[Observations, Layout, str]:
-    """Read the entries of a variable that are not missing, of any version."""
+    """Read the entries of a variable that are not missing, from any version."""
     if is_netcdf3(path):
         return read_netcdf3(path, variable, mode_dims)
     return read_hdf5(path, variable, mode_dims, form="netCDF-4")
@@ -146,7 +146,7 @@ def _declared(name: str, dataset: Any) -> Declared:
         return Declared(name, (), "in another file or place", fits=False)
     try:
         return declared(name, dataset)
-    # Of a type that NumPy has none for, or without a shape.
+    # Some HDF5 types have no counterpart in NumPy, and some datasets no shape.
     except (TypeError, ValueError, OSError):
         return Declared(name, (), "of another kind", fits=False)
 
@@ -177,14 +177,14 @@ def _neighbours(arrays: dict[str, Any], names: frozenset[str], name: str) -> lis
 
 
 def _scales(dataset: Any, mode: int) -> list[Any]:
-    """What HDF5 attaches to a mode, the first of them its dimension in netCDF."""
+    """Scales that HDF5 attaches to a mode; the first is its dimension in netCDF."""
     if "DIMENSION_LIST" not in dataset.attrs:
         return []
     return list(dataset.dims[mode].values())
 
 
 def _length(arrays: dict[str, Any], dataset: Any, mode: int) -> int:
-    """How long a mode is: an unlimited dimension, as long as any array along it."""
+    """The length of a mode; an unlimited one is as long as the longest array."""
     lengths, scales = [dataset.shape[mode]], _scales(dataset, mode)
     if scales and dataset.maxshape[mode] is None:
         lengths.append(scales[0].shape[0])
@@ -217,7 +217,7 @@ def _axis(arrays: dict[str, Any], dataset: Any, mode: int, length: int) -> ModeA
 
 
 def _values(dataset: Any, name: str, *, default_fill: bool = False) -> npt.NDArray[Any]:
-    """What is stored, numbers unpacked."""
+    """The stored values; numbers are unpacked."""
     stored = np.asarray(dataset[()])
     if stored.dtype.kind not in "fiu":
         return stored
@@ -231,7 +231,7 @@ def _attributes(described: Any) -> dict[str, Any]:
 
 
 def _attribute(described: Any, name: str) -> Any:
-    """An attribute's numbers or text, None for all else."""
+    """An attribute's numbers or text, None for anything else."""
     import h5py
 
     stored = described.attrs.get_id(name)
@@ -261,7 +261,7 @@ def _outline(
     dtype: np.dtype[Any],
     shape: ModeDims,
 ) -> bytes:
-    """A file with these arrays, that of `name` without values and of another type."""
+    """A file with these arrays; `name` has no values yet, and another type."""
     import h5py
 
     stream = io.BytesIO()
@@ -299,7 +299,7 @@ def _outline(
 def _without_values(
     dataset: Any, target: Any, path: str, dtype: np.dtype[Any], shape: ModeDims
 ) -> None:
-    """A dataset like another, of a floating point type that is not packed."""
+    """A dataset like another, without its values, in floating point and unpacked."""
     import h5py
 
     made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)

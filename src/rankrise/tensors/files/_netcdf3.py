@@ -33,7 +33,7 @@ from rankrise.tensors.files._declared import (
     refuse_damaged,
     shown,
 )
-from rankrise.tensors.files._layout import Layout, as_stored
+from rankrise.tensors.files._file_layout import Layout, as_stored
 
 _MAGIC = b"CDF"
 _VERSIONS = (1, 2)
@@ -53,9 +53,9 @@ class Netcdf3Layout(Layout):
     Attributes
     ----------
     dim_sizes
-        None for the record dimension.
+        Lengths of the dimensions, None for the unlimited one.
     variables
-        Those that come along, as they are stored; of that of `name`, no values.
+        The variable `name`, without values, and those that describe it, as stored.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Netcdf3Layout(Layout):
     variables: dict[str, _Variable]
 
     def axes(self, order: int) -> tuple[ModeAxis, ...]:
-        """What the file calls the modes and their indices."""
+        """Names of the modes and labels of their indices."""
         return tuple(self._axis(dim) for dim in self.variables[self.name].dims)
 
     def _axis(self, dim: str) -> ModeAxis:
@@ -173,7 +173,7 @@ def read_netcdf3(
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """A file of which nothing is read before it is asked for."""
+    """An open file, whose values are read only as they are asked for."""
     from scipy.io import netcdf_file
 
     content = netcdf_file(path, "r", mmap=True)
@@ -181,7 +181,7 @@ def _opened(path: Path) -> Iterator[Any]:
         yield content
     finally:
         with warnings.catch_warnings():
-            # Arrays that show the file are about to go.
+            # Arrays mapped to the file are about to be deleted.
             warnings.simplefilter("ignore", RuntimeWarning)
             content.close()
 

@@ -26,7 +26,7 @@ from rankrise.tensors.files._declared import (
     refuse_damaged,
     shown,
 )
-from rankrise.tensors.files._layout import Layout, as_stored
+from rankrise.tensors.files._file_layout import Layout, as_stored
 from rankrise.tensors.files._npy import (
     ArrayHeader,
     check_length,
@@ -83,12 +83,12 @@ class CoordinateNpzLayout(Layout):
 def read_npz(
     path: Path, variable: str | None, mode_dims: ModeDims | None
 ) -> tuple[Observations, Layout, str | None]:
-    """Read the array named by `variable`, or the one that the archive is about.
+    """Read the array named by `variable`, or the only one that fits.
 
     An array named `mask` is True where the other array is observed. Arrays named
     `indices` and `values`, with or without `mode_dims`, and no others besides, are
-    coordinates counted from 0; a `mode_dims` given here goes before a stored one. Of a
-    sparse array of SciPy or of pydata/sparse the stored entries are the observed ones.
+    coordinates counted from 0; a `mode_dims` given here goes before a stored one. The
+    entries that a sparse array of SciPy or pydata/sparse stores are observed.
     """
     with open_arrays(path) as members:
         names = set(members.headers)
@@ -203,7 +203,7 @@ def _read_sparse(
     if "format" in names:
         form = scipy_format(members.read(["format"], text=True)["format"])
         names.remove("format")
-    # Measured; blocks and diagonals are spread out to rows of indices.
+    # Measured. Blocks and diagonals become rows of indices, which take more.
     arrays = members.read(names, copies=11.0 if form in ("bsr", "dia") else 6.0)
     shape = _stored_mode_dims(arrays["shape"])
     dtype = arrays["data"].dtype
@@ -217,7 +217,7 @@ def _read_sparse(
             *stored_entries(form, arrays, shape), shape
         )
     compression = members.info("data").compress_type
-    # No entry of the completed tensor is absent, so that it comes back dense.
+    # No entry of the completed tensor is absent, so it comes back dense.
     return observations, DenseNpzLayout("data", dtype, compression)
 
 

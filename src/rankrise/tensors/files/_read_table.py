@@ -22,6 +22,7 @@ from rankrise.tensors._index_rows import (
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading
 from rankrise.tensors.files._declared import check_memory, shown
+from rankrise.tensors.files._long_or_wide import ColumnRoles, axis_labels, column_roles
 from rankrise.tensors.files._table import Table
 from rankrise.tensors.files._table_columns import (
     Codes,
@@ -31,14 +32,13 @@ from rankrise.tensors.files._table_columns import (
     real_values,
 )
 from rankrise.tensors.files._table_form import TableForm, TableMode
-from rankrise.tensors.files._table_layout import ColumnRoles, axis_labels, column_roles
 
-# Fewer rows tell nothing of which labels go together.
+# With fewer rows, labels that go together say nothing.
 _FEW_ROWS = 8
-# A column whose labels occur less often on average may be of the rows.
+# A column whose labels repeat less often, on average, may describe single rows.
 _FEW_REPEATS = 4
 _SAMPLE = 2**14
-# Labels that go together so often by chance are not said to.
+# Probability below which labels that go together do so not by chance.
 _CHANCE = 1e-4
 _logger = logging.getLogger(__name__)
 
@@ -46,9 +46,8 @@ _logger = logging.getLogger(__name__)
 def read_table(table: Table, reading: Reading) -> tuple[Observations, TableForm]:
     """Take an entry for each row with a value, or in a wide table for each cell.
 
-    The labels of a mode are those that occur, or all categories; a row without value
-    counts toward them. Where `mode_dims` are given, whole numbers are indices and no
-    labels.
+    The labels of a mode are those that occur, also in rows without a value, or all
+    categories. Where `mode_dims` are given, whole numbers are indices, not labels.
 
     Raises
     ------
@@ -59,11 +58,11 @@ def read_table(table: Table, reading: Reading) -> tuple[Observations, TableForm]
     dims = reading.mode_dims or table.mode_dims
     if dims is not None and not roles.is_wide and len(dims) != len(roles.rows):
         raise InputError(
-            f"It has {len(roles.rows)} columns beside the values but `mode_dims` names "
-            f"{len(dims)} modes; they must agree."
+            f"It has {len(roles.rows)} columns besides the values but `mode_dims` "
+            f"names {len(dims)} modes; they must agree."
         )
     if roles.is_wide and reading.mode_dims is not None:
-        raise InputError("`mode_dims` are for long tables; leave them out.")
+        raise InputError("`mode_dims` is for long tables; leave it out.")
     is_doubted = dims is None and not roles.are_named
     if is_doubted and not roles.is_wide:
         roles = replace(roles, rows=_without_times(table, roles.rows))
@@ -91,7 +90,7 @@ def read_table(table: Table, reading: Reading) -> tuple[Observations, TableForm]
         *(real_values(table, name, reading) for name in roles.values), strict=True
     )
     cells = len(row_codes) * len(values)
-    # Of each its value and its indices, twice while they are checked.
+    # Values and indices; while they are checked there are two of each.
     check_memory(16 * cells * (len(kept) + len(column_modes) + 2), "Its table")
     names = {*roles.values, *(modes[n].key for n in kept)}
     names |= {name for name, *_ in coordinates}
@@ -123,9 +122,9 @@ def _codes(
 
 
 def _without_times(table: Table, names: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
-    """The columns of a long table less those that say something of each row.
+    """The columns of a long table without those that describe single rows.
 
-    Such as the time of a rating: numbers that hardly repeat, while the other columns
+    The time of a rating is one: numbers that hardly repeat, while the other columns
     tell the rows apart.
     """
     count = len(table.frame)
@@ -157,7 +156,7 @@ def _distinct(column: Any) -> int:
 def _column_modes(
     table: Table, roles: ColumnRoles, reading: Reading
 ) -> tuple[Indices, tuple[TableMode, ...]]:
-    """Where along the modes that names of columns give each column of values lies."""
+    """Place of each column of values along the modes that column names give."""
     import pandas as pd
 
     if not roles.is_wide:
@@ -178,7 +177,7 @@ def _column_modes(
 
 
 def _filled_up(form: TableForm, row_codes: Indices) -> TableForm:
-    """A wide table in its own order, then the rows and columns that it lacks."""
+    """The form of a wide table with the rows and columns that it lacks at its end."""
     dims = tuple(mode.dim for mode in form.row_modes)
     own = ravel_indices(row_codes, dims)
     check_memory(8 * math.prod(dims) * len(form.values), "A table of all entries")
@@ -206,7 +205,7 @@ def _told_apart(
 ) -> tuple[list[int], dict[int, int]]:
     """The columns that are modes, and those that are constant within one of these.
 
-    Of a long table two are left, of a wide one those that tell its rows apart.
+    A long table keeps at least two modes, a wide one those that tell its rows apart.
     """
     kept, within = list(range(len(modes))), {}
     count, least = len(table.frame), 1 if roles.is_wide else 2
@@ -224,7 +223,9 @@ def _told_apart(
                 is_finer = modes[fine].dim > modes[coarse].dim
                 if is_finer and _tell_rows_apart(*parts):
                     kept = others
-                    _tell(table, modes[fine].key, "repeats another", "is left out")
+                    _tell(
+                        table, modes[fine].key, "repeats another column", "is left out"
+                    )
                 else:
                     kept.remove(coarse)
                     within[coarse] = fine
@@ -239,7 +240,7 @@ def _told_apart(
 
 def _tell(table: Table, name: Hashable, why: str, what: str) -> None:
     _logger.warning(
-        "%s %s, so it is no mode and %s; name the modes (`modes`) otherwise.",
+        "%s %s, so it is not a mode and %s; if it is one, name all modes in `modes`.",
         table.column(name),
         why,
         what,
@@ -266,7 +267,7 @@ def _is_constant_within(
         if (stands[inner] != outer).any():
             return False
     shares = np.bincount(codes[coarse]) / count
-    agreeing = float((shares**2).sum())  # Of two rows, by chance.
+    agreeing = float((shares**2).sum())  # Probability that two rows agree.
     return agreeing == 1 or (count - dim) * math.log(agreeing) < math.log(_CHANCE)
 
 
@@ -320,8 +321,8 @@ class _Entries:
     def _repeated(self, rows: Codes, indices: Indices, places: Codes) -> InputError:
         return InputError(
             f"{self.table.rows(*rows[places])} both give the entry "
-            f"{self._entry(indices[places[0]])}; keep one of them, or take "
-            "their mean or the last (`repeats`)."
+            f"{self._entry(indices[places[0]])}; keep one of them, or set `repeats` to "
+            "mean or last."
         )
 
     def _entry(self, indices: Indices) -> str:

@@ -30,7 +30,7 @@ def is_pydata(names: Set[str]) -> bool:
 
 
 def scipy_format(stored: npt.NDArray[Any]) -> str:
-    """The name of a format that is known."""
+    """The name of the format, refused if unknown."""
     form = stored.item() if stored.ndim == 0 else ""
     form = form.decode("ascii", "replace") if isinstance(form, bytes) else form
     if form not in _FORMATS:
@@ -46,8 +46,8 @@ def stored_entries(
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Indices (entry x mode) and values of all that a sparse array stores.
 
-    Of format `dia`, whose diagonals are padded, the zeros are not stored, as SciPy has
-    it too. Indices may still be out of range.
+    Format `dia` pads its diagonals, so zeros in it count as not stored, as in SciPy.
+    Indices may still be out of range.
     """
     data = arrays["data"]
     match form:

@@ -35,25 +35,23 @@ class Table:
     Attributes
     ----------
     frame
-        A pandas.DataFrame; what stands in a named index are its first columns.
+        A pandas.DataFrame; a named index is its first columns.
     is_named
         Whether the columns have names of their own, or only numbers from 1.
     row_labels
-        Of a frame whose index has labels but no name, these: of a wide table they
-        are a mode.
+        Labels of an index without a name; in a wide table they are a mode.
     column_names
-        What the names of the columns are together, level by level, as in a pivoted
-        table.
+        Name of each level of the column names, as a pivoted table has them.
     encoded
-        Columns of text that are stored as categories without being any.
+        Columns of plain text that are stored as categories.
     unit, numbers
-        What a sentence calls a row, and the numbers of some rows in it.
+        Word for a row in messages, and the numbers by which they name rows.
     is_text
-        Whether cells may say in words what is a number.
+        Whether cells are text, which may stand for numbers.
     only_indices, first_index
         Whether modes have indices and no labels, and from where they count.
     mode_dims
-        Dimensions that the source itself gives.
+        Mode dimensions that the source itself gives.
     """
 
     frame: Any
@@ -71,19 +69,19 @@ class Table:
 
     @property
     def names(self) -> tuple[Hashable, ...]:
-        """Of the columns."""
+        """Names of the columns."""
         return tuple(self.frame.columns)
 
     def rows(self, *rows: int | np.integer[Any]) -> str:
         """Words for one row or two, at the start of a sentence."""
-        # Those of a frame are counted, whatever its index says.
+        # Rows of a frame are counted, whatever its index says.
         numbers = [str(number) for number in self.numbers([int(row) for row in rows])]
         return f"{self.unit}{'s' * (len(rows) > 1)} {' and '.join(numbers)}"
 
     def column(self, name: Hashable) -> str:
         """Words for a column."""
         named = "the index" if name == ROW_LABELS else f"the column {shown(str(name))}"
-        return named if self.is_named else f"mode {name}"
+        return named if self.is_named else f"column {name}"
 
     def find(self, name: Hashable, purpose: str) -> Hashable:
         """The column of this name, or whose name is written so."""
@@ -91,7 +89,7 @@ class Table:
             if each in self.names:
                 return each
         raise InputError(
-            f"There is no column {shown(str(name))} for {purpose}; it has "
+            f"There is no column {shown(str(name))} for {purpose}; the columns are "
             f"{self.listed()}."
         )
 
@@ -137,7 +135,7 @@ def _frame(
     column_names: Sequence[Hashable],
     blocks: Iterator[Block],
 ) -> Any:
-    """All rows; what stood in the index of the source is put there again."""
+    """All rows, with the index of the source restored."""
     import pandas as pd
 
     parts, names = [], tuple[Hashable, ...]()
@@ -159,7 +157,7 @@ def _frame(
 
 
 def table_of_arrow(source: Any, schema: Any | None = None) -> Table:
-    """A pyarrow.Table; what pandas stored of a named index are its first columns.
+    """A pyarrow.Table; a named index that pandas stored is its first columns.
 
     Parameters
     ----------

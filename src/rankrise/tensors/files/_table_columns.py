@@ -23,7 +23,7 @@ from rankrise.tensors.files._table_form import TableMode
 MISSING = frozenset(
     {"", "nan", "NaN", "NAN", "NA", "n/a", "N/A", "#N/A", "null", "NULL", "None"}
 )
-"""Cells that say that there is no value."""
+"""Cells that stand for a missing value."""
 TRUTHS = {"true": 1.0, "false": 0.0}
 """Values in words, in lower case."""
 
@@ -43,18 +43,18 @@ def label_codes(column: Any, order: Any, *, name: str) -> tuple[Codes, Any]:
     Parameters
     ----------
     name
-        What a sentence calls the column.
+        What messages call the column.
 
     Raises
     ------
     InputError
-        Where the column cannot be labels.
+        If the column cannot be labels.
     """
     return _ranked(*_factorized(column, name), order, name)
 
 
 def _factorized(column: Any, name: str, *, encoded: bool = False) -> tuple[Codes, Any]:
-    """The same in the order of first occurrence; `encoded` text has no categories."""
+    """The same, with labels as they first occur; `encoded` text has no categories."""
     import pandas as pd
 
     try:
@@ -72,7 +72,7 @@ def _factorized(column: Any, name: str, *, encoded: bool = False) -> tuple[Codes
 
 
 def _stripped(codes: Codes, labels: Any) -> tuple[Codes, Any]:
-    """Labels without the blanks around them; nothing else is no label."""
+    """Labels without the blanks around them; blanks alone are not a label."""
     import pandas as pd
 
     text = labels.str.strip()
@@ -88,7 +88,7 @@ def _ranked(codes: Codes, labels: Any, order: Any, name: str) -> tuple[Codes, An
         ranking = label_order(labels, order, name=name)
     except TypeError as error:
         _refuse_labels(labels, name, error)
-    # One place more: that of -1, what is missing.
+    # The last place is that of -1, a missing label.
     places = np.full(len(ranking) + 1, -1)
     places[ranking] = np.arange(len(ranking))
     return places[codes], labels.take(ranking)
@@ -105,7 +105,7 @@ def _refuse_labels(column: Any, name: str, error: Exception) -> NoReturn:
 def in_order(
     table: Table, codes: Codes, mode: TableMode, order: Any
 ) -> tuple[Codes, TableMode]:
-    """The same mode with its labels in their order."""
+    """The same mode with its labels sorted."""
     if mode.labels is None:
         return codes, mode
     called = table.column(mode.key)
@@ -118,9 +118,9 @@ def in_order(
 def mode_codes(
     table: Table, name: Hashable, dim: int | None
 ) -> tuple[Codes, TableMode]:
-    """Where along a mode each row lies, by a column; labels are in no order yet.
+    """Place of each row along the mode of a column; labels are not sorted yet.
 
-    With `dim` whole numbers are indices.
+    If `dim` is given, whole numbers are indices.
     """
     column, called = table.frame[name], table.column(name)
     mode_name = name if table.is_named and name not in ("", ROW_LABELS) else None
@@ -153,7 +153,7 @@ def mode_codes(
     if column.dtype.kind == "f":
         missing |= np.append(~np.isfinite(np.asarray(labels, float)), False)[codes]
     elif table.is_text and column.dtype.kind == "O":
-        # Among numbers, the words for a missing one are no label.
+        # Among numbers, words such as NA are not labels.
         words = labels.isin(list(MISSING))
         if words.any() and all(is_number(str(each)) for each in labels[~words]):
             missing |= np.append(words, False)[codes]
@@ -162,7 +162,7 @@ def mode_codes(
         cell = shown(str(column.iloc[row]))
         raise InputError(
             f"{table.rows(row)} has no label in {called} ({cell}); give it one, or "
-            "leave it out."
+            "leave the row out."
         )
     if dim is not None and dim != len(labels):
         raise InputError(
@@ -187,18 +187,18 @@ def _refuse_index(table: Table, name: Hashable) -> None:
 
 
 def _tell_left_out(called: str, labels: npt.NDArray[Any]) -> None:
-    """Warn of days, say, that occur nowhere: completing leaves them out silently."""
+    """Warn of numbers, such as days, that occur in no row and are not completed."""
     lowest, highest = int(labels.min()), int(labels.max())
     between = highest - lowest + 1 - len(labels)
-    # With more left out than there are, they are numbers of stations, say.
+    # If most are left out, they are names rather than places, such as station numbers.
     if 0 < between <= len(labels):
         left_out = np.setdiff1d(np.arange(lowest, highest), labels)
         _logger.warning(
-            "of the numbers from %d to %d, some are left out of %s: %s%s; nothing is "
-            "known of these, so nothing is completed for them.",
+            "the labels of %s, %d to %d, skip %s%s; nothing is known of those, so "
+            "nothing is completed for them.",
+            called,
             lowest,
             highest,
-            called,
             ", ".join(map(str, left_out[:_LISTED].tolist())),
             f" and {between - _LISTED} more" if between > _LISTED else "",
         )
@@ -210,11 +210,11 @@ def is_number(cell: str) -> bool:
         float(cell)
     except ValueError:
         return False
-    return "_" not in cell  # Python reads 1_000 as a number, which no other does.
+    return "_" not in cell  # Python alone reads 1_000 as a number.
 
 
 def may_be_values(table: Table, name: Hashable, reading: Reading) -> bool:
-    """Whether a column looks like numbers, by its first rows if it is text."""
+    """Whether a column looks like numbers; of text the first rows are tried."""
     column = table.frame[name]
     if column.dtype.kind in "fiu":
         return True
@@ -228,7 +228,7 @@ def may_be_values(table: Table, name: Hashable, reading: Reading) -> bool:
 def real_values(
     table: Table, name: Hashable, reading: Reading
 ) -> tuple[Values, np.dtype[Any]]:
-    """A column of values, NaN where missing, and the type to restore."""
+    """The numbers of a column, NaN where missing, and the type to restore."""
     column = table.frame[name]
     kind = column.dtype
     if kind.kind in "fiub":
@@ -243,32 +243,32 @@ def real_values(
 
 
 def _parsed(table: Table, name: Hashable, reading: Reading) -> Values:
-    """Values among text or objects, each different cell once."""
+    """Numbers from text or objects; each distinct cell is parsed once."""
     import pandas as pd
 
     column = table.frame[name]
     try:
         codes, cells = pd.factorize(column.astype(object))
         parsed = [_value(cell, table.is_text, reading) for cell in cells]
-    except TypeError:  # Of lists, say, which nothing hashes.
+    except TypeError:  # Lists, say, cannot be hashed.
         codes, cells, parsed = np.zeros(1, int), [None], [None]
     invalid = np.array([each is None for each in parsed], bool)
     if (not table.is_text and invalid.any()) or column.dtype.kind in "Mmc":
         shown_kind = "string" if name in table.encoded else column.dtype
         raise InputError(
             f"The values, in the column {shown(str(name))}, cannot have data type "
-            f"{shown_kind}; real numbers are needed (`variable` names another column)."
+            f"{shown_kind}; real numbers are needed, or another column as the values."
         )
     if invalid.any():
         row = int(np.argmax(np.append(invalid, False)[codes]))
         cell = cells[codes[row]]
         bound = _CENSORED.fullmatch(str(cell).strip())
         advice = (
-            "say what a value beyond a limit of detection counts as, half of the limit "
-            "or the limit itself (`censored`)"
+            "set `censored` to half or limit to take half of the detection limit, or "
+            "the limit itself"
             if bound and is_number(bound[2])
-            else "give a number (with a point, not a comma), True or False, or nothing "
-            "where there is no value"
+            else "give a number (with a decimal point, not a comma), True or False, or "
+            "leave the cell empty where there is no value"
         )
         raise InputError(
             f"{table.rows(row)} has the value {shown(str(cell))}; {advice}."
@@ -277,7 +277,7 @@ def _parsed(table: Table, name: Hashable, reading: Reading) -> Values:
 
 
 def _value(cell: Any, is_text: bool, reading: Reading) -> float | None:
-    """None where it is no value."""
+    """The number in a cell, NaN if missing, None if it is neither."""
     if not isinstance(cell, str):
         try:
             return float(cell)

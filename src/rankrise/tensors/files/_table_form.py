@@ -1,4 +1,4 @@
-"""How a table holds a tensor, so that one of all its entries can be made."""
+"""How a table holds a tensor, from which a table of all its entries is made."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rankrise._errors import InputError
 from rankrise._memory import MAX_DENSE_BYTES
 from rankrise._typing import Indices, Values
 from rankrise.tensors._mode_axes import ModeAxis
-from rankrise.tensors.files._layout import as_stored
+from rankrise.tensors.files._file_layout import as_stored
 
 _BLOCK_ROWS = 2**20
 
@@ -23,18 +23,18 @@ Block = dict[Hashable, Any]
 
 @dataclass(frozen=True, eq=False)
 class TableMode:
-    """How a table says where along a mode an entry lies.
+    """A mode of a tensor as a table has it.
 
     Attributes
     ----------
     key
-        The column that says it.
+        The column of labels, or the level of column names.
     name
-        None where the column has no name of its own.
+        Name of the mode, None if it has none of its own.
     labels
-        In the order of the indices, None for plain ones.
+        In the order of the indices, None if these are plain numbers.
     index_dtype, first_index
-        The type of plain indices, and from where they count.
+        The type of plain indices, and the first of them.
     """
 
     key: Hashable | None
@@ -45,7 +45,7 @@ class TableMode:
     first_index: int = 0
 
     def column(self, indices: Indices) -> Any:
-        """What the table calls these indices."""
+        """The cells of a table for these indices."""
         if self.labels is None:
             return (indices + self.first_index).astype(self.index_dtype)
         return self.labels.take(indices)
@@ -63,7 +63,7 @@ class TableMode:
 
     @property
     def cell_bytes(self) -> int:
-        """The memory of one cell, about."""
+        """Rough memory of one cell."""
         if self.labels is None:
             return self.index_dtype.itemsize
         return int(self.labels.nbytes) // max(self.dim, 1) + 1
@@ -71,26 +71,24 @@ class TableMode:
 
 @dataclass(frozen=True, eq=False)
 class TableForm:
-    """What tells a table of all entries from the entries alone.
+    """All that a table of every entry needs besides the entries.
 
     Attributes
     ----------
     names
         The columns of the table in their order.
     row_modes
-        Those that columns give, one each.
+        Modes that a column of labels gives.
     column_modes
-        Those that the names of the value columns give: of a wide table; a long one
-        has none, and one column of values.
+        Modes that the names of value columns give: a long table has none.
     values
-        The columns of values, in the order of the table, and the place of each
-        among the column modes, flattened.
+        The columns of values, in the order of the table, and the place of each among
+        the flattened column modes.
     row_order
-        Rows of the table as places among the row modes, flattened; None where they
-        are in row-major order.
+        Place of each row among the flattened row modes; None for row-major order.
     coordinates
-        Columns that say more of the indices of a row mode: name, place of the mode
-        and what stands there for each index.
+        Columns that describe the labels of a row mode: name, place of the mode, and a
+        cell for each index.
     """
 
     names: tuple[Hashable, ...]
@@ -105,11 +103,11 @@ class TableForm:
 
     @property
     def modes(self) -> tuple[TableMode, ...]:
-        """All, in the order of the tensor."""
+        """All modes, in the order of the tensor."""
         return self.row_modes + self.column_modes
 
     def axes(self) -> tuple[ModeAxis, ...]:
-        """What the table calls the modes and their indices."""
+        """Names of the modes and labels of their indices."""
         return tuple(mode.axis for mode in self.modes)
 
     def table(self, completed: Values) -> Any:
@@ -122,14 +120,14 @@ class TableForm:
         if byte_count > MAX_DENSE_BYTES:
             raise InputError(
                 f"A table of all {completed.size} entries would take about "
-                f"{byte_count / 2**30:.1f} GiB of memory, and "
-                f"{MAX_DENSE_BYTES / 2**30:.3g} GiB are the most that is made; use "
-                "the completed array with the labels of its modes."
+                f"{byte_count / 2**30:.1f} GiB of memory, more than the "
+                f"{MAX_DENSE_BYTES / 2**30:.3g} GiB that are allowed; use the "
+                "completed array with the labels of its modes."
             )
         return self.join(self.blocks(completed))
 
     def blocks(self, completed: Values) -> Iterator[Block]:
-        """The rows of that table, some at a time; a long one has none without value."""
+        """The rows of that table, some at a time; a long one leaves out NaN."""
         row_dims = completed.shape[: len(self.row_modes)]
         rows = completed.reshape(-1, len(self.values))
         stored = [

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from rankrise._atomic import atomic_path
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
-from rankrise.tensors._existing import with_existing
+from rankrise.tensors._domain import with_existing
 from rankrise.tensors._missing import without_sentinels
 from rankrise.tensors._mode_axes import ModeAxis
 from rankrise.tensors._observations import Observations
@@ -24,7 +24,7 @@ from rankrise.tensors.files._checked_file import (
     named_refusals,
 )
 from rankrise.tensors.files._compressed import SUFFIXES
-from rankrise.tensors.files._layout import Layout
+from rankrise.tensors.files._file_layout import Layout
 from rankrise.tensors.files._mat import read_mat
 from rankrise.tensors.files._netcdf import read_hdf5, read_netcdf
 from rankrise.tensors.files._npy import read_npy
@@ -80,19 +80,23 @@ def read_tensor(
     Parameters
     ----------
     path
-        `.npy`, `.npz` (an array, an array and a `mask`, `indices` and `values`, or a
-        sparse array as SciPy and pydata/sparse save it),
-        `.csv` (coordinates counted from 0, or labels), `.tns` (coordinates counted
-        from 1), `.parquet` (a column of labels for each mode, and one of values),
-        `.mat` of versions 4 to 7.3, `.nc` (netCDF of versions 3 and 4), `.h5`,
-        `.hdf5`, or a `.zarr` folder.
+        An array: `.npy`, `.npz` (an array, an array and a `mask`, `indices` and
+        `values`, or a sparse array as SciPy and pydata/sparse save it), `.mat` of
+        versions 4 to 7.3, `.nc` (netCDF of versions 3 and 4), `.h5`, `.hdf5`, or a
+        `.zarr` folder.
+
+        A table, long or wide: `.csv`, `.tsv`, `.txt`, `.parquet`, `.feather` or
+        `.xlsx`; or coordinates counted from 1 in a `.tns`. Text may be compressed
+        (`.csv.gz`, `.zst`, `.xz`).
     variable
         The array to read from a file that holds several, by its path where it lies in
-        a group; the column of values in a `.parquet`, by default the last.
+        a group; the column of a table that holds the values, by default the last.
     mode_dims
-        The mode dimensions, if larger than the coordinates in the file show.
+        The mode dimensions, where coordinates do not reach the last index. Whole
+        numbers in a table are then indices counted from 0, not labels.
     options
-        Further fields of `Reading`, for what a file leaves open.
+        Further fields of `rankrise.tensors.Reading`: `modes`, `layout`, `order`,
+        `missing`, `repeats`, `censored`, `domain` and `leave_empty`.
 
     Raises
     ------
@@ -125,14 +129,14 @@ def write_completed(
     """Write the completed tensor under `name` with the extension of `file`.
 
     The file is in the form of the input: its data type if that is floating point, its
-    names and coordinates, its delimiter, header, labels and first index. Coordinate
-    forms list all entries that are not NaN. A `.zarr` folder is given back as `.nc`.
-    What cannot be written in the form of the input is kept as `.npy`, and a warning
-    says why.
+    names and coordinates, its delimiter, header, labels and first index. Long tables
+    and coordinates list all entries that are not NaN. A `.zarr` folder is given back as
+    `.nc`. If the form of the input cannot be written, the tensor is kept as `.npy`, and
+    a warning says why.
 
     Returns
     -------
-    The path of the new file, which is there as a whole or not at all.
+    The path of the new file. It is written as a whole or not at all.
     """
     if completed.shape != file.observations.mode_dims:
         raise InputError(
@@ -164,14 +168,14 @@ def write_completed(
 
 
 def read_mask(path: Path) -> tuple[npt.NDArray[Any], tuple[ModeAxis, ...]]:
-    """The array in a file, NaN where it has no entry, and what its modes are called."""
+    """The array in a file, NaN where it has no entry, and its modes."""
     mask = read_tensor(path)
     axes = mask.layout.axes(mask.observations.order)
     return mask.observations.dense(), axes
 
 
 def _extension(path: Path) -> str:
-    """What its name ends with; of compressed text both extensions."""
+    """The extension of a file; compressed text has two."""
     stem = Path(path.stem)
     is_text = stem.suffix.lower().removeprefix(".") in get_args(Text)
     is_packed = path.suffix.lower() in SUFFIXES and is_text

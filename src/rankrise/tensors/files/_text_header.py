@@ -21,12 +21,12 @@ class Header:
     Attributes
     ----------
     names
-        Of the columns, None where there are none.
+        Names of the columns, None if there are none.
     mark
-        What the line of the names begins with, such as #.
+        Start of the line of names, such as #.
     preamble
-        Lines with the order and the mode dimensions of a .tns, empty where the number
-        of its entries stands.
+        Lines of a .tns with its order and mode dimensions; an empty one stands for the
+        number of entries.
     """
 
     names: tuple[str, ...] | None
@@ -35,10 +35,10 @@ class Header:
 
 
 def declared_dims(lines: Sequence[str]) -> tuple[ModeDims | None, tuple[str, ...]]:
-    """Mode dimensions that a .tns says before its entries, and the lines that do.
+    """Mode dimensions at the head of a .tns, and the lines that hold them.
 
-    They are the order and the dimensions, as ParTI and TACO write them, and in the
-    Tensor Toolbox a word before and the number of entries behind them.
+    ParTI and TACO write the order and the dimensions; the Tensor Toolbox also writes a
+    word before them and the number of entries after.
     """
     word = int([line.lower() for line in lines[:1]] == ["sptensor"])
     fields = [line.split() for line in lines[word : word + 4]]
@@ -59,7 +59,7 @@ def named_columns(
     delimiter: str | None,
     layout: str | None,
 ) -> Header:
-    """The names in the first of some rows, or in the comment before them."""
+    """The column names in the first of some rows, or in the comment before them."""
     first, *others = ([field.strip() for field in row] for row in rows)
     text = comment.lstrip("#")
     names = [each.strip(' "') for each in text.split(delimiter)]
@@ -74,7 +74,7 @@ def named_columns(
 def _names_columns(
     first: Sequence[str], rows: Sequence[Sequence[str]], layout: str | None
 ) -> bool:
-    """Whether the first row is no data: no number, or a wide table's numbers."""
+    """Whether the first row holds column names: text, or numbers of a wide table."""
     if first[-1] in MISSING or first[-1].lower() in TRUTHS:
         return False
     are_numbers = [is_number(field) for field in first]
@@ -104,15 +104,15 @@ def _names_columns(
     is_even = len(names) > 2 and np.allclose(steps, steps[0], rtol=1e-6)
     if len(set(labels)) < len(labels) and not is_even:
         return False
-    # Labels are of one kind, and so the names of columns are not above values.
+    # If column names and values are of different kinds, the first row holds names.
     inner = {cell for row in rows for cell in row[before:-1]} - MISSING
     are_whole = all(name.is_integer() for name in names[:-1])
     other_kind = are_whole != all(map(_is_whole, inner))
     if len(set(labels)) == len(labels) and (is_even or other_kind):
         return True
     raise InputError(
-        "Whether its first line names the columns of a wide table or is the first "
-        "entry of a long one cannot be told; say which (`layout` long or wide)."
+        "Its first line may name the columns of a wide table, or be the first entry of "
+        "a long one; set `layout` to long or wide."
     )
 
 

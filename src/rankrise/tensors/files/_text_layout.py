@@ -1,4 +1,4 @@
-"""How a text file stores a table: delimiter, names of columns, lines before them."""
+"""Tables in text files: reading them, and writing all entries in the same style."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rankrise.tensors._mode_axes import ModeAxis
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading
 from rankrise.tensors.files._compressed import SUFFIXES, packing
-from rankrise.tensors.files._layout import Layout
+from rankrise.tensors.files._file_layout import Layout
 from rankrise.tensors.files._read_table import read_table
 from rankrise.tensors.files._table_form import TableForm
 from rankrise.tensors.files._text_header import Header
@@ -26,9 +26,9 @@ class TextLayout(Layout):
     Attributes
     ----------
     delimiter
-        What separates fields, None for any run of blanks.
+        Separator of fields, None for any run of blanks.
     packed_by
-        Of a compressed file, how.
+        Extension of the compression, empty for plain text.
     """
 
     form: TableForm
@@ -37,7 +37,7 @@ class TextLayout(Layout):
     packed_by: str
 
     def axes(self, order: int) -> tuple[ModeAxis, ...]:
-        """What the file calls the modes and their indices."""
+        """Names of the modes and labels of their indices."""
         return self.form.axes()
 
     def write(self, completed: Values, path: Path) -> None:
@@ -45,7 +45,7 @@ class TextLayout(Layout):
         import pandas as pd
 
         names = self.header.names
-        # Before the first row, # would make it a comment.
+        # At the start of the first row # would begin a comment.
         labels = self.form.row_modes[0].labels if self.form.row_modes else None
         comment_like = labels is not None and any(
             isinstance(label, str) and label.startswith("#") for label in labels
@@ -76,7 +76,7 @@ class TextLayout(Layout):
 def read_text_file(
     path: Path, form: str, reading: Reading
 ) -> tuple[Observations, TextLayout, str | None]:
-    """Read a table of any delimiter, or of FROSTT; the name of the values, if any."""
+    """Read a table, or FROSTT coordinates, and the name of its values, if any."""
     layout = "long" if reading.mode_dims is not None else reading.layout
     table, source, header = read_text(path, form == "tns", layout)
     observations, table_form = read_table(table, reading)

@@ -20,25 +20,25 @@ from rankrise.tensors.files._compressed import unpacked
 from rankrise.tensors.files._table import Table
 from rankrise.tensors.files._text_header import Header, declared_dims, named_columns
 
-# None is any run of blanks. Of two that would do, as in 0;1;2,5, the first is meant.
+# None is any run of blanks. If two would do, as in 0;1;2,5, the first is taken.
 _DELIMITERS = ("\t", ";", ",", None)
 _BETWEEN_BLANKS = re.compile(r"[^ \t\r\n]+")
 _SNIFFED_ROWS = 20
-# pandas takes seconds for so many, and minutes for some millions.
+# pandas takes seconds for this many columns, and minutes for a few millions.
 _MOST_COLUMNS = 100_000
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class TextSource:
-    """Text, and how its rows are divided into fields.
+    """A text, and how its rows are split into fields.
 
     Attributes
     ----------
     start
-        The byte where the rows begin that hold data.
+        Byte at which the rows of data begin.
     line
-        The number of the line that begins there, counted from 1.
+        Number of that line, counted from 1.
     """
 
     content: bytes = field(repr=False)
@@ -47,14 +47,14 @@ class TextSource:
     delimiter: str | None
 
     def options(self) -> dict[str, Any]:
-        """The same in the words of the csv module and of pandas."""
+        """The same as options of the csv module and of pandas."""
         if self.delimiter is None:
             # Blanks never occur within fields, and quotation marks mean nothing.
             return {"quoting": csv.QUOTE_NONE}
         return {"delimiter": self.delimiter, "skipinitialspace": True}
 
     def rows(self, *, strict: bool = True) -> Iterator[tuple[int, list[str] | None]]:
-        """The line where each row begins, and its fields; None where quotes fail."""
+        """Line number and fields of each row; None where quotation marks fail."""
         stream = io.BytesIO(self.content)
         stream.seek(self.start)
         lines = io.TextIOWrapper(stream, encoding="utf-8")
@@ -77,9 +77,9 @@ class TextSource:
                 yield line, None if parsed.line_num > line - self.line + 1 else fields
 
     def lines(self, rows: Sequence[int]) -> list[int]:
-        """The lines where rows begin, which are counted from 0."""
+        """Line numbers of rows, which are counted from 0."""
         wanted = set(rows)
-        # As pandas, which minds no quotation mark within a field.
+        # Like pandas, which accepts a quotation mark within a field.
         every = enumerate(self.rows(strict=False))
         found = {n: line for n, (line, _) in every if n in wanted}
         return [found.get(row, self.line + row) for row in rows]
@@ -95,16 +95,17 @@ class TextSource:
             if len(fields) != width:
                 raise InputError(
                     f"Line {line} has {len(fields)} field(s) but line {first_line} has "
-                    f"{width}; every row needs the same."
+                    f"{width}; every row needs the same number."
                 )
 
 
 def read_text(
     path: Path, is_tns: bool, layout: str | None
 ) -> tuple[Table, TextSource, Header]:
-    """Parse a table; line breaks, blanks around fields and a byte order mark are none.
+    """Parse a table, its source and its header.
 
-    Comments are lines before the first row that begin with #.
+    Any line breaks, blanks around fields and a byte order mark are accepted. Comments
+    are lines before the first row that begin with #.
     """
     content = _checked(unpacked(path))
     head = _head(content)
@@ -127,8 +128,8 @@ def read_text(
         )
     if width > _MOST_COLUMNS:
         raise InputError(
-            f"Line {source.line} has {width} fields, and {_MOST_COLUMNS} are the most "
-            "that are read; give a row for each entry, or an .npy."
+            f"Line {source.line} has {width} fields, and at most {_MOST_COLUMNS} are "
+            "read; give a row for each entry, or save an array as .npy."
         )
     header = Header(None, preamble=preamble)
     if not is_tns:
@@ -136,9 +137,7 @@ def read_text(
         header = named_columns(sniffed, last_comment, source.delimiter, layout)
     skipped = len(comments) - bool(header.mark)
     if skipped:
-        _logger.warning(
-            "%d line(s) before the first row, comments, are skipped.", skipped
-        )
+        _logger.warning("%d comment line(s) before the first row are skipped.", skipped)
     if header.names is not None and not header.mark:
         if len(head) == 1:
             raise InputError("It has a header but no rows; add the observed entries.")
@@ -165,11 +164,11 @@ def _checked(content: bytes) -> bytes:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(
-            f"It is no UTF-8 text (byte {error.start}); save it as UTF-8, or give it "
-            "the extension of its form."
+            f"It is not UTF-8 text (byte {error.start}); save it as UTF-8, or give it "
+            "the extension that its content has."
         ) from error
     if b"\0" in content:
-        raise InputError("It holds zero bytes, so it is no text; save it as UTF-8.")
+        raise InputError("It holds zero bytes, so it is not text; save it as UTF-8.")
     content = content.removeprefix(b"\xef\xbb\xbf")
     return content if b"\n" in content else content.replace(b"\r", b"\n")
 
@@ -199,23 +198,23 @@ def _head(content: bytes) -> list[_Line]:
 
 
 def _delimited(source: TextSource, rows: list[str]) -> TextSource:
-    """The same, divided by what gives all of some rows the same number of fields."""
+    """The same, with a delimiter that gives all sampled rows equally many fields."""
     alone = [TextSource(row.encode(), 0, 1, None) for row in rows]
     for several in (alone, alone[:1]):
         for delimiter in _DELIMITERS:
             divided = [TextSource(row.content, 0, 1, delimiter) for row in several]
             fields = [next(row.rows(), (1, None))[1] for row in divided]
             widths = {len(each or []) for each in fields}
-            # With the first row alone, some other is ragged: it is found later.
+            # If only the first row fits, a ragged row is refused later, by its line.
             if len(widths) == 1 and widths.pop() > 1:
                 return TextSource(source.content, source.start, source.line, delimiter)
     return source
 
 
 def _frame(source: TextSource, width: int, first_line: int) -> Any:
-    """The rows that hold something; the index says which of all rows they are."""
+    """The rows that are not empty; the index has their places among all rows."""
     frame = _parsed(source, width, first_line, {})
-    # Of labels such as TRUE, pandas would not keep the text.
+    # pandas would not keep the text of labels such as TRUE.
     flags = {name: str for name, kind in frame.dtypes.items() if kind.kind == "b"}
     if flags:
         frame = _parsed(source, width, first_line, flags)
@@ -232,7 +231,7 @@ def _frame(source: TextSource, width: int, first_line: int) -> Any:
         frame = frame.dropna(how="all")
     for name in frame:
         column = frame[name]
-        if column.dtype == object:  # Numbers beyond those of 64 bits.
+        if column.dtype == object:  # Numbers of more than 64 bits.
             frame[name] = column.where(column.isna(), column.astype(str))
         elif column.dtype.kind == "f" and _are_whole(column.to_numpy()):
             frame[name] = column.astype(np.int64)
@@ -240,7 +239,7 @@ def _frame(source: TextSource, width: int, first_line: int) -> Any:
 
 
 def _are_whole(numbers: Any) -> bool:
-    # Beyond that floating point cannot tell whole numbers apart.
+    # Beyond 2^53 floating point cannot tell whole numbers apart.
     return bool(np.all((np.abs(numbers) < 2.0**53) & (numbers == np.floor(numbers))))
 
 
@@ -254,10 +253,10 @@ def _parsed(
     options = source.options()
     if source.delimiter is None:
         options["sep"] = r"\s+"
-    if b" " not in source.content:  # Looking for them takes a quarter of the time.
+    if b" " not in source.content:  # Looking for blanks takes a quarter of the time.
         options["skipinitialspace"] = False
     if tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1):
-        options["float_precision"] = "round_trip"  # From then on it always is.
+        options["float_precision"] = "round_trip"  # The default from 3.1 on.
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)

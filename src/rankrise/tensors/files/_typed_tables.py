@@ -14,12 +14,12 @@ from rankrise.tensors._mode_axes import ModeAxis
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading
 from rankrise.tensors.files._declared import check_memory, refuse_damaged
-from rankrise.tensors.files._layout import Layout
+from rankrise.tensors.files._file_layout import Layout
 from rankrise.tensors.files._read_table import read_table
 from rankrise.tensors.files._table import Table, table_of_arrow, table_of_pandas
 from rankrise.tensors.files._table_form import TableForm
 
-# Of a table and what it becomes: its columns, places along modes, and these again.
+# A table, its columns in pandas, and the places of its rows along the modes.
 _COPIES = 3
 _MOST_SHEET_ROWS = 2**20
 _logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class TableLayout(Layout):
     kind: str
 
     def axes(self, order: int) -> tuple[ModeAxis, ...]:
-        """What the table calls the modes and their indices."""
+        """Names of the modes and labels of their indices."""
         return self.form.axes()
 
     def write(self, completed: Values, path: Path) -> None:
@@ -64,7 +64,7 @@ class TableLayout(Layout):
 def read_table_file(
     path: Path, kind: str, reading: Reading
 ) -> tuple[Observations, TableLayout, str | None]:
-    """Read a table with typed columns; the name of the values, if they have one."""
+    """Read a table with typed columns, and the name of its values, if any."""
     with refuse_damaged(f"a .{kind} table"):
         table = _READERS[kind](path)
     observations, form = read_table(table, reading)
@@ -115,7 +115,7 @@ def _read_excel(path: Path) -> Table:
     sheets = pd.read_excel(path, sheet_name=None, keep_default_na=False, na_values=[""])
     name, frame = next(iter(sheets.items()))
     if len(sheets) > 1:
-        _logger.warning("of %d sheets the first, %r, is read.", len(sheets), name)
+        _logger.warning("only the first of %d sheets, %r, is read.", len(sheets), name)
     names = [
         "" if str(each).startswith("Unnamed: ") else each for each in frame.columns
     ]
@@ -126,10 +126,10 @@ _READERS = {"parquet": _read_parquet, "feather": _read_feather, "xlsx": _read_ex
 
 
 def _schema(path: Path) -> tuple[Any, list[str]]:
-    """All columns, and which are text.
+    """All columns, and which of them are text.
 
-    A text that repeats is stored once, and read as a dictionary it stays so: as plain
-    text a small file could take any amount of memory.
+    Text that repeats is stored once, and stays so when it is read as a dictionary; as
+    plain text, a small file could take any amount of memory.
     """
     import pyarrow as pa
 
@@ -153,12 +153,12 @@ def import_parquet(kind: str = "Parquet") -> Any:
 
 
 def open_parquet(path: Path, **options: Any) -> Any:
-    """A file that is open for reading, of which only the metadata is read."""
+    """Open a file; only its metadata is read."""
     return import_parquet().ParquetFile(path, **options)
 
 
 def stored_bytes(file: Any) -> int:
-    """What the columns of an open file take, by what it declares."""
+    """Memory of the columns of an open file, as it declares them."""
     declared = file.metadata
     groups = map(declared.row_group, range(declared.num_row_groups))
     stored = sum(group.total_byte_size for group in groups)

@@ -32,7 +32,7 @@ from rankrise.tensors.files._declared import (
     refuse_damaged,
     shown,
 )
-from rankrise.tensors.files._layout import Layout, as_stored
+from rankrise.tensors.files._file_layout import Layout, as_stored
 
 _METADATA = ("zarr.json", ".zarray", ".zmetadata")
 
@@ -44,7 +44,7 @@ class ZarrLayout(Layout):
     Attributes
     ----------
     surroundings
-        All that comes along, as it is stored; of the variable, the attributes.
+        All that describes the variable, as it is stored.
     """
 
     name: str
@@ -55,7 +55,7 @@ class ZarrLayout(Layout):
     suffix: str | None = ".nc"
 
     def axes(self, order: int) -> tuple[ModeAxis, ...]:
-        """What the folder calls the modes and their indices."""
+        """Names of the modes and labels of their indices."""
         return self.mode_axes
 
     def write(self, completed: Values, path: Path) -> None:
@@ -73,7 +73,9 @@ def read_zarr(
     """Read the entries of one array that are not missing."""
     _check_folder(path)
     if importlib.util.find_spec("zarr") is None:
-        raise InputError("It is a Zarr folder; to read it, install zarr.")
+        raise InputError(
+            "It is a Zarr folder; to read it, install zarr (pip install zarr)."
+        )
     import xarray as xr
 
     group, _, inner = (variable or "").strip("/").rpartition("/")
@@ -132,7 +134,7 @@ def read_zarr(
 
 
 def _writable(attributes: dict[Any, Any]) -> dict[str, Any]:
-    """Attributes as netCDF has types for, where JSON knows more."""
+    """Attributes in types that netCDF has; others become JSON text."""
     plain: dict[str, Any] = {}
     for name, value in attributes.items():
         if isinstance(value, str):
@@ -144,13 +146,13 @@ def _writable(attributes: dict[Any, Any]) -> dict[str, Any]:
 
 
 def _check_folder(path: Path) -> None:
-    """Refuse what leads out of the folder, or would be unpickled."""
+    """Refuse links out of the folder, and pickled objects."""
     for place, folders, files in os.walk(path):
         for name in (*folders, *files):
             if Path(place, name).is_symlink():
                 raise InputError(
-                    f"{shown(name)} in it is a link to another place, which is not "
-                    "followed; copy the folder with what it links to."
+                    f"{shown(name)} in it is a link, and links are not followed; copy "
+                    "the folder with what it links to."
                 )
         for name in set(files) & {*_METADATA}:
             if b'"pickle"' in Path(place, name).read_bytes():

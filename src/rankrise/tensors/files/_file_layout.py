@@ -14,12 +14,12 @@ from rankrise.tensors._mode_axes import ModeAxis
 
 
 class Layout(ABC):
-    """What a reader remembers of its file besides the entries.
+    """What is kept of a file besides the entries.
 
     Attributes
     ----------
     suffix
-        Of what is written, where that is another form than the input's.
+        Extension of the written file, if its form is not that of the input.
     """
 
     suffix: str | None = None
@@ -28,12 +28,11 @@ class Layout(ABC):
     def write(self, completed: Values, path: Path) -> None:
         """Write all entries to `path` in this layout.
 
-        The bytes go to `path` as it is named, whatever its suffix; making the write
-        atomic is the caller's part.
+        The bytes go to `path` exactly as named; the caller makes the write atomic.
         """
 
     def axes(self, order: int) -> tuple[ModeAxis, ...]:
-        """What the file calls the modes and their indices."""
+        """Names of the modes and labels of their indices."""
         return (ModeAxis(),) * order
 
 

@@ -1,4 +1,4 @@
-"""Which entries of a tensor exist: the others are never filled."""
+"""The domain of a tensor: entries outside it do not exist and are never filled."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ Bools = npt.NDArray[np.bool_]
 Named = tuple[npt.NDArray[Any], Axes]
 """An array, with the names and labels of its modes."""
 
-# With more fibers than this along a mode, most have no observation.
+# Along a mode with more fibers than this, most have no observation.
 _MOST_FIBERS = 10**8
-# So many standard deviations are no chance.
+# Standard deviations beyond which a count is not by chance.
 _CLEARLY = 5.0
 
 _logger = logging.getLogger(__name__)
@@ -41,14 +41,14 @@ def with_existing(
     leave_empty: Sequence[Hashable],
     read: Callable[[Path], Named],
 ) -> Observations:
-    """With a mask of the entries that exist, where a domain or modes are given.
+    """The observations with a mask of the entries that exist, if anything says it.
 
     Parameters
     ----------
     domain
-        True where an entry exists: an array, or a DataArray or a file (which `read`
-        reads), whose modes may be fewer. Where it has names and labels of the modes, it
-        is aligned by these.
+        True where an entry exists: an array, a DataArray, or a file that `read` reads.
+        It may have fewer modes, and is aligned by their names and labels if it has
+        them.
     leave_empty
         Modes along which a fiber without any observation does not exist.
     """
@@ -88,7 +88,7 @@ def _as_named(domain: Any, read: Callable[[Path], Named]) -> Named:
 
 
 def _flags(given: npt.NDArray[Any]) -> Bools:
-    """Flags given as truth values or as 0 and 1; what is absent does not exist."""
+    """Flags given as booleans or as 0 and 1; an absent entry does not exist."""
     if given.dtype.kind == "b":
         return given
     if given.dtype.kind not in "fiu":
@@ -109,7 +109,6 @@ def _flags(given: npt.NDArray[Any]) -> Bools:
 def _aligned(flags: Bools, own: Axes, axes: Axes, dims: ModeDims) -> Bools:
     shape, names = flags.shape, [axis.name for axis in axes]
     if own and all(axis.name is not None and axis.name in names for axis in own):
-        # Modes that it lacks: it is the same all along them.
         places = [names.index(axis.name) for axis in own]
         flags = flags.transpose(np.argsort(places))
         own = [own[place] for place in np.argsort(places)]
@@ -143,8 +142,8 @@ def _places(given: ModeAxis, axis: ModeAxis, mode: int) -> list[int]:
     absent = next((label for label in labels if label not in found), None)
     if absent is not None:
         raise InputError(
-            f"The `domain` says nothing of {shown(absent)} of {axis.title(mode)}; give "
-            "a flag for every label."
+            f"The `domain` has no flag for {shown(absent)} of {axis.title(mode)}; give "
+            "one for every label."
         )
     return [found[label] for label in labels]
 
@@ -158,7 +157,7 @@ def _refuse_observed_outside(
         raise InputError(
             f"{int(outside.sum())} observed entries lie outside the `domain`, such as "
             f"{observations.values[row]:g} at {_entry(observations.indices[row], axes)}"
-            "; mend the domain, or make those entries missing."
+            "; correct the domain, or mark those entries as missing."
         )
 
 
@@ -177,16 +176,16 @@ def _mode_number(name: Hashable, axes: Axes) -> int:
         return int(text) - 1
     listed = ", ".join(axis.title(mode) for mode, axis in enumerate(axes))
     raise InputError(
-        f"`leave_empty` names {shown(text)}, which is no mode; there are {listed} "
-        "(numbers count from 1)."
+        f"`leave_empty` names {shown(text)}, which is not a mode; the modes are "
+        f"{listed} (numbers count from 1)."
     )
 
 
 def warn_of_unobserved_fibers(observations: Observations, axes: Axes) -> None:
-    """Say along which mode some fibers have no observation, more than by chance.
+    """Warn of a mode along which more fibers than by chance have no observation.
 
-    Slices without any observation are left out, and so are modes along which most
-    fibers have none: then that says nothing.
+    Slices without any observation do not count, nor do modes along which most fibers
+    have none, as in any sparse tensor.
     """
     found = [
         (empty * dim, mode, *fibers)
@@ -199,8 +198,8 @@ def warn_of_unobserved_fibers(observations: Observations, axes: Axes) -> None:
     _, mode, empty, count, first = max(found)
     others = [axis for m, axis in enumerate(axes) if m != mode]
     _logger.warning(
-        "%d of %d fibers along %s have no observation, the first at %s; what is "
-        "completed there rests on others alone (`leave_empty` leaves them empty).",
+        "%d of %d fibers along %s have no observation, the first at %s; they are "
+        "filled from other fibers alone (`leave_empty` leaves them empty).",
         empty,
         count,
         axes[mode].title(mode),
@@ -211,7 +210,7 @@ def warn_of_unobserved_fibers(observations: Observations, axes: Axes) -> None:
 def _unobserved_fibers(
     observations: Observations, mode: int
 ) -> tuple[int, int, tuple[int, ...]] | None:
-    """How many fibers have no observation, of how many, and the first of them."""
+    """The number of fibers without an observation, that of all, and the first one."""
     dims = observations.mode_dims
     others = [other for other in range(observations.order) if other != mode]
     shape = tuple(dims[other] for other in others)

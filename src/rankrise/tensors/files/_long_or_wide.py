@@ -1,4 +1,4 @@
-"""Whether a table is long or wide, and what each of its columns is for."""
+"""Whether a table is long or wide, and which columns hold labels and values."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from rankrise.tensors.files._declared import shown
 from rankrise.tensors.files._table import ROW_LABELS, Table, refuse_repeated_names
 from rankrise.tensors.files._table_columns import is_number, may_be_values
 
-# Fewer rows tell nothing of how often labels repeat.
+# With fewer rows, how often labels repeat says nothing.
 _FEW_ROWS = 8
-# A table of more columns of numbers is not of a tensor of that order.
+# A long table with more columns of numbers would have an unlikely order.
 _MOST_MODES = 8
 _SAMPLE = 10_000
 _NAMES = [
@@ -44,11 +44,11 @@ class ColumnRoles:
     Attributes
     ----------
     rows
-        Columns with a label of each row.
+        Columns of labels.
     values
-        One of a long table, several of a wide one.
+        Columns of values: one in a long table, several in a wide one.
     are_named
-        Whether the modes were named, so that none of them is doubted.
+        Whether the caller named the modes, so that all of them are taken.
     """
 
     rows: tuple[Hashable, ...]
@@ -58,7 +58,7 @@ class ColumnRoles:
 
 
 def column_roles(table: Table, reading: Reading) -> tuple[Table, ColumnRoles]:
-    """Tell long from wide, unless `layout` says it; a wide table has its row labels."""
+    """Tell long from wide, unless `layout` does; a wide table has its row labels."""
     names = table.names
     if len(set(names)) < len(names):
         refuse_repeated_names(names)
@@ -79,14 +79,14 @@ def column_roles(table: Table, reading: Reading) -> tuple[Table, ColumnRoles]:
         if not may_be_values(table, name, reading):
             raise InputError(
                 f"As a wide table it has values in {table.column(name)}, which holds "
-                f"{table.frame[name].dtype}; real numbers are needed, after the "
-                "columns of labels."
+                f"{table.frame[name].dtype}; real numbers are needed in all columns "
+                "after those of labels."
             )
     if reading.layout is None:
         named = ", ".join(shown(str(each)) for each in rows if each != ROW_LABELS)
         _logger.warning(
-            "read as a wide table: rows%s x %d columns, %s to %s; `layout` says so or "
-            "otherwise.",
+            "read as a wide table: rows%s x %d columns, %s to %s; if that is wrong, "
+            "set `layout` to long.",
             f" ({named})" if named else "",
             len(values),
             shown(str(values[0])),
@@ -107,7 +107,7 @@ def _first_of_wide(table: Table, reading: Reading) -> int | None:
     like_last = list(it.takewhile(lambda kind: kind and kind == kinds[-1], kinds[::-1]))
     axis = len(block) - len(like_last) if len(like_last) > 1 else None
     if not table.is_named or _are_counted(table.names):
-        axis = None  # pandas numbers columns without names, too.
+        axis = None  # pandas itself numbers columns without names.
     if len(table.column_names) > 1:
         return first
     if reading.layout == "wide":
@@ -118,7 +118,7 @@ def _first_of_wide(table: Table, reading: Reading) -> int | None:
             )
         if axis is not None or not first:
             return first + (axis or 0)
-        # Numbers can be labels, too, where those before do not tell rows apart.
+        # Numbers are labels too, as long as those before do not tell rows apart.
         while first < len(table.names) - 1 and not (
             _is_measured(table.frame.iloc[:, first])
             or _differ(table.frame.iloc[:, :first])
@@ -136,7 +136,7 @@ def _first_of_wide(table: Table, reading: Reading) -> int | None:
 
 
 def _by_content(table: Table, block: Sequence[Hashable], first: int) -> int | None:
-    """The same where names of columns tell nothing."""
+    """The same by the cells, where column names do not tell."""
     frame = table.frame
     if len(table.names) > _MOST_MODES and len(block) > _MOST_MODES // 2:
         return first
@@ -145,33 +145,33 @@ def _by_content(table: Table, block: Sequence[Hashable], first: int) -> int | No
     are_values = [column.isna().any() or _is_measured(column) for column in inner]
     if len(block) > 2 and all(are_values) and rows >= _FEW_ROWS:
         return first
-    # With more labels than rows not even one component could be learned. One column
-    # beside two others may be the time of each row.
+    # From fewer rows than labels not even one component can be learned. One column
+    # besides two others may be the time of each row.
     counts = sorted(column.nunique() for column in inner)[: max(2, len(inner) - 1)]
     hardly_repeat = not first and len(frame) == rows < sum(counts)
     before = first + (are_values.index(True) if any(are_values) else 0)
     names_rows = before > 0 and _differ(frame.iloc[:, :before])
     names_rows &= any(are_values) or len(block) > 2
-    # Text without names of columns may be a matrix, however few rows it has.
+    # Text without column names may be a matrix, however few rows it has.
     is_doubted = all(are_values) and not table.is_named
     if is_doubted or (
         rows >= _FEW_ROWS and (all(are_values) or hardly_repeat or names_rows)
     ):
         raise InputError(
-            f"Whether it is long or wide cannot be told: {table.column(block[-1])} may "
-            f"hold all the values, or {table.column(block[0])} and those after it may "
-            "hold some each; say which (`layout` long or wide)."
+            f"It may be a long table, with all values in {table.column(block[-1])}, or "
+            f"a wide one, with values in {table.column(block[0])} and all after it; "
+            "set `layout` to long or wide."
         )
     return None
 
 
 def _differ(columns: Any) -> bool:
-    """Whether no two rows of labels are the same, among the first."""
+    """Whether the first rows all have different labels."""
     return not columns.iloc[:_SAMPLE].duplicated().any()
 
 
 def _is_measured(column: Any) -> bool:
-    """Whether numbers are no labels, for these repeat or are whole."""
+    """Whether numbers are measured values: labels would repeat or be whole."""
     repeats = column.dtype.kind != "f" or column.nunique() <= column.count() / 2
     return not repeats and bool((column.dropna() % 1 != 0).any())
 
@@ -186,7 +186,7 @@ def _are_counted(names: Sequence[Hashable]) -> bool:
 
 
 def _kind_of_name(name: Any) -> str | None:
-    """What names of an axis have in common: numbers, times, numbers within text."""
+    """What a column name may share with others: number, time, text with a number."""
     if isinstance(name, numbers.Real):
         return "number"
     if isinstance(name, datetime.date):  # Timestamps are, too.
@@ -202,7 +202,7 @@ def _kind_of_name(name: Any) -> str | None:
 
 
 def axis_labels(names: Sequence[Hashable]) -> list[Hashable]:
-    """Names of columns as labels of a mode: text of numbers as these."""
+    """Column names as labels of a mode; text that holds numbers becomes numbers."""
     text = [name.strip() if isinstance(name, str) else name for name in names]
     if not all(isinstance(name, str) and is_number(name) for name in text):
         return text
@@ -222,9 +222,9 @@ def _long_roles(table: Table, reading: Reading) -> ColumnRoles:
                 "numbers, save the table without them."
             )
         raise InputError(
-            f"It has {len(names)} column(s), {table.listed()}; a long-form table has "
-            "one for each mode, two or more, and one for the values (a wide table has "
-            "one for each index of its last mode: `layout` wide)."
+            f"It has {len(names)} column(s), {table.listed()}; a long table has one "
+            "for each mode, two or more, and one for the values (if it is wide, set "
+            "`layout` to wide)."
         )
     chosen = [table.find(name, "a mode") for name in reading.modes or ()]
     others = [name for name in names if name not in chosen]
@@ -235,7 +235,8 @@ def _long_roles(table: Table, reading: Reading) -> ColumnRoles:
         _refuse_times(table, values)
     if values in chosen or len(set(chosen)) < len(chosen):
         raise InputError(
-            "No mode can be named twice, and one column has to hold the values."
+            "A column is named as a mode twice, or both as a mode and as the values; "
+            "name each once."
         )
     rows = tuple(chosen) or tuple(name for name in others if name != values)
     if len(rows) < 2:
@@ -244,7 +245,7 @@ def _long_roles(table: Table, reading: Reading) -> ColumnRoles:
 
 
 def _without_row_numbers(table: Table) -> tuple[Hashable, ...]:
-    """The names, less that of a first column without one that counts the rows."""
+    """The column names, without a nameless first column that counts the rows."""
     names = table.names
     if names[0] != "" or table.frame[""].dtype.kind not in "iu":
         return names
@@ -255,13 +256,13 @@ def _without_row_numbers(table: Table) -> tuple[Hashable, ...]:
             "numbers, save the table without them."
         )
     _logger.warning(
-        "the first column, without a name, counts the rows; it is left out."
+        "the first column has no name and counts the rows, so it is left out."
     )
     return names[1:]
 
 
 def _refuse_times(table: Table, name: Hashable) -> None:
-    """Refuse to take as values what looks like the seconds at which they were given."""
+    """Refuse values that look like the times at which values were given."""
     column = table.frame[name]
     if column.dtype.kind not in "iu" or not re.search("time|date", str(name), re.I):
         return
@@ -269,5 +270,5 @@ def _refuse_times(table: Table, name: Hashable) -> None:
     if any(start <= low and high < end for start, end in _EPOCHS):
         raise InputError(
             f"The last column, {shown(str(name))}, seems to hold times; name the "
-            "column of the values (`variable`)."
+            "column that holds the values."
         )
