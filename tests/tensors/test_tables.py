@@ -191,6 +191,32 @@ def test_a_constant_column_takes_no_mode_with_it(tmp_path):
     ]
 
 
+def test_times_in_the_last_column_are_refused_without_names_too(tmp_path):
+    rows = "".join(f"{n % 7},{n % 11},{n % 5},{881250949 + n}\n" for n in range(60))
+    path = csv_file(tmp_path / "x.csv", rows)
+    with pytest.raises(InputError, match="'4', seems to hold times; name the column"):
+        read_tensor(path)
+    file = read_tensor(path, variable="3")
+    assert file.observations.mode_dims == (7, 11)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a;1990;1991\nx;;2,5\ny;3,25;\n", "Line 2 has the value '2,5'; give numbers"),
+        (
+            "a,b,v,by\n0,0,1,me\n0,1,2,you\n",
+            "value 'me' in the column 'by'; name the column that holds numbers",
+        ),
+        ("a,b,v\n0,0,1\n0,1,..\n", "'..' in the column 'v'.* for missing"),
+        ("a,b,v\n0,0,1\n0,,2\n", "no label in the column 'b'; .*columns that are mode"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_what_to_do(text, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        read_tensor(csv_file(tmp_path / "x.csv", text))
+
+
 def test_modes_that_share_few_rows_are_not_doubted(tmp_path):
     # By chance labels go together in so few rows; nothing is left out.
     for seed in range(20):
