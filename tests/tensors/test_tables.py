@@ -146,6 +146,77 @@ def test_the_time_of_each_rating_is_no_mode_in_few_rows_too(tmp_path):
     np.testing.assert_array_equal(dense, np.outer(range(9), range(7)))
 
 
+def rated(when):
+    """Rows of user, item and rating, with `when` of the row's number before it."""
+    rows = [(u, m, when(11 * u + m), u * m) for u in range(9) for m in range(7)]
+    return "user,item,when,rating\n" + "".join(
+        f"{a},{b},{c},{d}\n" for a, b, c, d in rows
+    )
+
+
+def test_the_time_of_each_rating_is_no_mode_as_text_either(tmp_path):
+    # Two users at the same time now and then: no identifier of the rows.
+    text = rated(lambda n: f"2024-01-{n // 24 + 1:02} {n % 24 // 2 * 2:02}:00:00")
+    assert len(set(pd.read_csv(io.StringIO(text))["when"])) < 63
+    dense = both(tmp_path / "x.csv", text)
+    np.testing.assert_array_equal(dense, np.outer(range(9), range(7)))
+
+
+def test_text_that_differs_from_row_to_row_is_no_mode(tmp_path, caplog):
+    dense = both(tmp_path / "x.csv", rated(lambda n: f"S-{n}"))
+    np.testing.assert_array_equal(dense, np.outer(range(9), range(7)))
+    assert "the column 'when' differs from row to row" in caplog.text
+
+
+def test_identifiers_of_rows_do_not_hide_entries_given_twice(tmp_path):
+    text = rated(lambda n: f"S-{n}")
+    path = csv_file(tmp_path / "x.csv", f"{text}3,4,S-again,14\n")
+    with pytest.raises(InputError, match=r"Lines 27 and 65 both give the entry \(3, 4"):
+        read_tensor(path)
+    dense = read_tensor(path, repeats="mean").observations.dense()
+    assert (dense.shape, dense[3, 4]) == ((9, 7), 13)
+
+
+def test_a_constant_column_takes_no_mode_with_it(tmp_path):
+    # Both the session and its date tell sessions apart, and all have the subject.
+    rows = "".join(
+        f"m1,2024-01-{s + 1:02},s{s},{t},{s * t}\n" for s in range(6) for t in range(5)
+    )
+    text = f"subject,date,session,second,value\n{rows}"
+    dense = both(tmp_path / "x.csv", text)
+    np.testing.assert_array_equal(dense, np.outer(range(6), range(5)))
+    incomplete = incomplete_tensor(pd.read_csv(io.StringIO(text)))
+    assert incomplete.restore(dense).columns.tolist() == [
+        *("subject", "date", "session", "second", "value")
+    ]
+
+
+def test_times_in_the_last_column_are_refused_without_names_too(tmp_path):
+    rows = "".join(f"{n % 7},{n % 11},{n % 5},{881250949 + n}\n" for n in range(60))
+    path = csv_file(tmp_path / "x.csv", rows)
+    with pytest.raises(InputError, match="'4', seems to hold times; name the column"):
+        read_tensor(path)
+    file = read_tensor(path, variable="3")
+    assert file.observations.mode_dims == (7, 11)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a;1990;1991\nx;;2,5\ny;3,25;\n", "Line 2 has the value '2,5'; give numbers"),
+        (
+            "a,b,v,by\n0,0,1,me\n0,1,2,you\n",
+            "value 'me' in the column 'by'; name the column that holds numbers",
+        ),
+        ("a,b,v\n0,0,1\n0,1,..\n", "'..' in the column 'v'.* for missing"),
+        ("a,b,v\n0,0,1\n0,,2\n", "no label in the column 'b'; .*columns that are mode"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_what_to_do(text, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        read_tensor(csv_file(tmp_path / "x.csv", text))
+
+
 def test_modes_that_share_few_rows_are_not_doubted(tmp_path):
     # By chance labels go together in so few rows; nothing is left out.
     for seed in range(20):

@@ -158,7 +158,12 @@ def incomplete_tensor(
         If the input cannot be used: one sentence that says why.
     """
     reading = Reading.of(values, mode_dims, options)
-    found = _read(source, mask, reading)
+    try:
+        found = _read(source, mask, reading)
+    except InputError as error:
+        # What files and the command line call a variable is `values` here.
+        sentence = str(error).replace("`variable`", "`values`")
+        raise InputError(sentence) from error
     observations = without_sentinels(found.observations, reading.missing)
     observations = with_existing(
         observations, found.axes, reading.domain, reading.leave_empty, read_mask

@@ -137,6 +137,14 @@ def label_order(
     return _by_text(text, name) if ranking is None else ranking
 
 
+def are_dates(labels: Iterable[Any]) -> bool:
+    """Whether all labels are text that says a date, or a date and time."""
+    return all(
+        isinstance(label, str) and any(form.fullmatch(label.strip()) for form in _DATES)
+        for label in labels
+    )
+
+
 def _sorted(keys: Sequence[Any]) -> Ranking:
     return np.array(sorted(range(len(keys)), key=keys.__getitem__), np.intp)
 

@@ -175,7 +175,7 @@ def test_tns_counts_from_one_in_and_out(tmp_path, complete):
         ("0,1,2\n0,2,1_000\n", "Line 2 has the value '1_000'"),
         (
             "0;1;2,5\n0;2;3,5\n",
-            "Line 1 has the value .2,5.; give a number .with",
+            "Line 1 has the value .2,5.; give numbers with a point",
         ),
         ("0,1,2\n0,2,1+2j\n", r"Line 2 has the value '1\+2j'"),
         ("0,1,2\n0,2,inf\n", "Line 2 .* the value inf"),

@@ -264,11 +264,12 @@ def _without_row_numbers(table: Table) -> tuple[Hashable, ...]:
 def _refuse_times(table: Table, name: Hashable) -> None:
     """Refuse values that look like the times at which values were given."""
     column = table.frame[name]
-    if column.dtype.kind not in "iu" or not re.search("time|date", str(name), re.I):
+    is_said = not table.is_named or re.search("time|date", str(name), re.I)
+    if column.dtype.kind not in "iu" or not is_said:
         return
     low, high = column.min(), column.max()
     if any(start <= low and high < end for start, end in _EPOCHS):
         raise InputError(
             f"The last column, {shown(str(name))}, seems to hold times; name the "
-            "column that holds the values."
+            f"column that holds the values (`variable`), one of {table.listed()}."
         )

@@ -19,6 +19,7 @@ from rankrise.tensors._index_rows import (
     ravel_indices,
     sorted_repeats,
 )
+from rankrise.tensors._label_order import are_dates
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading
 from rankrise.tensors.files._declared import check_memory, shown
@@ -124,8 +125,8 @@ def _codes(
 def _without_times(table: Table, names: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
     """The columns of a long table without those that describe single rows.
 
-    The time of a rating is one: numbers that hardly repeat, while the other columns
-    tell the rows apart.
+    The time of a rating is one: numbers or dates that hardly repeat, while the other
+    columns tell the rows apart. So is the identifier of a sample, which never repeats.
     """
     count = len(table.frame)
     rows = table.frame.iloc[:: max(1, count // _SAMPLE)]
@@ -134,13 +135,18 @@ def _without_times(table: Table, names: tuple[Hashable, ...]) -> tuple[Hashable,
         others = tuple(other for other in names if other != name)
         if len(rows) < 2 * _FEW_ROWS or len(others) < 2:
             break
+        column, largest = table.frame[name], max(distinct[each] for each in others)
         if len(rows) < count:
             hardly_repeats = distinct[name] > 0.95 * len(rows)
         else:
-            largest = max(distinct[other] for other in others)
             hardly_repeats = distinct[name] > max(count / _FEW_REPEATS, 2 * largest)
-        is_time = table.frame[name].dtype.kind in "iufM"
-        if is_time and hardly_repeats and _tell_rows_apart(*_codes(table, others)):
+        # From slices of one entry nothing is learned, even if other columns repeat.
+        never_repeats = distinct[name] == len(rows) >= 2 * largest and column.is_unique
+        if never_repeats or (
+            hardly_repeats
+            and (column.dtype.kind in "iufM" or are_dates(rows[name]))
+            and _tell_rows_apart(*_codes(table, others))
+        ):
             names = others
             _tell(table, name, "differs from row to row", "is left out")
     return names
@@ -220,7 +226,8 @@ def _told_apart(
             if _is_constant_within(codes, modes, fine, coarse):
                 others = [n for n in kept if n != fine]
                 parts = [codes[n] for n in others], [modes[n] for n in others]
-                is_finer = modes[fine].dim > modes[coarse].dim
+                # What is constant in all rows says nothing of any column.
+                is_finer = modes[fine].dim > modes[coarse].dim > 1
                 if is_finer and _tell_rows_apart(*parts):
                     kept = others
                     _tell(

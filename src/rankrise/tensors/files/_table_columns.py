@@ -159,10 +159,11 @@ def mode_codes(
             missing |= np.append(words, False)[codes]
     if missing.any():
         row = int(np.argmax(missing))
-        cell = shown(str(column.iloc[row]))
+        cell = column.iloc[row]
+        found = f" ({shown(str(cell))})" if cell == cell else ""
         raise InputError(
-            f"{table.rows(row)} has no label in {called} ({cell}); give it one, or "
-            "leave the row out."
+            f"{table.rows(row)} has no label in {called}{found}; give it one, leave the "
+            "row out, or name the columns that are modes (`modes`)."
         )
     if dim is not None and dim != len(labels):
         raise InputError(
@@ -268,10 +269,14 @@ def _parsed(table: Table, name: Hashable, reading: Reading) -> Values:
             "the limit itself"
             if bound and is_number(bound[2])
             else "give a number (with a decimal point, not a comma), True or False, or "
-            "leave the cell empty where there is no value"
+            "leave the cell empty where there is no value, or name the word that stands "
+            "for missing (`missing`)"
+            if any(each is not None and each == each for each in parsed)
+            else "name the column that holds numbers (`variable`)"
         )
+        where = f" in {table.column(name)}" if table.is_named else ""
         raise InputError(
-            f"{table.rows(row)} has the value {shown(str(cell))}; {advice}."
+            f"{table.rows(row)} has the value {shown(str(cell))}{where}; {advice}."
         )
     return np.append(np.array(parsed, np.float64), np.nan)[codes]
 

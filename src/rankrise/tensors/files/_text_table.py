@@ -23,6 +23,7 @@ from rankrise.tensors.files._text_header import Header, declared_dims, named_col
 # None is any run of blanks. If two would do, as in 0;1;2,5, the first is taken.
 _DELIMITERS = ("\t", ";", ",", None)
 _BETWEEN_BLANKS = re.compile(r"[^ \t\r\n]+")
+_DECIMAL_COMMA = r"\s*[-+]?\d+,\d+\s*"
 _SNIFFED_ROWS = 20
 # pandas takes seconds for this many columns, and minutes for a few millions.
 _MOST_COLUMNS = 100_000
@@ -144,6 +145,7 @@ def read_text(
         source = TextSource(content, head[1].start, head[1].number, source.delimiter)
     frame = _frame(source, width, first_line)
     names = list(header.names or range(1, width + 1))
+    _refuse_decimal_commas(source, frame)
     table = Table(
         frame.set_axis(names, axis=1).reset_index(drop=True),
         join=list,
@@ -156,6 +158,19 @@ def read_text(
         mode_dims=dims,
     )
     return table, source, header
+
+
+def _refuse_decimal_commas(source: TextSource, frame: Any) -> None:
+    """Refuse what spreadsheets write where numbers have commas, by its first one."""
+    last = frame.iloc[:, -1].dropna()
+    if source.delimiter == "," or last.dtype.kind in "fiub" or not len(last):
+        return
+    if last.iloc[:_SNIFFED_ROWS].str.fullmatch(_DECIMAL_COMMA).all():
+        line = source.lines([int(last.index[0])])[0]
+        raise InputError(
+            f"Line {line} has the value '{last.iloc[0]}'; give numbers with a point, "
+            "not a comma."
+        )
 
 
 def _checked(content: bytes) -> bytes:
