@@ -162,8 +162,8 @@ def mode_codes(
         cell = column.iloc[row]
         found = f" ({shown(str(cell))})" if cell == cell else ""
         raise InputError(
-            f"{table.rows(row)} has no label in {called}{found}; give it one, leave the "
-            "row out, or name the columns that are modes (`modes`)."
+            f"{table.rows(row)} has no label in {called}{found}; give it one, leave "
+            "the row out, or name the columns that are modes (`modes`)."
         )
     if dim is not None and dim != len(labels):
         raise InputError(
@@ -268,9 +268,8 @@ def _parsed(table: Table, name: Hashable, reading: Reading) -> Values:
             "set `censored` to half or limit to take half of the detection limit, or "
             "the limit itself"
             if bound and is_number(bound[2])
-            else "give a number (with a decimal point, not a comma), True or False, or "
-            "leave the cell empty where there is no value, or name the word that stands "
-            "for missing (`missing`)"
+            else "give a number (with a point, not a comma), True or False, leave the "
+            "cell empty, or name what stands for missing (`missing`)"
             if any(each is not None and each == each for each in parsed)
             else "name the column that holds numbers (`variable`)"
         )
