@@ -41,8 +41,8 @@ class Reading(Settings):
     limit, or the limit; by default it is refused."""
     domain: Any = None
     """Mask of the entries that exist, True where one does: an array (or of the last
-    modes), a DataArray, or a file of one. The others, such as land in a field of the
-    ocean, stay empty."""
+    modes), a DataArray, a table, or a file of one. The others, such as land in a field
+    of the ocean, stay empty."""
     leave_empty: tuple[Hashable, ...] = ()
     """Modes (names, or numbers counted from 1) along which a fiber without any
     observation stays empty."""
