@@ -102,6 +102,11 @@ def read_tensor(
     InputError
         If the file cannot be used: one sentence that begins with its name.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(
+            f"A {type(path).__name__} came, not the name of a file; "
+            "`incomplete_tensor` takes what is in memory."
+        )
     path = Path(path)
     reading = Reading.of(variable, mode_dims, options)
     with named_refusals(path):
