@@ -237,10 +237,22 @@ def test_a_device_under_another_name_is_no_file(assert_harmless, tmp_path):
     assert_harmless(["complete", tmp_path / "x.npy"], "not a regular file")
 
 
-def test_an_input_that_a_result_would_replace_is_refused(assert_refused, tmp_path):
-    np.save(tmp_path / "completed.npy", gappy())
+def test_a_link_in_a_circle_is_no_file(assert_harmless, tmp_path):
+    (tmp_path / "x.npy").symlink_to("x.npy")
+    assert_harmless(["complete", tmp_path / "x.npy"], "There is no such file")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["completed.npy", "completed-std.TSV", "completed.feather", "completed.xlsx"]
+    + [f"completed.{form}" for form in ("txt", "csv.gz", "tns.xz", "txt.zst")],
+)
+def test_an_input_that_a_result_would_replace_is_refused(
+    name, assert_refused, tmp_path
+):
+    (tmp_path / name).write_text("a,b,v\n1,1,3\n")
     before = contents(tmp_path)
-    tokens = ["complete", tmp_path / "completed.npy", "--out", tmp_path, "--force"]
+    tokens = ["complete", tmp_path / name, "--out", tmp_path, "--force"]
     assert_refused(tokens, "would replace the input .*; name another folder")
     assert contents(tmp_path) == before
 

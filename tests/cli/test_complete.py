@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from rankrise.cli._main import _Warning, run
@@ -108,6 +109,26 @@ def test_several_files_have_a_folder_each_and_one_bad_stops_no_other(
         assert (tmp_path / "r" / name / "completed.npy").exists()
     assert not (tmp_path / "r" / "flat").exists()
     assert capfd.readouterr().err.startswith("rankrise: flat.npy: All observed values")
+
+
+def test_of_several_files_each_is_refused_in_words_of_the_command_line(gappy, capfd):
+    write("y.npy", seed=1)
+    assert run(["complete", "x.npy", "y.npy", "--leave-empty", "q", "--quiet"]) == 2
+    lines = capfd.readouterr().err.splitlines()
+    assert [line.split(" names ")[0] for line in lines] == [
+        f"rankrise: {name}.npy: --leave-empty" for name in "xy"
+    ]
+
+
+def test_no_result_of_an_earlier_form_is_left(gappy, tmp_path):
+    pd.DataFrame(gappy[0], columns=[f"t{n}" for n in range(gappy[0].shape[1])]).to_csv(
+        "w.csv.gz", index=False
+    )
+    tokens = [*QUICK, "--out", "r", "--quiet"]
+    assert run(["complete", "w.csv.gz", "--layout", "wide", *tokens]) == 0
+    assert run(["complete", "x.npy", *tokens, "--force"]) == 0
+    found = {path.name for path in (tmp_path / "r").glob("completed*")}
+    assert found == {"completed.npy", "completed-std.npy"}
 
 
 def test_a_slice_without_an_observation_stays_empty_and_is_said(

@@ -107,6 +107,60 @@ def test_whole_fibers_are_held_out_among_those_that_exist():
     assert found.gaps == ""
 
 
+def frame_and_mask():
+    """A wide frame whose labels are in no order, and what exists of it."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.random((9, 8)), list("ihgfedcba"), list("zyxwvuts"))
+    mask = pd.DataFrame(OCEAN, frame.index, frame.columns)
+    return frame.where(mask), mask
+
+
+DOMAINS_OF_FRAMES = {
+    "truth values": lambda mask: mask,
+    "zeros and ones": lambda mask: mask.astype(int),
+    "rows in another order": lambda mask: mask.sort_index(),
+    "a Series": lambda mask: mask.stack(),
+}
+
+
+@pytest.mark.parametrize("form", DOMAINS_OF_FRAMES.values(), ids=DOMAINS_OF_FRAMES)
+def test_a_domain_of_pandas_is_aligned_by_its_labels(form):
+    frame, mask = frame_and_mask()
+    whole = frame.rename_axis(index="row", columns="column")
+    for source in (frame, whole.stack().rename("value").reset_index()):
+        read = rr.incomplete_tensor(source, domain=form(mask))
+        expected = mask.sort_index().sort_index(axis=1)
+        np.testing.assert_array_equal(read.observations.exists, expected)
+
+
+def test_a_domain_of_pandas_without_labels_is_an_array(tmp_path):
+    np.save(tmp_path / "x.npy", FIELD[0])
+    found = rr.read_tensor(tmp_path / "x.npy", domain=pd.DataFrame(OCEAN))
+    np.testing.assert_array_equal(found.observations.exists, OCEAN)
+
+
+BAD_DOMAINS = {
+    "rows of several lengths": ([[True, True], [True]], "cannot be made an array"),
+    "two columns of one name": (
+        pd.DataFrame(OCEAN, columns=list("aabcdefg")),
+        "Two columns are called 'a'",
+    ),
+    "no columns": (pd.DataFrame(index=range(9)), "It has no columns"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DOMAINS)
+def test_a_domain_of_no_shape_is_refused(case):
+    domain, words = BAD_DOMAINS[case]
+    with pytest.raises(rr.InputError, match=words):
+        rr.incomplete_tensor(FIELD[0], domain=domain)
+
+
+def test_a_superscript_is_no_number_of_a_mode():
+    with pytest.raises(rr.InputError, match="names '²', which is no mode"):
+        rr.incomplete_tensor(FIELD, leave_empty="²")
+
+
 def test_an_xarray_domain_is_aligned_by_its_coordinates():
     mask = MASK.isel(lat=slice(None, None, -1)).transpose("lon", "lat")
     found = rr.complete(array_of(FIELD), domain=mask, **QUICK)

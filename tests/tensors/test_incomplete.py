@@ -481,6 +481,80 @@ def test_an_arrow_table_is_restored_with_its_schema():
     assert restored["who"].to_pylist() == ["zoe", "adam"] * 2
 
 
+ROWS = pd.DataFrame(
+    {
+        "year": [2004, 2003, 2002] * 4,
+        "site": [2, 1] * 6,
+        "kind": ["b"] * 6 + ["a"] * 6,
+        "value": np.arange(12.0),
+    }
+)
+PIVOTS = {
+    "numbers over levels of columns": ("year", ["kind", "site"]),
+    "text over levels of columns": ("kind", ["site", "year"]),
+    "numbers over text": ("year", "kind"),
+    "two levels over numbers": (["kind", "year"], "site"),
+    "two levels of numbers over text": (["site", "year"], "kind"),
+}
+
+
+@pytest.mark.parametrize("layout", [None, "wide"])
+@pytest.mark.parametrize("case", PIVOTS)
+def test_the_index_of_a_pivoted_frame_holds_labels_alone(case, layout):
+    index, columns = PIVOTS[case]
+    wide = ROWS.pivot_table(index=index, columns=columns, values="value")
+    read = incomplete_tensor(wide, layout=layout)
+    modes = np.concatenate([np.atleast_1d(index), np.atleast_1d(columns)])
+    assert read.mode_names == tuple(modes)
+    means = ROWS.groupby(list(modes))["value"].mean()
+    np.testing.assert_array_equal(read.observations.values, means)
+    pd.testing.assert_frame_equal(read.restore(read.observations.dense()), wide)
+
+
+LEVELS = pd.MultiIndex.from_tuples([("a", 1), ("b", 2)], names=["x", "x"])
+BAD_FRAMES = {
+    "a column without a label": (
+        pd.DataFrame(np.eye(3), list("abc"), [1, np.nan, 2]),
+        {"layout": "wide"},
+        "column 'nan' has no label",
+    ),
+    "levels of columns without a label": (
+        pd.DataFrame(
+            np.eye(2),
+            list("ab"),
+            pd.MultiIndex.from_tuples([("u", 1), ("u", None)], names=["p", "q"]),
+        ),
+        {},
+        "has no label in 'q'",
+    ),
+    "levels of columns over text": (
+        pd.DataFrame([["a", "b"]], columns=LEVELS),
+        {},
+        "holds no numbers",
+    ),
+    "two levels of one name": (
+        pd.Series([1.0, 2.0], LEVELS),
+        {},
+        "Two columns are called 'x'",
+    ),
+    "no columns": (pd.DataFrame(index=[1, 2]), {}, "It has no columns"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FRAMES)
+def test_a_frame_that_is_no_tensor_is_refused(case):
+    frame, options, words = BAD_FRAMES[case]
+    with pytest.raises(InputError, match=words):
+        incomplete_tensor(frame, **options)
+
+
+def test_a_column_of_lists_is_refused():
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({"a": [["x"], ["y"]], "b": [1, 2], "v": [1.0, 2.0]})
+    with pytest.raises(InputError, match="The column 'a' of data type list"):
+        incomplete_tensor(table)
+
+
 def test_no_library_is_imported_for_an_array_of_numpy():
     program = (
         "import sys, numpy as np; from rankrise.tensors import incomplete_tensor; "

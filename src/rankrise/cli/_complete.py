@@ -13,6 +13,7 @@ from rankrise.cli._complete_options import CompleteOptions
 from rankrise.cli._folder import COMPLETED, LOWER, SETTINGS, STD, UPPER, RunFolder
 from rankrise.cli._options import OutputOptions
 from rankrise.cli._reading_options import ReadingFlags, TensorSource
+from rankrise.cli._refusal import sentence
 from rankrise.cli._session import (
     make_checkpoint,
     running_models,
@@ -86,9 +87,9 @@ def _complete_all(
         try:
             own = replace(output, out=out, resume=resume)
             ended = _complete(file, options, reading, own)
-        except (InputError, OSError) as error:
+        except (InputError, MemoryError, OSError) as error:
             named = "" if file.name in str(error) else f"{file}: "
-            say(f"rankrise: {named}{error}", file=sys.stderr)
+            say(f"rankrise: {named}{sentence(error)}", file=sys.stderr)
             ended = BAD_INPUT
         if ended == INTERRUPTED:
             return ended

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import reprlib
 from pathlib import Path
 from typing import Any, TypeVar
@@ -53,16 +54,8 @@ COMPLETED, STD, LOWER, UPPER = (
     "completed-upper",
 )
 _logger = logging.getLogger(__name__)
-_COMPLETED_FORMS = (
-    ".npy",
-    ".npz",
-    ".csv",
-    ".parquet",
-    ".tns",
-    ".mat",
-    ".nc",
-    ".h5",
-    ".hdf5",
+_COMPLETED_FORMS = re.compile(
+    r"\.(npy|npz|mat|nc|h5|hdf5|parquet|feather|xlsx|(csv|tsv|txt|tns)(\.(gz|zst|xz))?)"
 )
 
 
@@ -164,7 +157,8 @@ class RunFolder:
 
     def check_not_replaced(self, file: Path) -> None:
         """Refuse an input that a result would replace."""
-        file = file.resolve()
+        # Unlike `Path.resolve`, links that lead in circles raise nothing here.
+        file = Path(os.path.realpath(file))
         if file.parent == self.path.resolve() and _is_result(file):
             raise InputError(
                 f"A result would replace the input {file}; name another folder with "
@@ -271,8 +265,9 @@ def _is_result(path: Path) -> bool:
     # An experiment of several parts has a checkpoint for each.
     if path.match("checkpoint-*.npz"):
         return True
-    names = (COMPLETED, STD, LOWER, UPPER)
-    is_completed = path.stem in names and path.suffix.lower() in _COMPLETED_FORMS
+    name, dot, form = path.name.partition(".")
+    is_completed = name in (COMPLETED, STD, LOWER, UPPER)
+    is_completed &= _COMPLETED_FORMS.fullmatch(dot + form.lower()) is not None
     return is_completed or path.name in _RESULTS
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import sys
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,14 +37,14 @@ def with_existing(
     axes: Axes,
     domain: Any,
     leave_empty: Sequence[Hashable],
-    read: Callable[[Path], Named],
+    read: Callable[[Any], Named | None],
 ) -> Observations:
     """The observations with a mask of the entries that exist, if anything says it.
 
     Parameters
     ----------
     domain
-        True where an entry exists: an array, a DataArray, or a file that `read` reads.
+        True where an entry exists: an array, a DataArray, or what `read` makes one of.
         It may have fewer modes, and is aligned by their names and labels if it has
         them.
     leave_empty
@@ -74,16 +72,23 @@ def with_existing(
     return replace(observations, exists=exists)
 
 
-def _as_named(domain: Any, read: Callable[[Path], Named]) -> Named:
-    if isinstance(domain, str | os.PathLike):
-        return read(Path(domain))
+def _as_named(domain: Any, read: Callable[[Any], Named | None]) -> Named:
+    named = read(domain)
+    if named is not None:
+        return named
     xarray = sys.modules.get("xarray")
     if xarray is not None and isinstance(domain, xarray.DataArray):
         return domain.values, [
             ModeAxis(str(d), domain[d].values if d in domain.coords else None)
             for d in domain.dims
         ]
-    array = np.asarray(domain)
+    try:
+        array = np.asarray(domain)
+    except ValueError as error:
+        raise InputError(
+            f"The `domain` cannot be made an array ({error}); give a flag for every "
+            "entry."
+        ) from error
     return array, (ModeAxis(),) * array.ndim
 
 
@@ -172,7 +177,7 @@ def _mode_number(name: Hashable, axes: Axes) -> int:
     if str(name) in names:
         return names.index(str(name))
     text = str(name)
-    if text.isdigit() and 1 <= int(text) <= len(axes):
+    if text.isdecimal() and 1 <= int(text) <= len(axes):
         return int(text) - 1
     listed = ", ".join(axis.title(mode) for mode, axis in enumerate(axes))
     raise InputError(

@@ -39,7 +39,7 @@ from rankrise.tensors.files._declared import (
 )
 from rankrise.tensors.files._file_layout import as_stored
 from rankrise.tensors.files._read_table import read_table
-from rankrise.tensors.files._table import Table, table_of_arrow, table_of_pandas
+from rankrise.tensors.files._table import is_from, table_of
 from rankrise.tensors.files._tensor_file import TensorFile, read_mask
 
 _logger = logging.getLogger("rankrise")
@@ -174,7 +174,7 @@ def incomplete_tensor(
 
 def _read(source: Any, mask: Any, reading: Reading) -> IncompleteTensor:
     values, mode_dims = reading.variable, reading.mode_dims
-    table = _table(source)
+    table = table_of(source)
     if table is not None:
         _refuse(
             mask, "A `mask` is for arrays; leave out unobserved rows, or their values."
@@ -183,7 +183,7 @@ def _read(source: Any, mask: Any, reading: Reading) -> IncompleteTensor:
         names = tuple(mode.name for mode in form.modes)
         labels = tuple(axis.labels for axis in form.axes())
         return IncompleteTensor(observations, names, labels, form.table)
-    if _is_from(source, "xarray", "Dataset"):
+    if is_from(source, "xarray", "Dataset"):
         return _from_dataset(source, mask, values)
     _refuse(values, "`values` names a column of a table; leave it out.")
     _refuse(mode_dims, "`mode_dims` is for tables; leave it out.")
@@ -201,7 +201,7 @@ def _read(source: Any, mask: Any, reading: Reading) -> IncompleteTensor:
         plain = (None,) * sparse.order
         form_of = ft.partial(as_stored, dtype=_sparse_dtype(source))
         return IncompleteTensor(sparse, None, plain, form_of)
-    if _is_from(source, "xarray", "DataArray"):
+    if is_from(source, "xarray", "DataArray"):
         if source.dtype.hasobject:
             numbers = real_numbers(source.values, reading.missing, "The array")
             source = source.copy(data=numbers)
@@ -212,20 +212,6 @@ def _read(source: Any, mask: Any, reading: Reading) -> IncompleteTensor:
 def _refuse(option: Any, advice: str) -> None:
     if option is not None:
         raise InputError(advice)
-
-
-def _is_from(source: Any, module: str, name: str) -> bool:
-    """Whether it is of this class, without importing a module not loaded yet."""
-    kind = getattr(sys.modules.get(module), name, None)
-    return kind is not None and isinstance(source, kind)
-
-
-def _table(source: Any) -> Table | None:
-    if _is_from(source, "pandas", "DataFrame"):
-        return table_of_pandas(source)
-    if _is_from(source, "pandas", "Series") and source.index.nlevels > 1:
-        return table_of_pandas(source)
-    return table_of_arrow(source) if _is_from(source, "pyarrow", "Table") else None
 
 
 def _sparse(source: Any) -> Observations | None:
@@ -316,7 +302,7 @@ def _data_array(source: Any, completed: Values) -> Any:
 
 def _computed(source: Any) -> npt.NDArray[Any]:
     """The values, one block after another where Dask computes them."""
-    if not _is_from(source.data, "dask.array", "Array"):
+    if not is_from(source.data, "dask.array", "Array"):
         return np.asarray(source.values)
     blocks = source.data
     _logger.info(
@@ -350,7 +336,7 @@ def _from_array(source: Any, mask: Any, missing: Any) -> IncompleteTensor:
     observations = Observations.from_array(array, mask)
     if is_masked:
         form: Callable[..., Any] = _masked_array
-    elif _is_from(source, "torch", "Tensor"):
+    elif is_from(source, "torch", "Tensor"):
         form = _torch_tensor
     else:
         form = as_stored

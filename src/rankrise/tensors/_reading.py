@@ -44,8 +44,8 @@ class Reading(Settings):
     limit, or the limit. By default such values are refused."""
     domain: Any = None
     """Mask of the entries that exist, True (or 1) where one does, over all modes or the
-    last ones: a file, or in Python also an array or a DataArray. All others, such as
-    land in a field of the ocean, stay empty."""
+    last ones: a file, or in Python also an array, a DataArray or a table. All others,
+    such as land in a field of the ocean, stay empty."""
     leave_empty: tuple[Hashable, ...] = ()
     """Modes, by name or by number from 1, whose fibers stay empty where nothing was
     observed. A fiber is all entries along a mode, such as one pixel at all times."""

@@ -202,6 +202,7 @@ def test_a_csv_that_cannot_be_used_is_refused_by_line(text, message, tmp_path):
         ),
         ("1 1 2\n1 2\n", "Line 2 has 2 field"),
         ("3\n2 2\n1 1 1 2\n", "Line 1 has 1 field"),
+        ("²\n2 2\n1 1 2\n", "Line 1 has 1 field"),
         ("# two\n1 2 2\n1 2 3\n", r"Lines 2 and 3 both give the entry \(1, 2\)"),
     ],
 )

@@ -62,8 +62,9 @@ def column_roles(table: Table, reading: Reading) -> tuple[Table, ColumnRoles]:
     names = table.names
     if len(set(names)) < len(names):
         refuse_repeated_names(names)
-    if not len(table.frame):
-        raise InputError("It has no rows; one row per observed entry is needed.")
+    if not len(table.frame) or not names:
+        lacks = "columns" if len(table.frame) else "rows"
+        raise InputError(f"It has no {lacks}; one row per observed entry is needed.")
     first = None if reading.layout == "long" else _first_of_wide(table, reading)
     if first is None:
         return table, _long_roles(table, reading)
@@ -97,10 +98,9 @@ def column_roles(table: Table, reading: Reading) -> tuple[Table, ColumnRoles]:
 
 def _first_of_wide(table: Table, reading: Reading) -> int | None:
     """How many columns a wide table has before its values; None if it is long."""
+    names = table.names[table.index_columns :]
     block = list(
-        it.takewhile(
-            lambda name: may_be_values(table, name, reading), reversed(table.names)
-        )
+        it.takewhile(lambda name: may_be_values(table, name, reading), reversed(names))
     )[::-1]
     first = len(table.names) - len(block)
     kinds = [_kind_of_name(name) for name in block]
@@ -108,14 +108,15 @@ def _first_of_wide(table: Table, reading: Reading) -> int | None:
     axis = len(block) - len(like_last) if len(like_last) > 1 else None
     if not table.is_named or _are_counted(table.names):
         axis = None  # pandas itself numbers columns without names.
-    if len(table.column_names) > 1:
+    has_levels = len(table.column_names) > 1
+    if not block and (has_levels or reading.layout == "wide"):
+        raise InputError(
+            f"Its last column, {shown(str(table.names[-1]))}, holds no numbers; a wide "
+            "table has columns of labels, then columns of values."
+        )
+    if has_levels:
         return first
     if reading.layout == "wide":
-        if not block:
-            raise InputError(
-                f"Its last column, {shown(str(table.names[-1]))}, holds no numbers; a "
-                "wide table has columns of labels, then columns of values."
-            )
         if axis is not None or not first:
             return first + (axis or 0)
         # Numbers are labels too, as long as those before do not tell rows apart.
@@ -130,8 +131,11 @@ def _first_of_wide(table: Table, reading: Reading) -> int | None:
         return None
     if axis is not None:
         return first + axis
-    if not first and _names_rows(table):
-        return 0
+    # Columns that have a name together are those of a pivoted table.
+    has_labels = table.index_columns > 0 or table.row_labels is not None
+    is_pivoted = has_labels and table.column_names != (None,)
+    if first == table.index_columns and (is_pivoted or _names_rows(table)):
+        return first
     return _by_content(table, block, first)
 
 
@@ -167,7 +171,10 @@ def _by_content(table: Table, block: Sequence[Hashable], first: int) -> int | No
 
 def _differ(columns: Any) -> bool:
     """Whether the first rows all have different labels."""
-    return not columns.iloc[:_SAMPLE].duplicated().any()
+    try:
+        return not columns.iloc[:_SAMPLE].duplicated().any()
+    except (TypeError, NotImplementedError):  # Lists, say, which are refused later.
+        return False
 
 
 def _is_measured(column: Any) -> bool:

@@ -177,6 +177,11 @@ def _column_modes(
         labels = pd.Series(axis_labels(names))
         called = "the names of the columns" if name is None else shown(str(name))
         codes, ordered = label_codes(labels, reading.order, name=called)
+        if (codes < 0).any():
+            column = shown(str(roles.values[int(np.argmin(codes))]))
+            raise InputError(
+                f"The column {column} has no label in {called}; give it one."
+            )
         columns.append(codes)
         modes.append(TableMode(name, name, len(ordered), ordered))
     return np.stack(columns, axis=1), tuple(modes)

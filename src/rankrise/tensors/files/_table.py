@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools as ft
 import re
+import sys
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,6 +43,9 @@ class Table:
         Labels of an index without a name; in a wide table they are a mode.
     column_names
         Name of each level of the column names, as a pivoted table has them.
+    index_columns
+        How many of the first columns stood in a named index; they hold no values of a
+        wide table.
     encoded
         Columns of plain text that are stored as categories.
     unit, numbers
@@ -59,6 +63,7 @@ class Table:
     is_named: bool = True
     row_labels: Any | None = None
     column_names: tuple[Hashable, ...] = (None,)
+    index_columns: int = 0
     encoded: frozenset[Hashable] = frozenset()
     unit: str = "Row"
     numbers: Callable[[Sequence[int]], Sequence[int]] = _as_counted
@@ -85,9 +90,10 @@ class Table:
 
     def find(self, name: Hashable, purpose: str) -> Hashable:
         """The column of this name, or whose name is written so."""
-        for each in (name, *(own for own in self.names if str(own) == str(name))):
-            if each in self.names:
-                return each
+        same = [own for own in self.names if own == name]
+        same += [own for own in self.names if str(own) == str(name)]
+        if same:
+            return same[0]
         raise InputError(
             f"There is no column {shown(str(name))} for {purpose}; the columns are "
             f"{self.listed()}."
@@ -98,6 +104,21 @@ class Table:
         names = self.names
         more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
         return ", ".join(shown(str(name)) for name in names[:_LISTED]) + more
+
+
+def is_from(source: Any, module: str, name: str) -> bool:
+    """Whether it is of this class, without importing what it can then not be of."""
+    kind = getattr(sys.modules.get(module), name, None)
+    return kind is not None and isinstance(source, kind)
+
+
+def table_of(source: Any) -> Table | None:
+    """What pandas or pyarrow hold as a table, None of anything else."""
+    if is_from(source, "pandas", "DataFrame"):
+        return table_of_pandas(source)
+    if is_from(source, "pandas", "Series") and source.index.nlevels > 1:
+        return table_of_pandas(source)
+    return table_of_arrow(source) if is_from(source, "pyarrow", "Table") else None
 
 
 def table_of_pandas(source: Any) -> Table:
@@ -115,6 +136,8 @@ def table_of_pandas(source: Any) -> Table:
     if is_named:
         names = [f"level_{n}" if x is None else x for n, x in enumerate(index.names)]
         levels = dict(zip(names, index.names, strict=True))
+        if len(set(names)) < len(names):
+            refuse_repeated_names(names)
         called = names if index.nlevels > 1 else names[0]
         frame = pd.concat([index.to_frame(index=False, name=called), frame], axis=1)
     counts = isinstance(index, pd.RangeIndex) and index.equals(frame.index)
@@ -123,6 +146,7 @@ def table_of_pandas(source: Any) -> Table:
         ft.partial(_frame, levels, columns.names),
         row_labels=None if is_named or counts else index,
         column_names=tuple(columns.names),
+        index_columns=index.nlevels * is_named,
     )
 
 
@@ -185,7 +209,12 @@ def table_of_arrow(source: Any, schema: Any | None = None) -> Table:
         if pa.types.is_dictionary(source.schema.field(name).type)
         and not pa.types.is_dictionary(schema.field(name).type)
     )
-    return Table(frame, ft.partial(_arrow_table, schema), encoded=encoded)
+    return Table(
+        frame,
+        ft.partial(_arrow_table, schema),
+        encoded=encoded,
+        index_columns=sum(name in names for name in index),
+    )
 
 
 def _pandas_type(kind: Any) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Unpack, get_args
 
@@ -29,6 +30,8 @@ from rankrise.tensors.files._mat import read_mat
 from rankrise.tensors.files._netcdf import read_hdf5, read_netcdf
 from rankrise.tensors.files._npy import read_npy
 from rankrise.tensors.files._npz import read_npz
+from rankrise.tensors.files._read_table import read_table
+from rankrise.tensors.files._table import is_from, refuse_repeated_names, table_of
 from rankrise.tensors.files._text_layout import read_text_file
 from rankrise.tensors.files._typed_tables import read_table_file
 from rankrise.tensors.files._zarr import read_zarr
@@ -103,6 +106,11 @@ def read_tensor(
     InputError
         If the file cannot be used: one sentence that begins with its name.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(
+            f"A {type(path).__name__} came, not the name of a file; "
+            "`incomplete_tensor` takes what is in memory."
+        )
     path = Path(path)
     reading = Reading.of(variable, mode_dims, options)
     with named_refusals(path):
@@ -167,11 +175,27 @@ def write_completed(
     return target
 
 
-def read_mask(path: Path) -> tuple[npt.NDArray[Any], tuple[ModeAxis, ...]]:
-    """The array in a file, NaN where it has no entry, and its modes."""
-    mask = read_tensor(path)
-    axes = mask.layout.axes(mask.observations.order)
-    return mask.observations.dense(), axes
+def read_mask(source: Any) -> tuple[npt.NDArray[Any], tuple[ModeAxis, ...]] | None:
+    """The array in a file or a table, NaN where it has no entry, and its axes.
+
+    None where it is neither.
+    """
+    if isinstance(source, str | os.PathLike):
+        mask = read_tensor(Path(source))
+        return mask.observations.dense(), mask.layout.axes(mask.observations.order)
+    table = table_of(source)
+    if table is None:
+        return None
+    if len(set(table.names)) < len(table.names):
+        refuse_repeated_names(table.names)
+    are_truths = {x: np.int8 for x in table.names if table.frame[x].dtype == bool}
+    table = replace(table, frame=table.frame.astype(are_truths))
+    values = table.frame.iloc[:, table.index_columns :]
+    is_wide = is_from(source, "pandas", "DataFrame") and values.isin([0, 1]).all(
+        axis=None
+    )
+    observations, form = read_table(table, Reading(layout="wide" if is_wide else None))
+    return observations.dense(), form.axes()
 
 
 def _extension(path: Path) -> str:

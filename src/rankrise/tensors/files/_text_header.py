@@ -42,10 +42,10 @@ def declared_dims(lines: Sequence[str]) -> tuple[ModeDims | None, tuple[str, ...
     """
     word = int([line.lower() for line in lines[:1]] == ["sptensor"])
     fields = [line.split() for line in lines[word : word + 4]]
-    if len(fields) < 3 or len(fields[0]) != 1 or not fields[0][0].isdigit():
+    if len(fields) < 3 or len(fields[0]) != 1 or not fields[0][0].isdecimal():
         return None, ()
     order, numbers = int(fields[0][0]), fields[1]
-    if len(numbers) != order or not all(number.isdigit() for number in numbers):
+    if len(numbers) != order or not all(number.isdecimal() for number in numbers):
         return None, ()
     counted = int(len(fields[2]) == 1)
     if any(len(each) != order + 1 for each in fields[2 + counted : 3 + counted]):
