@@ -18,6 +18,8 @@ from rankrise._typing import ModeDims
 _REAL_KINDS = "fiub"
 _LISTED_ARRAYS = 8
 _SHARE_OF_FREE_MEMORY = 0.5
+FEWER_ENTRIES = "give fewer entries, or the observed ones as coordinates (.csv, .tns)"
+FEWER_ROWS = "give fewer rows or columns"
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,9 @@ def check_real(dtype: np.dtype[Any]) -> None:
         raise InputError(f"The array has data type {dtype}; real numbers are needed.")
 
 
-def check_memory(byte_count: int, what: str, *, copies: float = 4.0) -> None:
+def check_memory(
+    byte_count: int, what: str, *, copies: float = 4.0, advice: str = FEWER_ENTRIES
+) -> None:
     """Refuse what takes more memory than one file may ask for.
 
     Parameters
@@ -128,8 +132,8 @@ def check_memory(byte_count: int, what: str, *, copies: float = 4.0) -> None:
         whose = f"of which {copies:.3g} times as much is half of what is free"
     if byte_count > limit:
         raise InputError(
-            f"{what} needs more than {limit / 2**30:.3g} GiB of memory, {whose}; give "
-            "fewer entries, or the observed ones as coordinates (.csv, .tns)."
+            f"{what} needs more than {limit / 2**30:.3g} GiB of memory, {whose}; "
+            f"{advice}."
         )
 
 

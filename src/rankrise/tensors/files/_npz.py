@@ -17,6 +17,8 @@ from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
 from rankrise.tensors._observations import Observations
 from rankrise.tensors.files._declared import (
+    FEWER_ENTRIES,
+    FEWER_ROWS,
     Declared,
     check_memory,
     check_real,
@@ -149,7 +151,8 @@ class Arrays:
         # Narrower numbers become as wide as this.
         unpacked = sum(math.prod(x.shape) * max(x.dtype.itemsize, 8) for x in headers)
         what = "Unpacking " + " and ".join(map(shown, names))
-        check_memory(unpacked, what, copies=copies)
+        advice = FEWER_ROWS if text else FEWER_ENTRIES
+        check_memory(unpacked, what, copies=copies, advice=advice)
         arrays = {}
         for name in names:
             # The reader never unpacks more than the length that is checked here.

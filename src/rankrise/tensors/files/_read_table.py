@@ -21,7 +21,7 @@ from rankrise.tensors._index_rows import (
 )
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading
-from rankrise.tensors.files._declared import check_memory, shown
+from rankrise.tensors.files._declared import FEWER_ROWS, check_memory, shown
 from rankrise.tensors.files._table import Table
 from rankrise.tensors.files._table_columns import (
     Codes,
@@ -92,7 +92,9 @@ def read_table(table: Table, reading: Reading) -> tuple[Observations, TableForm]
     )
     cells = len(row_codes) * len(values)
     # Of each its value and its indices, twice while they are checked.
-    check_memory(16 * cells * (len(kept) + len(column_modes) + 2), "Its table")
+    check_memory(
+        16 * cells * (len(kept) + len(column_modes) + 2), "Its table", advice=FEWER_ROWS
+    )
     names = {*roles.values, *(modes[n].key for n in kept)}
     names |= {name for name, *_ in coordinates}
     form = TableForm(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Unpack, get_args
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +21,11 @@ from rankrise.tensors._reading import Reading, ReadingOptions
 from rankrise.tensors.files._checked_file import (
     check_usable,
     content_sha256,
+    extension,
+    form_of,
     named_refusals,
 )
-from rankrise.tensors.files._compressed import SUFFIXES
+from rankrise.tensors.files._compressed import TEXTS
 from rankrise.tensors.files._layout import Layout
 from rankrise.tensors.files._mat import read_mat
 from rankrise.tensors.files._netcdf import read_hdf5, read_netcdf
@@ -35,10 +37,10 @@ from rankrise.tensors.files._zarr import read_zarr
 
 _logger = logging.getLogger("rankrise")
 
-Text = Literal["csv", "tsv", "txt", "tns"]
-Typed = Literal["parquet", "feather", "xlsx"]
-Form = Literal["npy", "npz", Text, "mat", "nc", "h5", "hdf5", "zarr", Typed]
-_FORMS: tuple[Form, ...] = get_args(Form)
+_FORMS = (
+    *("npy", "npz", *TEXTS, "mat", "nc", "h5", "hdf5", "zarr"),
+    *("parquet", "feather", "xlsx"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +60,7 @@ class TensorFile:
     """
 
     path: Path
-    form: Form
+    form: str
     observations: Observations
     variable: str | None
     content_sha256: str
@@ -104,7 +106,7 @@ def read_tensor(
     with named_refusals(path):
         is_zarr = path.is_dir() and path.suffix.lower() == ".zarr"
         if is_zarr or not path.is_dir():
-            form = _form(path)
+            form = form_of(path, _FORMS)
         if not is_zarr:
             check_usable(path, "a tensor with observed entries")
         observations, layout, name = _read(path, form, reading)
@@ -139,7 +141,7 @@ def write_completed(
             f"The completed tensor has shape {completed.shape} but the mode dimensions "
             f"of {file.path.name} are {file.observations.mode_dims}; they must agree."
         )
-    target = directory / f"{name}{file.layout.suffix or _extension(file.path)}"
+    target = directory / f"{name}{file.layout.suffix or extension(file.path)}"
     if target.exists() and target.samefile(file.path):
         raise InputError(
             f"{target} is the input itself; write the completed tensor to another "
@@ -170,28 +172,8 @@ def read_mask(path: Path) -> tuple[npt.NDArray[Any], tuple[ModeAxis, ...]]:
     return mask.observations.dense(), axes
 
 
-def _extension(path: Path) -> str:
-    """What its name ends with; of compressed text both extensions."""
-    stem = Path(path.stem)
-    is_text = stem.suffix.lower().removeprefix(".") in get_args(Text)
-    is_packed = path.suffix.lower() in SUFFIXES and is_text
-    return f"{stem.suffix}{path.suffix}" if is_packed else path.suffix
-
-
-def _form(path: Path) -> Form:
-    named = _extension(path).lower().split(".")[1:2]
-    for form in _FORMS:
-        if [form] == named:
-            return form
-    raise InputError(
-        f"The extension '{path.suffix}' is not known; use one of "
-        f"{', '.join('.' + form for form in _FORMS)}; text may be compressed "
-        f"({', '.join(SUFFIXES)})."
-    )
-
-
 def _read(
-    path: Path, form: Form, reading: Reading
+    path: Path, form: str, reading: Reading
 ) -> tuple[Observations, Layout, str | None]:
     variable = None if reading.variable is None else str(reading.variable)
     mode_dims = reading.mode_dims
@@ -206,16 +188,14 @@ def _read(
             return read_hdf5(path, variable, mode_dims)
         case "zarr":
             return read_zarr(path, variable, mode_dims)
-        case "parquet" | "feather" | "xlsx":
-            return read_table_file(path, form, reading)
         case "csv" | "tsv" | "txt":
             return read_text_file(path, form, reading)
-    if variable is not None:
-        raise InputError(
-            f"A .{form} file has no named variables; leave `variable` out."
-        )
-    match form:
+        case "npy" | "tns" if variable is not None:
+            raise InputError(
+                f"A .{form} file has no named variables; leave `variable` out."
+            )
         case "npy":
             return *read_npy(path, mode_dims), None
         case "tns":
             return read_text_file(path, form, reading)
+    return read_table_file(path, form, reading)

@@ -13,7 +13,7 @@ from rankrise._typing import Values
 from rankrise.tensors._mode_axes import ModeAxis
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading
-from rankrise.tensors.files._declared import check_memory, refuse_damaged
+from rankrise.tensors.files._declared import FEWER_ROWS, check_memory, refuse_damaged
 from rankrise.tensors.files._layout import Layout
 from rankrise.tensors.files._read_table import read_table
 from rankrise.tensors.files._table import Table, table_of_arrow, table_of_pandas
@@ -66,39 +66,78 @@ def read_table_file(
 ) -> tuple[Observations, TableLayout, str | None]:
     """Read a table with typed columns; the name of the values, if they have one."""
     with refuse_damaged(f"a .{kind} table"):
-        table = _READERS[kind](path)
+        if kind == "xlsx":
+            table = _table_of_sheet(path)
+        else:
+            table = table_of_arrow(*_READERS[kind](path))
     observations, form = read_table(table, reading)
     name = None if form.column_modes else str(form.values[0])
     return observations, TableLayout(form, kind), name
 
 
-def _read_parquet(path: Path) -> Table:
-    import_parquet()
-    schema, texts = _schema(path)
-    with open_parquet(path, read_dictionary=texts) as file:
-        check_memory(_COPIES * stored_bytes(file), "Its table")
+def read_typed_samples(path: Path, kind: str) -> Any:
+    """The same as a pandas.DataFrame that is no tensor."""
+    with refuse_damaged(f"a .{kind} table"):
+        if kind == "xlsx":
+            return _sheet(path, na_values=["?"])
+        table, schema = _READERS[kind](path)
+        frame = table.to_pandas()
+        texts = [x.name for x in schema if x.type != table.field(x.name).type]
+        return frame.astype(dict.fromkeys(texts, object))
+
+
+def _read_parquet(path: Path) -> tuple[Any, Any]:
+    """The pyarrow.Table, and the schema with the types of its columns.
+
+    A text that repeats is stored once, and read as a dictionary it stays so: as plain
+    text a small file could take any amount of memory.
+    """
+    pa = _pyarrow("Parquet")
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as file:
+        schema = file.schema_arrow
+    kinds = (pa.types.is_large_string, pa.types.is_string, pa.types.is_binary)
+    texts = [field.name for field in schema if any(is_(field.type) for is_ in kinds)]
+    with parquet.ParquetFile(path, read_dictionary=texts) as file:
+        declared = file.metadata
+        groups = map(declared.row_group, range(declared.num_row_groups))
+        stored = sum(group.total_byte_size for group in groups)
+        # Repeated values are stored once.
+        cells = declared.num_rows * declared.num_columns
+        check_memory(_COPIES * max(stored, 8 * cells), "Its table", advice=FEWER_ROWS)
         table = file.read()
     table.validate(full=True)
-    return table_of_arrow(table, schema)
+    return table, schema
 
 
-def _read_feather(path: Path) -> Table:
-    import_parquet("Feather")
-    import pyarrow as pa
-
+def _read_feather(path: Path) -> tuple[Any, Any]:
+    pa = _pyarrow("Feather")
     with path.open("rb") as stream:
         file = pa.ipc.open_file(stream)
         batches, count = [], 0
         for place in range(file.num_record_batches):
             batches.append(file.get_batch(place))
             count += batches[-1].nbytes
-            check_memory(_COPIES * count, "Its table")
+            check_memory(_COPIES * count, "Its table", advice=FEWER_ROWS)
     table = pa.Table.from_batches(batches, file.schema)
     table.validate(full=True)
-    return table_of_arrow(table)
+    return table, table.schema
 
 
-def _read_excel(path: Path) -> Table:
+_READERS = {"parquet": _read_parquet, "feather": _read_feather}
+
+
+def _table_of_sheet(path: Path) -> Table:
+    frame = _sheet(path, keep_default_na=False, na_values=[""])
+    names = [
+        "" if str(each).startswith("Unnamed: ") else each for each in frame.columns
+    ]
+    return replace(table_of_pandas(frame.set_axis(names, axis=1)), is_text=True)
+
+
+def _sheet(path: Path, **options: Any) -> Any:
+    """The first sheet of an Excel file, as a DataFrame."""
     import pandas as pd
 
     try:
@@ -111,56 +150,20 @@ def _read_excel(path: Path) -> Table:
     with zipfile.ZipFile(path) as archive:
         # Python's cells take more than their text.
         unpacked = sum(each.file_size for each in archive.infolist())
-        check_memory(10 * unpacked, "Its table")
-    sheets = pd.read_excel(path, sheet_name=None, keep_default_na=False, na_values=[""])
+        check_memory(10 * unpacked, "Its table", advice=FEWER_ROWS)
+    sheets = pd.read_excel(path, sheet_name=None, **options)
     name, frame = next(iter(sheets.items()))
     if len(sheets) > 1:
         _logger.warning("of %d sheets the first, %r, is read.", len(sheets), name)
-    names = [
-        "" if str(each).startswith("Unnamed: ") else each for each in frame.columns
-    ]
-    return replace(table_of_pandas(frame.set_axis(names, axis=1)), is_text=True)
+    return frame
 
 
-_READERS = {"parquet": _read_parquet, "feather": _read_feather, "xlsx": _read_excel}
-
-
-def _schema(path: Path) -> tuple[Any, list[str]]:
-    """All columns, and which are text.
-
-    A text that repeats is stored once, and read as a dictionary it stays so: as plain
-    text a small file could take any amount of memory.
-    """
-    import pyarrow as pa
-
-    with open_parquet(path) as file:
-        schema = file.schema_arrow
-    kinds = (pa.types.is_large_string, pa.types.is_string, pa.types.is_binary)
-    texts = [field.name for field in schema if any(is_(field.type) for is_ in kinds)]
-    return schema, texts
-
-
-def import_parquet(kind: str = "Parquet") -> Any:
-    """The optional library."""
+def _pyarrow(kind: str) -> Any:
     try:
-        from pyarrow import parquet
+        import pyarrow
     except ImportError as error:
         raise InputError(
             f"{kind} files need pyarrow, which is not installed; run pip install "
             "'rankrise[parquet]', or save the table as .csv."
         ) from error
-    return parquet
-
-
-def open_parquet(path: Path, **options: Any) -> Any:
-    """A file that is open for reading, of which only the metadata is read."""
-    return import_parquet().ParquetFile(path, **options)
-
-
-def stored_bytes(file: Any) -> int:
-    """What the columns of an open file take, by what it declares."""
-    declared = file.metadata
-    groups = map(declared.row_group, range(declared.num_row_groups))
-    stored = sum(group.total_byte_size for group in groups)
-    # Repeated values are stored once.
-    return max(stored, 8 * declared.num_rows * declared.num_columns)
+    return pyarrow
