@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import struct
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from rankrise.tensors.files._table_form import TableForm
 
 # Of a table and what it becomes: its columns, places along modes, and these again.
 _COPIES = 3
+_FEATHER_START = 8
 _MOST_SHEET_ROWS = 2**20
 _logger = logging.getLogger(__name__)
 
@@ -113,16 +115,52 @@ def _read_parquet(path: Path) -> tuple[Any, Any]:
 
 def _read_feather(path: Path) -> tuple[Any, Any]:
     pa = _pyarrow("Feather")
-    with path.open("rb") as stream:
-        file = pa.ipc.open_file(stream)
-        batches, count = [], 0
-        for place in range(file.num_record_batches):
-            batches.append(file.get_batch(place))
-            count += batches[-1].nbytes
-            check_memory(_COPIES * count, "Its table", advice=FEWER_ROWS)
-    table = pa.Table.from_batches(batches, file.schema)
+    with pa.memory_map(str(path)) as stream:
+        # Behind the first bytes it is a stream of messages, and after these a footer.
+        content = stream.read_buffer().slice(_FEATHER_START)
+        messages = pa.ipc.MessageReader.open_stream(content)
+        byte_count = sum(map(_unpacked_bytes, messages))
+        check_memory(_COPIES * byte_count, "Its table", advice=FEWER_ROWS)
+        table = pa.ipc.open_stream(content).read_all()
     table.validate(full=True)
     return table, table.schema
+
+
+def _unpacked_bytes(message: Any) -> int:
+    """What the buffers of an Arrow message declare to take, unpacked.
+
+    Its metadata are a flatbuffer (Message.fbs in Arrow's format), and a packed buffer
+    begins with its length; pyarrow takes as much as that says.
+    """
+    metadata, body = memoryview(message.metadata), memoryview(message.body)
+
+    def number(form: str, place: int) -> int:
+        return int(struct.unpack_from(form, metadata, place)[0])
+
+    def field(table: int, which: int) -> int | None:
+        """Where a table has a field, None where it has not."""
+        listed = table - number("<i", table)
+        place = 4 + 2 * which
+        found = number("<H", listed + place) if place < number("<H", listed) else 0
+        return table + found if found else None
+
+    def follow(place: int | None) -> int:
+        return 0 if place is None else place + number("<I", place)
+
+    batch = follow(field(number("<I", 0), 2))
+    if message.type == "dictionary":
+        batch = follow(field(batch, 1))
+    elif message.type != "record batch":
+        return 0
+    buffers, is_packed = follow(field(batch, 2)), field(batch, 3) is not None
+    total = 0
+    for buffer in range(number("<I", buffers)):
+        start, length = struct.unpack_from("<qq", metadata, buffers + 4 + 16 * buffer)
+        if is_packed and length:
+            # -1 says that it is not packed after all.
+            length = max(length, *struct.unpack_from("<q", body, start))
+        total += length
+    return total
 
 
 _READERS = {"parquet": _read_parquet, "feather": _read_feather}
