@@ -77,12 +77,10 @@ class CategoryLevels:
 
     def codes(self, column: Column) -> Codes:
         """The value of every sample."""
-        places = {category: k for k, category in enumerate(self.categories)}
-        codes = np.fromiter(
-            (places.get(value, -1) for value in column.values.tolist()),
-            np.int64,
-            len(column.values),
-        )
+        import pandas as pd
+
+        known = pd.Index(self.categories, dtype=object, tupleize_cols=False)
+        codes = known.get_indexer(pd.Index(column.values, dtype=object))
         codes[column.missing] = len(self.categories)
         unseen = codes < 0
         if unseen.any() and not self.unseen:

@@ -51,7 +51,8 @@ def read_netcdf3(
             ),
             attrs=stored._attributes,
         )
-        options = {"engine": "scipy", "format": _FORMATS[stored.version_byte]}
+        options: dict[str, Any] = {"engine": "scipy"}
+        options["format"] = _FORMATS[stored.version_byte]
         observations, layout, name = read_described(
             content, variable, mode_dims, options, default_fill=True
         )
