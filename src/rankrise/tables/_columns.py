@@ -60,10 +60,20 @@ class Column:
         """Whether the values are numbers, which lie between one another."""
         return self.values.dtype.kind == "f"
 
-    def first(self, marked: npt.NDArray[np.bool_]) -> int:
-        """The first of the marked samples, counted among all that were given."""
-        place = int(np.argmax(marked))
-        return place if self.rows is None else int(self.rows[place])
+    def refuse(self, marked: npt.NDArray[np.bool_], words: str) -> None:
+        """Refuse the first of the marked samples, counted among all that were given."""
+        if marked.any():
+            place = int(np.argmax(marked))
+            sample = place if self.rows is None else int(self.rows[place])
+            raise SampleError(sample, words)
+
+    def refuse_infinite(self) -> None:
+        """Refuse numbers that are infinite."""
+        self.refuse(
+            np.isinf(self.values),
+            f"has an infinite number (inf) in {self.name}; replace it or remove the "
+            "row.",
+        )
 
     def with_kind_of(self, other: Column) -> Column:
         """The same; where nothing is there, which tells no kind, of the other's."""
