@@ -16,6 +16,8 @@ from rankrise._errors import InputError
 from rankrise.tables._categories import MOST_VALUES
 from rankrise.tables._columns import SampleError
 from rankrise.tensors.files import (
+    TEXTS,
+    TYPED,
     check_usable,
     content_sha256,
     form_of,
@@ -29,8 +31,7 @@ from rankrise.tensors.files import (
 if TYPE_CHECKING:
     import pandas as pd
 
-_TYPED = ("parquet", "feather", "xlsx")
-FORMS = ("csv", "tsv", "txt", "npz", *_TYPED)
+FORMS = (*(form for form in TEXTS if form != "tns"), "npz", *TYPED)
 _LISTED = 12
 # Fewer may well be in order by chance.
 _FEW_ROWS = 10
@@ -101,7 +102,7 @@ def read_table_file(path: Path, columns: TableColumns) -> TableFile:
         if form == "npz":
             features, targets = _read_npz(path, columns)
         else:
-            if form in _TYPED:
+            if form in TYPED:
                 frame = read_typed_samples(path, form)
             else:
                 frame, line = read_samples(path)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,23 +44,19 @@ class DescribedLayout(Layout):
 
     name: str
     dtype: np.dtype[Any]
-    mode_axes: tuple[ModeAxis, ...]
     attributes: dict[str, Any]
     surroundings: Any
     options: dict[str, Any]
-    suffix: str | None = ".nc"
-
-    def axes(self, order: int) -> tuple[ModeAxis, ...]:
-        """What the file calls the modes and their indices."""
-        return self.mode_axes
 
     def write(self, completed: Values, path: Path) -> None:
         """Write the variable among what describes it."""
         dims = [axis.name for axis in self.mode_axes]
         stored = as_stored(completed, self.dtype)
-        variable = {self.name: (dims, stored, self.attributes)}
-        content = self.surroundings.assign(variable)
-        path.write_bytes(content.to_netcdf(**self.options))
+        encoding = _encoding(self.attributes)
+        variable = {self.name: (dims, stored, self.attributes, encoding)}
+        with repeating_dims():
+            content = self.surroundings.assign(variable)
+            path.write_bytes(content.to_netcdf(**self.options))
 
 
 def read_described(
@@ -97,17 +95,31 @@ def read_described(
     axes = tuple(_axis(surroundings, str(dim)) for dim in array.dims)
     for coordinate in surroundings.variables.values():
         kept = {x: y for x, y in coordinate.encoding.items() if x == "char_dim_name"}
-        # None: xarray adds no fill value to what has none.
-        filled = "_FillValue" in coordinate.attrs
-        coordinate.encoding = kept if filled else kept | {"_FillValue": None}
+        coordinate.encoding = kept | _encoding(coordinate.attrs)
         coordinate.attrs = _writable(coordinate.attrs)
     surroundings.attrs = _writable(surroundings.attrs)
-    attributes = {key: x for key, x in array.attrs.items() if key not in PACKING}
     kind = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
+    attributes = {key: x for key, x in array.attrs.items() if key not in PACKING}
+    if "_FillValue" in array.attrs:
+        attributes["_FillValue"] = np.array(np.nan, kind)
     layout = DescribedLayout(
-        name, kind, axes, _writable(attributes), surroundings, options
+        name,
+        kind,
+        _writable(attributes),
+        surroundings,
+        options,
+        mode_axes=axes,
+        suffix=".nc",
     )
     return Observations.from_array(values), layout, name
+
+
+@contextmanager
+def repeating_dims() -> Iterator[None]:
+    """Let xarray name two modes alike without a warning, as of a covariance."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Duplicate dimension names", UserWarning)
+        yield
 
 
 def _axis(surroundings: Any, dim: str) -> ModeAxis:
@@ -121,13 +133,19 @@ def _axis(surroundings: Any, dim: str) -> ModeAxis:
     return ModeAxis(dim, labels)
 
 
+def _encoding(attributes: dict[Any, Any]) -> dict[str, Any]:
+    """None, for xarray adds no fill value then to what has none."""
+    return {} if "_FillValue" in attributes else {"_FillValue": None}
+
+
 def _writable(attributes: dict[Any, Any]) -> dict[str, Any]:
     """Attributes as netCDF has types for, where JSON knows more."""
     plain: dict[str, Any] = {}
     for name, value in attributes.items():
-        if isinstance(value, str | bytes):
+        if isinstance(value, str):
             plain[name] = text(value)
         else:
-            is_plain = np.asarray(value).dtype.kind in "fiuU"
+            # Bytes are text in whatever encoding.
+            is_plain = np.asarray(value).dtype.kind in "fiuUS"
             plain[name] = value if is_plain else json.dumps(value)
     return plain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,19 @@ from rankrise._typing import Values
 from rankrise.tensors._mode_axes import ModeAxis
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Layout(ABC):
     """What a reader remembers of its file besides the entries.
 
     Attributes
     ----------
+    mode_axes
+        What the file calls the modes and their indices, empty where it says nothing.
     suffix
         Of what is written, where that is another form than the input's.
     """
 
+    mode_axes: tuple[ModeAxis, ...] = ()
     suffix: str | None = None
 
     @abstractmethod
@@ -34,7 +39,7 @@ class Layout(ABC):
 
     def axes(self, order: int) -> tuple[ModeAxis, ...]:
         """What the file calls the modes and their indices."""
-        return (ModeAxis(),) * order
+        return self.mode_axes or (ModeAxis(),) * order
 
 
 def as_stored(completed: Values, dtype: np.dtype[Any]) -> npt.NDArray[Any]:

@@ -16,7 +16,11 @@ from rankrise._errors import InputError
 from rankrise._typing import ModeDims
 from rankrise.tensors._observations import Observations
 from rankrise.tensors.files._declared import refuse_damaged
-from rankrise.tensors.files._described import DescribedLayout, read_described
+from rankrise.tensors.files._described import (
+    DescribedLayout,
+    read_described,
+    repeating_dims,
+)
 
 _MAGIC = b"CDF"
 _FORMATS = {1: "NETCDF3_CLASSIC", 2: "NETCDF3_64BIT"}
@@ -41,7 +45,7 @@ def read_netcdf3(
     import xarray as xr
 
     # xarray itself would lose what is not UTF-8 in attributes.
-    with refuse_damaged("netCDF-3"), _opened(path) as stored:
+    with refuse_damaged("netCDF-3"), repeating_dims(), _opened(path) as stored:
         variables = {name: _variable(x) for name, x in stored.variables.items()}
         content = xr.Dataset(
             {name: x for name, x in variables.items() if x.dims != (name,)},

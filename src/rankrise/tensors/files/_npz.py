@@ -48,7 +48,7 @@ _COORDINATES = {"indices", "values"}
 _MODE_DIMS = "mode_dims"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DenseNpzLayout(Layout):
     """One array under its own name; a mask is not needed any more."""
 
@@ -62,7 +62,7 @@ class DenseNpzLayout(Layout):
         _write_arrays(path, {self.name: stored}, self.compression)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CoordinateNpzLayout(Layout):
     """Three arrays: `indices`, `values` and `mode_dims`."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Unpack
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._atomic import atomic_path
-from rankrise._errors import InputError
+from rankrise._errors import InputError, reason
 from rankrise._typing import ModeDims, Values
 from rankrise.tensors._existing import with_existing
 from rankrise.tensors._missing import without_sentinels
@@ -32,15 +33,20 @@ from rankrise.tensors.files._netcdf import read_hdf5, read_netcdf
 from rankrise.tensors.files._npy import read_npy
 from rankrise.tensors.files._npz import read_npz
 from rankrise.tensors.files._text_layout import read_text_file
-from rankrise.tensors.files._typed_tables import read_table_file
+from rankrise.tensors.files._typed_tables import TYPED, read_table_file
 from rankrise.tensors.files._zarr import read_zarr
 
 _logger = logging.getLogger("rankrise")
 
-_FORMS = (
-    *("npy", "npz", *TEXTS, "mat", "nc", "h5", "hdf5", "zarr"),
-    *("parquet", "feather", "xlsx"),
-)
+_ARRAYS: dict[str, Callable[..., tuple[Observations, Layout, str | None]]] = {
+    "npz": read_npz,
+    "mat": read_mat,
+    "nc": read_netcdf,
+    "h5": read_hdf5,
+    "hdf5": read_hdf5,
+    "zarr": read_zarr,
+}
+_FORMS = ("npy", *_ARRAYS, *TEXTS, *TYPED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,9 +163,11 @@ def write_completed(
         kept = target.with_suffix(".npy")
         with atomic_path(kept) as temporary:
             np.save(temporary, completed)
-        reason = " ".join(str(error).split()) or type(error).__name__
         _logger.warning(
-            "%s cannot be written (%s); the values are in %s.", target, reason, kept
+            "%s cannot be written (%s); the values are in %s.",
+            target,
+            reason(error),
+            kept,
         )
         return kept
     return target
@@ -176,26 +184,12 @@ def _read(
     path: Path, form: str, reading: Reading
 ) -> tuple[Observations, Layout, str | None]:
     variable = None if reading.variable is None else str(reading.variable)
-    mode_dims = reading.mode_dims
-    match form:
-        case "npz":
-            return read_npz(path, variable, mode_dims)
-        case "mat":
-            return read_mat(path, variable, mode_dims)
-        case "nc":
-            return read_netcdf(path, variable, mode_dims)
-        case "h5" | "hdf5":
-            return read_hdf5(path, variable, mode_dims)
-        case "zarr":
-            return read_zarr(path, variable, mode_dims)
-        case "csv" | "tsv" | "txt":
-            return read_text_file(path, form, reading)
-        case "npy" | "tns" if variable is not None:
-            raise InputError(
-                f"A .{form} file has no named variables; leave `variable` out."
-            )
-        case "npy":
-            return *read_npy(path, mode_dims), None
-        case "tns":
-            return read_text_file(path, form, reading)
-    return read_table_file(path, form, reading)
+    if form in _ARRAYS:
+        return _ARRAYS[form](path, variable, reading.mode_dims)
+    if form in ("npy", "tns") and variable is not None:
+        raise InputError(
+            f"A .{form} file has no named variables; leave `variable` out."
+        )
+    if form == "npy":
+        return *read_npy(path, reading.mode_dims), None
+    return (read_text_file if form in TEXTS else read_table_file)(path, form, reading)

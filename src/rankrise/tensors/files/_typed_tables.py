@@ -11,7 +11,6 @@ from typing import Any
 
 from rankrise._errors import InputError
 from rankrise._typing import Values
-from rankrise.tensors._mode_axes import ModeAxis
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading
 from rankrise.tensors.files._declared import FEWER_ROWS, check_memory, refuse_damaged
@@ -33,10 +32,6 @@ class TableLayout(Layout):
 
     form: TableForm
     kind: str
-
-    def axes(self, order: int) -> tuple[ModeAxis, ...]:
-        """What the table calls the modes and their indices."""
-        return self.form.axes()
 
     def write(self, completed: Values, path: Path) -> None:
         """Write a row for every entry, or a wide table in its own order."""
@@ -74,7 +69,7 @@ def read_table_file(
             table = table_of_arrow(*_READERS[kind](path))
     observations, form = read_table(table, reading)
     name = None if form.column_modes else str(form.values[0])
-    return observations, TableLayout(form, kind), name
+    return observations, TableLayout(form, kind, mode_axes=form.axes()), name
 
 
 def read_typed_samples(path: Path, kind: str) -> Any:
@@ -164,6 +159,7 @@ def _unpacked_bytes(message: Any) -> int:
 
 
 _READERS = {"parquet": _read_parquet, "feather": _read_feather}
+TYPED = (*_READERS, "xlsx")
 
 
 def _table_of_sheet(path: Path) -> Table:

@@ -10,7 +10,11 @@ from rankrise._errors import InputError
 from rankrise._typing import ModeDims
 from rankrise.tensors._observations import Observations
 from rankrise.tensors.files._declared import refuse_damaged, shown
-from rankrise.tensors.files._described import DescribedLayout, read_described
+from rankrise.tensors.files._described import (
+    DescribedLayout,
+    read_described,
+    repeating_dims,
+)
 
 _METADATA = ("zarr.json", ".zarray", ".zmetadata")
 
@@ -27,6 +31,7 @@ def read_zarr(
     group, _, inner = (variable or "").strip("/").rpartition("/")
     with (
         refuse_damaged("Zarr"),
+        repeating_dims(),
         xr.open_dataset(
             path,
             engine="zarr",
