@@ -17,6 +17,7 @@ import numpy.typing as npt
 from rankrise._errors import InputError, reason
 from rankrise._typing import ModeDims, Values
 from rankrise.tensors._existing import with_existing
+from rankrise.tensors._input_checks import check_order
 from rankrise.tensors._missing import (
     real_numbers,
     warn_of_sentinel,
@@ -223,11 +224,7 @@ def _sparse(source: Any) -> Observations | None:
     if not isinstance(coords, np.ndarray | tuple | list):
         return None
     shape = tuple(source.shape)
-    if len(shape) < 2:
-        raise InputError(
-            f"The sparse array has shape {shape}, which is order {len(shape)}; a "
-            "tensor needs at least two modes."
-        )
+    check_order(shape, "The sparse array")
     indices = np.stack(tuple(coords), axis=1)
     return Observations.from_coordinates(indices, source.data, shape)
 

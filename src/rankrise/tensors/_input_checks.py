@@ -20,6 +20,15 @@ def _rectangular(array: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
         ) from error
 
 
+def check_order(shape: tuple[int, ...], what: str = "The array") -> None:
+    """Refuse what has fewer than two modes."""
+    if len(shape) < 2:
+        raise InputError(
+            f"{what} has shape {shape}, which is order {len(shape)}; a tensor needs at "
+            "least two modes."
+        )
+
+
 def real_array(array: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
     """Real numbers, in floating point of at least float32."""
     converted = _rectangular(array, name)

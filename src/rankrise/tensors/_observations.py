@@ -14,6 +14,7 @@ from rankrise._typing import Indices, ModeDims, Values
 from rankrise.tensors._index_rows import ravel_indices
 from rankrise.tensors._input_checks import (
     boolean_mask,
+    check_order,
     checked_weights,
     real_array,
     refuse_duplicates,
@@ -73,11 +74,7 @@ class Observations:
             Same shape; only the weights of observed entries are read.
         """
         dense = real_array(array, "The array")
-        if dense.ndim < 2:
-            raise InputError(
-                f"The array has shape {dense.shape}, which is order {dense.ndim}; "
-                "a tensor needs at least two modes."
-            )
+        check_order(dense.shape)
         if mask is None:
             observed = ~np.isnan(dense)
             if isinstance(array, np.ma.MaskedArray):

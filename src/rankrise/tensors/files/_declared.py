@@ -14,6 +14,7 @@ from rankrise._errors import InputError, reason
 from rankrise._errors import shown as shown
 from rankrise._memory import MAX_DENSE_BYTES, free_host_memory
 from rankrise._typing import ModeDims
+from rankrise.tensors._input_checks import check_order
 
 _REAL_KINDS = "fiub"
 _LISTED_ARRAYS = 8
@@ -78,16 +79,8 @@ def check_tensor(
 ) -> None:
     """Refuse an array that is no tensor of real numbers, or not of `mode_dims`."""
     check_real(dtype)
-    if len(shape) < 2:
-        raise InputError(
-            f"The array has shape {shape}, which is order {len(shape)}; a tensor needs "
-            "at least two modes."
-        )
-    if mode_dims is not None and mode_dims != shape:
-        raise InputError(
-            f"The array has shape {shape} but `mode_dims` says {mode_dims}; leave "
-            "`mode_dims` out, it is for coordinates."
-        )
+    check_order(shape)
+    check_same_dims(shape, mode_dims)
     # Indices of the observed entries are made twice, beside the array and float64.
     entry_bytes = 16 * len(shape) + 9 + dtype.itemsize
     check_memory(
@@ -95,6 +88,15 @@ def check_tensor(
         f"An array of shape {shape}",
         copies=entry_bytes / max(dtype.itemsize, 8),
     )
+
+
+def check_same_dims(shape: ModeDims, mode_dims: ModeDims | None) -> None:
+    """Refuse other mode dimensions than an array has."""
+    if mode_dims is not None and mode_dims != shape:
+        raise InputError(
+            f"The array has shape {shape} but `mode_dims` says {mode_dims}; leave "
+            "`mode_dims` out, it is for coordinates."
+        )
 
 
 def could_be_tensor(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:

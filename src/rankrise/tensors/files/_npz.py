@@ -22,6 +22,7 @@ from rankrise.tensors.files._declared import (
     Declared,
     check_memory,
     check_real,
+    check_same_dims,
     check_tensor,
     choose,
     could_be_tensor,
@@ -210,11 +211,7 @@ def _read_sparse(
     arrays = members.read(names, copies=11.0 if form in ("bsr", "dia") else 6.0)
     shape = _stored_mode_dims(arrays["shape"])
     dtype = arrays["data"].dtype
-    if mode_dims is not None and mode_dims != shape:
-        raise InputError(
-            f"The sparse array has shape {shape} but `mode_dims` says {mode_dims}; "
-            "leave `mode_dims` out."
-        )
+    check_same_dims(shape, mode_dims)
     with refuse_damaged(f"a sparse array of format {form}"):
         observations = Observations.from_coordinates(
             *stored_entries(form, arrays, shape), shape
