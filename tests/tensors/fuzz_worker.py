@@ -13,6 +13,7 @@ import numpy as np
 
 import rankrise as rr
 from rankrise._errors import InputError
+from rankrise.tables import TableColumns, load_labelled_set
 from rankrise.tensors import read_tensor, write_completed
 
 # What it may still take once all is loaded; reading keeps to half of what is free.
@@ -61,6 +62,10 @@ def read(path: Path, variable: str | None, out: Path) -> None:
     """What can be read can be given back too."""
     if path.name == "trajectory.nc":
         rr.Trajectory.load(path)
+        return
+    if path.stem == "samples":
+        columns = TableColumns(target=() if path.suffix == ".npz" else ("kind",))
+        load_labelled_set(path, columns=columns, levels=4)
         return
     file = read_tensor(path, variable=variable)
     if file.observations.entry_count < 10**5:

@@ -4,6 +4,7 @@ Each is read in a process of its own, so that a crash, a hang, memory without bo
 whatever is printed are seen.
 """
 
+import gzip
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import h5py
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 import xarray as xr
@@ -36,26 +38,46 @@ def coordinates(path, first, delimiter):
     path.write_text("\n".join(lines) + "\n")
 
 
-def labelled(path):
+def labelled(path, delimiter=","):
     names = ("ann", "bob", "čin"), ("a", "b", "c", "d"), ("x", "y")
-    lines = ["who,what,where,rating"]
+    lines = [("who", "what", "where", "rating")]
     for row, value in zip(OBSERVED, VALUES, strict=True):
         labels = [names[mode][index] for mode, index in enumerate(row)]
-        lines.append(",".join([*labels, str(value)]))
-    path.write_text("\n".join(lines) + "\n")
+        lines.append((*labels, str(value)))
+    text = "".join(f"{delimiter.join(line)}\n" for line in lines).encode()
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
 
 
-def parquet(path):
-    pa = pytest.importorskip("pyarrow")
-    from pyarrow import parquet
-
+def frame(path):
+    pytest.importorskip("openpyxl" if path.suffix == ".xlsx" else "pyarrow")
     columns = {f"mode {mode}": column for mode, column in enumerate(OBSERVED.T)}
     columns["name"] = [f"name {row[0]}" for row in OBSERVED]
-    parquet.write_table(pa.table(columns | {"rating": VALUES}), path)
+    table = pd.DataFrame(columns | {"rating": VALUES})
+    if path.suffix == ".xlsx":
+        table.to_excel(path, index=False)
+    else:
+        getattr(table, f"to_{path.suffix[1:]}")(path)
 
 
-def packed(path):
-    np.savez_compressed(path, indices=OBSERVED, values=VALUES)
+def wide(path):
+    table = pd.DataFrame(TENSOR.reshape(12, 2), columns=[1990, 1991])
+    table.insert(0, "region", np.repeat(["ann", "bob", "čin"], 4))
+    table.insert(1, "crop", list("abcd") * 3)
+    table.to_csv(path, index=False)
+
+
+def samples(path):
+    table = pd.DataFrame(
+        {"size": RNG.normal(size=30), "colour": RNG.choice(["red", "blue"], 30)}
+    )
+    table = table.assign(count=RNG.integers(0, 9, 30), kind=RNG.choice(["a", "b"], 30))
+    if path.suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+        table.to_parquet(path)
+    elif path.suffix == ".npz":
+        np.savez(path, X=table[["size", "count"]], y=table["kind"].to_numpy(np.str_))
+    else:
+        table.to_csv(path, index=False)
 
 
 def matlab_object(kind, **fields):
@@ -96,6 +118,21 @@ def netcdf(path):
     array.to_netcdf(path, engine="h5netcdf", encoding=encoding)
 
 
+def netcdf3(path):
+    coords = {"a": [10, 20, 30], "b": list("wxyz")}
+    array = xr.DataArray(TENSOR, coords, ("a", "b", "c"), name="v")
+    array.attrs = {"units": "°C", "valid_max": 99.0}
+    array.to_netcdf(path, engine="scipy", unlimited_dims=["a"])
+
+
+def hdf5(path):
+    with h5py.File(path, "w") as content:
+        content["inner/x"] = TENSOR
+        content["inner/names"] = list("wxyz")
+        content["inner/names"].make_scale("b")
+        content["inner/x"].dims[1].attach_scale(content["inner/names"])
+
+
 def trajectory(path):
     problem = rr.CompletionProblem.from_observations(Observations.from_array(TENSOR))
     start = rr.near_zero(TENSOR.shape, 2, init_scale=0.1, key=jax.random.key(0))
@@ -109,12 +146,21 @@ FORMS = {
     "packed.npz": lambda path: np.savez_compressed(
         path, indices=OBSERVED, values=VALUES
     ),
+    "samples.npz": samples,
     "csr.npz": lambda path: sp.save_npz(path, sp.csr_array(np.nan_to_num(TENSOR[0]))),
     "coo.npz": lambda path: sp.save_npz(path, sp.coo_array(np.nan_to_num(TENSOR))),
     "x.csv": lambda path: coordinates(path, 0, ","),
     "labelled.csv": labelled,
+    "labelled.csv.gz": labelled,
+    "labelled.tsv": lambda path: labelled(path, "\t"),
+    "x.txt": lambda path: coordinates(path, 0, " "),
+    "wide.csv": wide,
+    "samples.csv": samples,
     "x.tns": lambda path: coordinates(path, 1, " "),
-    "x.parquet": parquet,
+    "x.parquet": frame,
+    "samples.parquet": samples,
+    "x.feather": frame,
+    "x.xlsx": frame,
     "four.mat": lambda path: savemat(path, {"x": TENSOR[0]}, format="4"),
     "x.mat": lambda path: savemat(path, {"x": TENSOR, "note": "a text"}),
     "packed.mat": lambda path: savemat(path, {"x": TENSOR}, do_compression=True),
@@ -122,6 +168,8 @@ FORMS = {
     "packed-nested.mat": lambda path: nested(path, do_compression=True),
     "hdf5.mat": mat73,
     "x.nc": netcdf,
+    "three.nc": netcdf3,
+    "x.h5": hdf5,
     "trajectory.nc": trajectory,
 }
 

@@ -51,7 +51,8 @@ def complexity(
     ----------
     dataset
         digits (built in), mnist or fashion-mnist (from $RANKRISE_DATA, the cache or a
-        download), or a .csv, .npz or .parquet table. Left out when a run is resumed.
+        download), or a .csv, .npz, .parquet or other table. Left out when a run is
+        resumed.
     """
     output = output or OutputOptions()
     folder = RunFolder(output, "complexity")

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 
-# Kinds of NumPy's data types: numbers, text, and Python objects, which are looked at.
-_NUMBERS, _TEXT, _OBJECTS = "fiub", "UT", "O"
+# Kinds of NumPy's data types.
+_NUMBERS = "fiub"
 _NUMBER_TYPES = (int, float, np.integer, np.floating, np.bool_)
 
 
@@ -60,10 +60,20 @@ class Column:
         """Whether the values are numbers, which lie between one another."""
         return self.values.dtype.kind == "f"
 
-    def first(self, marked: npt.NDArray[np.bool_]) -> int:
-        """The first of the marked samples, counted among all that were given."""
-        place = int(np.argmax(marked))
-        return place if self.rows is None else int(self.rows[place])
+    def refuse(self, marked: npt.NDArray[np.bool_], words: str) -> None:
+        """Refuse the first of the marked samples, counted among all that were given."""
+        if marked.any():
+            place = int(np.argmax(marked))
+            sample = place if self.rows is None else int(self.rows[place])
+            raise SampleError(sample, words)
+
+    def refuse_infinite(self) -> None:
+        """Refuse numbers that are infinite."""
+        self.refuse(
+            np.isinf(self.values),
+            f"has an infinite number (inf) in {self.name}; replace it or remove the "
+            "row.",
+        )
 
     def with_kind_of(self, other: Column) -> Column:
         """The same; where nothing is there, which tells no kind, of the other's."""
@@ -135,10 +145,7 @@ def read_columns(table: Any) -> Iterator[Column]:
                 f"The {name} has {len(column)} values, and the first column "
                 f"{samples}; give one value a sample."
             )
-        if _is_series(column):
-            yield _from_series(name, column)
-        else:
-            yield _from_array(name, rectangular(name, column))
+        yield _column(name, column)
 
 
 def rectangular(name: str, given: Any) -> npt.NDArray[Any]:
@@ -163,65 +170,46 @@ def _two_dimensional(table: Any) -> npt.NDArray[Any]:
     return array
 
 
-def _from_series(name: str, series: Any) -> Column:
-    missing = np.asarray(series.isna(), dtype=bool)
-    kind = series.dtype.kind
-    if str(series.dtype) == "category":
-        values = np.asarray(series.astype(object), dtype=object)
-        return Column(name, values, missing)
-    if kind in _NUMBERS:
-        numbers = series.to_numpy(dtype=np.float64, na_value=np.nan)
-        return Column(name, numbers, missing)
-    if kind in _OBJECTS:
-        return _from_objects(name, series.to_numpy(dtype=object), missing)
-    raise _wrong_type(name, series.dtype)
+def _column(name: str, given: Any) -> Column:
+    import pandas as pd
 
-
-def _from_array(name: str, array: npt.NDArray[Any]) -> Column:
-    if array.ndim != 1:
-        raise InputError(
-            f"The {name} has shape {array.shape}; give one value a sample."
-        )
-    if array.dtype.kind in _NUMBERS:
-        numbers = array.astype(np.float64)
-        return Column(name, numbers, np.isnan(numbers))
-    if array.dtype.kind in _TEXT:
-        return _from_objects(name, array.astype(object), None)
-    if array.dtype.kind in _OBJECTS:
-        return _from_objects(name, array, None)
-    raise _wrong_type(name, array.dtype)
-
-
-def _from_objects(
-    name: str, objects: npt.NDArray[Any], missing: npt.NDArray[np.bool_] | None
-) -> Column:
-    if missing is None:
-        missing = np.fromiter(map(_is_missing, objects), bool, len(objects))
-    there = objects[~missing]
-    types = set(map(type, there))
-    if all(issubclass(kind, _NUMBER_TYPES) for kind in types):
-        numbers = np.full(len(objects), np.nan)
-        try:
-            numbers[~missing] = there.astype(np.float64)
-        except OverflowError as error:
+    series = given
+    if not isinstance(given, pd.Series):
+        array = rectangular(name, given)
+        if array.ndim != 1:
             raise InputError(
-                f"The {name} holds a whole number beyond floating point; make it "
-                "smaller."
-            ) from error
+                f"The {name} has shape {array.shape}; give one value a sample."
+            )
+        # Of a list, NumPy would make what is missing text, and numbers beside text.
+        values = given if isinstance(given, list | tuple) else array
+        is_text = array.dtype.kind in "UT"
+        series = pd.Series(values, dtype=object if is_text else None)
+    missing = series.isna().to_numpy(bool)
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        return Column(name, series.to_numpy(object), missing)
+    kind = series.dtype.kind
+    if kind in _NUMBERS:
+        numbers = series.to_numpy(np.float64, na_value=np.nan)
         return Column(name, numbers, missing)
-    if all(issubclass(kind, str) for kind in types):
+    if kind != "O":
+        raise InputError(
+            f"The {name} is of type {series.dtype}; give numbers, text or categories."
+        )
+    objects = series.to_numpy(object)
+    types = set(map(type, objects[~missing]))
+    if all(issubclass(kind, str) for kind in types) and types:
         return Column(name, objects, missing)
-    found = ", ".join(sorted(kind.__name__ for kind in types))
-    raise InputError(
-        f"The {name} holds values of type {found}; give numbers or text, not both."
-    )
-
-
-def _is_missing(value: Any) -> bool:
-    # Only NaN differs from itself; pandas' NA says neither yes nor no.
-    if value is None or type(value).__name__ == "NAType":
-        return True
-    return isinstance(value, _NUMBER_TYPES) and value != value
+    if not all(issubclass(kind, _NUMBER_TYPES) for kind in types):
+        found = ", ".join(sorted(kind.__name__ for kind in types))
+        raise InputError(
+            f"The {name} holds values of type {found}; give numbers or text, not both."
+        )
+    try:
+        return Column(name, series.mask(missing, np.nan).to_numpy(np.float64), missing)
+    except OverflowError as error:
+        raise InputError(
+            f"The {name} holds a whole number beyond floating point; make it smaller."
+        ) from error
 
 
 def is_data_frame(table: Any) -> bool:
@@ -229,14 +217,3 @@ def is_data_frame(table: Any) -> bool:
     # Whoever holds one has imported pandas, which takes a while.
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(table, pandas.DataFrame)
-
-
-def _is_series(column: Any) -> bool:
-    pandas = sys.modules.get("pandas")
-    return pandas is not None and isinstance(column, pandas.Series)
-
-
-def _wrong_type(name: str, dtype: Any) -> InputError:
-    return InputError(
-        f"The {name} is of type {dtype}; give numbers, text or categories."
-    )

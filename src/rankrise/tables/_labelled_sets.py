@@ -72,13 +72,14 @@ def load_labelled_set(
     if known:
         return _images(str(name), levels or _PIXEL_LEVELS)
     path = Path(name)
-    if not path.exists() and path.suffix.lower() not in FORMS:
+    if not path.exists() and not path.suffix:
         raise InputError(
             f"There is no data set {str(name)!r}; choose digits, "
-            f"{' or '.join(IMAGE_SETS)}, or name a table ({', '.join(FORMS)})."
+            f"{' or '.join(IMAGE_SETS)}, or name a table "
+            f"({', '.join('.' + form for form in FORMS)})."
         )
     table = read_table_file(path, columns or TableColumns())
-    with named_refusals(path), named_lines(path):
+    with named_refusals(path), named_lines(table):
         samples = labelled_table(
             table.features,
             table.targets,

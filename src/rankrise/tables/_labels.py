@@ -12,7 +12,6 @@ import numpy.typing as npt
 from rankrise._errors import InputError
 from rankrise.tables._columns import (
     Column,
-    SampleError,
     column_names,
     read_columns,
     rectangular,
@@ -103,7 +102,10 @@ def read_labels(y: Any, kind: TargetKind | None = None) -> Labels:
     given = _named(y)
     columns = list(read_columns(given))
     for column in columns:
-        _refuse_missing(column)
+        column.refuse(
+            column.missing,
+            f"has nothing to predict in {column.name}; fill it in or remove the row.",
+        )
     if kind is None:
         floating = any(
             column.numeric and _is_floating(each)
@@ -166,13 +168,7 @@ def _numbers(columns: list[Column]) -> npt.NDArray[np.float64]:
                 f"The {column.name} holds text or categories; give numbers to predict, "
                 "or take it for classes."
             )
-        infinite = ~np.isfinite(column.values)
-        if infinite.any():
-            raise SampleError(
-                column.first(infinite),
-                f"has an infinite number in {column.name}; replace it or remove the "
-                "row.",
-            )
+        column.refuse_infinite()
     return np.stack([column.values for column in columns], axis=1)
 
 
@@ -184,14 +180,6 @@ def _classes(column: Column, given: Any) -> npt.NDArray[Any]:
         return array
     whole = (column.values == np.floor(column.values)).all()
     return column.values.astype(np.int64) if whole else column.values
-
-
-def _refuse_missing(column: Column) -> None:
-    if column.missing.any():
-        raise SampleError(
-            column.first(column.missing),
-            f"has nothing to predict in {column.name}; fill it in or remove the row.",
-        )
 
 
 def _refuse_many_numbers(column: Column) -> None:

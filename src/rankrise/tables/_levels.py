@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise.tables._categories import MOST_VALUES, CategoricalData, Codes
-from rankrise.tables._columns import Column, SampleError, column_names, read_columns
+from rankrise.tables._columns import Column, column_names, read_columns
 
 Numbers = npt.NDArray[np.float64]
 
@@ -47,7 +47,7 @@ class NumericLevels:
                 f"The {column.name} holds text or categories, and held numbers in the "
                 "samples that were learned from; give numbers."
             )
-        _check_finite(column)
+        column.refuse_infinite()
         codes = np.searchsorted(self.thresholds, column.values, side="left")
         codes[column.missing] = len(self.thresholds) + 1
         return codes.astype(np.uint8)
@@ -77,17 +77,15 @@ class CategoryLevels:
 
     def codes(self, column: Column) -> Codes:
         """The value of every sample."""
-        places = {category: k for k, category in enumerate(self.categories)}
-        codes = np.fromiter(
-            (places.get(value, -1) for value in column.values.tolist()),
-            np.int64,
-            len(column.values),
-        )
+        import pandas as pd
+
+        known = pd.Index(self.categories, dtype=object, tupleize_cols=False)
+        codes = known.get_indexer(pd.Index(column.values, dtype=object))
         codes[column.missing] = len(self.categories)
         unseen = codes < 0
         if unseen.any() and not self.unseen:
-            raise SampleError(
-                column.first(unseen),
+            column.refuse(
+                unseen,
                 f"has {column.values[unseen][0]!r} in {column.name}, which no sample "
                 "that was learned from has; replace it or remove the row.",
             )
@@ -207,7 +205,7 @@ class Levels:
 
 
 def _numeric_levels(column: Column, levels: int) -> NumericLevels:
-    _check_finite(column)
+    column.refuse_infinite()
     missing = bool(column.missing.any())
     distinct, counts = np.unique(column.values[~column.missing], return_counts=True)
     most = min(levels, MOST_VALUES - missing)
@@ -259,19 +257,8 @@ def _category_levels(column: Column, unseen: bool) -> CategoryLevels:
     return CategoryLevels(tuple(ordered), missing, unseen)
 
 
-def _check_finite(column: Column) -> None:
-    infinite = np.isinf(column.values)
-    if infinite.any():
-        raise SampleError(
-            column.first(infinite),
-            f"has an infinite number (inf) in {column.name}; replace it or remove the "
-            "row.",
-        )
-
-
 def _refuse_missing(column: Column) -> None:
-    if column.missing.any():
-        raise SampleError(
-            column.first(column.missing),
-            f"has no value (NaN) in {column.name}; fill it in or remove the row.",
-        )
+    column.refuse(
+        column.missing,
+        f"has no value (NaN) in {column.name}; fill it in or remove the row.",
+    )

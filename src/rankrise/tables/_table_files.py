@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import logging
-import re
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,27 +13,25 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError
-from rankrise._memory import MAX_DENSE_BYTES
 from rankrise.tables._categories import MOST_VALUES
 from rankrise.tables._columns import SampleError
 from rankrise.tensors.files import (
+    TEXTS,
+    TYPED,
     check_usable,
     content_sha256,
-    import_parquet,
+    form_of,
     named_refusals,
     open_arrays,
-    open_parquet,
-    refuse_damaged,
+    read_samples,
+    read_typed_samples,
     shown,
-    stored_bytes,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Bytes that a byte of text takes at most as numbers or Python's text, about.
-_GROWTH_OF_TEXT = 8
-_DELIMITERS = ",;\t"
+FORMS = (*(form for form in TEXTS if form != "tns"), "npz", *TYPED)
 _LISTED = 12
 # Fewer may well be in order by chance.
 _FEW_ROWS = 10
@@ -79,15 +74,18 @@ class TableFile:
         As `labelled_table` takes them.
     content_sha256
         Hash of the file's bytes, in hexadecimal.
+    line
+        Of text: where a sample, counted from 0, begins.
     """
 
     features: Any
     targets: Any
     content_sha256: str
+    line: Callable[[int], int] | None
 
 
 def read_table_file(path: Path, columns: TableColumns) -> TableFile:
-    """Read a `.csv`, `.npz` or `.parquet` table.
+    """Read a table: text whose first line names the columns, typed columns, an `.npz`.
 
     Memory is taken only once what the file declares is known to be plausible, and
     nothing in a file is ever executed (no pickle).
@@ -97,85 +95,32 @@ def read_table_file(path: Path, columns: TableColumns) -> TableFile:
     InputError
         If the file cannot be used: one sentence that begins with its name.
     """
+    line = None
     with named_refusals(path):
-        read = _reader(path)
+        form = form_of(path, FORMS)
         check_usable(path, "a table of samples")
-        features, targets = read(path, columns)
+        if form == "npz":
+            features, targets = _read_npz(path, columns)
+        else:
+            if form in TYPED:
+                frame = read_typed_samples(path, form)
+            else:
+                frame, line = read_samples(path)
+            features, targets = _parts(frame, columns)
         digest = content_sha256(path)
-    return TableFile(features, targets, digest)
+    return TableFile(features, targets, digest, line)
 
 
 @contextmanager
-def named_lines(path: Path) -> Iterator[None]:
-    """Let what refuses a sample of a text file name its line."""
+def named_lines(table: TableFile) -> Iterator[None]:
+    """Let what refuses a sample of text name its line."""
     try:
         yield
     except SampleError as error:
-        if path.suffix.lower() != ".csv":
+        if table.line is None:
             raise
         sample, words = error.args
-        raise InputError(f"Line {_line(path, sample)} {words}") from error
-
-
-Reader = Callable[[Path, TableColumns], tuple[Any, Any]]
-
-
-def _reader(path: Path) -> Reader:
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(
-            f"The extension '{path.suffix}' is not known; use one of "
-            f"{', '.join(FORMS)}."
-        )
-    return reader
-
-
-def _read_csv(path: Path, columns: TableColumns) -> tuple[Any, Any]:
-    import pandas as pd
-
-    _check_memory(_GROWTH_OF_TEXT * path.stat().st_size)
-    with refuse_damaged("a .csv table"), warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        frame = pd.read_csv(
-            path,
-            sep=_delimiter(path),
-            encoding="utf-8-sig",
-            index_col=False,
-            na_values=["?"],
-            skipinitialspace=True,
-            low_memory=False,
-        )
-    return _parts(frame, columns)
-
-
-def _delimiter(path: Path) -> str:
-    with path.open(encoding="utf-8-sig") as stream:
-        # Names in quotation marks may hold other delimiters.
-        first = re.sub(r'"[^"]*"?', "", stream.readline())
-    return max(_DELIMITERS, key=first.count)
-
-
-def _line(path: Path, sample: int) -> int:
-    """Where a sample of a .csv begins, counted from 1."""
-    delimiter, line, begins = _delimiter(path), 1, []
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        rows = csv.reader(stream, delimiter=delimiter, skipinitialspace=True)
-        for fields in rows:
-            # Lines without anything are no samples, and the first one names columns.
-            if fields not in ([], [""]):
-                begins.append(line)
-            if len(begins) == sample + 2:
-                break
-            line = rows.line_num + 1
-    return begins[-1]
-
-
-def _read_parquet(path: Path, columns: TableColumns) -> tuple[Any, Any]:
-    import_parquet()
-    with refuse_damaged("a .parquet table"), open_parquet(path) as file:
-        _check_memory(stored_bytes(file))
-        frame = file.read().to_pandas()
-    return _parts(frame, columns)
+        raise InputError(f"Line {table.line(sample)} {words}") from error
 
 
 def _read_npz(path: Path, columns: TableColumns) -> tuple[Any, Any]:
@@ -194,7 +139,6 @@ def _read_npz(path: Path, columns: TableColumns) -> tuple[Any, Any]:
                     f"{_listed(list(members.headers))}, so name the samples "
                     "(`features`) and what is to be predicted (`target`)."
                 )
-        _check_memory(sum(members.headers[name].data_bytes for name in names))
         arrays = members.read(names, text=True)
     samples, targets = (arrays[name] for name in names)
     if samples.ndim == 0:
@@ -205,14 +149,6 @@ def _read_npz(path: Path, columns: TableColumns) -> tuple[Any, Any]:
             "sample (row) and one feature."
         )
     return samples.reshape(len(samples), -1), targets
-
-
-_READERS: dict[str, Reader] = {
-    ".csv": _read_csv,
-    ".npz": _read_npz,
-    ".parquet": _read_parquet,
-}
-FORMS = tuple(_READERS)
 
 
 def _parts(frame: pd.DataFrame, columns: TableColumns) -> tuple[Any, Any]:
@@ -269,15 +205,6 @@ def _check_features(features: pd.DataFrame) -> None:
 def _counts(column: npt.NDArray[np.integer]) -> bool:
     steps = np.diff(column)
     return abs(int(steps[0])) == 1 and bool((steps == steps[0]).all())
-
-
-def _check_memory(byte_count: int) -> None:
-    if byte_count > MAX_DENSE_BYTES:
-        raise InputError(
-            f"As a table it would take about {byte_count / 2**30:.1f} GiB of memory, "
-            f"and {MAX_DENSE_BYTES / 2**30:.3g} GiB are the most that is read; give "
-            "fewer rows or columns."
-        )
 
 
 def _listed(names: Sequence[str]) -> str:

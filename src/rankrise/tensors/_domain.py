@@ -16,7 +16,8 @@ from rankrise._errors import InputError, shown
 from rankrise._memory import MAX_DENSE_BYTES
 from rankrise._typing import ModeDims
 from rankrise.tensors._index_rows import ravel_indices
-from rankrise.tensors._mode_axes import ModeAxis
+from rankrise.tensors._input_checks import true_or_false
+from rankrise.tensors._mode_axes import ModeAxis, place_of
 from rankrise.tensors._observations import Observations
 
 Axes = Sequence[ModeAxis]
@@ -61,7 +62,9 @@ def with_existing(
     exists = np.ones(dims, bool)
     if domain is not None:
         given, own = _as_named(domain, read)
-        flags = _flags(given)
+        if given.dtype.kind == "f":  # What is absent does not exist.
+            given = np.where(np.isnan(given), 0, given)
+        flags = true_or_false(given, "The `domain`", "an entry exists")
         exists = _aligned(flags, own, axes, dims).copy()
         _refuse_observed_outside(observations, axes, exists)
     if leave_empty:
@@ -90,25 +93,6 @@ def _as_named(domain: Any, read: Callable[[Any], Named | None]) -> Named:
             "entry."
         ) from error
     return array, (ModeAxis(),) * array.ndim
-
-
-def _flags(given: npt.NDArray[Any]) -> Bools:
-    """Flags given as booleans or as 0 and 1; an absent entry does not exist."""
-    if given.dtype.kind == "b":
-        return given
-    if given.dtype.kind not in "fiu":
-        raise InputError(
-            f"The `domain` has data type {given.dtype}; give True where an entry "
-            "exists and False elsewhere."
-        )
-    wrong = ~((given == 0) | (given == 1) | np.isnan(given))
-    if wrong.any():
-        position = tuple(int(place) for place in np.argwhere(wrong)[0])
-        raise InputError(
-            f"The `domain` holds {given[position]} at {position}; give 1 or True where "
-            "an entry exists and 0 or False elsewhere."
-        )
-    return np.asarray(given == 1)
 
 
 def _aligned(flags: Bools, own: Axes, axes: Axes, dims: ModeDims) -> Bools:
@@ -161,14 +145,10 @@ def _refuse_observed_outside(
         row = int(np.argmax(outside))
         raise InputError(
             f"{int(outside.sum())} observed entries lie outside the `domain`, such as "
-            f"{observations.values[row]:g} at {_entry(observations.indices[row], axes)}"
-            "; correct the domain, or mark those entries as missing."
+            f"{observations.values[row]:g} at "
+            f"{place_of(axes, observations.indices[row])}; correct the domain, or mark "
+            "those entries as missing."
         )
-
-
-def _entry(indices: npt.NDArray[Any], axes: Axes) -> str:
-    cells = zip(axes, indices.tolist(), strict=True)
-    return "(" + ", ".join(axis.label(index) for axis, index in cells) + ")"
 
 
 def _mode_number(name: Hashable, axes: Axes) -> int:
@@ -208,7 +188,7 @@ def warn_of_unobserved_fibers(observations: Observations, axes: Axes) -> None:
         empty,
         count,
         axes[mode].title(mode),
-        _entry(np.array(first), others),
+        place_of(others, first),
     )
 
 

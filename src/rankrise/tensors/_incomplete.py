@@ -14,15 +14,16 @@ from typing import Any, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from rankrise._errors import InputError
+from rankrise._errors import InputError, reason
 from rankrise._typing import ModeDims, Values
 from rankrise.tensors._domain import with_existing
+from rankrise.tensors._input_checks import check_order
 from rankrise.tensors._missing import (
     real_numbers,
     warn_of_sentinel,
     without_sentinels,
 )
-from rankrise.tensors._mode_axes import ModeAxis
+from rankrise.tensors._mode_axes import ModeAxis, place_of
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading, ReadingOptions
 from rankrise.tensors.files._cf_conventions import (
@@ -82,8 +83,7 @@ class IncompleteTensor:
 
     def place(self, indices: npt.ArrayLike) -> str:
         """Words for one entry: the labels of its indices."""
-        pairs = zip(self.axes, np.asarray(indices).tolist(), strict=True)
-        return f"({', '.join(axis.label(index) for axis, index in pairs)})"
+        return place_of(self.axes, indices)
 
     def restore(self, completed: npt.ArrayLike) -> Any:
         """Give all entries in the form of the input.
@@ -224,11 +224,7 @@ def _sparse(source: Any) -> Observations | None:
     if not isinstance(coords, np.ndarray | tuple | list):
         return None
     shape = tuple(source.shape)
-    if len(shape) < 2:
-        raise InputError(
-            f"The sparse array has shape {shape}, which is order {len(shape)}; a "
-            "tensor needs at least two modes."
-        )
+    check_order(shape, "The sparse array")
     indices = np.stack(tuple(coords), axis=1)
     return Observations.from_coordinates(indices, source.data, shape)
 
@@ -361,10 +357,9 @@ def _converted(source: Any) -> npt.NDArray[Any]:
         return np.asarray(source)
     # Each library has its own reasons: rows of several lengths, a device, gradients.
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"A {type(source).__name__} cannot be made an array ({reason}); give an "
-            "array, a sparse array or a table."
+            f"A {type(source).__name__} cannot be made an array ({reason(error)}); "
+            "give an array, a sparse array or a table."
         ) from error
 
 

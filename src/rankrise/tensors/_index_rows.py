@@ -14,7 +14,8 @@ def ravel_indices(indices: Indices, mode_dims: ModeDims) -> npt.NDArray[np.int64
     """Position of each index row in the row-major flattened tensor."""
     flat = np.zeros(len(indices), dtype=np.int64)
     for column, dim in zip(indices.T, mode_dims, strict=True):
-        flat = flat * dim + column
+        flat *= dim
+        flat += column
     return flat
 
 

@@ -20,6 +20,15 @@ def _rectangular(array: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
         ) from error
 
 
+def check_order(shape: tuple[int, ...], what: str = "The array") -> None:
+    """Refuse what has fewer than two modes."""
+    if len(shape) < 2:
+        raise InputError(
+            f"{what} has shape {shape}, which is order {len(shape)}; a tensor needs at "
+            "least two modes."
+        )
+
+
 def real_array(array: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
     """Real numbers, in floating point of at least float32."""
     converted = _rectangular(array, name)
@@ -40,16 +49,23 @@ def boolean_mask(mask: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.
             f"The mask has shape {flags.shape} but the array has {shape}; give one "
             "flag per entry."
         )
+    return true_or_false(flags, "The mask", "the entry is observed")
+
+
+def true_or_false(
+    flags: npt.NDArray[Any], name: str, meaning: str
+) -> npt.NDArray[np.bool_]:
+    """Flags given as such, or as zeros and ones; `meaning` says what one means."""
     if flags.dtype == np.bool_:
         return flags
     if flags.dtype.kind not in "fiu":
-        raise InputError(f"The mask has data type {flags.dtype}; use True and False.")
+        raise InputError(f"{name} has data type {flags.dtype}; use True and False.")
     wrong = (flags != 0) & (flags != 1)  # NaN differs from both, so it is caught too
     if wrong.any():
         position = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise InputError(
-            f"The mask holds {flags[position]} at {position}; use 1 or True where "
-            "the entry is observed and 0 or False elsewhere."
+            f"{name} holds {flags[position]} at {position}; use 1 or True where "
+            f"{meaning} and 0 or False elsewhere."
         )
     return flags.astype(np.bool_)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,3 +43,9 @@ class ModeAxis(NamedTuple):
     def title(self, mode: int) -> str:
         """Its name, or its number counted from 1."""
         return f"mode {mode + 1}" if self.name is None else self.name
+
+
+def place_of(axes: Sequence[ModeAxis], indices: npt.ArrayLike) -> str:
+    """Words for one entry: the labels of its indices."""
+    pairs = zip(axes, np.asarray(indices).tolist(), strict=True)
+    return f"({', '.join(axis.label(index) for axis, index in pairs)})"

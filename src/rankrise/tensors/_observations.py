@@ -14,6 +14,7 @@ from rankrise._typing import Indices, ModeDims, Values
 from rankrise.tensors._index_rows import ravel_indices
 from rankrise.tensors._input_checks import (
     boolean_mask,
+    check_order,
     checked_weights,
     real_array,
     refuse_duplicates,
@@ -73,11 +74,7 @@ class Observations:
             Same shape; only the weights of observed entries are read.
         """
         dense = real_array(array, "The array")
-        if dense.ndim < 2:
-            raise InputError(
-                f"The array has shape {dense.shape}, which is order {dense.ndim}; "
-                "a tensor needs at least two modes."
-            )
+        check_order(dense.shape)
         if mask is None:
             observed = ~np.isnan(dense)
             if isinstance(array, np.ma.MaskedArray):
@@ -103,7 +100,7 @@ class Observations:
                     f"{dense.shape}; give one weight per entry."
                 )
             weights = weights[observed]
-        return cls._checked(indices, values, dense.shape, weights)
+        return cls.of_checked(indices, values, dense.shape, weights)
 
     @classmethod
     def from_coordinates(
@@ -154,10 +151,10 @@ class Observations:
             refuse_out_of_range(coordinates, dims)
         refuse_non_finite(entries, coordinates)
         refuse_duplicates(coordinates, dims)
-        return cls._checked(coordinates, entries, dims, weights)
+        return cls.of_checked(coordinates, entries, dims, weights)
 
     @classmethod
-    def _checked(
+    def of_checked(
         cls,
         indices: npt.NDArray[Any],
         values: npt.NDArray[Any],

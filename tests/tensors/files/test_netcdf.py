@@ -1,9 +1,7 @@
 """netCDF and HDF5 files: what is read of them, what comes back, what is refused."""
 
-import contextlib
 import logging
 import os
-import resource
 import subprocess
 import sys
 import zlib
@@ -464,36 +462,3 @@ def test_reading_imports_neither_pandas_nor_xarray(tmp_path):
         env=os.environ,
     )
     assert ended.stdout.strip() == "set()"
-
-
-def mutations(path, count):
-    raw = path.read_bytes()
-    for seed in range(count):
-        rng = np.random.default_rng(seed)
-        damaged = bytearray(raw)
-        if seed % 4 == 0:
-            del damaged[rng.integers(len(raw)) :]
-        for place in rng.integers(0, len(damaged) or 1, 2 ** rng.integers(7)):
-            if damaged:
-                damaged[place] = rng.choice([0, 255, rng.integers(256)])
-        yield bytes(damaged)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("suffix", "engine", "options"),
-    [("nc", "h5netcdf", {}), ("h5", "h5netcdf", {"zlib": True}), ("nc", "scipy", {})],
-)
-def test_damaged_files_are_refused_or_read_and_written(
-    suffix, engine, options, tmp_path, capfd, fill, out
-):
-    packing = {"dtype": "int16", "scale_factor": 0.1, "_FillValue": -1}
-    path = climate(tmp_path / "good.nc", engine, **packing, **options)
-    for damaged in mutations(path, 1000):
-        broken = tmp_path / f"x.{suffix}"
-        broken.write_bytes(damaged)
-        with contextlib.suppress(InputError):
-            file = read_tensor(broken, variable="temperature")
-            write_completed(file, fill(file.observations), out)
-    assert "Exception ignored" not in capfd.readouterr().err
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2 * 2**20  # kB

@@ -176,7 +176,9 @@ def test_a_file_that_may_not_be_read_is_refused(
 def test_an_unknown_extension_is_refused_with_those_that_fit(name, tmp_path):
     path = tmp_path / name
     path.touch()
-    with pytest.raises(InputError, match=r"not known; use one of .*\.tns, \.mat"):
+    with pytest.raises(
+        InputError, match=r"not known; use one of \.npy, .*\.mat, .*\.tns, "
+    ):
         read_tensor(path)
 
 

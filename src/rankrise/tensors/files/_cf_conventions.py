@@ -79,7 +79,7 @@ def reached(name: str, neighbours: Callable[[str], Iterable[str]]) -> list[str]:
 def declared(name: Any, array: Any) -> Declared:
     """An array as its file announces it."""
     shape, dtype = array.shape, array.dtype
-    kind = "text" if dtype.hasobject else dtype.name
+    kind = "text" if dtype.hasobject or dtype.kind in "SU" else dtype.name
     return Declared(str(name), shape, kind, could_be_tensor(shape, dtype))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from rankrise._errors import InputError, printable
+from rankrise.tensors.files._compressed import SUFFIXES, TEXTS
 
 
 @contextmanager
@@ -22,6 +23,25 @@ def named_refusals(path: Path) -> Iterator[None]:
             f"{printable(path.name)}: It cannot be read ({error.strerror or error}); "
             "check the file and its permissions."
         ) from error
+
+
+def form_of(path: Path, forms: Sequence[str]) -> str:
+    """Which of some forms a file's extension says; text may be compressed besides."""
+    form = extension(path).lower().split(".")[1:2]
+    if form and form[0] in forms:
+        return form[0]
+    raise InputError(
+        f"The extension '{path.suffix}' is not known; use one of "
+        f"{', '.join('.' + form for form in forms)}; text may be compressed "
+        f"({', '.join(SUFFIXES)})."
+    )
+
+
+def extension(path: Path) -> str:
+    """What its name ends with; of compressed text both extensions."""
+    inner = Path(path.stem).suffix
+    is_packed = path.suffix.lower() in SUFFIXES and inner.lower()[1:] in TEXTS
+    return (inner if is_packed else "") + path.suffix
 
 
 def check_usable(path: Path, content: str) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from rankrise._errors import InputError
-from rankrise.tensors.files._declared import check_memory, refuse_damaged
+from rankrise.tensors.files._declared import FEWER_ROWS, check_memory, refuse_damaged
 
+TEXTS = ("csv", "tsv", "txt", "tns")
 SUFFIXES = (".gz", ".zst", ".xz")
 _BLOCK = 2**20
 # Bytes of memory per byte of text while it becomes numbers, at most, about.
@@ -24,13 +25,13 @@ def unpacked(path: Path) -> bytes:
     with ExitStack() as stack:
         stream: Any = stack.enter_context(path.open("rb"))
         if path.suffix.lower() not in SUFFIXES:
-            check_memory(_GROWTH * path.stat().st_size, "Its text")
+            check_memory(_GROWTH * path.stat().st_size, "Its text", advice=FEWER_ROWS)
             return stream.read()
         stack.enter_context(refuse_damaged(f"{path.suffix} of text"))
         stream = stack.enter_context(_unpacking(stream, path.suffix.lower()))
         while block := stream.read(_BLOCK):
             count += len(block)
-            check_memory(_GROWTH * count, "Its text")
+            check_memory(_GROWTH * count, "Its text", advice=FEWER_ROWS)
             blocks.append(block)
     return b"".join(blocks)
 

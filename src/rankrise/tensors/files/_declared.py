@@ -14,10 +14,13 @@ from rankrise._errors import InputError, reason
 from rankrise._errors import shown as shown
 from rankrise._memory import MAX_DENSE_BYTES, free_host_memory
 from rankrise._typing import ModeDims
+from rankrise.tensors._input_checks import check_order
 
 _REAL_KINDS = "fiub"
 _LISTED_ARRAYS = 8
 _SHARE_OF_FREE_MEMORY = 0.5
+FEWER_ENTRIES = "give fewer entries, or the observed ones as coordinates (.csv, .tns)"
+FEWER_ROWS = "give fewer rows or columns"
 
 
 @dataclass(frozen=True)
@@ -76,23 +79,24 @@ def check_tensor(
 ) -> None:
     """Refuse an array that is no tensor of real numbers, or not of `mode_dims`."""
     check_real(dtype)
-    if len(shape) < 2:
-        raise InputError(
-            f"The array has shape {shape}, which is order {len(shape)}; a tensor needs "
-            "at least two modes."
-        )
-    if mode_dims is not None and mode_dims != shape:
-        raise InputError(
-            f"The array has shape {shape} but `mode_dims` says {mode_dims}; leave "
-            "`mode_dims` out, it is for coordinates."
-        )
-    # Beside the array and its copy in float64, indices of entries are made twice.
+    check_order(shape)
+    check_same_dims(shape, mode_dims)
+    # Indices of the observed entries are made twice, beside the array and float64.
     entry_bytes = 16 * len(shape) + 9 + dtype.itemsize
     check_memory(
         math.prod(shape) * max(dtype.itemsize, 8),
         f"An array of shape {shape}",
         copies=entry_bytes / max(dtype.itemsize, 8),
     )
+
+
+def check_same_dims(shape: ModeDims, mode_dims: ModeDims | None) -> None:
+    """Refuse other mode dimensions than an array has."""
+    if mode_dims is not None and mode_dims != shape:
+        raise InputError(
+            f"The array has shape {shape} but `mode_dims` says {mode_dims}; leave "
+            "`mode_dims` out, it is for coordinates."
+        )
 
 
 def could_be_tensor(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
@@ -111,7 +115,9 @@ def check_real(dtype: np.dtype[Any]) -> None:
         raise InputError(f"The array has data type {dtype}; real numbers are needed.")
 
 
-def check_memory(byte_count: int, what: str, *, copies: float = 4.0) -> None:
+def check_memory(
+    byte_count: int, what: str, *, copies: float = 4.0, advice: str = FEWER_ENTRIES
+) -> None:
     """Refuse what takes more memory than one file may ask for.
 
     Parameters
@@ -128,8 +134,8 @@ def check_memory(byte_count: int, what: str, *, copies: float = 4.0) -> None:
         whose = f"and reading takes {copies:.3g} times that, over half of what is free"
     if byte_count > limit:
         raise InputError(
-            f"{what} needs more than {limit / 2**30:.3g} GiB of memory, {whose}; give "
-            "fewer entries, or the observed ones as coordinates (.csv, .tns)."
+            f"{what} needs more than {limit / 2**30:.3g} GiB of memory, {whose}; "
+            f"{advice}."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,19 @@ from rankrise._typing import Values
 from rankrise.tensors._mode_axes import ModeAxis
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Layout(ABC):
     """What is kept of a file besides the entries.
 
     Attributes
     ----------
+    mode_axes
+        What the file calls the modes and their indices, empty where it says nothing.
     suffix
         Extension of the written file, if its form is not that of the input.
     """
 
+    mode_axes: tuple[ModeAxis, ...] = ()
     suffix: str | None = None
 
     @abstractmethod
@@ -32,8 +37,8 @@ class Layout(ABC):
         """
 
     def axes(self, order: int) -> tuple[ModeAxis, ...]:
-        """Names of the modes and labels of their indices."""
-        return (ModeAxis(),) * order
+        """What the file calls the modes and their indices."""
+        return self.mode_axes or (ModeAxis(),) * order
 
 
 def as_stored(completed: Values, dtype: np.dtype[Any]) -> npt.NDArray[Any]:

@@ -21,7 +21,8 @@ from rankrise.tensors.files._declared import check_memory, refuse_damaged, shown
 
 DEFLATE, _SHUFFLE, _CHECKSUM, _LZF = 1, 2, 3, 32000
 _CHECKSUM_BYTES = 4
-# A reference to text of varying length: its length, a heap and a number there.
+_LONGEST_TEXT = 1024
+# To text and arrays of varying length: its length, a heap and a number there.
 _REFERENCE_BYTES = 16
 # A reference of three bytes repeats at most 264 bytes.
 _LZF_RATIO = 88
@@ -100,11 +101,20 @@ def lies_elsewhere(dataset: Any) -> bool:
 
 def is_dimension_alone(dataset: Any) -> bool:
     """Whether it only says how long a dimension of netCDF is."""
-    if lies_elsewhere(dataset) or "NAME" not in dataset.attrs:
-        return False
-    stored = dataset.attrs.get_id("NAME")
-    is_name = stored.shape == () and stored.dtype.kind == "S"
-    return is_name and bytes(dataset.attrs["NAME"]).startswith(_NO_VARIABLE)
+    return not lies_elsewhere(dataset) and short_text(dataset, "NAME").startswith(
+        _NO_VARIABLE
+    )
+
+
+def short_text(found: Any, name: str) -> bytes:
+    """An attribute of one text of fixed length; nothing where it is none, or long."""
+    if name not in found.attrs:
+        return b""
+    stored = found.attrs.get_id(name)
+    # A longer one is damaged, and would take as much memory as it says.
+    is_text = stored.shape == () and stored.dtype.kind == "S"
+    is_short = is_text and stored.dtype.itemsize <= _LONGEST_TEXT
+    return bytes(found.attrs[name]) if is_short else b""
 
 
 def check_hdf5(path: Path, form: str) -> None:

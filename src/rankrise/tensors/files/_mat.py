@@ -65,11 +65,6 @@ class MatLayout(Layout):
     name: str
     dtype: np.dtype[Any]
     file_type: type[_File]
-    names: tuple[ModeAxis, ...]
-
-    def axes(self, order: int) -> tuple[ModeAxis, ...]:
-        """Names of the modes and labels of their indices."""
-        return self.names or super().axes(order)
 
     def write(self, completed: Values, path: Path) -> None:
         """Write the variable alone, uncompressed, in the version of the input."""
@@ -160,7 +155,7 @@ def read_mat(
             chosen.kind,
             plain,
         )
-    layout = MatLayout(plain, dtype, type(file), axes)
+    layout = MatLayout(plain, dtype, type(file), mode_axes=axes)
     return observations, layout, chosen.name
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise.tensors.files._declared import shown
-from rankrise.tensors.files._hdf5_checks import check_stored
+from rankrise.tensors.files._hdf5_checks import check_stored, short_text
 from rankrise.tensors.files._mat_node import Budget, MatNode, part_names
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -26,7 +26,6 @@ _HEADER_END_BIG = b"\x02\x00MI"
 _HEADER_BYTES = 128
 _USER_BLOCK_BYTES = 512
 
-_LONGEST_CLASS_NAME = 64
 _CLASS, _SPARSE, _EMPTY = "MATLAB_class", "MATLAB_sparse", "MATLAB_empty"
 
 
@@ -133,15 +132,8 @@ def mat73_bytes(name: str, array: npt.NDArray[Any]) -> bytes:
 
 
 def _class_name(found: Any) -> str:
-    """MATLAB's class of a dataset or group, "unknown" if it has none."""
-    if _CLASS not in found.attrs:
-        return "unknown"
-    stored = found.attrs.get_id(_CLASS)
-    # A longer one is damaged, and would take as much memory as it says.
-    is_name = stored.shape == () and stored.dtype.kind == "S"
-    if not is_name or stored.dtype.itemsize > _LONGEST_CLASS_NAME:
-        return "unknown"
-    kind = bytes(found.attrs[_CLASS]).decode("ascii", "replace")
+    """MATLAB's class of a dataset or group, "unknown" where it says none."""
+    kind = short_text(found, _CLASS).decode("ascii", "replace")
     return kind if kind.isidentifier() else "unknown"
 
 

@@ -61,12 +61,7 @@ class Hdf5Layout(Layout):
 
     name: str
     dtype: np.dtype[Any]
-    mode_axes: tuple[ModeAxis, ...]
     outline: bytes
-
-    def axes(self, order: int) -> tuple[ModeAxis, ...]:
-        """Names of the modes and labels of their indices."""
-        return self.mode_axes
 
     def write(self, completed: Values, path: Path) -> None:
         """Write the array among what describes it."""
@@ -133,10 +128,10 @@ def read_hdf5(
         layout = Hdf5Layout(
             name,
             kind,
-            tuple(_axis(arrays, dataset, *mode) for mode in enumerate(shape)),
             _outline(
                 content, {x: arrays[x] for x in (*described, name)}, name, kind, shape
             ),
+            mode_axes=tuple(_axis(arrays, dataset, *mode) for mode in enumerate(shape)),
         )
     return Observations.from_array(values), layout, name
 

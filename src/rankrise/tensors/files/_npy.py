@@ -40,7 +40,7 @@ class ArrayHeader:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NpyLayout(Layout):
     """One array in a `.npy` file."""
 

@@ -17,9 +17,12 @@ from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
 from rankrise.tensors._observations import Observations
 from rankrise.tensors.files._declared import (
+    FEWER_ENTRIES,
+    FEWER_ROWS,
     Declared,
     check_memory,
     check_real,
+    check_same_dims,
     check_tensor,
     choose,
     could_be_tensor,
@@ -46,7 +49,7 @@ _COORDINATES = {"indices", "values"}
 _MODE_DIMS = "mode_dims"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DenseNpzLayout(Layout):
     """One array under its own name; a mask is not needed any more."""
 
@@ -60,7 +63,7 @@ class DenseNpzLayout(Layout):
         _write_arrays(path, {self.name: stored}, self.compression)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CoordinateNpzLayout(Layout):
     """Three arrays: `indices`, `values` and `mode_dims`."""
 
@@ -149,7 +152,8 @@ class Arrays:
         # Narrower numbers become as wide as this.
         unpacked = sum(math.prod(x.shape) * max(x.dtype.itemsize, 8) for x in headers)
         what = "Unpacking " + " and ".join(map(shown, names))
-        check_memory(unpacked, what, copies=copies)
+        advice = FEWER_ROWS if text else FEWER_ENTRIES
+        check_memory(unpacked, what, copies=copies, advice=advice)
         arrays = {}
         for name in names:
             # The reader never unpacks more than the length that is checked here.
@@ -207,11 +211,7 @@ def _read_sparse(
     arrays = members.read(names, copies=11.0 if form in ("bsr", "dia") else 6.0)
     shape = _stored_mode_dims(arrays["shape"])
     dtype = arrays["data"].dtype
-    if mode_dims is not None and mode_dims != shape:
-        raise InputError(
-            f"The sparse array has shape {shape} but `mode_dims` says {mode_dims}; "
-            "leave `mode_dims` out."
-        )
+    check_same_dims(shape, mode_dims)
     with refuse_damaged(f"a sparse array of format {form}"):
         observations = Observations.from_coordinates(
             *stored_entries(form, arrays, shape), shape

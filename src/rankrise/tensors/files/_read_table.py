@@ -22,7 +22,7 @@ from rankrise.tensors._index_rows import (
 from rankrise.tensors._label_order import are_dates
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading
-from rankrise.tensors.files._declared import check_memory, shown
+from rankrise.tensors.files._declared import FEWER_ROWS, check_memory, shown
 from rankrise.tensors.files._long_or_wide import ColumnRoles, axis_labels, column_roles
 from rankrise.tensors.files._table import Table
 from rankrise.tensors.files._table_columns import (
@@ -91,8 +91,10 @@ def read_table(table: Table, reading: Reading) -> tuple[Observations, TableForm]
         *(real_values(table, name, reading) for name in roles.values), strict=True
     )
     cells = len(row_codes) * len(values)
-    # Values and indices; while they are checked there are two of each.
-    check_memory(16 * cells * (len(kept) + len(column_modes) + 2), "Its table")
+    # Of each its value and its indices, twice while they are checked.
+    check_memory(
+        16 * cells * (len(kept) + len(column_modes) + 2), "Its table", advice=FEWER_ROWS
+    )
     names = {*roles.values, *(modes[n].key for n in kept)}
     names |= {name for name, *_ in coordinates}
     form = TableForm(
@@ -328,7 +330,8 @@ class _Entries:
                 raise self._repeated(rows, indices, ranking[place : place + 2])
             last = np.sort(ranking[np.append(~repeated, True)])
             indices, values = indices[last], values[last]
-        return Observations.from_coordinates(indices, values, dims)
+        # All that `from_coordinates` refuses was looked for.
+        return Observations.of_checked(indices, values, dims, None)
 
     def _repeated(self, rows: Codes, indices: Indices, places: Codes) -> InputError:
         return InputError(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Unpack, get_args
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from rankrise._atomic import atomic_path
-from rankrise._errors import InputError
+from rankrise._errors import InputError, reason
 from rankrise._typing import ModeDims, Values
 from rankrise.tensors._domain import with_existing
 from rankrise.tensors._missing import without_sentinels
@@ -22,9 +23,11 @@ from rankrise.tensors._reading import Reading, ReadingOptions
 from rankrise.tensors.files._checked_file import (
     check_usable,
     content_sha256,
+    extension,
+    form_of,
     named_refusals,
 )
-from rankrise.tensors.files._compressed import SUFFIXES
+from rankrise.tensors.files._compressed import TEXTS
 from rankrise.tensors.files._file_layout import Layout
 from rankrise.tensors.files._mat import read_mat
 from rankrise.tensors.files._netcdf import read_hdf5, read_netcdf
@@ -33,15 +36,20 @@ from rankrise.tensors.files._npz import read_npz
 from rankrise.tensors.files._read_table import read_table
 from rankrise.tensors.files._table import is_from, refuse_repeated_names, table_of
 from rankrise.tensors.files._text_layout import read_text_file
-from rankrise.tensors.files._typed_tables import read_table_file
+from rankrise.tensors.files._typed_tables import TYPED, read_table_file
 from rankrise.tensors.files._zarr import read_zarr
 
 _logger = logging.getLogger("rankrise")
 
-Text = Literal["csv", "tsv", "txt", "tns"]
-Typed = Literal["parquet", "feather", "xlsx"]
-Form = Literal["npy", "npz", Text, "mat", "nc", "h5", "hdf5", "zarr", Typed]
-_FORMS: tuple[Form, ...] = get_args(Form)
+_ARRAYS: dict[str, Callable[..., tuple[Observations, Layout, str | None]]] = {
+    "npz": read_npz,
+    "mat": read_mat,
+    "nc": read_netcdf,
+    "h5": read_hdf5,
+    "hdf5": read_hdf5,
+    "zarr": read_zarr,
+}
+_FORMS = ("npy", *_ARRAYS, *TEXTS, *TYPED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +69,7 @@ class TensorFile:
     """
 
     path: Path
-    form: Form
+    form: str
     observations: Observations
     variable: str | None
     content_sha256: str
@@ -116,7 +124,7 @@ def read_tensor(
     with named_refusals(path):
         is_zarr = path.is_dir() and path.suffix.lower() == ".zarr"
         if is_zarr or not path.is_dir():
-            form = _form(path)
+            form = form_of(path, _FORMS)
         if not is_zarr:
             check_usable(path, "a tensor with observed entries")
         observations, layout, name = _read(path, form, reading)
@@ -151,7 +159,7 @@ def write_completed(
             f"The completed tensor has shape {completed.shape} but the mode dimensions "
             f"of {file.path.name} are {file.observations.mode_dims}; they must agree."
         )
-    target = directory / f"{name}{file.layout.suffix or _extension(file.path)}"
+    target = directory / f"{name}{file.layout.suffix or extension(file.path)}"
     if target.exists() and target.samefile(file.path):
         raise InputError(
             f"{target} is the input itself; write the completed tensor to another "
@@ -167,9 +175,11 @@ def write_completed(
         kept = target.with_suffix(".npy")
         with atomic_path(kept) as temporary:
             np.save(temporary, completed)
-        reason = " ".join(str(error).split()) or type(error).__name__
         _logger.warning(
-            "%s cannot be written (%s); the values are in %s.", target, reason, kept
+            "%s cannot be written (%s); the values are in %s.",
+            target,
+            reason(error),
+            kept,
         )
         return kept
     return target
@@ -198,52 +208,16 @@ def read_mask(source: Any) -> tuple[npt.NDArray[Any], tuple[ModeAxis, ...]] | No
     return observations.dense(), form.axes()
 
 
-def _extension(path: Path) -> str:
-    """The extension of a file; compressed text has two."""
-    stem = Path(path.stem)
-    is_text = stem.suffix.lower().removeprefix(".") in get_args(Text)
-    is_packed = path.suffix.lower() in SUFFIXES and is_text
-    return f"{stem.suffix}{path.suffix}" if is_packed else path.suffix
-
-
-def _form(path: Path) -> Form:
-    named = _extension(path).lower().split(".")[1:2]
-    for form in _FORMS:
-        if [form] == named:
-            return form
-    raise InputError(
-        f"The extension '{path.suffix}' is not known; use one of "
-        f"{', '.join('.' + form for form in _FORMS)}; text may be compressed "
-        f"({', '.join(SUFFIXES)})."
-    )
-
-
 def _read(
-    path: Path, form: Form, reading: Reading
+    path: Path, form: str, reading: Reading
 ) -> tuple[Observations, Layout, str | None]:
     variable = None if reading.variable is None else str(reading.variable)
-    mode_dims = reading.mode_dims
-    match form:
-        case "npz":
-            return read_npz(path, variable, mode_dims)
-        case "mat":
-            return read_mat(path, variable, mode_dims)
-        case "nc":
-            return read_netcdf(path, variable, mode_dims)
-        case "h5" | "hdf5":
-            return read_hdf5(path, variable, mode_dims)
-        case "zarr":
-            return read_zarr(path, variable, mode_dims)
-        case "parquet" | "feather" | "xlsx":
-            return read_table_file(path, form, reading)
-        case "csv" | "tsv" | "txt":
-            return read_text_file(path, form, reading)
-    if variable is not None:
+    if form in _ARRAYS:
+        return _ARRAYS[form](path, variable, reading.mode_dims)
+    if form in ("npy", "tns") and variable is not None:
         raise InputError(
             f"A .{form} file has no named variables; leave `variable` out."
         )
-    match form:
-        case "npy":
-            return *read_npy(path, mode_dims), None
-        case "tns":
-            return read_text_file(path, form, reading)
+    if form == "npy":
+        return *read_npy(path, reading.mode_dims), None
+    return (read_text_file if form in TEXTS else read_table_file)(path, form, reading)

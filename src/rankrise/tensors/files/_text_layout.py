@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rankrise._typing import Values
-from rankrise.tensors._mode_axes import ModeAxis
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading
 from rankrise.tensors.files._compressed import SUFFIXES, packing
@@ -19,7 +18,7 @@ from rankrise.tensors.files._text_header import Header
 from rankrise.tensors.files._text_table import read_text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TextLayout(Layout):
     """A table as text.
 
@@ -35,10 +34,6 @@ class TextLayout(Layout):
     delimiter: str | None
     header: Header
     packed_by: str
-
-    def axes(self, order: int) -> tuple[ModeAxis, ...]:
-        """Names of the modes and labels of their indices."""
-        return self.form.axes()
 
     def write(self, completed: Values, path: Path) -> None:
         """Write a row for every entry, or a wide table in its own order."""
@@ -76,9 +71,9 @@ class TextLayout(Layout):
 def read_text_file(
     path: Path, form: str, reading: Reading
 ) -> tuple[Observations, TextLayout, str | None]:
-    """Read a table, or FROSTT coordinates, and the name of its values, if any."""
-    layout = "long" if reading.mode_dims is not None else reading.layout
-    table, source, header = read_text(path, form == "tns", layout)
+    """Read a table of any delimiter, or of FROSTT; the name of the values, if any."""
+    asked = "long" if reading.mode_dims is not None else reading.layout
+    table, source, header = read_text(path, form == "tns", asked)
     observations, table_form = read_table(table, reading)
     suffix = path.suffix.lower() if path.suffix.lower() in SUFFIXES else ""
     named = (
@@ -86,4 +81,7 @@ def read_text_file(
         if header.names is None or table_form.column_modes
         else str(table_form.values[0])
     )
-    return observations, TextLayout(table_form, source.delimiter, header, suffix), named
+    layout = TextLayout(
+        table_form, source.delimiter, header, suffix, mode_axes=table_form.axes()
+    )
+    return observations, layout, named

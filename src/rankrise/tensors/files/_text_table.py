@@ -8,14 +8,14 @@ import itertools as it
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rankrise._errors import InputError
+from rankrise._errors import InputError, reason
 from rankrise.tensors.files._compressed import unpacked
 from rankrise.tensors.files._table import Table
 from rankrise.tensors.files._text_header import Header, declared_dims, named_columns
@@ -75,7 +75,8 @@ class TextSource:
                 yield line, None
                 return
             if fields and (len(fields) > 1 or fields[0].strip()):
-                yield line, None if parsed.line_num > line - self.line + 1 else fields
+                goes_on = strict and parsed.line_num > line - self.line + 1
+                yield line, None if goes_on else fields
 
     def lines(self, rows: Sequence[int]) -> list[int]:
         """Line numbers of rows, which are counted from 0."""
@@ -85,9 +86,9 @@ class TextSource:
         found = {n: line for n, (line, _) in every if n in wanted}
         return [found.get(row, self.line + row) for row in rows]
 
-    def check_widths(self, width: int, first_line: int) -> None:
+    def check_widths(self, width: int, first_line: int, *, strict: bool = True) -> None:
         """Refuse the first row with another number of fields."""
-        for line, fields in self.rows():
+        for line, fields in self.rows(strict=strict):
             if fields is None:
                 raise InputError(
                     f"Line {line} has quotation marks that do not match; a field in "
@@ -109,16 +110,12 @@ def read_text(
     are lines before the first row that begin with #.
     """
     content = _checked(unpacked(path))
-    head = _head(content)
-    comments = list(it.takewhile(lambda line: line.text.startswith("#"), head))
-    head = head[len(comments) :]
+    comments, head = _head(content)
     dims, preamble = declared_dims([line.text for line in head] if is_tns else [])
     head = head[len(preamble) :]
     if not head:
         raise InputError("It holds no rows; one row per observed entry is needed.")
-    source = TextSource(content, head[0].start, head[0].number, None)
-    if not is_tns:
-        source = _delimited(source, [line.text for line in head[:_SNIFFED_ROWS]])
+    source = _delimited(content, head, (None,) if is_tns else _DELIMITERS)
     first_line = source.line
     sniffed = [fields or [] for _, fields in it.islice(source.rows(), _SNIFFED_ROWS)]
     width = len(sniffed[0]) if sniffed else 0
@@ -127,11 +124,7 @@ def read_text(
             f"Line {source.line} has {width} field(s); a column for each mode, two or "
             "more, and a last one for the value are needed."
         )
-    if width > _MOST_COLUMNS:
-        raise InputError(
-            f"Line {source.line} has {width} fields, and at most {_MOST_COLUMNS} are "
-            "read; give a row for each entry, or save an array as .npy."
-        )
+    _check_width(width, first_line, "give a row for each entry, or an .npy")
     header = Header(None, preamble=preamble)
     if not is_tns:
         last_comment = comments[-1].text if comments else ""
@@ -142,7 +135,7 @@ def read_text(
     if header.names is not None and not header.mark:
         if len(head) == 1:
             raise InputError("It has a header but no rows; add the observed entries.")
-        source = TextSource(content, head[1].start, head[1].number, source.delimiter)
+        source = replace(source, start=head[1].start, line=head[1].number)
     frame = _frame(source, width, first_line)
     names = list(header.names or range(1, width + 1))
     _refuse_decimal_commas(source, frame)
@@ -173,6 +166,39 @@ def _refuse_decimal_commas(source: TextSource, frame: Any) -> None:
         )
 
 
+def read_samples(path: Path) -> tuple[Any, Callable[[int], int]]:
+    """Parse a table as a DataFrame; the first line that is no comment names columns.
+
+    Returns
+    -------
+    The frame, and what gives the line of a row counted from 0.
+    """
+    content = _checked(unpacked(path))
+    comments, head = _head(content)
+    if not head:
+        raise InputError("It has no rows; a table of samples is needed.")
+    source = _delimited(content, head)
+    rows = source.rows(strict=False)
+    width, *_ = (len(fields or []) for _, fields in it.islice(rows, 1))
+    if comments:
+        named = _delimited(content, comments[-1:], (source.delimiter,))
+        if len(next(named.rows(), (0, None))[1] or []) == width > 1:
+            source = named  # A name may begin with #, as comments do.
+    _check_width(width, source.line, "give fewer columns, or an .npz")
+    frame = _parsed(
+        source, width, source.line, strict=False, index_col=False, na_values=["?"]
+    )
+    return frame, lambda row: source.lines([row + 1])[0]
+
+
+def _check_width(width: int, line: int, advice: str) -> None:
+    if width > _MOST_COLUMNS:
+        raise InputError(
+            f"Line {line} has {width} fields, and at most {_MOST_COLUMNS} are read; "
+            f"{advice}."
+        )
+
+
 def _checked(content: bytes) -> bytes:
     """The text without a byte order mark, in lines that end in a line feed."""
     try:
@@ -195,44 +221,54 @@ class _Line:
     start: int
 
 
-def _head(content: bytes) -> list[_Line]:
-    """The first lines that are not blank, and all comments before them."""
-    lines: list[_Line] = []
-    stream, rows = io.BytesIO(content), 0
+def _head(content: bytes) -> tuple[list[_Line], list[_Line]]:
+    """Comments before the first row, and the first lines from there; none blank."""
+    comments, rows = list[_Line](), list[_Line]()
+    stream = io.BytesIO(content)
     for number in it.count(1):
         start = stream.tell()
         line = stream.readline()
-        if not line or rows > _SNIFFED_ROWS:
-            return lines
+        if not line or len(rows) > _SNIFFED_ROWS:
+            break
         text = line.decode().strip()
         # Spreadsheets write an empty row as delimiters alone.
         if text.strip(" \t,;"):
-            rows += not text.startswith("#")
-            lines.append(_Line(text, number, start))
-    return lines
+            is_comment = not rows and text.startswith("#")
+            (comments if is_comment else rows).append(_Line(text, number, start))
+    return comments, rows
 
 
-def _delimited(source: TextSource, rows: list[str]) -> TextSource:
-    """The same, with a delimiter that gives all sampled rows equally many fields."""
-    alone = [TextSource(row.encode(), 0, 1, None) for row in rows]
-    for several in (alone, alone[:1]):
-        for delimiter in _DELIMITERS:
-            divided = [TextSource(row.content, 0, 1, delimiter) for row in several]
-            fields = [next(row.rows(), (1, None))[1] for row in divided]
-            widths = {len(each or []) for each in fields}
-            # If only the first row fits, a ragged row is refused later, by its line.
+def _delimited(
+    content: bytes,
+    head: Sequence[_Line],
+    delimiters: Sequence[str | None] = _DELIMITERS,
+) -> TextSource:
+    """Text from a line on, divided by what gives its rows one number of fields."""
+    alone = [line.text.encode() for line in head[:_SNIFFED_ROWS]]
+    # Names may have several lines, as of strict rows no field has.
+    for several, strict in ((alone, True), (alone[:1], True), (alone[:1], False)):
+        for delimiter in delimiters:
+            sources = (TextSource(row, 0, 1, delimiter) for row in several)
+            divided = (source.rows(strict=strict) for source in sources)
+            widths = {len(next(rows, (1, None))[1] or []) for rows in divided}
+            # With the first row alone, some other is ragged: it is found later.
             if len(widths) == 1 and widths.pop() > 1:
-                return TextSource(source.content, source.start, source.line, delimiter)
-    return source
+                return TextSource(content, head[0].start, head[0].number, delimiter)
+    return TextSource(content, head[0].start, head[0].number, None)
 
 
 def _frame(source: TextSource, width: int, first_line: int) -> Any:
-    """The rows that are not empty; the index has their places among all rows."""
-    frame = _parsed(source, width, first_line, {})
-    # pandas would not keep the text of labels such as TRUE.
+    """The rows that hold something; the index says which of all rows they are."""
+    options: dict[str, Any] = {
+        "header": None,
+        "keep_default_na": False,
+        "na_values": [""],
+    }
+    frame = _parsed(source, width, first_line, **options)
+    # Of labels such as TRUE, pandas would not keep the text.
     flags = {name: str for name, kind in frame.dtypes.items() if kind.kind == "b"}
     if flags:
-        frame = _parsed(source, width, first_line, flags)
+        frame = _parsed(source, width, first_line, dtype=flags, **options)
     content, mark = source.content, (source.delimiter or " ").encode()
     last = frame.iloc[:, -1]
     if last.isna().any():
@@ -259,13 +295,14 @@ def _are_whole(numbers: Any) -> bool:
 
 
 def _parsed(
-    source: TextSource, width: int, first_line: int, kinds: dict[Any, type[str]]
+    source: TextSource, width: int, first_line: int, *, strict: bool = True, **kept: Any
 ) -> Any:
+    """What pandas makes of it; `strict` where a field must end on its line."""
     import pandas as pd
 
     stream = io.BytesIO(source.content)
     stream.seek(source.start)
-    options = source.options()
+    options = source.options() | kept
     if source.delimiter is None:
         options["sep"] = r"\s+"
     if b" " not in source.content:  # Looking for blanks takes a quarter of the time.
@@ -275,19 +312,11 @@ def _parsed(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(
-                stream,
-                header=None,
-                dtype=kinds,
-                keep_default_na=False,
-                na_values=[""],
-                low_memory=False,
-                **options,
-            )
+            frame = pd.read_csv(stream, low_memory=False, **options)
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        source.check_widths(width, first_line)
-        raise InputError(f"It cannot be parsed ({error}).") from error
+        source.check_widths(width, first_line, strict=strict)
+        raise InputError(f"It cannot be parsed ({reason(error)}).") from error
     if frame.shape[1] != width:
-        source.check_widths(width, first_line)
+        source.check_widths(width, first_line, strict=strict)
         raise InputError(f"Its rows cannot be divided into {width} fields.")
     return frame

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import struct
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,10 +11,9 @@ from typing import Any
 
 from rankrise._errors import InputError
 from rankrise._typing import Values
-from rankrise.tensors._mode_axes import ModeAxis
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading
-from rankrise.tensors.files._declared import check_memory, refuse_damaged
+from rankrise.tensors.files._declared import FEWER_ROWS, check_memory, refuse_damaged
 from rankrise.tensors.files._file_layout import Layout
 from rankrise.tensors.files._read_table import read_table
 from rankrise.tensors.files._table import Table, table_of_arrow, table_of_pandas
@@ -21,6 +21,7 @@ from rankrise.tensors.files._table_form import TableForm
 
 # A table, its columns in pandas, and the places of its rows along the modes.
 _COPIES = 3
+_FEATHER_START = 8
 _MOST_SHEET_ROWS = 2**20
 _logger = logging.getLogger(__name__)
 
@@ -31,10 +32,6 @@ class TableLayout(Layout):
 
     form: TableForm
     kind: str
-
-    def axes(self, order: int) -> tuple[ModeAxis, ...]:
-        """Names of the modes and labels of their indices."""
-        return self.form.axes()
 
     def write(self, completed: Values, path: Path) -> None:
         """Write a row for every entry, or a wide table in its own order."""
@@ -66,39 +63,115 @@ def read_table_file(
 ) -> tuple[Observations, TableLayout, str | None]:
     """Read a table with typed columns, and the name of its values, if any."""
     with refuse_damaged(f"a .{kind} table"):
-        table = _READERS[kind](path)
+        if kind == "xlsx":
+            table = _table_of_sheet(path)
+        else:
+            table = table_of_arrow(*_READERS[kind](path))
     observations, form = read_table(table, reading)
     name = None if form.column_modes else str(form.values[0])
-    return observations, TableLayout(form, kind), name
+    return observations, TableLayout(form, kind, mode_axes=form.axes()), name
 
 
-def _read_parquet(path: Path) -> Table:
-    import_parquet()
-    schema, texts = _schema(path)
-    with open_parquet(path, read_dictionary=texts) as file:
-        check_memory(_COPIES * stored_bytes(file), "Its table")
+def read_typed_samples(path: Path, kind: str) -> Any:
+    """The same as a pandas.DataFrame that is no tensor."""
+    with refuse_damaged(f"a .{kind} table"):
+        if kind == "xlsx":
+            return _sheet(path, na_values=["?"])
+        table, schema = _READERS[kind](path)
+        frame = table.to_pandas()
+        texts = [x.name for x in schema if x.type != table.field(x.name).type]
+        return frame.astype(dict.fromkeys(texts, object))
+
+
+def _read_parquet(path: Path) -> tuple[Any, Any]:
+    """The pyarrow.Table, and the schema with the types of its columns.
+
+    A text that repeats is stored once, and read as a dictionary it stays so: as plain
+    text a small file could take any amount of memory.
+    """
+    pa = _pyarrow("Parquet")
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as file:
+        schema = file.schema_arrow
+    kinds = (pa.types.is_large_string, pa.types.is_string, pa.types.is_binary)
+    texts = [field.name for field in schema if any(is_(field.type) for is_ in kinds)]
+    with parquet.ParquetFile(path, read_dictionary=texts) as file:
+        declared = file.metadata
+        groups = map(declared.row_group, range(declared.num_row_groups))
+        stored = sum(group.total_byte_size for group in groups)
+        # Repeated values are stored once.
+        cells = declared.num_rows * declared.num_columns
+        check_memory(_COPIES * max(stored, 8 * cells), "Its table", advice=FEWER_ROWS)
         table = file.read()
     table.validate(full=True)
-    return table_of_arrow(table, schema)
+    return table, schema
 
 
-def _read_feather(path: Path) -> Table:
-    import_parquet("Feather")
-    import pyarrow as pa
-
-    with path.open("rb") as stream:
-        file = pa.ipc.open_file(stream)
-        batches, count = [], 0
-        for place in range(file.num_record_batches):
-            batches.append(file.get_batch(place))
-            count += batches[-1].nbytes
-            check_memory(_COPIES * count, "Its table")
-    table = pa.Table.from_batches(batches, file.schema)
+def _read_feather(path: Path) -> tuple[Any, Any]:
+    pa = _pyarrow("Feather")
+    with pa.memory_map(str(path)) as stream:
+        # Behind the first bytes it is a stream of messages, and after these a footer.
+        content = stream.read_buffer().slice(_FEATHER_START)
+        messages = pa.ipc.MessageReader.open_stream(content)
+        byte_count = sum(map(_unpacked_bytes, messages))
+        check_memory(_COPIES * byte_count, "Its table", advice=FEWER_ROWS)
+        table = pa.ipc.open_stream(content).read_all()
     table.validate(full=True)
-    return table_of_arrow(table)
+    return table, table.schema
 
 
-def _read_excel(path: Path) -> Table:
+def _unpacked_bytes(message: Any) -> int:
+    """What the buffers of an Arrow message declare to take, unpacked.
+
+    Its metadata are a flatbuffer (Message.fbs in Arrow's format), and a packed buffer
+    begins with its length; pyarrow takes as much as that says.
+    """
+    metadata, body = memoryview(message.metadata), memoryview(message.body)
+
+    def number(form: str, place: int) -> int:
+        return int(struct.unpack_from(form, metadata, place)[0])
+
+    def field(table: int, which: int) -> int | None:
+        """Where a table has a field, None where it has not."""
+        listed = table - number("<i", table)
+        place = 4 + 2 * which
+        found = number("<H", listed + place) if place < number("<H", listed) else 0
+        return table + found if found else None
+
+    def follow(place: int | None) -> int:
+        return 0 if place is None else place + number("<I", place)
+
+    batch = follow(field(number("<I", 0), 2))
+    if message.type == "dictionary":
+        batch = follow(field(batch, 1))
+    elif message.type != "record batch":
+        return 0
+    buffers, is_packed = follow(field(batch, 2)), field(batch, 3) is not None
+    total = 0
+    for buffer in range(number("<I", buffers)):
+        start, length = struct.unpack_from("<qq", metadata, buffers + 4 + 16 * buffer)
+        if is_packed and length:
+            # -1 says that it is not packed after all.
+            length = max(length, *struct.unpack_from("<q", body, start))
+        total += length
+    return total
+
+
+_READERS = {"parquet": _read_parquet, "feather": _read_feather}
+TYPED = (*_READERS, "xlsx")
+
+
+def _table_of_sheet(path: Path) -> Table:
+    frame = _sheet(path, keep_default_na=False, na_values=[""])
+    names = [
+        "" if str(each).startswith("Unnamed: ") else each for each in frame.columns
+    ]
+    return replace(table_of_pandas(frame.set_axis(names, axis=1)), is_text=True)
+
+
+def _sheet(path: Path, **options: Any) -> Any:
+    """The first sheet of an Excel file, as a DataFrame."""
     import pandas as pd
 
     try:
@@ -111,56 +184,20 @@ def _read_excel(path: Path) -> Table:
     with zipfile.ZipFile(path) as archive:
         # Python's cells take more than their text.
         unpacked = sum(each.file_size for each in archive.infolist())
-        check_memory(10 * unpacked, "Its table")
-    sheets = pd.read_excel(path, sheet_name=None, keep_default_na=False, na_values=[""])
+        check_memory(10 * unpacked, "Its table", advice=FEWER_ROWS)
+    sheets = pd.read_excel(path, sheet_name=None, **options)
     name, frame = next(iter(sheets.items()))
     if len(sheets) > 1:
-        _logger.warning("only the first of %d sheets, %r, is read.", len(sheets), name)
-    names = [
-        "" if str(each).startswith("Unnamed: ") else each for each in frame.columns
-    ]
-    return replace(table_of_pandas(frame.set_axis(names, axis=1)), is_text=True)
+        _logger.warning("of %d sheets the first, %r, is read.", len(sheets), name)
+    return frame
 
 
-_READERS = {"parquet": _read_parquet, "feather": _read_feather, "xlsx": _read_excel}
-
-
-def _schema(path: Path) -> tuple[Any, list[str]]:
-    """All columns, and which of them are text.
-
-    Text that repeats is stored once, and stays so when it is read as a dictionary; as
-    plain text, a small file could take any amount of memory.
-    """
-    import pyarrow as pa
-
-    with open_parquet(path) as file:
-        schema = file.schema_arrow
-    kinds = (pa.types.is_large_string, pa.types.is_string, pa.types.is_binary)
-    texts = [field.name for field in schema if any(is_(field.type) for is_ in kinds)]
-    return schema, texts
-
-
-def import_parquet(kind: str = "Parquet") -> Any:
-    """The optional library."""
+def _pyarrow(kind: str) -> Any:
     try:
-        from pyarrow import parquet
+        import pyarrow
     except ImportError as error:
         raise InputError(
             f"{kind} files need pyarrow, which is not installed; run pip install "
             "'rankrise[parquet]', or save the table as .csv."
         ) from error
-    return parquet
-
-
-def open_parquet(path: Path, **options: Any) -> Any:
-    """Open a file; only its metadata is read."""
-    return import_parquet().ParquetFile(path, **options)
-
-
-def stored_bytes(file: Any) -> int:
-    """Memory of the columns of an open file, as it declares them."""
-    declared = file.metadata
-    groups = map(declared.row_group, range(declared.num_row_groups))
-    stored = sum(group.total_byte_size for group in groups)
-    # Repeated values are stored once.
-    return max(stored, 8 * declared.num_rows * declared.num_columns)
+    return pyarrow

@@ -1,0 +1,151 @@
+"""A variable of an xarray.Dataset as it is stored, and what describes it there."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rankrise._typing import ModeDims, Values
+from rankrise.tensors._mode_axes import ModeAxis
+from rankrise.tensors._observations import Observations
+from rankrise.tensors.files._cf_conventions import (
+    PACKING,
+    choose_described,
+    declared,
+    pointed_to,
+    reached,
+    text,
+    unpacked,
+)
+from rankrise.tensors.files._declared import check_memory, check_tensor, shown
+from rankrise.tensors.files._file_layout import Layout, as_stored
+
+
+@dataclass(frozen=True, eq=False)
+class DescribedLayout(Layout):
+    """A variable and what describes it, given back as netCDF.
+
+    Attributes
+    ----------
+    surroundings
+        All that comes along, as it is stored; of the variable, the attributes.
+    options
+        How xarray is to write it.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    attributes: dict[str, Any]
+    surroundings: Any
+    options: dict[str, Any]
+
+    def write(self, completed: Values, path: Path) -> None:
+        """Write the variable among what describes it."""
+        dims = [axis.name for axis in self.mode_axes]
+        stored = as_stored(completed, self.dtype)
+        encoding = _encoding(self.attributes)
+        variable = {self.name: (dims, stored, self.attributes, encoding)}
+        with repeating_dims():
+            content = self.surroundings.assign(variable)
+            path.write_bytes(content.to_netcdf(**self.options))
+
+
+def read_described(
+    content: Any,
+    variable: str | None,
+    mode_dims: ModeDims | None,
+    options: dict[str, Any],
+    *,
+    default_fill: bool = False,
+) -> tuple[Observations, DescribedLayout, str]:
+    """Read the entries of one variable that are not missing."""
+
+    def neighbours(name: str) -> Iterator[str]:
+        array = content[name]
+        for other in (*array.dims, *pointed_to(array.attrs, content.variables)):
+            if other in content.variables and other != name:
+                yield str(other)
+
+    arrays = [declared(other, x) for other, x in content.variables.items()]
+    name = choose_described(arrays, variable, neighbours)
+    array = content[name]
+    check_tensor(array.shape, array.dtype, mode_dims)
+    described = reached(name, neighbours)
+    # As they are stored, unpacked, and which are missing.
+    size = sum(content[other].nbytes for other in described)
+    size += array.size * (array.dtype.itemsize + 8 + 1)
+    check_memory(size, f"{shown(name)} with its coordinates")
+    for other in (name, *described):
+        chunks = content[other].encoding.get("chunks") or ()
+        item_bytes = content[other].dtype.itemsize
+        check_memory(math.prod(chunks) * item_bytes, f"A chunk of {shown(other)}")
+    stored = np.array(array.values)
+    values = unpacked(stored, array.attrs, name, default_fill=default_fill)
+    others = content.drop_vars(set(content.variables) - {*described})
+    surroundings = others.load().copy(deep=True)
+    axes = tuple(_axis(surroundings, str(dim)) for dim in array.dims)
+    for coordinate in surroundings.variables.values():
+        kept = {x: y for x, y in coordinate.encoding.items() if x == "char_dim_name"}
+        coordinate.encoding = kept | _encoding(coordinate.attrs)
+        coordinate.attrs = _writable(coordinate.attrs)
+    surroundings.attrs = _writable(surroundings.attrs)
+    kind = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
+    attributes = {key: x for key, x in array.attrs.items() if key not in PACKING}
+    if "_FillValue" in array.attrs:
+        attributes["_FillValue"] = np.array(np.nan, kind)
+    layout = DescribedLayout(
+        name,
+        kind,
+        _writable(attributes),
+        surroundings,
+        options,
+        mode_axes=axes,
+        suffix=".nc",
+    )
+    return Observations.from_array(values), layout, name
+
+
+@contextmanager
+def repeating_dims() -> Iterator[None]:
+    """Let xarray name two modes alike without a warning, as of a covariance."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Duplicate dimension names", UserWarning)
+        yield
+
+
+def _axis(surroundings: Any, dim: str) -> ModeAxis:
+    if dim not in surroundings.variables or surroundings[dim].dims != (dim,):
+        return ModeAxis(dim)
+    labels: npt.NDArray[Any] = surroundings[dim].values
+    if labels.dtype.kind in "fiu":
+        labels = unpacked(labels, surroundings[dim].attrs, dim)
+    elif labels.dtype.kind == "S":
+        labels = np.array([text(label).rstrip("\0 ") for label in labels])
+    return ModeAxis(dim, labels)
+
+
+def _encoding(attributes: dict[Any, Any]) -> dict[str, Any]:
+    """None, for xarray adds no fill value then to what has none."""
+    return {} if "_FillValue" in attributes else {"_FillValue": None}
+
+
+def _writable(attributes: dict[Any, Any]) -> dict[str, Any]:
+    """Attributes as netCDF has types for, where JSON knows more."""
+    plain: dict[str, Any] = {}
+    for name, value in attributes.items():
+        if isinstance(value, str):
+            plain[name] = text(value)
+        else:
+            # Bytes are text in whatever encoding.
+            is_plain = np.asarray(value).dtype.kind in "fiuUS"
+            plain[name] = value if is_plain else json.dumps(value)
+    return plain
