@@ -278,7 +278,7 @@ def test_another_seed_gives_other_factors(completed, tensor_file, tmp_path):
 
 
 RESULTS = ("summary.json", "completed.csv", "dynamics.png", "checkpoint.npz")
-FOREIGN = ("notes.txt", "completed.txt", "uncompleted.npy", "settings.toml")
+FOREIGN = ("notes.txt", "completed.doc", "uncompleted.npy", "settings.toml")
 
 
 @pytest.fixture(scope="module")

@@ -157,7 +157,7 @@ def test_a_domain_of_no_shape_is_refused(case):
 
 
 def test_a_superscript_is_no_number_of_a_mode():
-    with pytest.raises(rr.InputError, match="names '²', which is no mode"):
+    with pytest.raises(rr.InputError, match="names '²', which is not a mode"):
         rr.incomplete_tensor(FIELD, leave_empty="²")
 
 
@@ -227,8 +227,8 @@ REFUSED = {
         r"\(2020-01-01, 0.0, 2.0\); corr",
     ),
     "shape": ({"domain": np.ones((3, 3))}, r"has shape \(3, 3\) but the mode dim"),
-    "values": ({"domain": 2 * OCEAN}, r"holds 2 at \(0, 0\); give 1 or True"),
-    "text": ({"domain": OCEAN.astype(str)}, "has data type <U5; give True"),
+    "values": ({"domain": 2 * OCEAN}, r"holds 2 at \(0, 0\); use 1 or True"),
+    "text": ({"domain": OCEAN.astype(str)}, "has data type <U5; use True"),
     "labels": ({"domain": MASK[:3]}, "has no flag for '4.5' of lat"),
     "no file": ({"domain": "nowhere.npy"}, "nowhere.npy: There is no such file"),
     "name": (

@@ -180,7 +180,7 @@ def test_tns_counts_from_one_in_and_out(tmp_path, complete):
         ("0,1,2\n0,2,1+2j\n", r"Line 2 has the value '1\+2j'"),
         ("0,1,2\n0,2,inf\n", "Line 2 .* the value inf"),
         ("0,1,2\n0,2,1e999\n", "Line 2 .* the value inf"),
-        ("0,1,\n0,2,nan\n", "no observed entries"),
+        ("0,1,\n0,2,nan\n", "entries is observed"),
         ("u,v,x\n0,1,2\n\n5,5,1\n0,1,3\n", r"Lines 2 and 5 both give the entry \(0, 1"),
         ("a,b,2\nc,d,\nc,d,1\na,b,3\n", r"Lines 1 and 4 both .* \('a', 'b'\)"),
     ],
