@@ -335,3 +335,21 @@ def test_what_text_unpacks_to_is_bounded(tmp_path, monkeypatch):
     (tmp_path / "x.csv.gz").write_bytes(gzip.compress(b"0,1,2\n" * 10**6))
     with pytest.raises(InputError, match=r"Its text needs more than .* GiB"):
         read_tensor(tmp_path / "x.csv.gz")
+
+
+GENES = ("ACTB", "BRCA1", "EGFR", "GAPDH", "MYC", "TP53", "ZZ6", "ZZ8")
+
+
+@pytest.mark.parametrize("options", [{}, {"layout": "wide", "modes": ["sample"]}])
+@pytest.mark.parametrize("gappy", ["ZZ6", "EGFR"])
+def test_two_names_of_one_pattern_are_not_the_only_values(gappy, options, tmp_path):
+    levels = np.round(np.random.default_rng(0).gamma(2.0, 3.0, (40, len(GENES))), 3)
+    samples = pd.Index([f"s{k}" for k in range(40)], name="sample")
+    frame = pd.DataFrame(levels, index=samples, columns=GENES)
+    frame.loc[frame.index[:4], gappy] = np.nan
+    frame.to_csv(tmp_path / "x.csv")
+    for found in (
+        read_tensor(tmp_path / "x.csv", **options).observations,
+        incomplete_tensor(frame, **options).observations,
+    ):
+        np.testing.assert_array_equal(found.dense(), frame.to_numpy())

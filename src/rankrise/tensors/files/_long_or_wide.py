@@ -108,6 +108,11 @@ def _first_of_wide(table: Table, reading: Reading) -> int | None:
     axis = len(block) - len(like_last) if len(like_last) > 1 else None
     if not table.is_named or _are_counted(table.names):
         axis = None  # pandas itself numbers columns without names.
+    elif axis and "#" in (kinds[-1] or ""):
+        # Two genes, IL6 and IL8, are no axis among others, which hold values as they do.
+        before = [table.frame[name].iloc[:_SAMPLE] for name in block[:axis]]
+        if any(column.isna().any() or _is_measured(column) for column in before):
+            axis = None
     has_levels = len(table.column_names) > 1
     if not block and (has_levels or reading.layout == "wide"):
         raise InputError(
