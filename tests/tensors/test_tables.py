@@ -353,3 +353,10 @@ def test_two_names_of_one_pattern_are_not_the_only_values(gappy, options, tmp_pa
         incomplete_tensor(frame, **options).observations,
     ):
         np.testing.assert_array_equal(found.dense(), frame.to_numpy())
+
+
+@pytest.mark.parametrize("header", ["r,1,2,2", "r,1,2.0,2", "r,1,01,2"])
+def test_a_header_that_names_two_columns_alike_is_no_row(header, tmp_path):
+    path = csv_file(tmp_path / "x.csv", f"{header}\na,1.5,2,3\nb,2,3.5,4\n")
+    with pytest.raises(InputError, match="holds a number twice"):
+        read_tensor(path, layout="wide")

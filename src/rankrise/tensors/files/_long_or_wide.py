@@ -109,7 +109,7 @@ def _first_of_wide(table: Table, reading: Reading) -> int | None:
     if not table.is_named or _are_counted(table.names):
         axis = None  # pandas itself numbers columns without names.
     elif axis and "#" in (kinds[-1] or ""):
-        # Two genes, IL6 and IL8, are no axis among others, which hold values as they do.
+        # Genes such as IL6 and IL8 are no axis where others hold values, too.
         before = [table.frame[name].iloc[:_SAMPLE] for name in block[:axis]]
         if any(column.isna().any() or _is_measured(column) for column in before):
             axis = None
