@@ -155,6 +155,15 @@ def test_it_is_said_where_more_components_were_not_allowed():
     assert not rr.estimate_rank(tensor, max_components=9).is_limited
 
 
+def test_what_components_gain_by_rounding_does_not_count():
+    rng = np.random.default_rng(0)
+    tensor = np.einsum(
+        "ir,jr,kr->ijk", *(rng.standard_normal((dim, 3)) for dim in (16, 30, 12))
+    )
+    tensor[rng.random(tensor.shape) < 0.2] = np.nan
+    assert rr.estimate_rank(tensor).rank == 3
+
+
 def test_progress_tells_every_number_that_was_tried():
     tensor, _ = planted((12, 10, 8), 2)
     seen = []

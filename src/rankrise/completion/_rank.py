@@ -40,6 +40,8 @@ _PATIENCE = 2
 # So many components in a row that each lower the held-out loss by less than this share
 # are no structure that one could name, and each takes longer than the one before.
 _TAIL, _LITTLE = 4, 0.03
+# Of the variance of the values: without noise, components gain as little by rounding.
+_NEGLIGIBLE = 1e-12
 # A component is found again where both halves have it by this factor match score.
 _FOUND_AGAIN = 0.5
 # Fits with a smaller one may have ended in other minima.
@@ -171,7 +173,7 @@ class _Trial:
     def is_as_good_as(self, other: "_Trial", errors: float = 1.0) -> bool:
         """Whether its mean is within so many standard errors, entry by entry."""
         mean, deviation = mean_and_error(self.losses - other.losses, self.weights)
-        return mean <= errors * deviation
+        return mean <= errors * deviation + _NEGLIGIBLE
 
 
 class _Search:
