@@ -571,3 +571,28 @@ def test_no_library_is_imported_for_an_array_of_numpy():
 def test_the_name_of_a_file_is_refused(source):
     with pytest.raises(InputError, match=r"name of a file came, 'levels.csv'; give"):
         incomplete_tensor(source)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"modes": ["a", "b"]},
+        {"layout": "wide"},
+        {"order": "text"},
+        {"repeats": "mean"},
+        {"censored": "half"},
+    ],
+)
+def test_what_is_for_tables_is_refused_of_an_array(options, tmp_path):
+    (name,) = options
+    np.save(tmp_path / "x.npy", np.eye(3))
+    with pytest.raises(InputError, match=f"`{name}` is for tables"):
+        incomplete_tensor(np.eye(3), **options)
+    with pytest.raises(InputError, match=f"`{name}` is for tables"):
+        read_tensor(tmp_path / "x.npy", **options)
+
+
+@pytest.mark.parametrize("domain", [True, [[True, True]], [[True], [True]], [True]])
+def test_a_flag_of_a_domain_is_not_repeated(domain):
+    with pytest.raises(InputError, match="a flag for every entry"):
+        incomplete_tensor(np.eye(2), domain=domain)

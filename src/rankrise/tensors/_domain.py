@@ -97,10 +97,12 @@ def _as_named(domain: Any, read: Callable[[Any], Named | None]) -> Named:
 
 def _aligned(flags: Bools, own: Axes, axes: Axes, dims: ModeDims) -> Bools:
     shape, names = flags.shape, [axis.name for axis in axes]
+    own_modes = list(range(len(dims) - flags.ndim, len(dims)))
     if own and all(axis.name is not None and axis.name in names for axis in own):
         places = [names.index(axis.name) for axis in own]
         flags = flags.transpose(np.argsort(places))
         own = [own[place] for place in np.argsort(places)]
+        own_modes = places
         absent = [mode for mode in range(len(dims)) if mode not in places]
         flags = np.expand_dims(flags, tuple(absent))
         for mode in absent:
@@ -113,13 +115,18 @@ def _aligned(flags: Bools, own: Axes, axes: Axes, dims: ModeDims) -> Bools:
             if given.labels is not None and axis.labels is not None:
                 places = _places(given, axis, mode)
                 flags = np.take(flags, places, axis=mode)
-    try:
-        return np.broadcast_to(flags, dims)
-    except ValueError:
+    # One flag is for one index: only modes that the domain lacks share their flags.
+    lacking = [mode not in own_modes for mode in range(len(dims))]
+    fits = flags.ndim == len(dims) and all(
+        given == dim or is_lacking
+        for given, dim, is_lacking in zip(flags.shape, dims, lacking, strict=True)
+    )
+    if not (fits and shape):
         raise InputError(
             f"The `domain` has shape {shape} but the mode dimensions are {dims}; "
             "give a flag for every entry, or for those of the last modes."
-        ) from None
+        )
+    return np.broadcast_to(flags, dims)
 
 
 def _places(given: ModeAxis, axis: ModeAxis, mode: int) -> list[int]:

@@ -183,6 +183,7 @@ def _read(source: Any, mask: Any, reading: Reading) -> IncompleteTensor:
         names = tuple(mode.name for mode in form.modes)
         labels = tuple(axis.labels for axis in form.axes())
         return IncompleteTensor(observations, names, labels, form.table)
+    reading.check_for_arrays()
     if is_from(source, "xarray", "Dataset"):
         return _from_dataset(source, mask, values)
     _refuse(values, "`values` names a column of a table; leave it out.")

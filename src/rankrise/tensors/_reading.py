@@ -8,8 +8,11 @@ from typing import Any, Literal, TypedDict
 import numpy as np
 from pydantic import field_validator
 
+from rankrise._errors import InputError
 from rankrise._settings import Settings
 from rankrise._typing import ModeDims
+
+_OF_TABLES = ("modes", "layout", "order", "repeats", "censored")
 
 
 class Reading(Settings):
@@ -63,6 +66,12 @@ class Reading(Settings):
             # As Python says it of a function that names its keywords.
             raise TypeError(f"got an unexpected keyword argument {name!r}")
         return cls(variable=variable, mode_dims=mode_dims, **given)
+
+    def check_for_arrays(self) -> None:
+        """Refuse what only tables leave open."""
+        for name in _OF_TABLES:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise InputError(f"`{name}` is for tables; leave it out for an array.")
 
     @field_validator("missing", "leave_empty", mode="before")
     @classmethod

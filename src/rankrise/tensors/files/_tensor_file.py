@@ -212,6 +212,8 @@ def _read(
     path: Path, form: str, reading: Reading
 ) -> tuple[Observations, Layout, str | None]:
     variable = None if reading.variable is None else str(reading.variable)
+    if form == "npy" or form in _ARRAYS:
+        reading.check_for_arrays()
     if form in _ARRAYS:
         return _ARRAYS[form](path, variable, reading.mode_dims)
     if form in ("npy", "tns") and variable is not None:
