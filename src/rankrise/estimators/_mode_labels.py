@@ -12,8 +12,6 @@ from rankrise._typing import Indices, ModeDims, Values
 from rankrise.tables import is_data_frame
 from rankrise.tensors import Observations, label_codes, mean_of_repeats
 
-UNKNOWN = -1
-
 
 @dataclass(frozen=True, eq=False)
 class ModeLabels:

@@ -17,8 +17,10 @@ from rankrise._memory import MAX_DENSE_BYTES
 from rankrise._typing import ModeDims
 from rankrise.tensors._index_rows import ravel_indices
 from rankrise.tensors._input_checks import true_or_false
+from rankrise.tensors._missing import without_sentinels
 from rankrise.tensors._mode_axes import ModeAxis, place_of
 from rankrise.tensors._observations import Observations
+from rankrise.tensors._reading import Reading
 
 Axes = Sequence[ModeAxis]
 Bools = npt.NDArray[np.bool_]
@@ -33,24 +35,20 @@ _CLEARLY = 5.0
 _logger = logging.getLogger(__name__)
 
 
-def with_existing(
+def as_reading_says(
     observations: Observations,
     axes: Axes,
-    domain: Any,
-    leave_empty: Sequence[Hashable],
+    reading: Reading,
     read: Callable[[Any], Named | None],
 ) -> Observations:
-    """The observations with a mask of the entries that exist, if anything says it.
+    """The observations without sentinel values, and with a mask of what exists.
 
-    Parameters
-    ----------
-    domain
-        True where an entry exists: an array, a DataArray, or what `read` makes one of.
-        It may have fewer modes, and is aligned by their names and labels if it has
-        them.
-    leave_empty
-        Modes along which a fiber without any observation does not exist.
+    The mask is that of `domain`, an array, a DataArray, or what `read` makes one of. It
+    may have fewer modes, and is aligned by their names and labels if it has them. Nor
+    does a fiber without any observation exist along the modes of `leave_empty`.
     """
+    observations = without_sentinels(observations, reading.missing)
+    domain, leave_empty = reading.domain, reading.leave_empty
     if domain is None and not leave_empty:
         return observations
     dims = observations.mode_dims

@@ -16,12 +16,11 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError, reason
 from rankrise._typing import ModeDims, Values
-from rankrise.tensors._domain import with_existing
+from rankrise.tensors._domain import as_reading_says
 from rankrise.tensors._input_checks import check_order
 from rankrise.tensors._missing import (
     real_numbers,
     warn_of_sentinel,
-    without_sentinels,
 )
 from rankrise.tensors._mode_axes import ModeAxis, place_of
 from rankrise.tensors._observations import Observations
@@ -164,10 +163,7 @@ def incomplete_tensor(
         # What files and the command line call a variable is `values` here.
         sentence = str(error).replace("`variable`", "`values`")
         raise InputError(sentence) from error
-    observations = without_sentinels(found.observations, reading.missing)
-    observations = with_existing(
-        observations, found.axes, reading.domain, reading.leave_empty, read_mask
-    )
+    observations = as_reading_says(found.observations, found.axes, reading, read_mask)
     warn_of_sentinel(observations)
     return replace(found, observations=observations)
 

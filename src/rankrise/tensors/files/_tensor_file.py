@@ -15,8 +15,7 @@ import numpy.typing as npt
 from rankrise._atomic import atomic_path
 from rankrise._errors import InputError, reason
 from rankrise._typing import ModeDims, Values
-from rankrise.tensors._domain import with_existing
-from rankrise.tensors._missing import without_sentinels
+from rankrise.tensors._domain import as_reading_says
 from rankrise.tensors._mode_axes import ModeAxis
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading, ReadingOptions
@@ -128,13 +127,8 @@ def read_tensor(
         if not is_zarr:
             check_usable(path, "a tensor with observed entries")
         observations, layout, name = _read(path, form, reading)
-        observations = with_existing(
-            without_sentinels(observations, reading.missing),
-            layout.axes(observations.order),
-            reading.domain,
-            reading.leave_empty,
-            read_mask,
-        )
+        axes = layout.axes(observations.order)
+        observations = as_reading_says(observations, axes, reading, read_mask)
         digest = content_sha256(path)
     return TensorFile(path, form, observations, name, digest, layout)
 

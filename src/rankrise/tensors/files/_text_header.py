@@ -83,10 +83,10 @@ def _names_columns(
     before = are_numbers.index(True)
     names = [float(x) for x, is_one in zip(first, are_numbers, strict=True) if is_one]
     could_be = before > 0 and 1 < len(names) == len(set(names)) and len(rows) > 0
-    cells = {cell for row in rows for cell in row[before:]} - MISSING
-    are_alike = before > 0 and len(set(names)) < len(names)
-    is_other_kind = all(map(float.is_integer, names)) and not all(map(_is_whole, cells))
-    if layout == "wide" and are_alike and is_other_kind:
+    repeats = before > 0 and len(set(names)) < len(names)
+    cells = (x for row in rows for x in row[before:] if x not in MISSING)
+    are_whole = all(map(float.is_integer, names))
+    if layout == "wide" and repeats and are_whole and not all(map(_is_whole, cells)):
         raise InputError(
             "Its first line holds a number twice, so it may name the columns or be a "
             "row; give each column a name of its own."

@@ -22,7 +22,6 @@ from rankrise.tensors.files._table_form import TableForm
 # A table, its columns in pandas, and the places of its rows along the modes.
 _COPIES = 3
 _FEATHER_START = 8
-_MOST_SHEET_ROWS = 2**20
 _logger = logging.getLogger(__name__)
 
 
