@@ -17,15 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from rankrise.factorizations import CPFactorization, near_zero
+from rankrise.limit import Limit, solve_limit
 from rankrise.problems import CompletionProblem
-from rankrise.solvers import (
-    AdaptiveGradientDescent,
-    GradientFlow,
-    Limit,
-    Stop,
-    solve,
-    solve_limit,
-)
+from rankrise.solvers import AdaptiveGradientDescent, GradientFlow, Stop, solve
 from rankrise.synthetic import observe, random_target, sample_indices
 from rankrise.trajectories import SaveAt, Trajectory, standard_observables
 

@@ -17,15 +17,14 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from rankrise.factorizations import CPFactorization, near_zero
+from rankrise.limit import Limit, solve_limit
 from rankrise.problems import CompletionProblem
 from rankrise.solvers import (
     AbstractSolver,
     AdaptiveGradientDescent,
     GradientFlow,
-    Limit,
     Stop,
     solve,
-    solve_limit,
 )
 from rankrise.synthetic import observe, random_target, sample_indices
 from rankrise.trajectories import ReconstructionError, SaveAt, TrainLoss, Trajectory

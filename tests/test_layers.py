@@ -23,6 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"problems"}),
     frozenset({"trajectories"}),
     frozenset({"solvers"}),
+    frozenset({"limit"}),
     frozenset({"ensembles", "completion"}),
     frozenset({"theory", "complexity", "estimators"}),
     frozenset({"experiments"}),

@@ -63,6 +63,8 @@ from .factorizations import leading_component as leading_component
 from .factorizations import log_products as log_products
 from .factorizations import near_zero as near_zero
 from .factorizations import near_zero_matrix as near_zero_matrix
+from .limit import Limit as Limit
+from .limit import solve_limit as solve_limit
 from .losses import AbsoluteLoss as AbsoluteLoss
 from .losses import AbstractLoss as AbstractLoss
 from .losses import HuberLoss as HuberLoss
@@ -81,7 +83,6 @@ from .solvers import AbstractSolver as AbstractSolver
 from .solvers import AdaptiveGradientDescent as AdaptiveGradientDescent
 from .solvers import GradientDescent as GradientDescent
 from .solvers import GradientFlow as GradientFlow
-from .solvers import Limit as Limit
 from .solvers import Minibatch as Minibatch
 from .solvers import OptaxDescent as OptaxDescent
 from .solvers import RunFailedError as RunFailedError
@@ -91,7 +92,6 @@ from .solvers import flow_until as flow_until
 from .solvers import reference_flow as reference_flow
 from .solvers import reference_flows as reference_flows
 from .solvers import solve as solve
-from .solvers import solve_limit as solve_limit
 from .synthetic import cp_entries as cp_entries
 from .synthetic import cp_frobenius_norm as cp_frobenius_norm
 from .synthetic import gaussian_measurements as gaussian_measurements

@@ -15,9 +15,10 @@ from rankrise.completion._path import Path, PathPoint
 from rankrise.completion._result import Completion
 from rankrise.completion._settings import CompletionSettings, GradientMethod
 from rankrise.factorizations import default_components, near_zero
+from rankrise.limit import Limit, solve_limit
 from rankrise.problems import CompletionProblem
 from rankrise.runs import Checkpoint
-from rankrise.solvers import Limit, Stop, make_solver, solve, solve_limit
+from rankrise.solvers import Stop, make_solver, solve
 from rankrise.tensors import IncompleteTensor, Observations, Standardization
 from rankrise.trajectories import (
     HeldOutError,

@@ -14,6 +14,7 @@ from rankrise._typing import Values
 from rankrise.experiments._agreement_config import AgreementConfig
 from rankrise.experiments._precision import precision
 from rankrise.factorizations import CPFactorization, near_zero
+from rankrise.limit import Limit, solve_limit
 from rankrise.problems import CompletionProblem
 from rankrise.runs import Ending, Progress
 from rankrise.solvers import (
@@ -21,10 +22,8 @@ from rankrise.solvers import (
     AdaptiveGradientDescent,
     GradientDescent,
     GradientFlow,
-    Limit,
     Stop,
     solve,
-    solve_limit,
     spectral_radius,
 )
 from rankrise.synthetic import observe, random_target, sample_indices

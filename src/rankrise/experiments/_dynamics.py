@@ -18,17 +18,11 @@ from rankrise.factorizations import (
     near_zero,
     near_zero_matrix,
 )
+from rankrise.limit import Limit, solve_limit
 from rankrise.losses import loss_named
 from rankrise.problems import AbstractProblem, CompletionProblem, SensingProblem
 from rankrise.runs import Checkpoint, Progress
-from rankrise.solvers import (
-    AbstractSolver,
-    Limit,
-    Stop,
-    make_solver,
-    solve,
-    solve_limit,
-)
+from rankrise.solvers import AbstractSolver, Stop, make_solver, solve
 from rankrise.synthetic import (
     gaussian_measurements,
     measure,

@@ -7,8 +7,6 @@ from rankrise.solvers._contract import AbstractSolver as AbstractSolver
 from rankrise.solvers._contract import Step as Step
 from rankrise.solvers._gradient_descent import GradientDescent as GradientDescent
 from rankrise.solvers._gradient_flow import GradientFlow as GradientFlow
-from rankrise.solvers._limit import Limit as Limit
-from rankrise.solvers._limit import solve_limit as solve_limit
 from rankrise.solvers._loop import Stop as Stop
 from rankrise.solvers._minibatch import Minibatch as Minibatch
 from rankrise.solvers._named import make_solver as make_solver
@@ -20,6 +18,10 @@ from rankrise.solvers._reference_flow import flow_until as flow_until
 from rankrise.solvers._reference_flow import reference_flow as reference_flow
 from rankrise.solvers._reference_flow import reference_flows as reference_flows
 from rankrise.solvers._reference_flow import velocity as velocity
+from rankrise.solvers._runs import on_device as on_device
 from rankrise.solvers._solve import RunFailedError as RunFailedError
 from rankrise.solvers._solve import solve as solve
 from rankrise.solvers._spectral_radius import spectral_radius as spectral_radius
+from rankrise.solvers._start_checks import check_labels as check_labels
+from rankrise.solvers._start_checks import check_selection as check_selection
+from rankrise.solvers._start_checks import check_starts as check_starts

@@ -19,10 +19,11 @@ from rankrise.factorizations import (
     near_zero,
     near_zero_matrix,
 )
+from rankrise.limit import Limit, solve_limit
 from rankrise.losses import AbsoluteLoss, SquaredLoss
 from rankrise.problems import CompletionProblem, SensingProblem
 from rankrise.runs import Ending, keeping_interrupted
-from rankrise.solvers import GradientFlow, Limit, solve, solve_limit
+from rankrise.solvers import GradientFlow, solve
 from rankrise.synthetic import (
     gaussian_measurements,
     measure,

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from rankrise._algebra import vector_norms
-from rankrise.solvers._pull_field import AbstractPullField, unstacked
+from rankrise.limit._pull_field import AbstractPullField, unstacked
 
 # Dormand and Prince (1980), the pair of orders 5 and 4. The last row is the solution of
 # order 5, and its stage the first of the next step.

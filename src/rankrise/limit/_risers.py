@@ -20,9 +20,9 @@ from rankrise.factorizations import (
     DeepMatrixFactorization,
     end_gradient,
 )
+from rankrise.limit._escape import EscapeSearch, critical_direction, unit_blocks
+from rankrise.limit._pull_field import AbstractPullField, pull_field, stacked
 from rankrise.problems import AbstractProblem
-from rankrise.solvers._escape import EscapeSearch, critical_direction, unit_blocks
-from rankrise.solvers._pull_field import AbstractPullField, pull_field, stacked
 
 FloatArray = npt.NDArray[np.floating]
 

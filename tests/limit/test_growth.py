@@ -10,11 +10,11 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from rankrise.factorizations import CPFactorization, near_zero
+from rankrise.limit import _pull_field
+from rankrise.limit._escape import EscapeSearch, critical_direction
+from rankrise.limit._pull_field import DensePullField, pull_field, stacked, unstacked
 from rankrise.losses import HuberLoss
 from rankrise.problems import CompletionProblem, SensingProblem
-from rankrise.solvers import _pull_field
-from rankrise.solvers._escape import EscapeSearch, critical_direction
-from rankrise.solvers._pull_field import DensePullField, pull_field, stacked, unstacked
 from rankrise.synthetic import (
     gaussian_measurements,
     measure,

@@ -10,14 +10,14 @@ import numpy.typing as npt
 from jaxtyping import Array, Float, Int
 
 from rankrise._algebra import vector_norms
-from rankrise.solvers._growth import (
+from rankrise.limit._growth import (
     STAGES_A_STEP,
     Growth,
     advance,
     begin_growth,
     time_left,
 )
-from rankrise.solvers._pull_field import AbstractPullField
+from rankrise.limit._pull_field import AbstractPullField
 
 FloatArray = npt.NDArray[np.floating]
 

@@ -17,17 +17,17 @@ from rankrise.factorizations import (
     CPFactorization,
     DeepMatrixFactorization,
 )
-from rankrise.problems import AbstractProblem
-from rankrise.runs import Ending, Progress
-from rankrise.solvers._escape import GrowthStalledError
-from rankrise.solvers._learned_set import LearnedComponents, LearnedLayers, LearnedSet
-from rankrise.solvers._plateau import compile_plateau, entry, next_plateau
-from rankrise.solvers._risers import (
+from rankrise.limit._escape import GrowthStalledError
+from rankrise.limit._learned_set import LearnedComponents, LearnedLayers, LearnedSet
+from rankrise.limit._plateau import compile_plateau, entry, next_plateau
+from rankrise.limit._risers import (
     AbstractPool,
     EscapingComponents,
     Riser,
     SingularPairs,
 )
+from rankrise.problems import AbstractProblem
+from rankrise.runs import Ending, Progress
 from rankrise.trajectories import AbstractObservable, Outcome, problem_scale
 
 logger = logging.getLogger("rankrise")

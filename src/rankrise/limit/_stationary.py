@@ -17,9 +17,9 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from rankrise.factorizations import AbstractFactorization
+from rankrise.limit._hessian import compile_hessian, hessian_at
 from rankrise.problems import AbstractProblem
-from rankrise.solvers._contract import AbstractSolver
-from rankrise.solvers._hessian import compile_hessian, hessian_at
+from rankrise.solvers import AbstractSolver
 
 FloatArray = npt.NDArray[np.floating]
 Active = npt.NDArray[np.integer]

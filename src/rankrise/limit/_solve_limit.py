@@ -8,16 +8,15 @@ import numpy as np
 
 from rankrise._errors import InputError
 from rankrise.factorizations import AbstractFactorization
+from rankrise.limit._run import Limit, LimitRun
 from rankrise.problems import AbstractProblem
 from rankrise.runs import Progress, Watch
-from rankrise.solvers._limit_run import Limit as Limit
-from rankrise.solvers._limit_run import LimitRun
-from rankrise.solvers._loop import Stop
-from rankrise.solvers._runs import on_device
-from rankrise.solvers._start_checks import (
+from rankrise.solvers import (
+    Stop,
     check_labels,
     check_selection,
     check_starts,
+    on_device,
 )
 from rankrise.trajectories import (
     AbstractObservable,

@@ -7,14 +7,15 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from rankrise.factorizations import CPFactorization, near_zero, near_zero_matrix
+from rankrise.limit import _hessian
+from rankrise.limit._hessian import hessian_at
+from rankrise.limit._learned_set import LearnedComponents, LearnedLayers
+from rankrise.limit._plateau import Entry, entry, next_plateau
+from rankrise.limit._risers import Riser
+from rankrise.limit._stationary import follow_flow, settle
 from rankrise.losses import SquaredLoss
 from rankrise.problems import CompletionProblem
-from rankrise.solvers import GradientFlow, _hessian
-from rankrise.solvers._hessian import hessian_at
-from rankrise.solvers._learned_set import LearnedComponents, LearnedLayers
-from rankrise.solvers._plateau import Entry, entry, next_plateau
-from rankrise.solvers._risers import Riser
-from rankrise.solvers._stationary import follow_flow, settle
+from rankrise.solvers import GradientFlow
 from rankrise.synthetic import observe, random_target, sample_indices
 
 DIMS = (4, 3, 2)

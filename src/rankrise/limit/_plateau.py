@@ -10,16 +10,16 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from rankrise.factorizations import AbstractFactorization
-from rankrise.problems import AbstractProblem
-from rankrise.solvers._gradient_flow import GradientFlow
-from rankrise.solvers._learned_set import LearnedComponents, LearnedSet
-from rankrise.solvers._risers import Riser
-from rankrise.solvers._stationary import (
+from rankrise.limit._learned_set import LearnedComponents, LearnedSet
+from rankrise.limit._risers import Riser
+from rankrise.limit._stationary import (
     Stationary,
     compile_stationary,
     follow_flow,
     settle,
 )
+from rankrise.problems import AbstractProblem
+from rankrise.solvers import GradientFlow
 
 # The flow only has to find the basin; where it is slow, Newton's method ends it.
 _FLOW = GradientFlow(rtol=0.03)
