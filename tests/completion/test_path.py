@@ -172,3 +172,26 @@ def test_a_walk_stays_finite_where_values_are_hostile(make_case):
     with np.errstate(all="ignore"):
         path = walked(case, penalties=(1.0, 0.1), max_components=3).path
     assert np.isfinite(path.factors).all()
+
+
+def test_a_path_ends_where_a_few_entries_run_off_though_most_get_better(make_case):
+    # Heavy tails: their errors are so large that no standard error would show it.
+    rng = np.random.default_rng(1)
+    dims = (40, 38, 36)
+    smooth = [np.cos(np.outer(np.arange(d) / d, np.arange(1, 4))) for d in dims]
+    tensor = np.einsum("ir,jr,kr->ijk", *smooth) + 0.1 * rng.standard_t(1.5, dims)
+    tensor[rng.random(dims) < 0.1] = np.nan
+    case = make_case(dims).but(tensor=tensor)
+    path = walked(case.but(hidden=hidden_share(case, 0.5))).path
+    ruined = [p for p in path.points if p.heldout_loss > 1.5 * path.best_point[3]]
+    after = [p for p in ruined if p.components > path.best_point.components]
+    assert 1 <= len(after) <= 2
+
+
+def test_beside_many_components_several_enter_at_once(planted):
+    case, _ = planted((13, 12, 11), 24, noise=0.0, share=0.9)
+    points = walked(case, smooth=False, penalties=(0.5, 0.05)).path.points
+    counts = np.array([point.components for point in points])
+    gains = np.diff(counts)
+    assert gains[counts[:-1] < 16].max() == 1
+    assert gains[counts[:-1] >= 16].max() > 1

@@ -37,12 +37,15 @@ _ENTRY_SHARE = 0.3
 _VANISHED, _NOTHING = 1e-3, 1e-9
 # Sweeps end when the objective falls by less than this share.
 _TOLERANCE = 1e-4
-# Standard errors by which a held-out loss is clearly larger, of so many entries.
-_CLEARLY, _MANY_HIDDEN = 3.0, 20_000
+# Held-out entries whose loss is to be trusted.
+_MANY_HIDDEN = 20_000
 # Shares of a step that are tried where it would raise a loss without a bound.
 _SHARES = tuple(0.5**n for n in range(10))
 # Observations that are summed over at once.
 _BLOCK = 2**18
+# For so many components there are one more may enter at once, along another direction:
+# one less like the others than this.
+_FOR_EACH, _ALIKE = 16, 0.5
 # How often directions are turned towards the pull, at most.
 _TURNS = 10
 # Pulls are summed over dense arrays where more than this share is observed, of tensors
@@ -367,20 +370,22 @@ class Alternation:
         losses = self._heldout_losses(factors)
         return float(np.average(losses, weights=self._hidden_weights))
 
-    def is_clearly_worse(self, factors: Values, than: Values) -> bool:
-        """Whether the held-out loss is larger by several standard errors of the
-        difference, entry by entry.
+    @property
+    def shows_much(self) -> bool:
+        """Whether so many entries are held out that where their loss rises it is over.
 
-        Never with few entries: their loss may rise between two penalties and fall
-        further after them.
+        That of few may rise between two penalties and fall further after them.
         """
-        if len(self._hidden) < _MANY_HIDDEN:
-            return False
-        gains = self._heldout_losses(factors) - self._heldout_losses(than)
+        return len(self._hidden) >= _MANY_HIDDEN
+
+    def heldout_gain(self, factors: Values, over: Values) -> tuple[float, float]:
+        """Mean by which held-out losses are smaller, entry by entry, and its standard
+        error.
+        """
+        gains = self._heldout_losses(over) - self._heldout_losses(factors)
         if self._hidden_weights is not None:
             gains = gains * self._hidden_weights
-        gain, error = mean_and_error(gains)
-        return gain > _CLEARLY * error
+        return mean_and_error(gains)
 
     def _tidied(
         self, factors: Values, correlations: Values, train_loss: float
@@ -413,7 +418,7 @@ class Alternation:
         return spectral_components(indices, residuals, dims, seed=seed, pool=self._pool)
 
     def _entered(self, factors: Values, links: Chains, directions: Values) -> Values:
-        r"""One more component, along the largest pull that was found.
+        r"""Components along the largest pulls found: more of them beside many.
 
         Each direction climbs the pull by alternating over the modes, as that of a
         component near zero does under gradient flow (Razin et al. 2021, Theorem 1).
@@ -422,12 +427,16 @@ class Alternation:
         units = np.ascontiguousarray(directions)
         strengths = self._climb(residuals, units, links.decay)
         del residuals
-        best = int(np.argmax(strengths))
-        unit = np.ascontiguousarray(units[:, best : best + 1])
-        along = self._at_places(unit, 0)
-        curvature = self._train_sum(lambda block: along[block] ** 2, weights)
-        drawn = max(float(strengths[best]), 0.0) / (curvature if curvature > 0 else 1.0)
-        return (_ENTRY_SHARE * drawn) ** (1 / len(self.rows.dims)) * unit
+        entering: list[Values] = []
+        most = 1 + factors.shape[1] // _FOR_EACH
+        for number in _apart(units, strengths, self.rows.starts)[:most]:
+            unit = np.ascontiguousarray(units[:, number : number + 1])
+            along = self._at_places(unit, 0)
+            squares = ft.partial(_squares, along)
+            drawn = max(float(strengths[number]), 0.0)
+            drawn /= self._train_sum(squares, weights) or 1.0
+            entering.append((_ENTRY_SHARE * drawn) ** (1 / len(self.rows.dims)) * unit)
+        return np.column_stack(entering)
 
     def _residuals(self, factors: Values) -> tuple[Values, Values | None]:
         """Half the negative slopes of the losses that are shown, and the weights."""
@@ -488,6 +497,24 @@ class Alternation:
 
         # Neither blocks nor the order of sums depend on how many threads there are.
         return np.asarray(sum(pool.map(part, blocks)))
+
+
+def _squares(numbers: Values, block: slice) -> Values:
+    return np.asarray(numbers[block] ** 2)
+
+
+def _apart(
+    units: Values, strengths: Values, starts: npt.NDArray[np.integer]
+) -> list[int]:
+    """Directions by falling strength, without those that came to where another is."""
+    alike = np.ones((len(strengths), len(strengths)))
+    for start, end in itertools.pairwise(starts.tolist()):
+        alike *= units[start:end].T @ units[start:end]
+    kept: list[int] = []
+    for number in np.argsort(-strengths, kind="stable").tolist():
+        if all(abs(alike[number, other]) < _ALIKE for other in kept):
+            kept.append(number)
+    return kept
 
 
 def contraction(arrangement: Arrangement, numbers: Values) -> Contraction:

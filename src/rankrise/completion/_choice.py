@@ -32,9 +32,9 @@ _TRIED, _MUCH, _CLEARLY = 3, 0.07, 2.5
 # One of two losses of counts is given up at once where held-out likelihoods differ by
 # more than so many standard errors.
 _SURELY = 5.0
-# Share of the loss that a mean of models is taken to gain at most: models of few
-# observations may differ wildly where held-out entries are too few to show it.
-_MOST_GAIN = 0.25
+# Share of the loss that a mean of very many models is taken to gain at most: models of
+# few observations may differ wildly where held-out entries are too few to show it.
+_MOST_GAIN = 0.28
 # Main effects are tried where without components they leave at most so many times the
 # loss of the best model.
 _NEAR = 1.5
@@ -148,7 +148,7 @@ class _Comparison:
         losses = _single_loss(plain), _single_loss(smooth)
         if not any(any(m.path.best_point.correlations) for m in smooth):
             return [False]
-        if min(losses) < (1 - _MOST_GAIN) * max(losses):
+        if min(losses) < (1 - self._most_gain) * max(losses):
             return [losses[1] < losses[0]]
         return [self._is_better(smooth, plain, loss)] if last else [False, True]
 
@@ -175,7 +175,11 @@ class _Comparison:
         predictions = [model.predictions(unseen, loss) for model in models]
         variance = float(np.mean(np.var(predictions, axis=0, ddof=1)))
         gain = (1 - 1 / self._folds.count) * variance
-        return single - min(gain, _MOST_GAIN * single)
+        return single - min(gain, self._most_gain * single)
+
+    @property
+    def _most_gain(self) -> float:
+        return (1 - 1 / self._folds.count) * _MOST_GAIN
 
     @cached_property
     def _unseen(self) -> Indices:

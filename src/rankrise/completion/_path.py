@@ -27,6 +27,10 @@ _PATIENCE, _LEAST_PATIENCE = 8, 3
 _MANY_OBSERVATIONS = 700_000
 # Penalties without one before the path ends.
 _PATIENT_PENALTIES = 3
+# Where many entries are held out a path ends once their loss is larger than the least
+# by so many standard errors of the difference or, since a few that run off hide that,
+# by so many times.
+_CLEARLY, _RUINED = 3.0, 1.5
 # What a walk counts, and keeps where it is left off.
 _COUNTS = (
     *("_number", "_swept", "_unhelpful", "_worse", "_best_before", "_rising"),
@@ -147,6 +151,7 @@ class Walk:
         Components enter at a penalty while they help.
         """
         count, before = self._stage.components, self.path.best
+        best = self.path.factors
         if not self._swept:
             self._swept, self._unhelpful, self._best_before = True, 0, before
             if count:
@@ -160,10 +165,11 @@ class Walk:
             rows = int(self._alternation.rows.starts[-1])
             directions = self._rng.standard_normal((rows, kernels.DIRECTIONS))
             self._advance(_SWEEPS, directions=directions)
-            self._unhelpful = 0 if self.path.best > before else self._unhelpful + 1
-            entered = self._stage.components > count
+            helped = self.path.best > before and self._is_gain(over=best)
+            entered = max(self._stage.components - count, 0)
+            self._unhelpful = 0 if helped else self._unhelpful + max(entered, 1)
             patience = _LEAST_PATIENCE if self._worse else self._patience
-            if entered and self._unhelpful < patience:
+            if entered and self._unhelpful < patience and not self._is_ruined():
                 return
         self._next_penalty()
 
@@ -171,14 +177,32 @@ class Walk:
         self._worse = 0 if self.path.best > self._best_before else self._worse + 1
         tired = self._worse >= _PATIENT_PENALTIES and self.path.best > 0
         # A smaller penalty makes it no better.
-        tired = tired or (
-            0 < self.path.best < len(self.path.points) - 1
-            and self._alternation.is_clearly_worse(
-                self._stage.factors, self.path.factors
-            )
-        )
+        tired = tired or self._is_ruined() or self._is_clearly_worse()
         self._number, self._swept = self._number + 1, False
         self.is_over = tired or self._number == len(self._penalties)
+
+    def _is_gain(self, *, over: Values) -> bool:
+        """Whether the new best point is one by more than its standard error."""
+        if not self._alternation.shows_much:
+            return True
+        gain, error = self._alternation.heldout_gain(self._stage.factors, over)
+        return gain > error
+
+    def _is_clearly_worse(self) -> bool:
+        path = self.path
+        is_past = 0 < path.best < len(path.points) - 1
+        if not (is_past and self._alternation.shows_much):
+            return False
+        gain, error = self._alternation.heldout_gain(self._stage.factors, path.factors)
+        return -gain > _CLEARLY * error
+
+    def _is_ruined(self) -> bool:
+        best = self.path.best_point.heldout_loss
+        return (
+            self._alternation.shows_much
+            and self.path.best > 0
+            and self._stage.heldout_loss > _RUINED * best
+        )
 
     def _take_spectral(self) -> bool:
         """Let all components enter that rise above noise; whether there were any."""
