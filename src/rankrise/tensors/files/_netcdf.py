@@ -36,7 +36,6 @@ from rankrise.tensors.files._declared import (
 )
 from rankrise.tensors.files._file_layout import Layout, as_stored
 from rankrise.tensors.files._hdf5_checks import (
-    DEFLATE,
     check_stored,
     is_dimension_alone,
     lies_elsewhere,
@@ -266,61 +265,23 @@ def _outline(
             place = "/" + "/".join(group.parts)
             _copy_attributes(content[place], target.require_group(place))
         for path, dataset in arrays.items():
+            is_text = dataset.dtype.hasobject
+            # HDF5 (2.0) copies text with a fill value that leads nowhere.
+            changed: dict[str, Any] = {"fillvalue": None} if is_text else {}
             if path == name:
-                _without_values(dataset, target, path, dtype, shape)
-                continue
-            if dataset.dtype.hasobject:
-                # HDF5 (2.0) copies text with a fill value that leads nowhere.
-                made = target.create_dataset(
-                    path,
-                    data=dataset[()],
-                    dtype=dataset.dtype,
-                    chunks=dataset.chunks,
-                    maxshape=dataset.maxshape,
-                )
-                _copy_attributes(dataset, made, _REFERENCES)
-                continue
-            content.copy(dataset, target, path)
-            for reference in _REFERENCES:
-                if reference in target[path].attrs:
-                    del target[path].attrs[reference]
+                changed = {"shape": shape, "dtype": dtype, "fillvalue": np.nan}
+            made = target.create_dataset_like(path, dataset, **changed)
+            without = (*_REFERENCES, *PACKING) if path == name else _REFERENCES
+            _copy_attributes(dataset, made, without)
+            if path == name and "_FillValue" in dataset.attrs:
+                made.attrs.create("_FillValue", np.array([np.nan], dtype))
+            elif path != name and dataset.id.get_storage_size():
+                made[...] = dataset[()]
         for path, dataset in arrays.items():
             for mode in range(len(dataset.shape or ())):
                 for scale in _scales(dataset, mode):
                     target[path].dims[mode].attach_scale(target[scale.name])
     return stream.getvalue()
-
-
-def _without_values(
-    dataset: Any, target: Any, path: str, dtype: np.dtype[Any], shape: ModeDims
-) -> None:
-    """A dataset like another, without its values, in floating point and unpacked."""
-    import h5py
-
-    made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    if dataset.chunks is not None:
-        made.set_chunk(dataset.chunks)
-        stored = dataset.id.get_create_plist()
-        for place in range(stored.get_nfilters()):
-            code, flags, options, _ = stored.get_filter(place)
-            # Those of the others are sizes of the type, and set by themselves.
-            made.set_filter(code, flags, options if code == DEFLATE else ())
-    made.set_fill_value(np.array(np.nan, dtype))
-    made.set_attr_creation_order(
-        h5py.h5p.CRT_ORDER_TRACKED | h5py.h5p.CRT_ORDER_INDEXED
-    )
-    most = tuple(h5py.h5s.UNLIMITED if x is None else x for x in dataset.maxshape)
-    created = h5py.h5d.create(
-        target.id,
-        path.encode(),
-        h5py.h5t.py_create(dtype),
-        h5py.h5s.create_simple(shape, most),
-        made,
-    )
-    described = h5py.Dataset(created)
-    _copy_attributes(dataset, described, without=(*_REFERENCES, *PACKING))
-    if "_FillValue" in dataset.attrs:
-        described.attrs.create("_FillValue", np.array([np.nan], dtype))
 
 
 def _copy_attributes(source: Any, target: Any, without: tuple[str, ...] = ()) -> None:
