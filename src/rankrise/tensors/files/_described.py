@@ -22,7 +22,6 @@ from rankrise.tensors.files._cf_conventions import (
     choose_described,
     declared,
     pointed_to,
-    reached,
     text,
     unpacked,
 )
@@ -76,10 +75,9 @@ def read_described(
                 yield str(other)
 
     arrays = [declared(other, x) for other, x in content.variables.items()]
-    name = choose_described(arrays, variable, neighbours)
+    name, described = choose_described(arrays, variable, neighbours)
     array = content[name]
     check_tensor(array.shape, array.dtype, mode_dims)
-    described = reached(name, neighbours)
     # As they are stored, unpacked, and which are missing.
     size = sum(content[other].nbytes for other in described)
     size += array.size * (array.dtype.itemsize + 8 + 1)

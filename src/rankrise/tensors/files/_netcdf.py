@@ -24,7 +24,6 @@ from rankrise.tensors.files._cf_conventions import (
     choose_described,
     declared,
     pointed_to,
-    reached,
     text,
     unpacked,
 )
@@ -103,12 +102,11 @@ def read_hdf5(
             if not is_dimension_alone(dataset)
         ]
         asked = None if variable is None else variable.strip("/")
-        name = choose_described(listed, asked, neighbours)
+        name, described = choose_described(listed, asked, neighbours)
         dataset, byte_count = arrays[name], path.stat().st_size
         check_stored(dataset, name, byte_count)
         shape = tuple(_length(arrays, dataset, x) for x in range(dataset.ndim))
         check_tensor(shape, dataset.dtype, mode_dims)
-        described = reached(name, neighbours)
         # The length of a dimension is no data.
         filled = [x for x in described if not is_dimension_alone(arrays[x])]
         for other in filled:
