@@ -141,6 +141,14 @@ def hdf5(path):
         content["inner/x"].dims[1].attach_scale(content["inner/names"])
 
 
+def gcxs(path):
+    """As pydata/sparse has it: the first mode is compressed."""
+    rows = sp.csr_array(np.nan_to_num(TENSOR.reshape(3, 8)))
+    parts = {"data": rows.data, "indices": rows.indices, "indptr": rows.indptr}
+    compressed = {"compressed_axes": [0], "shape": TENSOR.shape, "fill_value": 0.0}
+    np.savez(path, **parts, **compressed)
+
+
 def trajectory(path):
     problem = rr.CompletionProblem.from_observations(Observations.from_array(TENSOR))
     start = rr.near_zero(TENSOR.shape, 2, init_scale=0.1, key=jax.random.key(0))
@@ -157,6 +165,7 @@ FORMS = {
     "samples.npz": samples,
     "csr.npz": lambda path: sp.save_npz(path, sp.csr_array(np.nan_to_num(TENSOR[0]))),
     "coo.npz": lambda path: sp.save_npz(path, sp.coo_array(np.nan_to_num(TENSOR))),
+    "gcxs.npz": gcxs,
     "x.csv": lambda path: coordinates(path, 0, ","),
     "labelled.csv": labelled,
     "labelled.csv.gz": labelled,
