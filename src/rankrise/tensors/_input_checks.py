@@ -108,6 +108,13 @@ def refuse_out_of_range(coordinates: Indices, mode_dims: ModeDims) -> None:
             f"The indices have {coordinates.shape[1]} columns but mode_dims names "
             f"{len(mode_dims)} modes; they must agree."
         )
+    lowest = coordinates.min(axis=1)
+    if (lowest < 0).any():
+        row = int(np.argmax(lowest < 0))
+        raise InputError(
+            f"Row {row} has the negative index {int(lowest[row])} in "
+            f"{tuple(coordinates[row].tolist())}; indices count from 0."
+        )
     wrong = coordinates >= np.asarray(mode_dims)
     if wrong.any():
         row, mode = (int(i) for i in np.argwhere(wrong)[0])
