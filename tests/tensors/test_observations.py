@@ -197,7 +197,10 @@ def test_refused_arrays_are_named(arguments, message):
         ([[0, 1], [3, -1]], r"Row 1 has the negative index -1 in \(3, -1\)"),
         ([[0, 1], [2, 4]], "Row 1 has the index 4 in mode 2, whose dimension is 4"),
         ([[3, 1], [2, 0]], "Row 0 has the index 3 in mode 1, whose dimension is 3"),
-        ([[0, 1, 0], [2, 0, 0]], "3 columns but mode_dims names 2 modes"),
+        (
+            [[0, 1, 0], [2, 0, 0]],
+            r"indices have shape \(2, 3\) but the mode dimensions are \(3, 4\)",
+        ),
         ([[0, 1], [0, 1]], r"Rows 0 and 1 both give the entry \(0, 1\)"),
         ([[0, 1]], r"1 rows of indices but the values have shape \(2,\)"),
     ],
