@@ -59,6 +59,15 @@ def text(stored: Any) -> str:
         return stored.decode("latin-1")
 
 
+def text_labels(stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Labels as text where they are bytes, or rows of characters."""
+    if stored.dtype.kind == "S" and stored.ndim == 2:
+        stored = np.ascontiguousarray(stored).view(f"S{stored.shape[1]}")[:, 0]
+    if stored.dtype.kind in "SO":
+        stored = np.array([text(label).rstrip("\0 ") for label in stored])
+    return stored
+
+
 def pointed_to(attributes: Mapping[Any, Any], names: Container[Any]) -> list[Any]:
     """Which of `names` these attributes point to."""
     found = [text(attributes.get(pointer, "")) for pointer in POINTERS]

@@ -23,6 +23,7 @@ from rankrise.tensors.files._cf_conventions import (
     declared,
     pointed_to,
     text,
+    text_labels,
     unpacked,
 )
 from rankrise.tensors.files._declared import check_memory, check_tensor, shown
@@ -126,9 +127,7 @@ def _axis(surroundings: Any, dim: str) -> ModeAxis:
     labels: npt.NDArray[Any] = surroundings[dim].values
     if labels.dtype.kind in "fiu":
         labels = unpacked(labels, surroundings[dim].attrs, dim)
-    elif labels.dtype.kind == "S":
-        labels = np.array([text(label).rstrip("\0 ") for label in labels])
-    return ModeAxis(dim, labels)
+    return ModeAxis(dim, text_labels(labels))
 
 
 def _encoding(attributes: dict[Any, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from rankrise.tensors.files._cf_conventions import (
     choose_described,
     declared,
     pointed_to,
-    text,
+    text_labels,
     unpacked,
 )
 from rankrise.tensors.files._declared import (
@@ -199,11 +199,7 @@ def _axis(arrays: dict[str, Any], dataset: Any, mode: int, length: int) -> ModeA
     name = PurePosixPath(path).name
     if path not in arrays or is_dimension_alone(arrays[path]):
         return ModeAxis(name)
-    values = _values(arrays[path], path)
-    if values.dtype.kind == "S" and values.ndim == 2:
-        values = np.ascontiguousarray(values).view(f"S{values.shape[1]}")[:, 0]
-    if values.dtype.kind in "SO":
-        values = np.array([text(label).rstrip("\0") for label in values])
+    values = text_labels(_values(arrays[path], path))
     fits = values.shape == (length,)
     return ModeAxis(name, values if fits else None)
 
@@ -217,22 +213,18 @@ def _values(dataset: Any, name: str, *, default_fill: bool = False) -> npt.NDArr
 
 
 def _attributes(described: Any) -> dict[str, Any]:
-    """The attributes that are numbers or text."""
-    found = {name: _attribute(described, name) for name in described.attrs}
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _attribute(described: Any, name: str) -> Any:
-    """An attribute's numbers or text, None for anything else."""
+    """The attributes that are numbers or a text."""
     import h5py
 
-    stored = described.attrs.get_id(name)
-    is_text = h5py.check_string_dtype(stored.dtype) is not None
-    known = is_text or stored.dtype.kind in "fiu"
-    if not known or _is_large(stored) or (is_text and _size(stored) != 1):
-        return None
-    value = described.attrs[name]
-    return np.ravel(np.asarray(value, object))[0] if is_text else value
+    found = {}
+    for name in described.attrs:
+        stored = described.attrs.get_id(name)
+        is_text = h5py.check_string_dtype(stored.dtype) is not None
+        is_one = is_text and _size(stored) == 1
+        if (is_one or stored.dtype.kind in "fiu") and not _is_large(stored):
+            value = described.attrs[name]
+            found[name] = np.ravel(np.asarray(value, object))[0] if is_text else value
+    return found
 
 
 def _is_large(stored: Any) -> bool:

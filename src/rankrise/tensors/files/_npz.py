@@ -32,7 +32,6 @@ from rankrise.tensors.files._declared import (
 from rankrise.tensors.files._file_layout import Layout, as_stored
 from rankrise.tensors.files._npy import (
     ArrayHeader,
-    check_length,
     read_array,
     read_header,
 )
@@ -160,10 +159,9 @@ class Arrays:
         check_memory(unpacked, what, copies=copies, advice=advice)
         arrays = {}
         for name in names:
-            # The reader never unpacks more than the length that is checked here.
-            check_length(self.headers[name], self.info(name).file_size)
             with self._open(name + _SUFFIX) as stream:
-                arrays[name] = read_array(stream)
+                size = self.info(name).file_size
+                arrays[name] = read_array(stream, self.headers[name], size)
         return arrays
 
 
