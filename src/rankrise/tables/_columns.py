@@ -108,16 +108,17 @@ def is_numeric(column: pd.Series) -> bool:
 
 
 def refuse(column: pd.Series, marked: npt.NDArray[np.bool_], words: str) -> None:
-    """Refuse the first of the marked samples; `{}` is what a column is called."""
+    """Refuse the first of the marked samples; the words go on after its number."""
     if marked.any():
-        sample = int(column.index[int(np.argmax(marked))])
-        raise SampleError(sample, words.replace("{}", str(column.name)))
+        raise SampleError(int(column.index[int(np.argmax(marked))]), words)
 
 
 def refuse_infinite(column: pd.Series) -> None:
     """Refuse numbers that are infinite."""
-    words = "has an infinite number (inf) in {}; replace it or remove the row."
-    refuse(column, np.isinf(column.to_numpy()), words)
+    what = f"has an infinite number (inf) in {column.name}"
+    refuse(
+        column, np.isinf(column.to_numpy()), f"{what}; replace it or remove the row."
+    )
 
 
 def column_names(table: Any) -> tuple[str, ...] | None:

@@ -107,8 +107,9 @@ def read_labels(y: Any, kind: TargetKind | None = None) -> Labels:
     given = _named(y)
     columns = Table.of(given).columns
     for column in columns:
-        words = "has nothing to predict in {}; fill it in or remove the row."
-        refuse(column, column.isna().to_numpy(), words)
+        what = f"has nothing to predict in {column.name}"
+        missing = column.isna().to_numpy()
+        refuse(column, missing, f"{what}; fill it in or remove the row.")
     if kind is None:
         floating = any(
             is_numeric(column) and _is_floating(each)

@@ -261,5 +261,5 @@ def _category_levels(column: pd.Series, unseen: bool) -> CategoryLevels:
 
 
 def _refuse_missing(column: pd.Series) -> None:
-    words = "has no value (NaN) in {}; fill it in or remove the row."
+    words = f"has no value (NaN) in {column.name}; fill it in or remove the row."
     refuse(column, column.isna().to_numpy(), words)
