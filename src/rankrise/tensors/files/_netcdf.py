@@ -265,7 +265,11 @@ def _outline(
             _copy_attributes(dataset, made, without)
             if path == name and "_FillValue" in dataset.attrs:
                 made.attrs.create("_FillValue", np.array([np.nan], dtype))
-            elif path != name and dataset.id.get_storage_size():
+            # The values of a dimension alone mean nothing, and were not checked.
+            is_stored = dataset.id.get_storage_size() and not is_dimension_alone(
+                dataset
+            )
+            if path != name and is_stored:
                 made[...] = dataset[()]
         for path, dataset in arrays.items():
             for mode in range(len(dataset.shape or ())):
