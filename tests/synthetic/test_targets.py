@@ -205,9 +205,9 @@ def test_refused_factor_matrices_are_named(shapes, message):
 @pytest.mark.parametrize(
     ("indices", "message"),
     [
-        ([[0, 1], [0, -1]], r"Row 1 asks for the entry \(0, -1\)"),
-        ([[0, 1], [3, 1]], r"Row 1 asks for the entry \(3, 1\) of .* \(3, 4\)"),
-        ([[0, 1, 2]], r"indices have shape \(1, 3\) but the target has mode"),
+        ([[0, 1], [0, -1]], r"Row 1 has the negative index -1 in \(0, -1\)"),
+        ([[0, 1], [3, 1]], "Row 1 has the index 3 in mode 1, whose dimension is 3"),
+        ([[0, 1, 2]], r"indices have shape \(1, 3\) but the mode dimensions are"),
         ([0, 1], r"indices have shape \(2,\)"),
     ],
 )

@@ -22,7 +22,7 @@ def test_values_beyond_those_learned_from_are_refused():
     [
         ([[0.5, 1.0]], "Sample 0 has 0.5 for feature 0; give whole numbers from 0"),
         ([[1.0, np.inf]], "Sample 0 has inf for feature 1; give whole numbers from 0"),
-        ([[0, 1], [0]], "different numbers of features"),
+        ([[0, 1], [0]], "rows of different lengths"),
     ],
 )
 def test_what_are_no_codes_is_refused(values, words):

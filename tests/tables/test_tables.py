@@ -154,7 +154,7 @@ def test_columns_that_never_vary_are_left_out_with_a_warning(caplog):
             "other features or values; code both in the same way",
         ),
         (np.ones(5), LABELS[:5], {}, "shape"),
-        ({}, LABELS, {}, "There are 0 samples and 50 of what is to be"),
+        ({}, LABELS, {}, "The table has no column; give at least one feature"),
     ],
 )  # fmt: skip
 def test_a_table_that_cannot_be_used_is_refused(table, labels, options, words):

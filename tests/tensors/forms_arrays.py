@@ -87,6 +87,15 @@ def pydata_sparse(folder):
     np.savez_compressed(folder / "x.npz", shape=GAPPY.shape, **arrays)
     with np.load(completed(folder / "x.npz", GAPPY, WHOLE)) as found:
         np.testing.assert_array_equal(found["data"], WHOLE)
+    # GCXS: the rows of a matrix are the last mode, its columns the other two.
+    rows = np.moveaxis(GAPPY, 2, 0).reshape(2, -1)
+    row, column = np.nonzero(~np.isnan(rows))
+    arrays = {"data": rows[row, column], "indices": column, "fill_value": 0.0}
+    starts = [0, *np.cumsum(np.bincount(row))]
+    arrays |= {"indptr": starts, "compressed_axes": [2], "shape": GAPPY.shape}
+    np.savez(folder / "x.npz", **arrays)
+    with np.load(completed(folder / "x.npz", GAPPY, WHOLE)) as found:
+        np.testing.assert_array_equal(found["data"], WHOLE)
 
 
 FORMS = {

@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 from scipy.io import loadmat, savemat
 from scipy.io.matlab import MatlabObject
+from scipy.sparse import coo_array
 
 from rankrise.tensors import incomplete_tensor, read_tensor, write_completed
 
@@ -93,6 +94,26 @@ def sptensor(folder):
     np.testing.assert_array_equal(found["X"], WHOLE)
 
 
+def sparse(folder):
+    stored = coo_array(([0.5, 2, 0], ([0, 2, 1], [1, 0, 1])), (3, 2))
+    expected = np.array([[NAN, 0.5], [NAN, 0], [2, NAN]])
+    whole = np.nan_to_num(expected, nan=7)
+    content = {"a": stored.tocsc()}
+    np.testing.assert_array_equal(check(folder, content, expected, whole)["a"], whole)
+    path = folder / "x.mat"
+    with h5py.File(path, "w", userblock_size=512) as content:
+        group = content.create_group("a")
+        group.attrs["MATLAB_class"] = np.bytes_("double")
+        group.attrs["MATLAB_sparse"] = np.uint64(3)
+        columns = stored.tocsc()
+        group["data"] = columns.data
+        group["ir"], group["jc"] = columns.indices, columns.indptr
+    header = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM"
+    path.write_bytes(header + path.read_bytes()[len(header) :])
+    with h5py.File(completed(path, expected, whole)) as found:
+        np.testing.assert_array_equal(found["a"][()].T, whole)
+
+
 def dataset(folder):
     def column(*items):
         content = np.empty((3, 2), object)
@@ -106,13 +127,15 @@ def dataset(folder):
         "label": column(np.array(["corn", "größe"]), empty, empty),
         "axisscale": column(np.array([1.0, 2]), np.array([1100.0, 1102, 1104]), empty),
         "title": column("Samples", "Wavelength (nm)", ""),
+        "include": column(np.array([1.0, 2]), np.array([1.0, 3]), np.array([1, 2])),
     }
-    found = check(folder, {"m5": matlab_object("dataset", name="m5", **fields)})
-    np.testing.assert_array_equal(found["m5"], WHOLE)
+    content = {"m5": matlab_object("dataset", name="m5", **fields)}
+    found = check(folder, content, GAPPY[:, [0, 2]], WHOLE[:, [0, 2]])
+    np.testing.assert_array_equal(found["m5"], WHOLE[:, [0, 2]])
     read = incomplete_tensor(read_tensor(folder / "x.mat"))
     assert read.mode_names == ("Samples", "Wavelength (nm)", None)
     assert read.labels[0].tolist() == ["corn", "größe"]
-    assert read.labels[1].tolist() == [1100, 1102, 1104]
+    assert read.labels[1].tolist() == [1100, 1104]
     assert read.labels[2] is None
 
 
@@ -124,5 +147,6 @@ FORMS = {
     "cell array of equal matrices": cells,
     "`tensor` of the tensor toolbox": tensor,
     "`sptensor` of the tensor toolbox": sptensor,
+    "sparse matrix": sparse,
     "dataset object of PLS_Toolbox": dataset,
 }

@@ -22,9 +22,9 @@ MOST_GROWTH_BYTES = FREE_BYTES * 3 // 4
 CPU_SECONDS, SECONDS = 10, 120
 LONGEST_SENTENCE = 800
 VARIABLES = {
-    "nested.mat": "Scd",
-    "packed-nested.mat": "Scd",
-    "hdf5.mat": ("x", "s.data"),
+    "nested.mat": "Scds",
+    "packed-nested.mat": "Scds",
+    "hdf5.mat": ("x", "s.data", "a"),
 }
 EXTREMES = (0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**63 - 1, 2**64 - 1)
 

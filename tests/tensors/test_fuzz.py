@@ -95,6 +95,7 @@ def nested(path, **options):
     parts = {"subs": OBSERVED + 1.0, "vals": VALUES[:, None], "size": [3.0, 4.0, 2.0]}
     held = {"data": np.eye(3), "label": labels, "axisscale": labels, "title": labels}
     content = {"S": matlab_object("sptensor", **parts), "c": cells, "x": {"y": 2.0}}
+    content["s"] = sp.csc_array(np.nan_to_num(TENSOR[0]))
     savemat(path, content | {"d": matlab_object("dataset", **held)}, **options)
 
 
@@ -107,6 +108,13 @@ def mat73(path):
         struct.attrs["MATLAB_class"] = np.bytes_("struct")
         struct["data"] = np.eye(2)
         struct["data"].attrs["MATLAB_class"] = np.bytes_("double")
+        sparse = content.create_group("a")
+        sparse.attrs.update(
+            MATLAB_class=np.bytes_("double"), MATLAB_sparse=np.uint64(3)
+        )
+        stored = sp.csc_array(np.nan_to_num(TENSOR[..., 0]))
+        sparse["data"], sparse["ir"] = stored.data, stored.indices
+        sparse["jc"] = stored.indptr
     header = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM"
     path.write_bytes(header + path.read_bytes()[len(header) :])
 
@@ -133,6 +141,14 @@ def hdf5(path):
         content["inner/x"].dims[1].attach_scale(content["inner/names"])
 
 
+def gcxs(path):
+    """As pydata/sparse has it: the first mode is compressed."""
+    rows = sp.csr_array(np.nan_to_num(TENSOR.reshape(3, 8)))
+    parts = {"data": rows.data, "indices": rows.indices, "indptr": rows.indptr}
+    compressed = {"compressed_axes": [0], "shape": TENSOR.shape, "fill_value": 0.0}
+    np.savez(path, **parts, **compressed)
+
+
 def trajectory(path):
     problem = rr.CompletionProblem.from_observations(Observations.from_array(TENSOR))
     start = rr.near_zero(TENSOR.shape, 2, init_scale=0.1, key=jax.random.key(0))
@@ -149,6 +165,7 @@ FORMS = {
     "samples.npz": samples,
     "csr.npz": lambda path: sp.save_npz(path, sp.csr_array(np.nan_to_num(TENSOR[0]))),
     "coo.npz": lambda path: sp.save_npz(path, sp.coo_array(np.nan_to_num(TENSOR))),
+    "gcxs.npz": gcxs,
     "x.csv": lambda path: coordinates(path, 0, ","),
     "labelled.csv": labelled,
     "labelled.csv.gz": labelled,

@@ -197,7 +197,10 @@ def test_refused_arrays_are_named(arguments, message):
         ([[0, 1], [3, -1]], r"Row 1 has the negative index -1 in \(3, -1\)"),
         ([[0, 1], [2, 4]], "Row 1 has the index 4 in mode 2, whose dimension is 4"),
         ([[3, 1], [2, 0]], "Row 0 has the index 3 in mode 1, whose dimension is 3"),
-        ([[0, 1, 0], [2, 0, 0]], "3 columns but mode_dims names 2 modes"),
+        (
+            [[0, 1, 0], [2, 0, 0]],
+            r"indices have shape \(2, 3\) but the mode dimensions are \(3, 4\)",
+        ),
         ([[0, 1], [0, 1]], r"Rows 0 and 1 both give the entry \(0, 1\)"),
         ([[0, 1]], r"1 rows of indices but the values have shape \(2,\)"),
     ],
@@ -251,37 +254,6 @@ def test_take_keeps_rows_values_and_weights_together():
     np.testing.assert_array_equal(taken.values, [4.0, 1.0])
     np.testing.assert_array_equal(taken.weights, [40.0, 10.0])
     assert taken.mode_dims == observations.mode_dims
-
-
-@given(st.integers(2, 30), st.floats(0.001, 0.999), st.integers(0, 99))
-def test_split_puts_every_observation_on_one_side(count, share, seed):
-    observations = grid_observations(count)
-    train, held_out = observations.split(share, seed=seed)
-    both = np.concatenate([train.values, held_out.values])
-    np.testing.assert_array_equal(np.sort(both), observations.values)
-    assert len(held_out) == min(max(1, round(share * count)), count - 1)
-    for part in (train, held_out):
-        np.testing.assert_array_equal(part.weights, 10 * part.values)
-        np.testing.assert_array_equal(part.indices[:, 0], (part.values - 1) // 2)
-        assert part.mode_dims == observations.mode_dims
-
-
-def test_split_is_fixed_by_its_seed():
-    observations = grid_observations(40)
-    held_out = [observations.split(0.5, seed=seed)[1].values for seed in (3, 3, 4)]
-    np.testing.assert_array_equal(held_out[0], held_out[1])
-    assert not np.array_equal(held_out[0], held_out[2])
-
-
-@pytest.mark.parametrize("share", [0.0, 1.0, -0.5, NAN])
-def test_split_refuses_shares_that_leave_a_side_empty(share):
-    with pytest.raises(InputError, match="must lie between 0 and 1"):
-        grid_observations(4).split(share, seed=0)
-
-
-def test_split_refuses_a_single_observation():
-    with pytest.raises(InputError, match="Only one entry is observed"):
-        grid_observations(1).split(0.5, seed=0)
 
 
 def test_what_a_masked_array_masks_is_unobserved():

@@ -20,8 +20,7 @@ class Stream(enum.IntEnum):
     target, the observed entries and the noise it gives are independent of each other.
     """
 
-    # 0 is left out: [seed, 0] seeds the same stream as the bare seed, which
-    # `Observations.split` uses.
+    # 0 is left out: [seed, 0] seeds the same stream as the bare seed.
     TARGET = 1
     INDICES = 2
     FIBERS = 3

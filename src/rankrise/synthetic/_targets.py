@@ -19,6 +19,7 @@ from rankrise.synthetic._synthetic import (
     generator,
     row_blocks,
 )
+from rankrise.tensors import refuse_out_of_range
 
 
 def random_target(
@@ -77,7 +78,7 @@ def cp_entries(factor_matrices: tuple[Values, ...], indices: Indices) -> Values:
 
     The rows are taken in blocks: beyond the result, memory does not grow with them.
     """
-    _refuse_outside(indices, target_mode_dims(factor_matrices))
+    refuse_out_of_range(indices, target_mode_dims(factor_matrices))
     entries = np.empty(len(indices))
     for block in row_blocks(len(indices), factor_matrices[0].shape[1]):
         picked = (
@@ -162,18 +163,3 @@ def _log_norms_and_cosines(matrix: Values) -> tuple[Values, Values]:
     directions = matrix / np.where(norms > 0, norms, 1.0)[..., None, :]
     with np.errstate(divide="ignore"):
         return np.log(norms), directions.swapaxes(-1, -2) @ directions
-
-
-def _refuse_outside(indices: Indices, mode_dims: ModeDims) -> None:
-    if indices.ndim != 2 or indices.shape[1] != len(mode_dims):
-        raise InputError(
-            f"The indices have shape {indices.shape} but the target has mode "
-            f"dimensions {mode_dims}; give one column per mode."
-        )
-    wrong = (indices < 0) | (indices >= np.asarray(mode_dims))
-    if wrong.any():
-        row = int(np.argmax(wrong.any(axis=1)))
-        raise InputError(
-            f"Row {row} asks for the entry {tuple(indices[row].tolist())} of a target "
-            f"with mode dimensions {mode_dims}; indices count from 0."
-        )

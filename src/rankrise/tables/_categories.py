@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import index
 from typing import Any, SupportsIndex
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError
+from rankrise.tables._columns import rectangular, refuse_shape
 
 Codes = npt.NDArray[np.uint8]
 
@@ -97,6 +98,10 @@ class CategoricalData:
         """The values themselves, as `from_codes` took them: indices of factors."""
         return self.order[np.arange(self.features), self.codes]
 
+    def take(self, rows: npt.NDArray[np.integer]) -> CategoricalData:
+        """Some of the samples."""
+        return replace(self, codes=self.codes[rows])
+
     def encode(self, values: npt.ArrayLike) -> CategoricalData:
         """Other samples of the same features, coded in the same way."""
         table = _whole(values)
@@ -120,17 +125,7 @@ class CategoricalData:
 
 
 def _whole(values: npt.ArrayLike) -> npt.NDArray[Any]:
-    try:
-        table = np.asarray(values)
-    except ValueError as error:
-        raise InputError(
-            "The samples have different numbers of features; give one value a feature."
-        ) from error
-    if table.ndim != 2 or 0 in table.shape:
-        raise InputError(
-            f"The samples have shape {table.shape}; give a table of at least one "
-            "sample (row) and one feature (column)."
-        )
+    table = refuse_shape(rectangular("table", values))
     if table.dtype.kind == "b":
         return table.view(np.uint8)
     if table.dtype.kind == "f":

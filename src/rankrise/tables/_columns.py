@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Kinds of NumPy's data types.
 _NUMBERS = "fiub"
@@ -35,117 +38,96 @@ class SampleError(InputError):
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
-    """One feature of every sample.
-
-    Attributes
-    ----------
-    name
-        As an error calls it.
-    values
-        Numbers in float64, or categories as Python objects.
-    missing
-        Where there is no value; what `values` holds there means nothing.
-    rows
-        Which of the samples that were given these are; None for all of them.
-    """
-
-    name: str
-    values: npt.NDArray[Any]
-    missing: npt.NDArray[np.bool_]
-    rows: npt.NDArray[np.integer] | None = None
-
-    @property
-    def numeric(self) -> bool:
-        """Whether the values are numbers, which lie between one another."""
-        return self.values.dtype.kind == "f"
-
-    def refuse(self, marked: npt.NDArray[np.bool_], words: str) -> None:
-        """Refuse the first of the marked samples, counted among all that were given."""
-        if marked.any():
-            place = int(np.argmax(marked))
-            sample = place if self.rows is None else int(self.rows[place])
-            raise SampleError(sample, words)
-
-    def refuse_infinite(self) -> None:
-        """Refuse numbers that are infinite."""
-        self.refuse(
-            np.isinf(self.values),
-            f"has an infinite number (inf) in {self.name}; replace it or remove the "
-            "row.",
-        )
-
-    def with_kind_of(self, other: Column) -> Column:
-        """The same; where nothing is there, which tells no kind, of the other's."""
-        if self.numeric == other.numeric or not self.missing.all():
-            return self
-        nothing = np.full(len(self.values), np.nan if other.numeric else None)
-        return replace(self, values=nothing)
-
-
-@dataclass(frozen=True, eq=False)
-class Columns:
-    """A table that has been read.
+class Table:
+    """Samples, read column by column.
 
     Attributes
     ----------
     names
         Of the columns; None for an array.
+    columns
+        One series a feature, by the name that an error calls it: numbers in float64, or
+        text and categories as Python objects. Its index counts the samples given.
     """
 
     names: tuple[str, ...] | None
-    columns: tuple[Column, ...]
+    columns: tuple[pd.Series, ...]
 
     @classmethod
-    def of(cls, table: Any, rows: npt.NDArray[np.integer] | None = None) -> Columns:
-        """Read a table as `read_columns` does; of some samples, say which they are."""
-        columns = tuple(replace(each, rows=rows) for each in read_columns(table))
-        return cls(column_names(table), columns)
+    def of(cls, table: Any) -> Table:
+        """Read an array, a mapping of names to columns, or a pandas DataFrame.
 
-    def with_kinds_of(self, others: Columns) -> Columns:
+        Numbers are told from text and pandas' categories column by column; missing are
+        NaN, None and pandas' NA.
+        """
+        if isinstance(table, Table):
+            return table
+        names = column_names(table)
+        if is_data_frame(table):
+            columns = [table.iloc[:, place] for place in range(table.shape[1])]
+        elif isinstance(table, Mapping):
+            columns = list(table.values())
+        else:
+            columns = list(_two_dimensional(table).T)
+        if not columns:
+            raise InputError("The table has no column; give at least one feature.")
+        read, samples = [], len(columns[0])
+        for place, column in enumerate(columns):
+            name = f"feature {place}" if names is None else f"column {names[place]!r}"
+            if len(column) != samples:
+                raise InputError(
+                    f"The {name} has {len(column)} values, and the first column "
+                    f"{samples}; give one value a sample."
+                )
+            read.append(_series(name, column))
+        return cls(names, tuple(read))
+
+    @property
+    def samples(self) -> int:
+        """How many samples."""
+        return len(self.columns[0])
+
+    def take(self, rows: npt.NDArray[np.integer]) -> Table:
+        """Some of the samples, which keep their numbers."""
+        return replace(self, columns=tuple(x.iloc[rows] for x in self.columns))
+
+    def with_kinds_of(self, others: Table) -> Table:
         """The same; columns where nothing is there have the kinds of the others'."""
         if len(self.columns) != len(others.columns):
             return self
         pairs = zip(self.columns, others.columns, strict=True)
-        return replace(self, columns=tuple(a.with_kind_of(b) for a, b in pairs))
+        return replace(
+            self,
+            columns=tuple(a.astype(b.dtype) if a.isna().all() else a for a, b in pairs),
+        )
+
+
+def is_numeric(column: pd.Series) -> bool:
+    """Whether the values are numbers, which lie between one another."""
+    return bool(column.dtype.kind == "f")
+
+
+def refuse(column: pd.Series, marked: npt.NDArray[np.bool_], words: str) -> None:
+    """Refuse the first of the marked samples; the words go on after its number."""
+    if marked.any():
+        raise SampleError(int(column.index[int(np.argmax(marked))]), words)
+
+
+def refuse_infinite(column: pd.Series) -> None:
+    """Refuse numbers that are infinite."""
+    what = f"has an infinite number (inf) in {column.name}"
+    refuse(
+        column, np.isinf(column.to_numpy()), f"{what}; replace it or remove the row."
+    )
 
 
 def column_names(table: Any) -> tuple[str, ...] | None:
     """Names of the columns of a mapping or a pandas DataFrame; None for an array."""
-    if isinstance(table, Columns):
+    if isinstance(table, Table):
         return table.names
     if isinstance(table, Mapping):
         return tuple(map(str, table))
     return tuple(map(str, table.columns)) if is_data_frame(table) else None
-
-
-def read_columns(table: Any) -> Iterator[Column]:
-    """Columns of an array, a mapping of names to columns, or a pandas DataFrame.
-
-    Numbers are told from text and pandas' categories column by column; missing are
-    NaN, None and pandas' NA.
-    """
-    if isinstance(table, Columns):
-        yield from table.columns
-        return
-    names = column_names(table)
-    if is_data_frame(table):
-        columns = [table.iloc[:, place] for place in range(table.shape[1])]
-    elif isinstance(table, Mapping):
-        columns = list(table.values())
-    else:
-        columns = list(_two_dimensional(table).T)
-    if not columns:
-        raise InputError("The table has no column; give at least one feature.")
-    samples = len(columns[0])
-    for place, column in enumerate(columns):
-        name = f"feature {place}" if names is None else f"column {names[place]!r}"
-        if len(column) != samples:
-            raise InputError(
-                f"The {name} has {len(column)} values, and the first column "
-                f"{samples}; give one value a sample."
-            )
-        yield _column(name, column)
 
 
 def rectangular(name: str, given: Any) -> npt.NDArray[Any]:
@@ -162,6 +144,11 @@ def rectangular(name: str, given: Any) -> npt.NDArray[Any]:
 def _two_dimensional(table: Any) -> npt.NDArray[Any]:
     # As objects, since numbers beside text would be made text.
     array = table if isinstance(table, np.ndarray) else np.array(table, dtype=object)
+    return refuse_shape(array)
+
+
+def refuse_shape(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Pass a table through, refused if it has no sample or feature."""
     if array.ndim != 2 or 0 in array.shape:
         raise InputError(
             f"The samples have shape {array.shape}; give a table of at least one "
@@ -170,7 +157,7 @@ def _two_dimensional(table: Any) -> npt.NDArray[Any]:
     return array
 
 
-def _column(name: str, given: Any) -> Column:
+def _series(name: str, given: Any) -> pd.Series:
     import pandas as pd
 
     series = given
@@ -185,27 +172,26 @@ def _column(name: str, given: Any) -> Column:
         is_text = array.dtype.kind in "UT"
         series = pd.Series(values, dtype=object if is_text else None)
     missing = series.isna().to_numpy(bool)
-    if isinstance(series.dtype, pd.CategoricalDtype):
-        return Column(name, series.to_numpy(object), missing)
     kind = series.dtype.kind
-    if kind in _NUMBERS:
+    is_category = isinstance(series.dtype, pd.CategoricalDtype)
+    if kind in _NUMBERS and not is_category:
         numbers = series.to_numpy(np.float64, na_value=np.nan)
-        return Column(name, numbers, missing)
-    if kind != "O":
+        return pd.Series(numbers, name=name)
+    if kind != "O" and not is_category:
         raise InputError(
             f"The {name} is of type {series.dtype}; give numbers, text or categories."
         )
     objects = series.to_numpy(object)
     types = set(map(type, objects[~missing]))
-    if all(issubclass(kind, str) for kind in types) and types:
-        return Column(name, objects, missing)
+    if is_category or (types and all(issubclass(kind, str) for kind in types)):
+        return pd.Series(objects, name=name, dtype=object)
     if not all(issubclass(kind, _NUMBER_TYPES) for kind in types):
         found = ", ".join(sorted(kind.__name__ for kind in types))
         raise InputError(
             f"The {name} holds values of type {found}; give numbers or text, not both."
         )
     try:
-        return Column(name, series.mask(missing, np.nan).to_numpy(np.float64), missing)
+        return pd.Series(series.mask(missing, np.nan).to_numpy(np.float64), name=name)
     except OverflowError as error:
         raise InputError(
             f"The {name} holds a whole number beyond floating point; make it smaller."

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import math
 import os
-import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +16,6 @@ import numpy.typing as npt
 from rankrise._atomic import atomic_path
 from rankrise._errors import InputError
 
-# What the first four bytes say of an IDX file of bytes, by its number of modes.
-_KINDS = {1: 2049, 3: 2051}
 # Far above any of these sets: what is larger is not one of them.
 _LARGEST_BYTES = 2**28
 _DEBIAN = Path("/usr/share/datasets")
@@ -45,64 +41,38 @@ class ImageSet:
     source: str
 
 
-@dataclass(frozen=True)
-class _Origin:
-    """SHA-256 of the uncompressed files, and where they are to be had.
-
-    Attributes
-    ----------
-    digests
-        Images then labels, for training and then for testing.
-    """
-
-    digests: Mapping[str, str]
-    mirrors: Sequence[str]
-
-
-# Digests of the content: the same files are compressed differently here and there.
-_ORIGINS = {
-    "mnist": _Origin(
-        {
-            "train-images-idx3-ubyte": (
-                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
-            ),
-            "train-labels-idx1-ubyte": (
-                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"
-            ),
-            "t10k-images-idx3-ubyte": (
-                "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
-            ),
-            "t10k-labels-idx1-ubyte": (
-                "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"
-            ),
-        },
-        (
-            "https://ossci-datasets.s3.amazonaws.com/mnist/",
-            "https://storage.googleapis.com/cvdf-datasets/mnist/",
-        ),
+_PARTS = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+# SHA-256 of the content: the same files are compressed differently here and there.
+_DIGESTS = {
+    "mnist": (
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     ),
-    "fashion-mnist": _Origin(
-        {
-            "train-images-idx3-ubyte": (
-                "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
-            ),
-            "train-labels-idx1-ubyte": (
-                "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"
-            ),
-            "t10k-images-idx3-ubyte": (
-                "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"
-            ),
-            "t10k-labels-idx1-ubyte": (
-                "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"
-            ),
-        },
-        (
-            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-            "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
-        ),
+    "fashion-mnist": (
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     ),
 }
-IMAGE_SETS = tuple(_ORIGINS)
+_MIRRORS = {
+    "mnist": (
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ),
+    "fashion-mnist": (
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+    ),
+}
+IMAGE_SETS = tuple(_DIGESTS)
 
 
 def load_image_set(name: str, *, mirrors: Sequence[str] | None = None) -> ImageSet:
@@ -117,19 +87,26 @@ def load_image_set(name: str, *, mirrors: Sequence[str] | None = None) -> ImageS
     mirrors
         Addresses that the files' names are appended to, tried one after another.
     """
-    if name not in _ORIGINS:
+    if name not in _DIGESTS:
         raise InputError(
             f"There is no image set {name!r}; choose {' or '.join(IMAGE_SETS)}."
         )
-    origin = _ORIGINS[name]
-    folder = next((each for each in _folders(name) if _holds(each, origin)), None)
+    parts = dict(zip(_PARTS, _DIGESTS[name], strict=True))
+    folders = (x for x in _folders(name) if all(_file(x, part) for part in parts))
+    folder = next(folders, None)
     if folder is None:
         folder = _cache(name)
-        _download(name, folder, origin, origin.mirrors if mirrors is None else mirrors)
-    parts = {part: _content(folder, part, origin) for part in origin.digests}
-    train_images, train_labels, test_images, test_labels = (
-        _array(content, part) for part, content in parts.items()
-    )
+        _download(name, folder, parts, _MIRRORS[name] if mirrors is None else mirrors)
+    arrays = []
+    for part, digest in parts.items():
+        path = _file(folder, part)
+        assert path is not None
+        # After the header: a kind, the count, and for images two sides.
+        content, has_sides = _content(path, digest), "idx3" in part
+        array = np.frombuffer(content, np.uint8, offset=16 if has_sides else 8)
+        count = int.from_bytes(content[4:8], "big")
+        arrays.append(array.reshape(count, -1) if has_sides else array)
+    train_images, train_labels, test_images, test_labels = arrays
     return ImageSet(
         name, train_images, train_labels, test_images, test_labels, str(folder)
     )
@@ -148,22 +125,22 @@ def _folders(name: str) -> Iterator[Path]:
     yield _DEBIAN / name
 
 
-def _holds(folder: Path, origin: _Origin) -> bool:
-    return all(_file(folder, part) is not None for part in origin.digests)
-
-
 def _file(folder: Path, part: str) -> Path | None:
-    for path in (folder / f"{part}.gz", folder / part):
-        if path.is_file():
-            return path
-    return None
+    paths = (folder / f"{part}.gz", folder / part)
+    return next((path for path in paths if path.is_file()), None)
 
 
-def _content(folder: Path, part: str, origin: _Origin) -> bytes:
-    path = _file(folder, part)
-    assert path is not None
-    content = _uncompressed(path)
-    if hashlib.sha256(content).hexdigest() != origin.digests[part]:
+def _content(path: Path, digest: str) -> bytes:
+    """What a file holds once it is uncompressed, refused if it is another."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read(_LARGEST_BYTES)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(
+            f"{path} cannot be read ({error}); remove it, so that it is downloaded "
+            "again."
+        ) from error
+    if hashlib.sha256(content).hexdigest() != digest:
         raise InputError(
             f"{path} is not the file it should be (its SHA-256 is another); remove it, "
             "so that it is downloaded again."
@@ -171,71 +148,28 @@ def _content(folder: Path, part: str, origin: _Origin) -> bytes:
     return content
 
 
-def _uncompressed(path: Path) -> bytes:
-    try:
-        if path.suffix != ".gz":
-            with path.open("rb") as file:
-                return file.read(_LARGEST_BYTES)
-        with gzip.open(path, "rb") as file:
-            return file.read(_LARGEST_BYTES)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(
-            f"{path} cannot be read ({error}); remove it, so that it is downloaded "
-            "again."
-        ) from error
-
-
-def _download(name: str, folder: Path, origin: _Origin, mirrors: Sequence[str]) -> None:
+def _download(
+    name: str, folder: Path, parts: Mapping[str, str], mirrors: Sequence[str]
+) -> None:
     """Fetch what is missing, from the first mirror that has the right content."""
+    import pooch
+
+    download = pooch.HTTPDownloader(timeout=30)
     folder.mkdir(parents=True, exist_ok=True)
-    for part, digest in origin.digests.items():
-        target = folder / f"{part}.gz"
-        if _file(folder, part) is not None:
-            continue
+    for part, digest in parts.items():
         failures = []
-        for mirror in mirrors:
+        for mirror in () if _file(folder, part) else mirrors:
             try:
-                with atomic_path(target) as temporary:
-                    _fetch(f"{mirror}{part}.gz", temporary, digest)
+                with atomic_path(folder / f"{part}.gz") as temporary:
+                    download(f"{mirror}{part}.gz", str(temporary), None)
+                    _content(temporary, digest)
                 break
-            except _FetchError as failure:
-                failures.append(f"{mirror}: {failure}")
-        else:
+            # Servers and networks fail in many ways, each with its own exception.
+            except Exception as error:
+                failures.append(f"{mirror}: {type(error).__name__}")
+        if _file(folder, part) is None:
             raise InputError(
                 f"{name} is in none of its folders and could not be downloaded "
                 f"({'; '.join(failures)}); put its four files into {folder} or into "
                 f"$RANKRISE_DATA/{name}."
             )
-
-
-class _FetchError(RuntimeError):
-    """A mirror does not have the file."""
-
-
-def _fetch(address: str, target: Path, digest: str) -> None:
-    import pooch
-
-    try:
-        download = pooch.HTTPDownloader(timeout=30)
-        download(address, str(target), None)
-        content = _uncompressed(target)
-    # Servers and networks fail in many ways, each with an exception of its own.
-    except Exception as error:
-        raise _FetchError(type(error).__name__) from error
-    if hashlib.sha256(content).hexdigest() != digest:
-        raise _FetchError("its content is another")
-
-
-def _array(content: bytes, part: str) -> npt.NDArray[np.uint8]:
-    """What an IDX file holds: images as rows, or labels."""
-    modes = 3 if "idx3" in part else 1
-    start = 4 * (1 + modes)
-    if len(content) >= start:
-        kind, count, *sides = struct.unpack(f">{1 + modes}i", content[:start])
-        if kind == _KINDS[modes] and len(content) == start + count * math.prod(sides):
-            pixels = np.frombuffer(content, np.uint8, offset=start)
-            return pixels.reshape(count, *(math.prod(sides),) * (modes > 1))
-    raise InputError(
-        f"{part} does not hold what its name says ({len(content)} bytes that begin "
-        f"with {content[:4].hex()}); an IDX file of bytes is needed."
-    )

@@ -103,26 +103,26 @@ def rounded_pixels(
 
 def _images(name: str, levels: int) -> LabelledSet:
     images = load_image_set(name)
-    train = CategoricalData.from_codes(
-        rounded_pixels(images.train_images, levels, _LARGEST_PIXEL), levels
+    train, test = (
+        rounded_pixels(pixels, levels, _LARGEST_PIXEL)
+        for pixels in (images.train_images, images.test_images)
     )
-    test = train.encode(rounded_pixels(images.test_images, levels, _LARGEST_PIXEL))
+    data = CategoricalData.from_codes(train, levels)
     return LabelledSet(
-        train, images.train_labels, test, images.test_labels, images.source
+        data, images.train_labels, data.encode(test), images.test_labels, images.source
     )
 
 
 def _digits(levels: int, test_share: float, seed: int) -> LabelledSet:
     from sklearn.datasets import load_digits
 
-    digits = load_digits()
-    pixels = rounded_pixels(digits.data, levels, _LARGEST_DIGIT_PIXEL)
-    training, testing = split_rows(len(pixels), test_share, seed)
-    train = CategoricalData.from_codes(pixels[training], levels)
-    return LabelledSet(
-        train,
-        digits.target[training],
-        train.encode(pixels[testing]),
-        digits.target[testing],
+    images, labels = load_digits(return_X_y=True)
+    pixels = rounded_pixels(images, levels, _LARGEST_DIGIT_PIXEL)
+    rows, others = split_rows(len(pixels), test_share, seed)
+    data, source = (
+        CategoricalData.from_codes(pixels[rows], levels),
         "scikit-learn's digits",
+    )
+    return LabelledSet(
+        data, labels[rows], data.encode(pixels[others]), labels[others], source
     )

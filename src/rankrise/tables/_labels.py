@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise.tables._columns import (
-    Column,
+    Table,
     column_names,
-    read_columns,
+    is_numeric,
     rectangular,
+    refuse,
+    refuse_infinite,
 )
 from rankrise.tables._split import Rows, TargetKind
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # More whole numbers than this are hardly names of classes.
 _MOST_NUMBERED_CLASSES = 100
@@ -100,15 +105,14 @@ def read_labels(y: Any, kind: TargetKind | None = None) -> Labels:
         numbers are too many to be names of classes.
     """
     given = _named(y)
-    columns = list(read_columns(given))
+    columns = Table.of(given).columns
     for column in columns:
-        column.refuse(
-            column.missing,
-            f"has nothing to predict in {column.name}; fill it in or remove the row.",
-        )
+        what = f"has nothing to predict in {column.name}"
+        missing = column.isna().to_numpy()
+        refuse(column, missing, f"{what}; fill it in or remove the row.")
     if kind is None:
         floating = any(
-            column.numeric and _is_floating(each)
+            is_numeric(column) and _is_floating(each)
             for column, each in zip(columns, given.values(), strict=True)
         )
         kind = "values" if floating or len(given) > 1 else "classes"
@@ -161,29 +165,29 @@ def _is_floating(column: Any) -> bool:
     return array.dtype.kind == "f"
 
 
-def _numbers(columns: list[Column]) -> npt.NDArray[np.float64]:
+def _numbers(columns: tuple[pd.Series, ...]) -> npt.NDArray[np.float64]:
     for column in columns:
-        if not column.numeric:
+        if not is_numeric(column):
             raise InputError(
                 f"The {column.name} holds text or categories; give numbers to predict, "
                 "or take it for classes."
             )
-        column.refuse_infinite()
-    return np.stack([column.values for column in columns], axis=1)
+        refuse_infinite(column)
+    return np.stack([column.to_numpy() for column in columns], axis=1)
 
 
-def _classes(column: Column, given: Any) -> npt.NDArray[Any]:
-    array = np.asarray(given)
-    if not column.numeric:
-        return np.array([str(value) for value in column.values])
+def _classes(column: pd.Series, given: Any) -> npt.NDArray[Any]:
+    array, values = np.asarray(given), column.to_numpy()
+    if not is_numeric(column):
+        return np.array([str(value) for value in values])
     if array.dtype.kind in "biu":
         return array
-    whole = (column.values == np.floor(column.values)).all()
-    return column.values.astype(np.int64) if whole else column.values
+    whole = (values == np.floor(values)).all()
+    return values.astype(np.int64) if whole else values
 
 
-def _refuse_many_numbers(column: Column) -> None:
-    count = len(np.unique(column.values)) if column.numeric else 0
+def _refuse_many_numbers(column: pd.Series) -> None:
+    count = column.nunique() if is_numeric(column) else 0
     if count > _MOST_NUMBERED_CLASSES:
         raise InputError(
             f"The {column.name} to predict holds {count} different whole numbers; say "

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise.tables._categories import MOST_VALUES, CategoricalData, Codes
-from rankrise.tables._columns import Column, column_names, read_columns
+from rankrise.tables._columns import Table, is_numeric, refuse, refuse_infinite
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Numbers = npt.NDArray[np.float64]
 
@@ -40,16 +43,16 @@ class NumericLevels:
         """How many values there are."""
         return len(self.thresholds) + 1 + self.missing
 
-    def codes(self, column: Column) -> Codes:
+    def codes(self, column: pd.Series) -> Codes:
         """The value of every sample."""
-        if not column.numeric:
+        if not is_numeric(column):
             raise InputError(
                 f"The {column.name} holds text or categories, and held numbers in the "
                 "samples that were learned from; give numbers."
             )
-        column.refuse_infinite()
-        codes = np.searchsorted(self.thresholds, column.values, side="left")
-        codes[column.missing] = len(self.thresholds) + 1
+        refuse_infinite(column)
+        codes = np.searchsorted(self.thresholds, column.to_numpy(), side="left")
+        codes[column.isna()] = len(self.thresholds) + 1
         return codes.astype(np.uint8)
 
 
@@ -75,18 +78,19 @@ class CategoryLevels:
         """How many values there are."""
         return len(self.categories) + self.missing + self.unseen
 
-    def codes(self, column: Column) -> Codes:
+    def codes(self, column: pd.Series) -> Codes:
         """The value of every sample."""
         import pandas as pd
 
         known = pd.Index(self.categories, dtype=object, tupleize_cols=False)
-        codes = known.get_indexer(pd.Index(column.values, dtype=object))
-        codes[column.missing] = len(self.categories)
+        codes = known.get_indexer(pd.Index(column, dtype=object))
+        codes[column.isna()] = len(self.categories)
         unseen = codes < 0
         if unseen.any() and not self.unseen:
-            column.refuse(
+            refuse(
+                column,
                 unseen,
-                f"has {column.values[unseen][0]!r} in {column.name}, which no sample "
+                f"has {column[unseen].iloc[0]!r} in {column.name}, which no sample "
                 "that was learned from has; replace it or remove the row.",
             )
         codes[unseen] = self.cardinality - 1
@@ -152,21 +156,21 @@ class Levels:
             raise InputError(
                 f"The number of levels is {levels}; it may be 2 to {MOST_VALUES}."
             )
-        names = column_names(table)
+        read = Table.of(table)
         columns, codes = [], []
-        for column in read_columns(table):
+        for column in read.columns:
             if missing == "refuse":
                 _refuse_missing(column)
             found = (
                 _numeric_levels(column, levels)
-                if column.numeric
+                if is_numeric(column)
                 else _category_levels(column, unseen == "value")
             )
             columns.append(found)
             codes.append(found.codes(column))
         cardinalities = tuple(column.cardinality for column in columns)
         data = CategoricalData.from_codes(np.stack(codes, axis=1), cardinalities)
-        return cls(tuple(columns), names, data.order)
+        return cls(tuple(columns), read.names, data.order)
 
     @property
     def cardinalities(self) -> tuple[int, ...]:
@@ -182,13 +186,13 @@ class Levels:
             Where columns are not those learned from, or a sample lacks what never
             lacked or has a category never seen, unless these are values.
         """
-        names = column_names(table)
+        read = Table.of(table)
+        names, found = read.names, read.columns
         if names is not None and self.names is not None and names != self.names:
             raise InputError(
                 f"The columns are {', '.join(names)}, and {', '.join(self.names)} were "
                 "learned from; give these, in this order."
             )
-        found = list(read_columns(table))
         if len(found) != len(self.columns):
             raise InputError(
                 f"The samples have {len(found)} features, and {len(self.columns)} were "
@@ -204,10 +208,10 @@ class Levels:
         return like.encode(np.stack(codes, axis=1))
 
 
-def _numeric_levels(column: Column, levels: int) -> NumericLevels:
-    column.refuse_infinite()
-    missing = bool(column.missing.any())
-    distinct, counts = np.unique(column.values[~column.missing], return_counts=True)
+def _numeric_levels(column: pd.Series, levels: int) -> NumericLevels:
+    refuse_infinite(column)
+    missing = bool(column.isna().any())
+    distinct, counts = np.unique(column.dropna(), return_counts=True)
     most = min(levels, MOST_VALUES - missing)
     if len(distinct) <= most:
         starts: npt.NDArray[np.integer] = np.arange(1, len(distinct))
@@ -241,9 +245,8 @@ def _equal_shares(
     return np.flatnonzero(np.diff(level)) + 1
 
 
-def _category_levels(column: Column, unseen: bool) -> CategoryLevels:
-    there = set(column.values[~column.missing].tolist())
-    missing = bool(column.missing.any())
+def _category_levels(column: pd.Series, unseen: bool) -> CategoryLevels:
+    there, missing = set(column.dropna()), bool(column.isna().any())
     room = MOST_VALUES - missing - unseen
     if len(there) > room:
         raise InputError(
@@ -257,8 +260,6 @@ def _category_levels(column: Column, unseen: bool) -> CategoryLevels:
     return CategoryLevels(tuple(ordered), missing, unseen)
 
 
-def _refuse_missing(column: Column) -> None:
-    column.refuse(
-        column.missing,
-        f"has no value (NaN) in {column.name}; fill it in or remove the row.",
-    )
+def _refuse_missing(column: pd.Series) -> None:
+    words = f"has no value (NaN) in {column.name}; fill it in or remove the row."
+    refuse(column, column.isna().to_numpy(), words)

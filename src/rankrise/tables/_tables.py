@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +11,10 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise.tables._categories import MOST_VALUES, CategoricalData
-from rankrise.tables._columns import Columns
+from rankrise.tables._columns import Table, is_numeric
 from rankrise.tables._labels import Labels, read_labels
 from rankrise.tables._levels import CategoryLevels, Levels
-from rankrise.tables._split import LabelledSet, Rows, TargetKind, split_rows
+from rankrise.tables._split import LabelledSet, TargetKind, split_rows
 
 DEFAULT_LEVELS = 16
 
@@ -63,22 +62,21 @@ def labelled_table(
         other features or targets, or none of the classes.
     """
     labels = read_labels(y, target_kind)
-    _check_counts(X, labels)
-    rows: tuple[Rows | None, Rows | None] = None, None
+    train = _read(X, labels)
     if test is None:
-        rows = split = split_rows(len(labels.values), test_share, seed)
-        train, others = (_taken(X, each) for each in split)
+        split = split_rows(len(labels.values), test_share, seed)
+        train, others = (train.take(each) for each in split)
         labels, other_labels = (labels.take(each) for each in split)
     else:
-        (train, others), other_labels = (X, test[0]), read_labels(test[1], labels.kind)
-        _check_counts(others, other_labels)
+        other_labels = read_labels(test[1], labels.kind)
+        others = _read(test[0], other_labels)
         labels.refuse_unlike(other_labels)
     labels.refuse_constant()
-    train, others = _encoded(train, others, rows, levels)
+    coded = _encoded(train, others, levels)
     return LabelledSet(
-        train,
+        coded[0],
         labels.values,
-        others,
+        coded[1],
         other_labels.values,
         source,
         labels.kind,
@@ -86,35 +84,21 @@ def labelled_table(
     )
 
 
-def _check_counts(X: Any, labels: Labels) -> None:
-    if isinstance(X, CategoricalData):
-        samples = X.samples
-    else:
-        samples = len(next(iter(X.values()), ())) if isinstance(X, Mapping) else len(X)
-    if samples != len(labels.values):
+def _read(X: Any, labels: Labels) -> Table | CategoricalData:
+    """The samples of these labels."""
+    table = X if isinstance(X, CategoricalData) else Table.of(X)
+    if table.samples != len(labels.values):
         raise InputError(
-            f"There are {samples} samples and {len(labels.values)} of what is to be "
-            "predicted; give one for each."
+            f"There are {table.samples} samples and {len(labels.values)} of what is to "
+            "be predicted; give one for each."
         )
-
-
-def _taken(X: Any, rows: Rows) -> Any:
-    """Some samples of a table."""
-    if isinstance(X, CategoricalData):
-        return replace(X, codes=X.codes[rows])
-    if isinstance(X, Mapping):
-        return {name: _taken(column, rows) for name, column in X.items()}
-    if hasattr(X, "iloc"):
-        return X.iloc[rows]
-    array = X if isinstance(X, np.ndarray) else np.array(X, dtype=object)
-    return array[rows]
+    return table
 
 
 def _encoded(
-    train: Any, others: Any, rows: tuple[Rows | None, Rows | None], levels: int
+    train: Table | CategoricalData, others: Table | CategoricalData, levels: int
 ) -> tuple[CategoricalData, ...]:
-    coded = [isinstance(each, CategoricalData) for each in (train, others)]
-    if all(coded):
+    if isinstance(train, CategoricalData) and isinstance(others, CategoricalData):
         alike = train.cardinalities == others.cardinalities
         if not (alike and np.array_equal(train.order, others.order)):
             raise InputError(
@@ -122,12 +106,11 @@ def _encoded(
                 "code both in the same way (`encode`)."
             )
         return train, others
-    if any(coded):
+    if isinstance(train, CategoricalData) or isinstance(others, CategoricalData):
         raise InputError(
             "Samples for training and for testing differ in kind; give both as tables "
             "or both as CategoricalData."
         )
-    train, others = map(Columns.of, (train, others), rows)
     # What only the others have says whether a column is of numbers or of text.
     train = train.with_kinds_of(others)
     others = others.with_kinds_of(train)
@@ -140,17 +123,17 @@ def _encoded(
     return tuple(_kept(each, np.flatnonzero(varies)) for each in encoded)
 
 
-def _widened(levels: Levels, others: Columns) -> Levels:
+def _widened(levels: Levels, others: Table) -> Levels:
     """One value more where other samples alone lack something, or have it new."""
-    columns = []
     given = others.columns
     if len(given) != len(levels.columns) or others.names != levels.names:
         return levels  # Refused by name when they are encoded.
+    columns = []
     for column, known in zip(given, levels.columns, strict=True):
-        known = replace(known, missing=known.missing or bool(column.missing.any()))
+        known = replace(known, missing=known.missing or bool(column.isna().any()))
         if isinstance(known, CategoryLevels):
-            there = set(column.values[~column.missing].tolist())
-            if column.numeric and there:
+            there = set(column.dropna())
+            if is_numeric(column) and there:
                 raise InputError(
                     f"The {column.name} holds numbers, and text or categories in the "
                     "samples for training; give the same."

@@ -30,7 +30,6 @@ from rankrise.tensors.files._cf_conventions import (
     choose_described,
     declared,
     pointed_to,
-    reached,
     unpacked,
 )
 from rankrise.tensors.files._declared import (
@@ -240,8 +239,8 @@ def _from_dataset(source: Any, mask: Any, values: Hashable | None) -> Incomplete
 
     arrays = [declared(name, array) for name, array in source.data_vars.items()]
     asked = None if values is None else str(values)
-    chosen = choose_described(arrays, asked, neighbours)
-    name, others = names[chosen], reached(chosen, neighbours)
+    chosen, others = choose_described(arrays, asked, neighbours)
+    name = names[chosen]
     described = source[[name, *(names[other] for other in others)]]
     incomplete = _from_xarray(source[name], mask)
 

@@ -103,10 +103,17 @@ def whole_numbers(indices: npt.ArrayLike) -> npt.NDArray[np.int64]:
 
 def refuse_out_of_range(coordinates: Indices, mode_dims: ModeDims) -> None:
     """Refuse rows that lie outside a tensor, or have not one index for each mode."""
-    if len(mode_dims) != coordinates.shape[1]:
+    if coordinates.ndim != 2 or len(mode_dims) != coordinates.shape[1]:
         raise InputError(
-            f"The indices have {coordinates.shape[1]} columns but mode_dims names "
-            f"{len(mode_dims)} modes; they must agree."
+            f"The indices have shape {coordinates.shape} but the mode dimensions are "
+            f"{mode_dims}; give one row per entry and one column per mode."
+        )
+    lowest = coordinates.min(axis=1)
+    if (lowest < 0).any():
+        row = int(np.argmax(lowest < 0))
+        raise InputError(
+            f"Row {row} has the negative index {int(lowest[row])} in "
+            f"{tuple(coordinates[row].tolist())}; indices count from 0."
         )
     wrong = coordinates >= np.asarray(mode_dims)
     if wrong.any():

@@ -137,18 +137,10 @@ class Observations:
                 "There are no observed entries; at least one is needed to say "
                 "anything about a tensor."
             )
-        lowest = coordinates.min(axis=1)
-        if (lowest < 0).any():
-            row = int(np.argmax(lowest < 0))
-            raise InputError(
-                f"Row {row} has the negative index {int(lowest[row])} in "
-                f"{tuple(coordinates[row].tolist())}; indices count from 0."
-            )
         if mode_dims is None:
-            dims = tuple(int(top) + 1 for top in coordinates.max(axis=0))
-        else:
-            dims = tuple(int(dim) for dim in mode_dims)
-            refuse_out_of_range(coordinates, dims)
+            mode_dims = tuple(int(top) + 1 for top in coordinates.max(axis=0))
+        dims = tuple(int(dim) for dim in mode_dims)
+        refuse_out_of_range(coordinates, dims)
         refuse_non_finite(entries, coordinates)
         refuse_duplicates(coordinates, dims)
         return cls.of_checked(coordinates, entries, dims, weights)
@@ -212,33 +204,6 @@ class Observations:
             if np.all(flat[1:] > flat[:-1]):
                 return self
         return self.take(np.lexsort(self.indices.T[::-1]))
-
-    def split(self, share: float, *, seed: int) -> tuple[Observations, Observations]:
-        """Hold out a random share of the observations.
-
-        Returns
-        -------
-        The observations to train on and the held-out ones, at least one each.
-        """
-        if not 0 < share < 1:
-            raise InputError(
-                f"The held-out share is {share}; it must lie between 0 and 1."
-            )
-        if len(self) < 2:
-            raise InputError(
-                "Only one entry is observed; holding some out needs at least two."
-            )
-        held = min(max(1, round(share * len(self))), len(self) - 1)
-        shuffled = np.random.default_rng(seed).permutation(len(self))
-        return self.take(np.sort(shuffled[held:])), self.take(np.sort(shuffled[:held]))
-
-    def unobserved_slices(self) -> list[tuple[int, int]]:
-        """Mode and index, both from 0, of every slice without an observed entry."""
-        return [
-            (mode, int(index))
-            for mode, dim in enumerate(self.mode_dims)
-            for index in np.setdiff1d(np.arange(dim), self.indices[:, mode])
-        ]
 
     def dense(self) -> Values:
         """The tensor as an array, NaN where unobserved: memory for every entry."""

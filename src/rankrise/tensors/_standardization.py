@@ -1,4 +1,4 @@
-"""Values brought to zero mean and unit root mean square, and back."""
+"""Values brought to zero mean and unit root mean square."""
 
 from __future__ import annotations
 
@@ -55,7 +55,3 @@ class Standardization:
         """Observations with standardized values."""
         values = (observations.values - self.offset) / self.scale
         return replace(observations, values=values)
-
-    def undo(self, values: Values) -> Values:
-        """Standardized values in the units of the data."""
-        return self.offset + self.scale * values

@@ -9,6 +9,7 @@ import pytest
 import scipy.io.matlab
 from scipy.io import loadmat, savemat
 from scipy.io.matlab import MatlabObject
+from scipy.sparse import csc_array
 
 from rankrise._errors import InputError
 from rankrise.tensors.files import read_tensor
@@ -145,11 +146,33 @@ def test_control_characters_of_a_class_are_spelled_out(tmp_path):
         read_tensor(tmp_path / "x.mat")
 
 
-def test_a_sparse_matlab_matrix_is_refused(tmp_path):
-    from scipy.sparse import csc_array
+@pytest.mark.parametrize(
+    ("dtype", "version", "words"),
+    [(complex, "5", "complex sparse is not"), (float, "4", r"sparse .*full\(x\)")],
+)
+def test_sparse_matrices_that_are_not_read_are_refused(dtype, version, words, tmp_path):
+    content = {"a": csc_array(np.eye(3).astype(dtype))}
+    savemat(tmp_path / "x.mat", content, format=version)
+    with pytest.raises(InputError, match=words):
+        read_tensor(tmp_path / "x.mat")
 
-    savemat(tmp_path / "x.mat", {"a": csc_array(np.eye(3))})
-    with pytest.raises(InputError, match=r"sparse .*full\(x\)"):
+
+def test_a_sparse_matrix_of_logicals_says_what_it_does_not_store(tmp_path, caplog):
+    savemat(tmp_path / "x.mat", {"a": csc_array(np.eye(2, dtype=bool))})
+    dense = read_tensor(tmp_path / "x.mat").observations.dense()
+    np.testing.assert_array_equal(dense, [[1, np.nan], [np.nan, 1]])
+    assert "'a' is sparse: what it does not store is unobserved" in caplog.text
+
+
+def test_indices_beyond_a_dataset_object_are_refused(tmp_path):
+    included = np.empty((2, 1), object)
+    included[:, 0] = [np.array([1.0, 3]), np.array([1.0, 4])]
+    parts = np.zeros(
+        (1, 1), [(x, object) for x in ("data", "label", "axisscale", "include")]
+    )
+    parts[0, 0] = (np.eye(3), np.zeros((0, 0)), np.zeros((0, 0)), included)
+    savemat(tmp_path / "x.mat", {"d": MatlabObject(parts, "dataset")})
+    with pytest.raises(InputError, match=r"`include` of 'd' .* 1 to 3 of mode 2"):
         read_tensor(tmp_path / "x.mat")
 
 

@@ -7,7 +7,7 @@ User's Guide, appendix A.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -59,21 +59,27 @@ def text(stored: Any) -> str:
         return stored.decode("latin-1")
 
 
+def text_labels(stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Labels as text where they are bytes, or rows of characters."""
+    if stored.dtype.kind == "S" and stored.ndim == 2:
+        stored = np.ascontiguousarray(stored).view(f"S{stored.shape[1]}")[:, 0]
+    if stored.dtype.kind in "SO":
+        stored = np.array([text(label).rstrip("\0 ") for label in stored])
+    return stored
+
+
 def pointed_to(attributes: Mapping[Any, Any], names: Container[Any]) -> list[Any]:
     """Which of `names` these attributes point to."""
     found = [text(attributes.get(pointer, "")) for pointer in POINTERS]
     return [word for word in " ".join(found).replace(":", " ").split() if word in names]
 
 
-def reached(name: str, neighbours: Callable[[str], Iterable[str]]) -> list[str]:
-    """All arrays that one leads to, from neighbour to neighbour, without itself."""
-    found, waiting = {name: None}, [name]
-    while waiting:
-        for other in neighbours(waiting.pop()):
-            if other not in found:
-                found[other] = None
-                waiting.append(other)
-    return list(found)[1:]
+def _reached(name: str, neighbours: Callable[[str], Iterable[str]]) -> list[str]:
+    """All arrays that one leads to, without itself."""
+    found = [name]
+    for each in found:
+        found += dict.fromkeys(x for x in neighbours(each) if x not in found)
+    return found[1:]
 
 
 def declared(name: Any, array: Any) -> Declared:
@@ -87,14 +93,18 @@ def choose_described(
     arrays: list[Declared],
     variable: str | None,
     neighbours: Callable[[str], Iterable[str]],
-) -> str:
-    """The array that is named, or the only one that fits and describes no other."""
-    if variable is not None:
-        return choose(arrays, variable).name
-    theirs = {other for array in arrays for other in reached(array.name, neighbours)}
-    fitting = [replace(x, fits=x.fits and x.name not in theirs) for x in arrays]
-    # Where there are many, the first of them are listed.
-    return choose(sorted(fitting, key=lambda x: not x.fits), variable).name
+) -> tuple[str, list[str]]:
+    """The array that is named, or the only one that fits and describes no other.
+
+    Returns
+    -------
+    Its name, and the names of all that it leads to, from neighbour to neighbour.
+    """
+    if variable is None:
+        theirs = {x for array in arrays for x in _reached(array.name, neighbours)}
+        arrays = [replace(x, fits=x.fits and x.name not in theirs) for x in arrays]
+    name = choose(arrays, variable).name
+    return name, _reached(name, neighbours)
 
 
 def unpacked(
@@ -114,7 +124,8 @@ def unpacked(
     default_fill
         Whether to look for the default fill value if the attributes name none.
     """
-    numbers = dict(_numbers(attributes))
+    given = {x: np.ravel(attributes[x]) for x in PACKING if x in attributes}
+    numbers = {x: y for x, y in given.items() if y.dtype.kind in "fiu" and y.size}
     unsigned = text(attributes.get("_Unsigned", "")).lower() == "true"
     if unsigned and stored.dtype.kind == "i":
         stored = stored.view(stored.dtype.str.replace("i", "u"))
@@ -123,31 +134,24 @@ def unpacked(
         missing |= _equal(stored, number)
     default = _DEFAULT_FILL.get(stored.dtype.str[1:])
     if default_fill and "_FillValue" not in numbers and default is not None:
-        _add(
-            missing,
-            _equal(stored, default),
-            name,
-            "hold",
-            "netCDF's default fill value",
-        )
-    scale = [numbers[x] for x in ("scale_factor", "add_offset") if x in numbers]
-    # A valid range in floating point is that of the unpacked values.
-    ends = [_end(numbers, upper, stored.dtype) for upper in (False, True)]
-    of_stored = not scale or all(np.asarray(end).dtype.kind in "iu" for end in ends)
+        more = _equal(stored, default)
+        _add(missing, more, name, "hold", "netCDF's default fill value")
     values = stored
-    is_bounded = any(name in numbers for name in _BOUNDS)
-    for values_are_stored in (True, False):
-        if is_bounded and of_stored == values_are_stored:
-            with np.errstate(invalid="ignore"):
-                outside = (values < ends[0]) | (values > ends[1])
-            where = f"outside the valid range, {ends[0]:.6g} to {ends[1]:.6g},"
-            _add(missing, outside, name, "lie", where)
-        if values_are_stored and scale:
-            kinds = (number.dtype for number in scale)
-            kind = np.result_type(stored.dtype, np.float32, *kinds)
-            values = stored.astype(kind)
-            values *= numbers.get("scale_factor", np.ones(1, kind))[0]
-            values += numbers.get("add_offset", np.zeros(1, kind))[0]
+    scale = [numbers[x] for x in ("scale_factor", "add_offset") if x in numbers]
+    if scale:
+        kind = np.result_type(stored.dtype, np.float32, *(x.dtype for x in scale))
+        values = stored.astype(kind)
+        values *= numbers.get("scale_factor", np.ones(1, kind))[0]
+        values += numbers.get("add_offset", np.zeros(1, kind))[0]
+    if any(x in numbers for x in _BOUNDS):
+        low, high = (_end(numbers, upper, stored.dtype) for upper in (0, 1))
+        # A valid range in floating point is that of the unpacked values.
+        are_whole = all(np.asarray(end).dtype.kind in "iu" for end in (low, high))
+        bounded = stored if are_whole else values
+        with np.errstate(invalid="ignore"):
+            outside = (bounded < low) | (bounded > high)
+        where = f"outside the valid range, {low:.6g} to {high:.6g},"
+        _add(missing, outside, name, "lie", where)
     if missing.any():
         if values.dtype.kind != "f":
             values = values.astype(np.float64)
@@ -155,14 +159,6 @@ def unpacked(
             values = values.copy()
         values[missing] = np.nan
     return values
-
-
-def _numbers(attributes: Mapping[str, Any]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
-    for name in PACKING:
-        if name in attributes:
-            numbers = np.atleast_1d(np.asarray(attributes[name]))
-            if numbers.dtype.kind in "fiu" and numbers.size:
-                yield name, numbers.ravel()
 
 
 def _equal(stored: npt.NDArray[Any], number: Any) -> npt.NDArray[np.bool_]:
@@ -175,20 +171,14 @@ def _equal(stored: npt.NDArray[Any], number: Any) -> npt.NDArray[np.bool_]:
 
 
 def _end(
-    numbers: Mapping[str, npt.NDArray[Any]], upper: bool, stored: np.dtype[Any]
+    numbers: Mapping[str, npt.NDArray[Any]], upper: int, stored: np.dtype[Any]
 ) -> Any:
     """One end of the valid range; infinite where there is none."""
     whole = numbers.get("valid_range", np.empty(0))
-    named = numbers.get("valid_max" if upper else "valid_min", np.empty(0))
-    if len(whole) == 2:
-        end = whole[int(upper)]
-    elif len(named) == 1:
-        end = named[0]
-    else:
-        return np.inf if upper else -np.inf
-    if stored.kind == "u" and end.dtype.kind == "i":
-        return end.astype(stored)
-    return end
+    named, none = (("valid_min", -np.inf), ("valid_max", np.inf))[upper]
+    end: Any = whole[upper] if len(whole) == 2 else numbers.get(named, [none])[0]
+    wraps = stored.kind == "u" and np.asarray(end).dtype.kind == "i"
+    return end.astype(stored) if wraps else end
 
 
 def _add(

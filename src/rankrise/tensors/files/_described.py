@@ -22,8 +22,8 @@ from rankrise.tensors.files._cf_conventions import (
     choose_described,
     declared,
     pointed_to,
-    reached,
     text,
+    text_labels,
     unpacked,
 )
 from rankrise.tensors.files._declared import check_memory, check_tensor, shown
@@ -76,10 +76,9 @@ def read_described(
                 yield str(other)
 
     arrays = [declared(other, x) for other, x in content.variables.items()]
-    name = choose_described(arrays, variable, neighbours)
+    name, described = choose_described(arrays, variable, neighbours)
     array = content[name]
     check_tensor(array.shape, array.dtype, mode_dims)
-    described = reached(name, neighbours)
     # As they are stored, unpacked, and which are missing.
     size = sum(content[other].nbytes for other in described)
     size += array.size * (array.dtype.itemsize + 8 + 1)
@@ -128,9 +127,7 @@ def _axis(surroundings: Any, dim: str) -> ModeAxis:
     labels: npt.NDArray[Any] = surroundings[dim].values
     if labels.dtype.kind in "fiu":
         labels = unpacked(labels, surroundings[dim].attrs, dim)
-    elif labels.dtype.kind == "S":
-        labels = np.array([text(label).rstrip("\0 ") for label in labels])
-    return ModeAxis(dim, labels)
+    return ModeAxis(dim, text_labels(labels))
 
 
 def _encoding(attributes: dict[Any, Any]) -> dict[str, Any]:

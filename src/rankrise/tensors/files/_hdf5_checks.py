@@ -19,7 +19,7 @@ from rankrise._errors import InputError
 from rankrise._memory import MAX_DENSE_BYTES
 from rankrise.tensors.files._declared import check_memory, refuse_damaged, shown
 
-DEFLATE, _SHUFFLE, _CHECKSUM, _LZF = 1, 2, 3, 32000
+_DEFLATE, _SHUFFLE, _CHECKSUM, _LZF = 1, 2, 3, 32000
 _CHECKSUM_BYTES = 4
 _LONGEST_TEXT = 1024
 # To text and arrays of varying length: its length, a heap and a number there.
@@ -193,7 +193,7 @@ def _filters(dataset: Any, name: str) -> list[int]:
     """HDF5's filters of a dataset, in the order they were applied."""
     made = dataset.id.get_create_plist()
     filters = [made.get_filter(place)[0] for place in range(made.get_nfilters())]
-    known = {DEFLATE, _SHUFFLE, _CHECKSUM, _LZF}
+    known = {_DEFLATE, _SHUFFLE, _CHECKSUM, _LZF}
     if len(set(filters)) < len(filters) or not known.issuperset(filters):
         raise InputError(
             f"{name} is packed in a way that is not read (HDF5 filters {filters}); "
@@ -209,15 +209,12 @@ def _check_unpacks(
     if _LZF in filters:
         check_memory(len(packed) * _LZF_RATIO, f"A chunk of {name}")
         return
-    before, found, after = filters, False, list[int]()
-    if DEFLATE in filters:
-        place = filters.index(DEFLATE)
-        before, found, after = filters[:place], True, filters[place + 1 :]
-    expected = chunk_bytes + _CHECKSUM_BYTES * (_CHECKSUM in before)
-    if _CHECKSUM in after:
+    place = filters.index(_DEFLATE) if _DEFLATE in filters else len(filters)
+    expected = chunk_bytes + _CHECKSUM_BYTES * (_CHECKSUM in filters[:place])
+    if _CHECKSUM in filters[place:]:
         packed = packed[:-_CHECKSUM_BYTES]
     fits = len(packed) == expected
-    if found:
+    if _DEFLATE in filters:
         unpacking = zlib.decompressobj()
         fits = len(unpacking.decompress(packed, expected)) == expected
         # Only at its end is zlib's checksum compared.

@@ -22,6 +22,7 @@ from rankrise.tensors._observations import Observations
 from rankrise.tensors.files._declared import (
     Declared,
     check_memory,
+    check_same_dims,
     check_tensor,
     choose,
     refuse_damaged,
@@ -29,10 +30,11 @@ from rankrise.tensors.files._declared import (
 )
 from rankrise.tensors.files._file_layout import Layout, as_stored
 from rankrise.tensors.files._hdf5_checks import check_heaps
-from rankrise.tensors.files._mat4 import Mat4File, is_mat4
-from rankrise.tensors.files._mat5 import Mat5File
-from rankrise.tensors.files._mat73 import Mat73File, is_mat73, mat73_bytes
+from rankrise.tensors.files._mat4 import is_mat4, mat4_variables
+from rankrise.tensors.files._mat5 import mat5_variables
+from rankrise.tensors.files._mat73 import is_mat73, mat73_bytes, mat73_variables
 from rankrise.tensors.files._mat_node import MatNode
+from rankrise.tensors.files._sparse_npz import stored_entries
 
 # Version 5 counts the bytes of a variable, some of them its own header, in 32 bits.
 _MAX_VARIABLE_BYTES = 2**32 - 2**10
@@ -48,8 +50,9 @@ _HINTS = {
     "sparse": "; full(x) makes an array of it",
     "unknown": " that MATLAB wrote, for it has no MATLAB_class",
 }
+# What these do not store is unobserved.
+_STORED = ("sptensor", "sparse")
 _logger = logging.getLogger(__name__)
-_File = Mat4File | Mat5File | Mat73File
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,20 +67,19 @@ class MatLayout(Layout):
 
     name: str
     dtype: np.dtype[Any]
-    file_type: type[_File]
+    version: str
 
     def write(self, completed: Values, path: Path) -> None:
         """Write the variable alone, uncompressed, in the version of the input."""
         from scipy.io import savemat
 
         stored = as_stored(completed, self.dtype)
-        if self.file_type is Mat73File:
+        if self.version == "7.3":
             # Made in memory: where a disk is full, HDF5 crashes as it closes the file.
             path.write_bytes(mat73_bytes(self.name, stored))
             return
-        version = "4" if self.file_type is Mat4File else "5"
         with path.open("wb") as stream:
-            savemat(stream, {self.name: stored}, format=version)
+            savemat(stream, {self.name: stored}, format=self.version)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +91,7 @@ class _Tensor:
     numbers
         The array of its values, or the first of several that are stacked.
     holder
-        "array", "cell", or the class of the tensor toolbox or PLS_Toolbox.
+        "array", "cell", "sparse", or the class of the tensor toolbox or PLS_Toolbox.
     """
 
     name: str
@@ -122,13 +124,13 @@ def read_mat(
     with (
         path.open("rb") as stream,
         refuse_damaged("a MATLAB file"),
-        _open(stream) as file,
+        _opened(stream) as (version, variables),
     ):
         found: dict[str, _Tensor] = {}
-        for name, node in file.variables().items():
+        for name, node in variables.items():
             # Other names are MATLAB's own and could not be written back.
             if name[:1].isalpha():
-                found |= {each.name: each for each in _tensors(file, name, node)}
+                found |= {each.name: each for each in _tensors(name, node)}
         outer = any(each.fits for each in found.values() if each.name.isidentifier())
         arrays = [
             Declared(
@@ -141,12 +143,14 @@ def read_mat(
         ]
         chosen = found[choose(arrays, variable).name]
         dtype = _dtype(chosen)
-        if chosen.holder != "sptensor":
+        if chosen.holder in _STORED:
+            check_same_dims(chosen.shape, mode_dims)
+        else:
             check_tensor(chosen.shape, dtype, mode_dims)
-        if isinstance(file, Mat5File):
+        if version == "5":
             _check_writable(chosen.shape, dtype)
-        observations = _observations(file, chosen)
-        axes = _axes(file, chosen) if chosen.holder == "dataset" else ()
+        observations = _observations(chosen)
+        axes = _axes(chosen) if chosen.holder == "dataset" else ()
     plain = re.sub(r"\W+", "_", chosen.name).strip("_")[:_LONGEST_NAME]
     if plain != chosen.name or chosen.holder != "array":
         _logger.warning(
@@ -155,44 +159,49 @@ def read_mat(
             chosen.kind,
             plain,
         )
-    layout = MatLayout(plain, dtype, type(file), mode_axes=axes)
+    layout = MatLayout(plain, dtype, version, mode_axes=axes)
     return observations, layout, chosen.name
 
 
 @contextmanager
-def _open(stream: io.BufferedReader) -> Iterator[_File]:
+def _opened(
+    stream: io.BufferedReader,
+) -> Iterator[tuple[str, dict[str, MatNode]]]:
+    """The version and the variables of a file."""
     start = stream.read(_FILE_HEADER_BYTES)
     stream.seek(0)
     if is_mat73(start):
-        check_heaps(Path(stream.name))
-        file = Mat73File(stream)
-        try:
-            yield file
-        finally:
-            file.close()
+        import h5py
+
+        path = Path(stream.name)
+        check_heaps(path)
+        with h5py.File(stream, "r") as content:
+            yield "7.3", mat73_variables(content, path.stat().st_size)
     elif is_mat4(start):
-        yield Mat4File(stream)
+        yield "4", mat4_variables(stream)
     else:
-        yield Mat5File(stream)
+        yield "5", mat5_variables(stream)
 
 
-def _tensors(file: _File, name: str, node: MatNode) -> Iterator[_Tensor]:
+def _tensors(name: str, node: MatNode) -> Iterator[_Tensor]:
     """A variable as a tensor, and all candidates within it."""
-    held = _held(file, name, node)
+    held = _held(name, node)
     yield held or _Tensor(name, node.shape, node, node)
     # The parts of a tensor are not candidates themselves.
     parts = {} if held else node.parts
     for part, inner in parts.items():
-        yield from _tensors(file, name + part, inner)
+        yield from _tensors(name + part, inner)
 
 
-def _held(file: _File, name: str, node: MatNode) -> _Tensor | None:
-    """A tensor of the tensor toolbox, of PLS_Toolbox or in a cell array of matrices."""
+def _held(name: str, node: MatNode) -> _Tensor | None:
+    """A tensor of a toolbox, a sparse matrix, or a cell array of equal matrices."""
     fields = node.fields()
     for holder, numbers in (("sptensor", "vals"), ("tensor", "data")):
         needed = {"subs", "vals", "size"} if holder == "sptensor" else {"data", "size"}
-        if needed == set(fields) and (shape := _size(file, fields["size"])):
+        if needed == set(fields) and (shape := _size(fields["size"])):
             return _Tensor(name, shape, fields[numbers], node, holder)
+    if node.kind == "sparse" and fields:
+        return _Tensor(name, node.shape, fields["data"], node, "sparse")
     if {"data", "label", "axisscale"} <= set(fields):
         data = fields["data"]
         return _Tensor(name, data.shape, data, node, "dataset")
@@ -206,63 +215,91 @@ def _held(file: _File, name: str, node: MatNode) -> _Tensor | None:
     return None
 
 
-def _size(file: _File, node: MatNode) -> tuple[int, ...] | None:
+def _size(node: MatNode) -> tuple[int, ...] | None:
     """The mode dimensions that an object of the tensor toolbox holds."""
     if node.kind not in _DTYPES or math.prod(node.shape) > _LONGEST_SIZE:
         return None
-    (stored,) = file.read([node])
-    dims = tuple(int(dim) for dim in stored.reshape(-1))
+    dims = tuple(int(dim) for dim in node.numbers().reshape(-1))
     return dims if all(dim >= 0 for dim in dims) else None
 
 
-def _observations(file: _File, tensor: _Tensor) -> Observations:
-    fields = tensor.node.fields()
-    match tensor.holder:
-        case "sptensor":
-            _logger.warning(
-                "%s is an sptensor: what it does not store is unobserved, not zero.",
-                shown(tensor.name),
-            )
-            parts = [fields["subs"], fields["vals"]]
-            check_memory(8 * sum(math.prod(x.shape) for x in parts), "An sptensor")
-            subs, vals = file.read(parts)
-            return Observations.from_coordinates(
-                subs.astype(np.float64) - 1, vals.reshape(-1), tensor.shape
-            )
-        case "cell":
-            elements = file.read(tensor.node.parts.values())
-            array = np.stack(elements, axis=-1)
-        case _:
-            (array,) = file.read([tensor.numbers])
+def _observations(tensor: _Tensor) -> Observations:
+    if tensor.holder in _STORED:
+        return _stored(tensor)
+    if tensor.holder == "cell":
+        array = np.stack([x.numbers() for x in tensor.node.parts.values()], axis=-1)
+    else:
+        array = tensor.numbers.numbers()
     # MATLAB keeps no last modes of dimension one, and cells column by column.
-    return Observations.from_array(array.reshape(tensor.shape, order="F"))
+    array = array.reshape(tensor.shape, order="F")
+    if tensor.holder == "dataset":
+        array = array[np.ix_(*_included(tensor))]
+    return Observations.from_array(array)
 
 
-def _axes(file: _File, tensor: _Tensor) -> tuple[ModeAxis, ...]:
+def _stored(tensor: _Tensor) -> Observations:
+    """The entries that an sptensor or a sparse matrix stores."""
+    _logger.warning(
+        "%s is %s: what it does not store is unobserved, not zero.",
+        shown(tensor.name),
+        "an sptensor" if tensor.holder == "sptensor" else "sparse",
+    )
+    parts = tensor.node.fields()
+    size = 8 * sum(math.prod(part.shape) for part in parts.values())
+    check_memory(size, f"A {tensor.holder}", copies=6.0)
+    arrays = {name: part.numbers() for name, part in parts.items()}
+    if tensor.holder == "sptensor":
+        indices = arrays["subs"].astype(np.float64) - 1
+        values = arrays["vals"].reshape(-1)
+    else:
+        # Room may be left for more.
+        starts, count = arrays["jc"].reshape(-1), int(arrays["jc"].reshape(-1)[-1])
+        csc = {"indptr": starts, "indices": arrays["ir"].reshape(-1)[:count]}
+        csc["data"] = arrays["data"].reshape(-1)[:count]
+        indices, values = stored_entries("csc", csc, tensor.shape)
+    return Observations.from_coordinates(indices, values, tensor.shape)
+
+
+def _axes(tensor: _Tensor) -> tuple[ModeAxis, ...]:
     """Names of the modes, and labels or else axis scales, of the first set."""
-    fields = tensor.node.fields()
-    axes = []
-    for mode, dim in enumerate(tensor.shape, start=1):
+    fields, axes = tensor.node.fields(), []
+    for mode, kept in enumerate(_included(tensor), start=1):
+        dim = tensor.shape[mode - 1]
         label, scale, title = (
-            _names(
-                file, fields[name].parts.get(f"{{{mode}}}") if name in fields else None
-            )
+            _names(fields[name].parts.get(f"{{{mode}}}")) if name in fields else None
             for name in ("label", "axisscale", "title")
         )
-        fitting = (x for x in (label, scale) if x is not None and len(x) == dim)
+        fitting = (x[kept] for x in (label, scale) if x is not None and len(x) == dim)
         is_named = title is not None and len(title) == 1
         name = str(title[0]) if title is not None and is_named else ""
         axes.append(ModeAxis(name or None, next(fitting, None)))
     return tuple(axes)
 
 
-def _names(file: _File, node: MatNode | None) -> npt.NDArray[Any] | None:
+def _included(tensor: _Tensor) -> list[npt.NDArray[np.int64]]:
+    """Indices that a dataset object includes, mode by mode; all where it says none."""
+    kept = [np.arange(dim) for dim in tensor.shape]
+    parts = tensor.node.fields().get("include", MatNode((), "")).parts
+    for mode, dim in enumerate(tensor.shape):
+        node = parts.get(f"{{{mode + 1}}}")
+        if node is not None and node.kind in _DTYPES:
+            check_memory(8 * math.prod(node.shape), "What is included")
+            kept[mode] = node.numbers().reshape(-1).astype(np.int64) - 1
+            if not np.isin(kept[mode], np.arange(dim)).all():
+                raise InputError(
+                    f"`include` of {shown(tensor.name)} names other indices than the "
+                    f"1 to {dim} of mode {mode + 1}; the file is damaged."
+                )
+    return kept
+
+
+def _names(node: MatNode | None) -> npt.NDArray[Any] | None:
     """Rows of text, or numbers; None if it is neither."""
     is_text = node is not None and node.kind == "char" and len(node.shape) == 2
     if node is None or not (is_text or node.kind in _DTYPES):
         return None
     check_memory(8 * math.prod(node.shape), "What names its indices")
-    (stored,) = file.read([node])
+    stored = node.numbers()
     if not is_text:
         return stored.reshape(-1)
     rows = ["".join(map(chr, row)).rstrip() for row in stored.tolist()]

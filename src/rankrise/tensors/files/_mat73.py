@@ -6,8 +6,10 @@ Data in other places (links, external and virtual data) are not read.
 
 from __future__ import annotations
 
+import functools as ft
 import io
-from collections.abc import Iterable
+import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,83 +37,92 @@ def is_mat73(start: bytes) -> bool:
     return start.startswith(_HDF5_MAGIC) or start[124:128] in ends
 
 
-class Mat73File:
-    """A MATLAB file of version 7.3, open for reading."""
+def mat73_variables(content: Any, byte_count: int) -> dict[str, MatNode]:
+    """All variables of an open file of this size, by name, as headers declare them."""
+    return _Nodes(content, byte_count).members(content, 0)
 
-    def __init__(self, stream: io.BufferedReader) -> None:
+
+class _Nodes:
+    """What lies in a file, group by group."""
+
+    def __init__(self, content: Any, byte_count: int) -> None:
+        self.content = content
+        self.byte_count = byte_count
+        self.budget = Budget()
+
+    def members(self, group: Any, depth: int) -> dict[str, MatNode]:
         import h5py
 
-        self.byte_count = stream.seek(0, io.SEEK_END)
-        stream.seek(0)
-        self.content = h5py.File(stream, "r")
-
-    def close(self) -> None:
-        self.content.close()
-
-    def variables(self) -> dict[str, MatNode]:
-        """All variables, by name, as their headers declare them."""
-        return self._members(self.content, Budget(), 0)
-
-    def read(self, nodes: Iterable[MatNode]) -> list[npt.NDArray[Any]]:
-        """Read arrays of numbers, or codes of text, in the type they are stored in."""
-        return [self._array(node.place) for node in nodes]
-
-    def _members(self, group: Any, budget: Budget, depth: int) -> dict[str, MatNode]:
-        import h5py
-
-        if not budget.covers(len(group), depth):
+        if not self.budget.covers(len(group), depth):
             return {}
         # Cells lie in #refs#, to which cell arrays refer.
         names = [name for name in group if not name.startswith("#")]
         links = {name: group.get(name, getlink=True) for name in names}
         return {
-            name: self._node(group[name], budget, depth)
+            name: self._node(group[name], depth)
             if isinstance(link, h5py.HardLink)
             else MatNode((), "link")
             for name, link in links.items()
         }
 
-    def _node(self, found: Any, budget: Budget, depth: int) -> MatNode:
+    def _node(self, found: Any, depth: int) -> MatNode:
         import h5py
 
         if isinstance(found, h5py.Dataset):
             shape, kind = (found.shape or ())[::-1], _kind(found)
-            if kind != "cell":
-                return MatNode(shape, kind, place=found)
-            return MatNode(shape, kind, self._cells(found, budget, depth))
-        if not isinstance(found, h5py.Group) or _SPARSE in found.attrs:
-            return MatNode((), "sparse" if _SPARSE in found.attrs else "unknown")
+            if kind == "cell":
+                return MatNode(shape, kind, self._cells(found, depth))
+            return MatNode(shape, kind, read=ft.partial(self._array, found))
+        if not isinstance(found, h5py.Group):
+            return MatNode((), "unknown")
+        members = self.members(found, depth + 1)
+        if _SPARSE in found.attrs:
+            return _sparse(found, members)
         kind = _class_name(found)
         # In an array of structs, fields are references, which have no class.
-        members = self._members(found, budget, depth + 1)
         if any(node.kind == "unknown" for node in members.values()):
             members = {}
         kind = kind if kind == "struct" else f"{kind} object"
-        parts = {f".{name}": node for name, node in members.items()}
-        return MatNode((1, 1), kind, parts)
+        return MatNode((1, 1), kind, {f".{x}": node for x, node in members.items()})
 
-    def _cells(self, dataset: Any, budget: Budget, depth: int) -> dict[str, MatNode]:
+    def _cells(self, dataset: Any, depth: int) -> dict[str, MatNode]:
         import h5py
 
         is_cell = h5py.check_ref_dtype(dataset.dtype) is h5py.Reference
-        if not is_cell or not budget.covers(dataset.size, depth):
+        if not is_cell or not self.budget.covers(dataset.size, depth):
             return {}
         references = self._array(dataset, "O").reshape(-1, order="F")
         names = part_names("cell", len(references), [])
         return {
-            name: self._node(self.content[reference], budget, depth + 1)
+            name: self._node(self.content[reference], depth + 1)
             for name, reference in zip(names, references, strict=True)
         }
 
     def _array(self, dataset: Any, kinds: str = "fiu") -> npt.NDArray[Any]:
-        name = shown(str(dataset.name).removeprefix("/"))
+        name = str(dataset.name).removeprefix("/")
         if dataset.dtype.kind not in kinds:
             raise InputError(
-                f"{name} is stored as {dataset.dtype}, not as numbers; the file is "
-                "damaged."
+                f"{shown(name)} is stored as {dataset.dtype}, not as numbers; the file "
+                "is damaged."
             )
-        check_stored(dataset, str(dataset.name).removeprefix("/"), self.byte_count)
+        check_stored(dataset, name, self.byte_count)
         return np.asarray(dataset[()]).T
+
+
+def _sparse(group: Any, members: dict[str, MatNode]) -> MatNode:
+    """A sparse matrix: its attribute is the number of rows, its class the values'."""
+    stored = group.attrs.get_id(_SPARSE)
+    data = members.get("data", MatNode((), "unknown"))
+    is_plain = stored.shape in ((), (1,)) and stored.dtype.kind in "iu"
+    if not is_plain or {*members} != {"data", "ir", "jc"} or data.read is None:
+        return MatNode((), "sparse")
+    rows = int(np.ravel(group.attrs[_SPARSE])[0])
+    kind = "complex double" if group["data"].dtype.names else _class_name(group)
+    parts = {f".{name}": node for name, node in members.items()}
+    columns = math.prod(members["jc"].shape) - 1
+    return MatNode(
+        (rows, columns), "sparse", parts | {".data": replace(data, kind=kind)}
+    )
 
 
 def mat73_bytes(name: str, array: npt.NDArray[Any]) -> bytes:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy.typing as npt
 
 from rankrise._errors import InputError
 
 # Files beyond these are damaged or of no use; a struct of an EEG has thousands.
-MAX_DEPTH = 12
-_MAX_NODES = 100_000
+_MAX_DEPTH, _MAX_NODES = 12, 100_000
 MAX_NAME_BYTES = 4096
 
 
@@ -24,19 +25,26 @@ class MatNode:
         MATLAB's class, or "logical", or "complex" or "empty" before the class, or words
         for anything else.
     parts
-        What lies within, by MATLAB's endings of a name: ".field", "{1}", "(2).x".
-    place
-        Where its file has the data.
+        What lies within, by MATLAB's endings of a name: ".field", "{1}", "(2).x"; of a
+        sparse matrix rows, starts of columns and values: ".ir", ".jc", ".data".
+    read
+        The numbers, or codes of text, in the type they are stored in.
     """
 
     shape: tuple[int, ...]
     kind: str
     parts: dict[str, MatNode] = field(default_factory=dict)
-    place: Any = None
+    read: Callable[[], npt.NDArray[Any]] | None = None
 
     def fields(self) -> dict[str, MatNode]:
         """Its parts as a struct of one element, by their names."""
         return {name[1:]: part for name, part in self.parts.items() if name[0] == "."}
+
+    def numbers(self) -> npt.NDArray[Any]:
+        """What `read` gives, where there are numbers."""
+        if self.read is None:
+            raise InputError(f"It has {self.kind} in place of numbers; it is damaged.")
+        return self.read()
 
 
 class Budget:
@@ -47,7 +55,7 @@ class Budget:
 
     def covers(self, count: int, depth: int) -> bool:
         """Whether these nodes are looked into; if so, they are counted."""
-        if count > self.left or depth > MAX_DEPTH:
+        if count > self.left or depth > _MAX_DEPTH:
             return False
         self.left -= count
         return True

@@ -24,8 +24,7 @@ from rankrise.tensors.files._cf_conventions import (
     choose_described,
     declared,
     pointed_to,
-    reached,
-    text,
+    text_labels,
     unpacked,
 )
 from rankrise.tensors.files._declared import (
@@ -36,7 +35,6 @@ from rankrise.tensors.files._declared import (
 )
 from rankrise.tensors.files._file_layout import Layout, as_stored
 from rankrise.tensors.files._hdf5_checks import (
-    DEFLATE,
     check_stored,
     is_dimension_alone,
     lies_elsewhere,
@@ -104,12 +102,11 @@ def read_hdf5(
             if not is_dimension_alone(dataset)
         ]
         asked = None if variable is None else variable.strip("/")
-        name = choose_described(listed, asked, neighbours)
+        name, described = choose_described(listed, asked, neighbours)
         dataset, byte_count = arrays[name], path.stat().st_size
         check_stored(dataset, name, byte_count)
         shape = tuple(_length(arrays, dataset, x) for x in range(dataset.ndim))
         check_tensor(shape, dataset.dtype, mode_dims)
-        described = reached(name, neighbours)
         # The length of a dimension is no data.
         filled = [x for x in described if not is_dimension_alone(arrays[x])]
         for other in filled:
@@ -202,11 +199,7 @@ def _axis(arrays: dict[str, Any], dataset: Any, mode: int, length: int) -> ModeA
     name = PurePosixPath(path).name
     if path not in arrays or is_dimension_alone(arrays[path]):
         return ModeAxis(name)
-    values = _values(arrays[path], path)
-    if values.dtype.kind == "S" and values.ndim == 2:
-        values = np.ascontiguousarray(values).view(f"S{values.shape[1]}")[:, 0]
-    if values.dtype.kind in "SO":
-        values = np.array([text(label).rstrip("\0") for label in values])
+    values = text_labels(_values(arrays[path], path))
     fits = values.shape == (length,)
     return ModeAxis(name, values if fits else None)
 
@@ -220,22 +213,18 @@ def _values(dataset: Any, name: str, *, default_fill: bool = False) -> npt.NDArr
 
 
 def _attributes(described: Any) -> dict[str, Any]:
-    """The attributes that are numbers or text."""
-    found = {name: _attribute(described, name) for name in described.attrs}
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _attribute(described: Any, name: str) -> Any:
-    """An attribute's numbers or text, None for anything else."""
+    """The attributes that are numbers or a text."""
     import h5py
 
-    stored = described.attrs.get_id(name)
-    is_text = h5py.check_string_dtype(stored.dtype) is not None
-    known = is_text or stored.dtype.kind in "fiu"
-    if not known or _is_large(stored) or (is_text and _size(stored) != 1):
-        return None
-    value = described.attrs[name]
-    return np.ravel(np.asarray(value, object))[0] if is_text else value
+    found = {}
+    for name in described.attrs:
+        stored = described.attrs.get_id(name)
+        is_text = h5py.check_string_dtype(stored.dtype) is not None
+        is_one = is_text and _size(stored) == 1
+        if (is_one or stored.dtype.kind in "fiu") and not _is_large(stored):
+            value = described.attrs[name]
+            found[name] = np.ravel(np.asarray(value, object))[0] if is_text else value
+    return found
 
 
 def _is_large(stored: Any) -> bool:
@@ -266,61 +255,27 @@ def _outline(
             place = "/" + "/".join(group.parts)
             _copy_attributes(content[place], target.require_group(place))
         for path, dataset in arrays.items():
+            is_text = dataset.dtype.hasobject
+            # HDF5 (2.0) copies text with a fill value that leads nowhere.
+            changed: dict[str, Any] = {"fillvalue": None} if is_text else {}
             if path == name:
-                _without_values(dataset, target, path, dtype, shape)
-                continue
-            if dataset.dtype.hasobject:
-                # HDF5 (2.0) copies text with a fill value that leads nowhere.
-                made = target.create_dataset(
-                    path,
-                    data=dataset[()],
-                    dtype=dataset.dtype,
-                    chunks=dataset.chunks,
-                    maxshape=dataset.maxshape,
-                )
-                _copy_attributes(dataset, made, _REFERENCES)
-                continue
-            content.copy(dataset, target, path)
-            for reference in _REFERENCES:
-                if reference in target[path].attrs:
-                    del target[path].attrs[reference]
+                changed = {"shape": shape, "dtype": dtype, "fillvalue": np.nan}
+            made = target.create_dataset_like(path, dataset, **changed)
+            without = (*_REFERENCES, *PACKING) if path == name else _REFERENCES
+            _copy_attributes(dataset, made, without)
+            if path == name and "_FillValue" in dataset.attrs:
+                made.attrs.create("_FillValue", np.array([np.nan], dtype))
+            # The values of a dimension alone mean nothing, and were not checked.
+            is_stored = dataset.id.get_storage_size() and not is_dimension_alone(
+                dataset
+            )
+            if path != name and is_stored:
+                made[...] = dataset[()]
         for path, dataset in arrays.items():
             for mode in range(len(dataset.shape or ())):
                 for scale in _scales(dataset, mode):
                     target[path].dims[mode].attach_scale(target[scale.name])
     return stream.getvalue()
-
-
-def _without_values(
-    dataset: Any, target: Any, path: str, dtype: np.dtype[Any], shape: ModeDims
-) -> None:
-    """A dataset like another, without its values, in floating point and unpacked."""
-    import h5py
-
-    made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    if dataset.chunks is not None:
-        made.set_chunk(dataset.chunks)
-        stored = dataset.id.get_create_plist()
-        for place in range(stored.get_nfilters()):
-            code, flags, options, _ = stored.get_filter(place)
-            # Those of the others are sizes of the type, and set by themselves.
-            made.set_filter(code, flags, options if code == DEFLATE else ())
-    made.set_fill_value(np.array(np.nan, dtype))
-    made.set_attr_creation_order(
-        h5py.h5p.CRT_ORDER_TRACKED | h5py.h5p.CRT_ORDER_INDEXED
-    )
-    most = tuple(h5py.h5s.UNLIMITED if x is None else x for x in dataset.maxshape)
-    created = h5py.h5d.create(
-        target.id,
-        path.encode(),
-        h5py.h5t.py_create(dtype),
-        h5py.h5s.create_simple(shape, most),
-        made,
-    )
-    described = h5py.Dataset(created)
-    _copy_attributes(dataset, described, without=(*_REFERENCES, *PACKING))
-    if "_FillValue" in dataset.attrs:
-        described.attrs.create("_FillValue", np.array([np.nan], dtype))
 
 
 def _copy_attributes(source: Any, target: Any, without: tuple[str, ...] = ()) -> None:

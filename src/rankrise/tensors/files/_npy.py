@@ -34,11 +34,6 @@ class ArrayHeader:
     dtype: np.dtype[Any]
     data_offset: int
 
-    @property
-    def data_bytes(self) -> int:
-        """The memory of the array itself."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
 
 @dataclass(frozen=True, eq=False)
 class NpyLayout(Layout):
@@ -53,15 +48,16 @@ class NpyLayout(Layout):
             np.lib.format.write_array(stream, array, allow_pickle=False)
 
 
-def read_npy(path: Path, mode_dims: ModeDims | None) -> tuple[Observations, NpyLayout]:
+def read_npy(
+    path: Path, _variable: None, mode_dims: ModeDims | None
+) -> tuple[Observations, NpyLayout, None]:
     """Read the entries that are not NaN."""
     with path.open("rb") as stream:
         header = read_header(stream)
         check_tensor(header.shape, header.dtype, mode_dims)
-        check_length(header, path.stat().st_size)
         stream.seek(0)
-        array = read_array(stream)
-    return Observations.from_array(array), NpyLayout(header.dtype)
+        array = read_array(stream, header, path.stat().st_size)
+    return Observations.from_array(array), NpyLayout(header.dtype), None
 
 
 def read_header(stream: io.BufferedIOBase) -> ArrayHeader:
@@ -80,9 +76,15 @@ def read_header(stream: io.BufferedIOBase) -> ArrayHeader:
     return ArrayHeader(shape, dtype, start.tell())
 
 
-def check_length(header: ArrayHeader, byte_count: int) -> None:
-    """Refuse a stream of `byte_count` bytes that is not as long as it declares."""
-    surplus = byte_count - header.data_offset - header.data_bytes
+def read_array(
+    stream: io.BufferedIOBase, header: ArrayHeader, byte_count: int
+) -> npt.NDArray[Any]:
+    """Read a whole array of `byte_count` bytes with its header, never unpickling.
+
+    Refuses a stream that is not as long as it declares: no more is ever unpacked.
+    """
+    data_bytes = math.prod(header.shape) * header.dtype.itemsize
+    surplus = byte_count - header.data_offset - data_bytes
     if surplus < 0:
         raise InputError(
             f"Its header declares the shape {header.shape} of {header.dtype}, but the "
@@ -94,10 +96,6 @@ def check_length(header: ArrayHeader, byte_count: int) -> None:
             f"It goes on for {surplus} bytes after the array of shape {header.shape} "
             "that its header declares; save one array alone."
         )
-
-
-def read_array(stream: io.BufferedIOBase) -> npt.NDArray[Any]:
-    """Read a whole array, never unpickling."""
     with refuse_damaged("a .npy array"):
         array: npt.NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
     return array

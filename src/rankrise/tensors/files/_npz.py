@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,17 +32,16 @@ from rankrise.tensors.files._declared import (
 from rankrise.tensors.files._file_layout import Layout, as_stored
 from rankrise.tensors.files._npy import (
     ArrayHeader,
-    check_length,
     read_array,
     read_header,
 )
 from rankrise.tensors.files._sparse_npz import (
-    is_pydata,
-    is_scipy,
+    is_sparse,
     scipy_format,
     stored_entries,
 )
 
+_Arrays = dict[str, npt.NDArray[Any]]
 _SUFFIX = ".npy"
 _MASK = "mask"
 _COORDINATES = {"indices", "values"}
@@ -50,37 +49,27 @@ _MODE_DIMS = "mode_dims"
 
 
 @dataclass(frozen=True, eq=False)
-class DenseNpzLayout(Layout):
-    """One array under its own name; a mask is not needed any more."""
+class NpzLayout(Layout):
+    """An archive of arrays.
 
-    name: str
-    dtype: np.dtype[Any]
+    Attributes
+    ----------
+    arrays
+        The arrays by name that stand for a completed tensor.
+    compression
+        As `zipfile` numbers it.
+    """
+
+    arrays: Callable[[Values], _Arrays]
     compression: int
 
     def write(self, completed: Values, path: Path) -> None:
-        """Write an archive of one array."""
-        stored = as_stored(completed, self.dtype)
-        _write_arrays(path, {self.name: stored}, self.compression)
-
-
-@dataclass(frozen=True, eq=False)
-class CoordinateNpzLayout(Layout):
-    """Three arrays: `indices`, `values` and `mode_dims`."""
-
-    index_dtype: np.dtype[Any]
-    value_dtype: np.dtype[Any]
-    compression: int
-
-    def write(self, completed: Values, path: Path) -> None:
-        """Write every entry with its indices, in row-major order."""
-        flat = np.arange(completed.size)
-        indices = np.stack(np.unravel_index(flat, completed.shape), axis=1)
-        arrays = {
-            "indices": indices.astype(self.index_dtype),
-            "values": as_stored(completed.reshape(-1), self.value_dtype),
-            _MODE_DIMS: np.array(completed.shape),
-        }
-        _write_arrays(path, arrays, self.compression)
+        """Write the archive."""
+        # numpy.savez takes names as keywords and so cannot write one named "file".
+        with zipfile.ZipFile(path, "w", self.compression) as archive:
+            for name, array in self.arrays(completed).items():
+                with archive.open(name + _SUFFIX, "w", force_zip64=True) as stream:
+                    np.lib.format.write_array(stream, array, allow_pickle=False)
 
 
 def read_npz(
@@ -97,7 +86,7 @@ def read_npz(
         names = set(members.headers)
         if variable is None and _COORDINATES <= names <= _COORDINATES | {_MODE_DIMS}:
             return *_read_coordinates(members, mode_dims), None
-        if variable is None and (is_scipy(names) or is_pydata(names)):
+        if variable is None and is_sparse(names):
             return *_read_sparse(members, mode_dims), None
         chosen = choose(members.declared(), variable).name
         return *_read_dense(members, chosen, mode_dims), chosen
@@ -106,7 +95,9 @@ def read_npz(
 @contextmanager
 def open_arrays(path: Path) -> Iterator[Arrays]:
     """The arrays of an archive, read only as they are asked for."""
-    with _open(path) as archive:
+    with refuse_damaged("a .npz archive"):
+        archive = zipfile.ZipFile(path)
+    with archive:
         yield Arrays(archive)
 
 
@@ -118,8 +109,13 @@ class Arrays:
         self.headers: dict[str, ArrayHeader] = {}
         for name in archive.namelist():
             if name.endswith(_SUFFIX):
-                with _open_member(archive, name) as stream:
+                with self._open(name) as stream:
                     self.headers[name.removesuffix(_SUFFIX)] = read_header(stream)
+
+    def _open(self, name: str) -> zipfile.ZipExtFile:
+        # A member can be encrypted, or packed by a method that is not built in.
+        with refuse_damaged("a .npz archive"):
+            return cast(zipfile.ZipExtFile, self.archive.open(name))
 
     def declared(self) -> list[Declared]:
         """The arrays as their headers announce them."""
@@ -133,12 +129,19 @@ class Arrays:
             for name, header in self.headers.items()
         ]
 
+    def layout(self, name: str, dtype: np.dtype[Any]) -> NpzLayout:
+        """One array under this name, packed as the one of the name is."""
+        return NpzLayout(
+            lambda completed: {name: as_stored(completed, dtype)},
+            self.info(name).compress_type,
+        )
+
     def info(self, name: str) -> zipfile.ZipInfo:
         return self.archive.getinfo(name + _SUFFIX)
 
     def read(
         self, names: Iterable[str], *, text: bool = False, copies: float = 4.0
-    ) -> dict[str, npt.NDArray[Any]]:
+    ) -> _Arrays:
         """Read arrays, once what they take together is known to be no zip bomb.
 
         They are of real numbers, or of text where that is allowed.
@@ -156,69 +159,65 @@ class Arrays:
         check_memory(unpacked, what, copies=copies, advice=advice)
         arrays = {}
         for name in names:
-            # The reader never unpacks more than the length that is checked here.
-            check_length(self.headers[name], self.info(name).file_size)
-            with _open_member(self.archive, name + _SUFFIX) as stream:
-                arrays[name] = read_array(stream)
+            with self._open(name + _SUFFIX) as stream:
+                size = self.info(name).file_size
+                arrays[name] = read_array(stream, self.headers[name], size)
         return arrays
-
-
-def _open(path: Path) -> zipfile.ZipFile:
-    with refuse_damaged("a .npz archive"):
-        return zipfile.ZipFile(path)
-
-
-def _open_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipExtFile:
-    # A member can be encrypted, or packed by a method that is not built in.
-    with refuse_damaged("a .npz archive"):
-        return cast(zipfile.ZipExtFile, archive.open(name))
 
 
 def _read_dense(
     members: Arrays, name: str, mode_dims: ModeDims | None
-) -> tuple[Observations, DenseNpzLayout]:
+) -> tuple[Observations, NpzLayout]:
     header = members.headers[name]
     check_tensor(header.shape, header.dtype, mode_dims)
-    masked = _MASK in members.headers and name != _MASK
-    arrays = members.read([name, _MASK] if masked else [name])
-    observations = Observations.from_array(
-        arrays[name], arrays[_MASK] if masked else None
-    )
-    compression = members.info(name).compress_type
-    return observations, DenseNpzLayout(name, header.dtype, compression)
+    mask = [_MASK] if _MASK in members.headers and name != _MASK else []
+    arrays = members.read([name, *mask])
+    observations = Observations.from_array(arrays[name], *(arrays[x] for x in mask))
+    return observations, members.layout(name, header.dtype)
 
 
 def _read_coordinates(
     members: Arrays, mode_dims: ModeDims | None
-) -> tuple[Observations, CoordinateNpzLayout]:
+) -> tuple[Observations, NpzLayout]:
     arrays = members.read(members.headers)
     if mode_dims is None and _MODE_DIMS in arrays:
         mode_dims = _stored_mode_dims(arrays[_MODE_DIMS])
     indices, values = arrays["indices"], arrays["values"]
-    observations = Observations.from_coordinates(indices, values, mode_dims)
+    index_type, value_type = indices.dtype, values.dtype
+
+    def all_entries(completed: Values) -> _Arrays:
+        """Every entry with its indices, in row-major order."""
+        rows = np.unravel_index(np.arange(completed.size), completed.shape)
+        return {
+            "indices": np.stack(rows, axis=1).astype(index_type),
+            "values": as_stored(completed.reshape(-1), value_type),
+            _MODE_DIMS: np.array(completed.shape),
+        }
+
     compression = members.info("values").compress_type
-    return observations, CoordinateNpzLayout(indices.dtype, values.dtype, compression)
+    observations = Observations.from_coordinates(indices, values, mode_dims)
+    return observations, NpzLayout(all_entries, compression)
 
 
 def _read_sparse(
     members: Arrays, mode_dims: ModeDims | None
-) -> tuple[Observations, DenseNpzLayout]:
+) -> tuple[Observations, NpzLayout]:
     names, form = set(members.headers) - {"_is_array"}, "coo"
     if "format" in names:
         form = scipy_format(members.read(["format"], text=True)["format"])
         names.remove("format")
+    elif "compressed_axes" in names:
+        form = "gcxs"
     # Measured. Blocks and diagonals become rows of indices, which take more.
     arrays = members.read(names, copies=11.0 if form in ("bsr", "dia") else 6.0)
     shape = _stored_mode_dims(arrays["shape"])
-    dtype = arrays["data"].dtype
     check_same_dims(shape, mode_dims)
     with refuse_damaged(f"a sparse array of format {form}"):
         observations = Observations.from_coordinates(
             *stored_entries(form, arrays, shape), shape
         )
-    compression = members.info("data").compress_type
     # No entry of the completed tensor is absent, so it comes back dense.
-    return observations, DenseNpzLayout("data", dtype, compression)
+    return observations, members.layout("data", arrays["data"].dtype)
 
 
 def _stored_mode_dims(stored: npt.NDArray[Any]) -> ModeDims:
@@ -228,13 +227,3 @@ def _stored_mode_dims(stored: npt.NDArray[Any]) -> ModeDims:
             "one whole number per mode is needed."
         )
     return tuple(int(dim) for dim in stored)
-
-
-def _write_arrays(
-    path: Path, arrays: dict[str, npt.NDArray[Any]], compression: int
-) -> None:
-    # numpy.savez takes names as keywords and so cannot write an array named "file".
-    with zipfile.ZipFile(path, "w", compression) as archive:
-        for name, array in arrays.items():
-            with archive.open(name + _SUFFIX, "w", force_zip64=True) as stream:
-                np.lib.format.write_array(stream, array, allow_pickle=False)

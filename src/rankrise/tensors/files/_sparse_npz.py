@@ -19,14 +19,13 @@ _Arrays = dict[str, npt.NDArray[Any]]
 _FORMATS = ("coo", "csr", "csc", "bsr", "dia")
 
 
-def is_scipy(names: Set[str]) -> bool:
-    """Whether arrays of these names are what `scipy.sparse.save_npz` writes."""
-    return {"format", "shape", "data"} <= names
-
-
-def is_pydata(names: Set[str]) -> bool:
-    """Whether arrays of these names are what `sparse.save_npz` writes of a COO."""
-    return {"coords", "shape", "data", "fill_value"} == names
+def is_sparse(names: Set[str]) -> bool:
+    """Whether arrays of these names are what SciPy or pydata/sparse saves."""
+    compressed = {"indices", "indptr", "compressed_axes"}
+    return {"format", "shape", "data"} <= names or any(
+        {*own, "shape", "data", "fill_value"} == names
+        for own in ({"coords"}, compressed)
+    )
 
 
 def scipy_format(stored: npt.NDArray[Any]) -> str:
@@ -61,6 +60,16 @@ def stored_entries(
             kept = (rows >= 0) & (rows < shape[0]) & (columns < shape[1]) & (data != 0)
             columns = np.broadcast_to(columns, kept.shape)
             return np.stack((rows[kept], columns[kept]), axis=1), data[kept]
+        case "gcxs":
+            # A matrix of compressed rows, whose two modes are several of the tensor.
+            rows = _outer(arrays["indptr"], len(data))
+            first = arrays["compressed_axes"].tolist()
+            last = [mode for mode in range(len(shape)) if mode not in first]
+            indices = np.empty((len(data), len(shape)), np.int64)
+            for modes, flat in ((first, rows), (last, arrays["indices"])):
+                dims = [shape[mode] for mode in modes]
+                indices[:, modes] = np.stack(np.unravel_index(flat, dims), axis=1)
+            return indices, data
     outer, inner = _outer(arrays["indptr"], len(arrays["indices"])), arrays["indices"]
     if form == "csc":
         outer, inner = inner, outer

@@ -41,6 +41,7 @@ from rankrise.tensors.files._zarr import read_zarr
 _logger = logging.getLogger("rankrise")
 
 _ARRAYS: dict[str, Callable[..., tuple[Observations, Layout, str | None]]] = {
+    "npy": read_npy,
     "npz": read_npz,
     "mat": read_mat,
     "nc": read_netcdf,
@@ -48,7 +49,7 @@ _ARRAYS: dict[str, Callable[..., tuple[Observations, Layout, str | None]]] = {
     "hdf5": read_hdf5,
     "zarr": read_zarr,
 }
-_FORMS = ("npy", *_ARRAYS, *TEXTS, *TYPED)
+_FORMS = (*_ARRAYS, *TEXTS, *TYPED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,14 +207,11 @@ def _read(
     path: Path, form: str, reading: Reading
 ) -> tuple[Observations, Layout, str | None]:
     variable = None if reading.variable is None else str(reading.variable)
-    if form == "npy" or form in _ARRAYS:
-        reading.check_for_arrays()
-    if form in _ARRAYS:
-        return _ARRAYS[form](path, variable, reading.mode_dims)
     if form in ("npy", "tns") and variable is not None:
         raise InputError(
             f"A .{form} file has no named variables; leave `variable` out."
         )
-    if form == "npy":
-        return *read_npy(path, reading.mode_dims), None
+    if form in _ARRAYS:
+        reading.check_for_arrays()
+        return _ARRAYS[form](path, variable, reading.mode_dims)
     return (read_text_file if form in TEXTS else read_table_file)(path, form, reading)
