@@ -203,7 +203,7 @@ def test_times_in_the_last_column_are_refused_without_names_too(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a;1990;1991\nx;;2,5\ny;3,25;\n", "Line 2 has the value '2,5'; give numbers"),
+        ("a;1990;1991\nx;;2,500\ny;3,250;\n", "Line 2 has the value '2,500', whose"),
         (
             "a,b,v,by\n0,0,1,me\n0,1,2,you\n",
             "value 'me' in the column 'by'; name the column that holds numbers",
