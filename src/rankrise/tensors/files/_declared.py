@@ -14,7 +14,7 @@ from rankrise._errors import InputError, reason
 from rankrise._errors import shown as shown
 from rankrise._memory import MAX_DENSE_BYTES, free_host_memory
 from rankrise._typing import ModeDims
-from rankrise.tensors._input_checks import check_order
+from rankrise.tensors._input_checks import LEAST_ORDER, check_order
 
 _REAL_KINDS = "fiub"
 _LISTED_ARRAYS = 8
@@ -100,8 +100,8 @@ def check_same_dims(shape: ModeDims, mode_dims: ModeDims | None) -> None:
 
 
 def could_be_tensor(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
-    """Whether an array has real numbers and two modes or more."""
-    return dtype.kind in _REAL_KINDS and len(shape) >= 2
+    """Whether an array has real numbers and enough modes."""
+    return dtype.kind in _REAL_KINDS and len(shape) >= LEAST_ORDER.get()
 
 
 def check_real(dtype: np.dtype[Any]) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rankrise._errors import InputError
+from rankrise.tensors._input_checks import LEAST_ORDER
 from rankrise.tensors._reading import Reading
 from rankrise.tensors.files._declared import shown
 from rankrise.tensors.files._table import ROW_LABELS, Table, refuse_repeated_names
@@ -226,7 +227,7 @@ def axis_labels(names: Sequence[Hashable]) -> list[Hashable]:
 
 def _long_roles(table: Table, reading: Reading) -> ColumnRoles:
     names = _without_row_names(table)
-    if len(names) < 3:
+    if len(names) <= LEAST_ORDER.get():
         unnamed = [place for place, name in enumerate(table.names) if name == ""]
         if unnamed:
             raise InputError(
@@ -251,7 +252,7 @@ def _long_roles(table: Table, reading: Reading) -> ColumnRoles:
             "name each once."
         )
     rows = tuple(chosen) or tuple(name for name in others if name != values)
-    if len(rows) < 2:
+    if len(rows) < LEAST_ORDER.get():
         raise InputError("It has one mode; a tensor needs at least two modes.")
     return ColumnRoles(rows, (values,), False, reading.modes is not None)
 

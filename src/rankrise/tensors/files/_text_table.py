@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from rankrise._errors import InputError, reason, shown
+from rankrise.tensors._input_checks import LEAST_ORDER
 from rankrise.tensors.files._compressed import unpacked
 from rankrise.tensors.files._regional_text import as_utf8, with_points
 from rankrise.tensors.files._table import Table
@@ -134,7 +135,7 @@ def read_text(
             "the header has one column fewer than the rows, so the first column holds "
             "row names, as R writes them."
         )
-    if width < 3 and (width or not sniffed):
+    if width <= LEAST_ORDER.get() and (width or not sniffed):
         raise InputError(
             f"Line {source.line} has {width} field(s); a column for each mode, two or "
             "more, and a last one for the value are needed."
@@ -142,8 +143,8 @@ def read_text(
     _check_width(width, first_line, "give a row for each entry, or an .npy")
     header = Header(None, preamble=preamble)
     if has_row_names:
-        names = ("", *(name.strip() for name in sniffed[0]))
-        header = Header(names, has_row_names=True)
+        own = (name.strip() for name in sniffed[0])
+        header = Header(("", *own), has_row_names=True)
     elif not is_tns:
         last_comment = comments[-1].text if comments else ""
         header = named_columns(sniffed, last_comment, source.delimiter, layout)
