@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -88,13 +87,15 @@ def choose_described(
     variable: str | None,
     neighbours: Callable[[str], Iterable[str]],
 ) -> str:
-    """The array that is named, or the only one that fits and describes no other."""
-    if variable is not None:
-        return choose(arrays, variable).name
+    """The array that is named, or the only one that fits and describes no other.
+
+    Refusals list those that describe no other, such as coordinates do.
+    """
+    if variable is not None and any(array.name == variable for array in arrays):
+        return variable
     theirs = {other for array in arrays for other in reached(array.name, neighbours)}
-    fitting = [replace(x, fits=x.fits and x.name not in theirs) for x in arrays]
-    # Where there are many, the first of them are listed.
-    return choose(sorted(fitting, key=lambda x: not x.fits), variable).name
+    own = [array for array in arrays if array.name not in theirs]
+    return choose(own or arrays, variable).name
 
 
 def unpacked(

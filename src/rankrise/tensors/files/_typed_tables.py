@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import struct
 import zipfile
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from rankrise.tensors.files._table_form import TableForm
 # A table, its columns in pandas, and the places of its rows along the modes.
 _COPIES = 3
 _FEATHER_START = 8
+_MOST_EXCEL_ROWS = 2**20 - 1  # Below the header.
 _logger = logging.getLogger(__name__)
 
 
@@ -38,7 +40,16 @@ class TableLayout(Layout):
         if self.kind == "xlsx":
             with path.open("wb") as stream:
                 frame = self.form.join(blocks)
-                frame.to_excel(stream, index=False, engine="openpyxl")
+                if self.suffix is None:
+                    frame.to_excel(stream, index=False, engine="openpyxl")
+                    return
+                _logger.warning(
+                    "%d rows are more than a sheet of Excel holds, so they are written "
+                    "as %s.",
+                    len(frame),
+                    self.suffix,
+                )
+                frame.to_csv(stream, index=False)
             return
         import pyarrow as pa
         from pyarrow import parquet
@@ -68,7 +79,10 @@ def read_table_file(
             table = table_of_arrow(*_READERS[kind](path))
     observations, form = read_table(table, reading)
     name = None if form.column_modes else str(form.values[0])
-    return observations, TableLayout(form, kind, mode_axes=form.axes()), name
+    rows = math.prod(mode.dim for mode in form.row_modes)
+    suffix = ".csv" if kind == "xlsx" and rows > _MOST_EXCEL_ROWS else None
+    layout = TableLayout(form, kind, mode_axes=form.axes(), suffix=suffix)
+    return observations, layout, name
 
 
 def read_typed_samples(path: Path, kind: str) -> Any:
