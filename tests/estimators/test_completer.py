@@ -18,6 +18,7 @@ from sklearn.preprocessing import FunctionTransformer
 from rankrise import IdentityPoissonLoss, InputError, LogisticLoss, TensorCompleter
 from rankrise.completion import complete_by_alternation
 from rankrise.estimators import _completer
+from rankrise.tensors import read_tensor
 
 DIMS = (8, 6, 5)
 RNG = np.random.default_rng(0)
@@ -74,13 +75,25 @@ def test_gaps_are_filled_without_naming_a_rank(model):
     assert model.ending_ == "converged"
 
 
-def test_labels_of_any_kind_are_in_ascending_order(model):
+def test_labels_of_any_kind_are_in_natural_order(model):
     assert model.feature_names_in_.tolist() == list(NAMES)
     for found, labels in zip(model.labels_, LABELS, strict=True):
         np.testing.assert_array_equal(found, labels)
     assert [w.shape for w in model.factors_] == [
         (dim, len(model.component_norms_)) for dim in DIMS
     ]
+
+
+def test_labels_of_text_have_the_order_that_they_have_in_a_file(tmp_path):
+    days = ["31.12.2019", "1.2.2020", "3.1.2021"]
+    rows = [(f"trial{n}", day) for n in (10, 1, 7) for day in days[::-1]]
+    table = pd.DataFrame(rows, columns=["trial", "day"])
+    found = TensorCompleter(**SETTINGS).fit(table, np.ones(9))
+    table.assign(value=1).to_csv(tmp_path / "x.csv", index=False)
+    file = read_tensor(tmp_path / "x.csv")
+    expected = [["trial1", "trial7", "trial10"], days]
+    assert [labels.tolist() for labels in found.labels_] == expected
+    assert [axis.labels.tolist() for axis in file.layout.axes(2)] == expected
 
 
 def test_what_labels_are_called_does_not_matter(model):

@@ -77,6 +77,40 @@ def long_text(folder):
         assert written.read_text() == LONG_BACK.replace(",", delimiter)
 
 
+def decimal_commas(folder):
+    for text, result in ((LONG, LONG_BACK), (WIDE, WIDE_BACK)):
+        text, result = (x.replace(",", ";").replace(".", ",") for x in (text, result))
+        with told("numbers are read with decimal commas, such as 1,5 on line 3"):
+            written = back(put(folder / "x.csv", text))
+        assert written.read_text() == result
+
+
+def encodings(folder):
+    text, result = (x.replace("b", "für") for x in (LONG, LONG_BACK))
+    for encoding in ("utf-16", "utf-8-sig", "cp1252"):
+        (folder / "x.csv").write_bytes(text.encode(encoding))
+        written = back(folder / "x.csv")
+        assert written.read_bytes() == result.encode(encoding)
+    with told("read as cp1252 (Western European), with words such as 'für'"):
+        read(folder / "x.csv")
+
+
+def row_names(folder):
+    quoted = '"site" "year" "level"\n"1" "New York" 2000 1.5\n"3" "b" 2001 3\n'
+    long = [[NAN, 3], [1.5, NAN]][::-1]
+    with told("the header has one column fewer than the rows"):
+        written = back(
+            put(folder / "x.txt", quoted), long, np.nan_to_num(long, nan=0.5)
+        )
+    assert written.read_text().splitlines()[:2] == [
+        "site year level",
+        '"New York" 2000 1.5',
+    ]
+    wide = '"2000" "2001" "2002"\n"b" 4 5 NA\n"a" 1.5 NA 3\n'
+    written = back(put(folder / "x.txt", wide))
+    assert written.read_text() == "2000 2001 2002\nb 4.0 5.0 0.5\na 1.5 0.5 3.0\n"
+
+
 def wide_text(folder):
     path = put(folder / "x.csv", WIDE)
     with told("read as a wide table: rows ('site') x 3 columns, '2000' to '2002'"):
@@ -292,6 +326,9 @@ def repeats(folder):
 FORMS = {
     "`.csv`, `.tsv`, `.txt`, long": long_text,
     "`.csv`, `.tsv`, `.txt`, wide": wide_text,
+    "decimal commas, such as `3,14`": decimal_commas,
+    "UTF-16 and cp1252": encodings,
+    "row names of R's `write.table`": row_names,
     "`.tns` (FROSTT)": frostt,
     "compressed text: `.gz`, `.zst`, `.xz`": compressed,
     "`.parquet`": parquet,

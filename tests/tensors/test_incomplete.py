@@ -596,3 +596,38 @@ def test_what_is_for_tables_is_refused_of_an_array(options, tmp_path):
 def test_a_flag_of_a_domain_is_not_repeated(domain):
     with pytest.raises(InputError, match="a flag for every entry"):
         incomplete_tensor(np.eye(2), domain=domain)
+
+
+@pytest.mark.parametrize("form", ["npy", "npz", "nc", "csv", "parquet", "frame"])
+def test_a_domain_may_have_one_mode(form, tmp_path):
+    values = np.arange(12.0).reshape(2, 2, 3)
+    values[..., 1] = NAN
+    dims, labels = ["day", "row", "site"], {"site": ["a", "b", "c"]}
+    xr.DataArray(values, labels, dims, "x").to_netcdf(tmp_path / "x.nc")
+    flags = np.array([True, False, True])
+    path = tmp_path / f"mask.{form}"
+    table = pd.DataFrame({"site": ["c", "b", "a"], "exists": [1, 0, 1]})
+    match form:
+        case "npy":
+            np.save(path, flags)
+        case "npz":
+            np.savez(path, flags)
+        case "nc":
+            xr.DataArray(flags.astype("i1"), labels, ["site"], "m").to_netcdf(path)
+        case "csv":
+            table.to_csv(path, index=False)
+        case "parquet":
+            table.to_parquet(path)
+        case "frame":
+            path = table.set_index("site")
+    observations = read_tensor(tmp_path / "x.nc", domain=path).observations
+    np.testing.assert_array_equal(
+        observations.exists, np.broadcast_to(flags, values.shape)
+    )
+
+
+def test_only_a_domain_may_have_one_mode(tmp_path):
+    np.save(tmp_path / "x.npy", np.ones(3))
+    incomplete_tensor(np.ones((2, 3)), domain=tmp_path / "x.npy")
+    with pytest.raises(InputError, match="at least two modes"):
+        read_tensor(tmp_path / "x.npy")

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import math
 import time
 from pathlib import Path
 
@@ -11,7 +12,12 @@ import pytest
 import sklearn.datasets
 
 from rankrise._errors import InputError
-from rankrise.tensors import Observations, incomplete_tensor, read_tensor
+from rankrise.tensors import (
+    Observations,
+    incomplete_tensor,
+    read_tensor,
+    write_completed,
+)
 
 SHIPPED = Path(sklearn.datasets.__file__).parent / "data"
 NAN = float("nan")
@@ -203,7 +209,7 @@ def test_times_in_the_last_column_are_refused_without_names_too(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a;1990;1991\nx;;2,5\ny;3,25;\n", "Line 2 has the value '2,5'; give numbers"),
+        ("a;1990;1991\nx;;2,500\ny;3,250;\n", "Line 2 has the value '2,500', whose"),
         (
             "a,b,v,by\n0,0,1,me\n0,1,2,you\n",
             "value 'me' in the column 'by'; name the column that holds numbers",
@@ -360,3 +366,48 @@ def test_a_header_that_names_two_columns_alike_is_no_row(header, tmp_path):
     path = csv_file(tmp_path / "x.csv", f"{header}\na,1.5,2,3\nb,2,3.5,4\n")
     with pytest.raises(InputError, match="holds a number twice"):
         read_tensor(path, layout="wide")
+
+
+def test_an_index_beyond_int64_is_refused_by_its_number():
+    frame = pd.DataFrame({"a": np.array([0, 2**63 + 5], "u8"), "b": [0, 1], "v": 1.0})
+    with pytest.raises(InputError, match="Row 1 has the index 9223372036854775813 in"):
+        incomplete_tensor(frame, mode_dims=(2, 2))
+
+
+@pytest.mark.parametrize("name", ["__row_labels__", "index"])
+def test_a_column_may_have_any_name_beside_row_labels(name, caplog):
+    index = ["p", "q"]
+    frame = pd.DataFrame({name: [1, 2.5], "y": [NAN, 3]}, index)
+    incomplete = incomplete_tensor(frame, layout="wide")
+    labels = [each.tolist() for each in incomplete.labels]
+    assert labels == [index, sorted([name, "y"])]
+    restored = incomplete.restore([[1, 7], [2.5, 3]])
+    pd.testing.assert_frame_equal(restored, frame.fillna(7))
+    frame = pd.DataFrame({name: ["u", "w"], "1990": [1, NAN], "1991": [2.0, 3]}, index)
+    restored = incomplete_tensor(frame).restore([[1, 2], [7, 3]])
+    pd.testing.assert_frame_equal(restored, frame.fillna(7))
+    assert "is constant within 'index'" in caplog.text
+
+
+def test_an_unnamed_column_that_differs_from_row_to_row_is_left_out(tmp_path, caplog):
+    # As pandas and R write a table of which some rows were taken.
+    path = tmp_path / "x.csv"
+    path.write_text(",user,item,rating\n1,0,0,1\n5,0,1,2\n9,1,1,3\n")
+    assert read_tensor(path).observations.mode_dims == (2, 2)
+    assert "the first column has no name and differs from row to row" in caplog.text
+
+
+def test_a_result_too_long_for_a_sheet_is_written_as_csv(tmp_path, caplog):
+    pytest.importorskip("openpyxl")
+    places = np.arange(1100)
+    source = pd.DataFrame({"site": places, "year": places, "level": places / 8})
+    source.to_excel(tmp_path / "x.xlsx", index=False)
+    file = read_tensor(tmp_path / "x.xlsx")
+    dims = file.observations.mode_dims
+    (tmp_path / "out").mkdir()
+    written = write_completed(file, np.ones(dims), tmp_path / "out")
+    assert written.name == "completed.csv"
+    assert f"{math.prod(dims)} rows are more than a sheet of Excel holds" in caplog.text
+    back = pd.read_csv(written)
+    assert len(back) == math.prod(dims) > 2**20
+    assert list(back) == list(source)

@@ -105,8 +105,9 @@ def test_a_variable_of_several_is_named_by_values():
     source = described().assign(wind=(("time", "x"), np.ones((2, 2))))
     with pytest.raises(
         InputError, match=r"several arrays: 'sst' \(2, 2\) float64.*`values`"
-    ):
+    ) as caught:
         incomplete_tensor(source)
+    assert "time_bnds" not in str(caught.value)  # It describes the time of both.
     restored = incomplete_tensor(source, values="wind").restore(np.zeros((2, 2)))
     assert set(restored.data_vars) == {"wind", "time_bnds"}
     with pytest.raises(InputError, match="has no variable 'rain'"):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 from pydantic import AfterValidator, create_model
 
+from rankrise._errors import InputError
 from rankrise._settings import Settings
 from rankrise.cli._source import Source, Word
 from rankrise.experiments import require_mode_dims
@@ -20,18 +21,26 @@ _READING = Group("Reading", sort_key=1)
 _ANNOTATIONS: dict[str, Any] = {
     "variable": str | None,
     "modes": tuple[str, ...] | None,
-    "missing": tuple[str, ...],
+    "missing": tuple[str, ...] | None,
     "domain": Path | None,
-    "leave_empty": tuple[str, ...],
+    "leave_empty": tuple[str, ...] | None,
 }
+_LISTS = ("modes", "mode_dims", "missing", "leave_empty")
+
+
+def _field(name: str, field: Any) -> Any:
+    """A field of `Reading` as an option; a list is left out rather than empty."""
+    option = copy(field)
+    if name in _LISTS:
+        option.default = None
+    return _ANNOTATIONS.get(name, field.annotation), option
+
+
 # Names, defaults and help come from `Reading`.
 _AsWords: Any = create_model(
     "_AsWords",
     __config__=Settings.model_config,
-    **{  # type: ignore[call-overload]
-        name: (_ANNOTATIONS.get(name, field.annotation), copy(field))
-        for name, field in Reading.model_fields.items()
-    },
+    **{name: _field(name, field) for name, field in Reading.model_fields.items()},
 )
 
 
@@ -40,6 +49,11 @@ class ReadingFlags(_AsWords):  # type: ignore[misc]
     """Options for reading a tensor."""
 
     def model_post_init(self, context: Any, /) -> None:
+        for name in _LISTS:
+            if getattr(self, name) == ():
+                raise InputError(
+                    f"`{name}` is empty; give at least one or leave it out."
+                )
         self.reading()
 
     def reading(self) -> Reading:

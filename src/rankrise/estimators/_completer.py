@@ -68,8 +68,8 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         ``"poisson-identity"`` fits rates, so non-negative components add; ``"counts"``
         fits both and keeps the one with the larger held-out likelihood.
     smooth
-        Whether neighbouring labels of a mode may be alike, in ascending order; by
-        default what is better on held-out samples.
+        Whether neighbouring labels of a mode may be alike, in natural order; by default
+        what is better on held-out samples.
     non_negative
         Constrain factors to be non-negative; turns centering off.
     center
@@ -94,7 +94,8 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     Attributes
     ----------
     labels_
-        For every mode, in the order of its indices: ascending, or the categories.
+        For every mode, in the order of its indices: natural, as `read_tensor` has it
+        (trial7 before trial10, dates by time), or that of the categories.
     rank_
         Components that the samples show; estimated when it is asked for, as by
         `estimate_rank`.
@@ -183,7 +184,7 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         ----------
         X
             One row an entry and one column a mode: an array or a pandas DataFrame of
-            numbers, text, dates or categories. Labels are neighbours in ascending
+            numbers, text, dates or categories. Labels are neighbours in natural
             order, categories in theirs. The samples of one entry are averaged, which
             then counts as much as all of them.
         y

@@ -32,7 +32,7 @@ class ModeLabels:
     def fit(cls, X: Any) -> tuple[ModeLabels, Indices]:
         """Learn the labels of every column, and give its rows as indices.
 
-        They are all distinct ones, ascending; of a categorical column its categories.
+        They are all distinct ones in natural order, or the categories of a column.
 
         Raises
         ------

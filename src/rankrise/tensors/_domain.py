@@ -94,36 +94,26 @@ def _as_named(domain: Any, read: Callable[[Any], Named | None]) -> Named:
 
 
 def _aligned(flags: Bools, own: Axes, axes: Axes, dims: ModeDims) -> Bools:
-    shape, names = flags.shape, [axis.name for axis in axes]
-    own_modes = list(range(len(dims) - flags.ndim, len(dims)))
-    if own and all(axis.name is not None and axis.name in names for axis in own):
-        places = [names.index(axis.name) for axis in own]
-        flags = flags.transpose(np.argsort(places))
-        own = [own[place] for place in np.argsort(places)]
-        own_modes = places
-        absent = [mode for mode in range(len(dims)) if mode not in places]
-        flags = np.expand_dims(flags, tuple(absent))
-        for mode in absent:
-            own.insert(mode, ModeAxis())
-    elif flags.ndim < len(dims):
-        own = [*[ModeAxis()] * (len(dims) - flags.ndim), *own]
-        flags = flags.reshape((1,) * (len(dims) - flags.ndim) + flags.shape)
-    if flags.ndim == len(dims):
-        for mode, (given, axis) in enumerate(zip(own, axes, strict=True)):
-            if given.labels is not None and axis.labels is not None:
-                places = _places(given, axis, mode)
-                flags = np.take(flags, places, axis=mode)
-    # One flag is for one index: only modes that the domain lacks share their flags.
-    lacking = [mode not in own_modes for mode in range(len(dims))]
-    fits = flags.ndim == len(dims) and all(
-        given == dim or is_lacking
-        for given, dim, is_lacking in zip(flags.shape, dims, lacking, strict=True)
-    )
-    if not (fits and shape):
+    names, shape = [axis.name for axis in axes], flags.shape
+    called = [axis.name for axis in own if axis.name in names and axis.name]
+    if len(set(called)) == len(own):
+        modes = [names.index(name) for name in called]
+    else:
+        modes = list(range(len(dims)))[-flags.ndim :]
+    fits = 0 < flags.ndim == len(modes)
+    if fits:
+        for place, (given, mode) in enumerate(zip(own, modes, strict=True)):
+            if given.labels is not None and axes[mode].labels is not None:
+                flags = flags.take(_places(given, axes[mode], mode), axis=place)
+        # One flag is for one index: only modes that the domain lacks share their flags.
+        fits = flags.shape == tuple(dims[mode] for mode in modes)
+    if not fits:
         raise InputError(
             f"The `domain` has shape {shape} but the mode dimensions are {dims}; "
             "give a flag for every entry, or for those of the last modes."
         )
+    lacking = tuple({*range(len(dims))} - {*modes})
+    flags = np.expand_dims(flags.transpose(np.argsort(modes)), lacking)
     return np.broadcast_to(flags, dims)
 
 

@@ -1,5 +1,8 @@
 """Checks of what users give as observations; what is wrong is named by position."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -20,9 +23,23 @@ def _rectangular(array: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
         ) from error
 
 
+LEAST_ORDER: ContextVar[int] = ContextVar("LEAST_ORDER", default=2)
+"""How many modes an array or a table needs: a mask may have one."""
+
+
+@contextmanager
+def allowing_one_mode() -> Iterator[None]:
+    """Let readers of tensors take what has one mode alone."""
+    token = LEAST_ORDER.set(1)
+    try:
+        yield
+    finally:
+        LEAST_ORDER.reset(token)
+
+
 def check_order(shape: tuple[int, ...], what: str = "The array") -> None:
-    """Refuse what has fewer than two modes."""
-    if len(shape) < 2:
+    """Refuse what has too few modes."""
+    if len(shape) < LEAST_ORDER.get():
         raise InputError(
             f"{what} has shape {shape}, which is order {len(shape)}; a tensor needs at "
             "least two modes."

@@ -27,11 +27,6 @@ _SAMPLED = 10**6
 _logger = logging.getLogger(__name__)
 
 
-def sentinel_words(missing: Iterable[float | str]) -> frozenset[str]:
-    """The sentinel values that are not numbers: cells of text."""
-    return frozenset(str(each) for each in missing if _number(each) is None)
-
-
 def are_sentinels(
     values: npt.NDArray[Any], missing: Iterable[float | str]
 ) -> npt.NDArray[np.bool_]:
@@ -79,7 +74,7 @@ def real_numbers(
 ) -> Values:
     """Numbers from Python objects; None, NaN, NA and sentinel values become NaN."""
     # pandas' own two have no number.
-    words = sentinel_words(missing) | {"<NA>", "NaT"}
+    words = {str(x) for x in missing if _number(x) is None} | {"<NA>", "NaT"}
     try:
         return np.asarray(cells, object).astype(np.float64)
     except (TypeError, ValueError):

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from typing import Any, Literal, TypedDict
 
 import numpy as np
-from pydantic import field_validator
+from pydantic import ValidationInfo, field_validator
 
 from rankrise._errors import InputError
 from rankrise._settings import Settings
@@ -22,36 +22,37 @@ class Reading(Settings):
     """Array to read from a file that holds several, or column of a table that holds the
     values (by default the last)."""
     modes: tuple[Hashable, ...] | None = None
-    """Columns of a table to use as modes; by default all but the values and those that
-    only describe another column, or each row."""
+    """Columns of a table that are modes. By default all but the column of values and
+    those that only describe another column, or single rows."""
     mode_dims: ModeDims | None = None
-    """Mode dimensions of a tensor given by coordinates; whole numbers in a table are
-    then indices counted from 0, not labels. By default the coordinates decide."""
+    """Mode dimensions of a long table or of coordinates, such as 100 50 20. Whole
+    numbers in a table are then indices counted from 0, not labels. By default the
+    entries decide."""
     layout: Literal["long", "wide"] | None = None
     """Form of a table: a row for each entry (long), or a column for each index of the
-    last mode (wide). By default its columns decide; if they leave it open, the table is
+    last mode (wide). By default its columns decide; a table that could be either is
     refused."""
     order: Literal["natural", "text", "given", "day-first", "month-first"] | None = None
-    """Order of the labels of a mode: by the numbers, dates or months in them (natural),
-    as text, or as they first occur (given); day-first and month-first are natural, with
-    dates such as 3/4/2020 read accordingly. By default natural, with a warning where
-    another order is possible."""
+    """Order of the labels of a mode: by the numbers, dates and months in them
+    (natural), as text, or as they first occur (given). day-first and month-first are
+    natural, and say how dates such as 3/4/2020 are read. By default natural, with a
+    warning where another order is possible."""
     missing: tuple[float | str, ...] = ()
-    """Sentinel values, such as -999, that mark an entry as missing; in tables also
-    words."""
+    """Sentinel values, which stand for missing entries, such as -999; in tables also
+    words, such as unknown."""
     repeats: Literal["error", "mean", "last"] = "error"
-    """How to treat an entry that a table gives more than once: refuse the table
-    (error), or take the mean or the last of the values."""
+    """What to do with an entry that a table gives more than once: refuse the table
+    (error), or take the mean or the last of its values."""
     censored: Literal["half", "limit"] | None = None
-    """Number to take for a value below a limit of detection, such as <0.05: half of the
+    """What to take for a value below a limit of detection, such as <0.05: half of the
     limit, or the limit. By default such values are refused."""
     domain: Any = None
-    """Mask of the entries that exist, True (or 1) where one does, over all modes or the
-    last ones: a file, or in Python also an array, a DataArray or a table. All others,
-    such as land in a field of the ocean, stay empty."""
+    """Mask of the entries that exist, such as a file with 1 (or True) where one does
+    and 0 elsewhere. It may lack modes. All other entries, such as land in a field of
+    the ocean, stay empty."""
     leave_empty: tuple[Hashable, ...] = ()
-    """Modes, by name or by number from 1, whose fibers stay empty where nothing was
-    observed. A fiber is all entries along a mode, such as one pixel at all times."""
+    """Modes, by name or by number from 1, along which fibers without any observation
+    stay empty. A fiber is all entries along a mode, such as one pixel at all times."""
 
     @classmethod
     def of(
@@ -72,6 +73,15 @@ class Reading(Settings):
         for name in _OF_TABLES:
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise InputError(f"`{name}` is for tables; leave it out for an array.")
+
+    @field_validator("modes", "mode_dims")
+    @classmethod
+    def _not_empty(cls, given: Any, info: ValidationInfo) -> Any:
+        if given == ():
+            raise InputError(
+                f"`{info.field_name}` is empty; give at least one or leave it out."
+            )
+        return given
 
     @field_validator("missing", "leave_empty", mode="before")
     @classmethod

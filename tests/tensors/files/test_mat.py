@@ -106,7 +106,7 @@ def test_what_lies_in_a_struct_is_written_as_a_plain_array(
     savemat(tmp_path / "x.mat", {"EEG": {"data": tensor}})
     written = complete(tmp_path / "x.mat")
     assert loadmat(written)["EEG_data"].shape == tensor.shape
-    assert "'EEG.data' (double) is written as the plain array EEG_data" in caplog.text
+    assert "'EEG.data' (double) is taken as the plain array EEG_data" in caplog.text
 
 
 def test_cells_in_rows_and_columns_are_two_last_modes(tmp_path):

@@ -174,8 +174,8 @@ def test_tns_counts_from_one_in_and_out(tmp_path, complete):
         ("0,1,abc\n0,2,3\n", "Line 1 has the value 'abc'"),
         ("0,1,2\n0,2,1_000\n", "Line 2 has the value '1_000'"),
         (
-            "0;1;2,5\n0;2;3,5\n",
-            "Line 1 has the value .2,5.; give numbers with a point",
+            "0;1;2,500\n0;2;3,125\n",
+            "Line 1 has the value '2,500', whose comma may stand between thousands;",
         ),
         ("0,1,2\n0,2,1+2j\n", r"Line 2 has the value '1\+2j'"),
         ("0,1,2\n0,2,inf\n", "Line 2 .* the value inf"),
@@ -249,10 +249,74 @@ def test_mode_dims_that_do_not_fit_are_refused(
         read_tensor(path, mode_dims=mode_dims)
 
 
-def test_text_in_another_encoding_is_refused(tmp_path):
-    (tmp_path / "x.csv").write_bytes("zoë,pen,1\n".encode("latin-1"))
-    with pytest.raises(InputError, match=r"not UTF-8 text \(byte 2\)"):
-        read_tensor(tmp_path / "x.csv")
+@pytest.mark.parametrize("encoding", ["mac_roman", "cp437", "cp1250", "cp1251", "gbk"])
+def test_text_in_an_encoding_that_cannot_be_told_is_refused(encoding, tmp_path):
+    name = {"cp1250": "Łódź", "cp1251": "Тверь", "gbk": "北京"}.get(encoding, "Zürich")
+    path = tmp_path / "x.csv"
+    path.write_bytes(f"who,what,n\nzoe,pen,1\n{name},pen,1\n".encode(encoding))
+    with pytest.raises(InputError, match=r"not UTF-8 text \(line 3, '.*; save it as"):
+        read_tensor(path)
+
+
+def test_words_of_cp1252_are_shown_to_who_may_know_better(tmp_path, caplog):
+    text = "Ort,°C,µg/m³\nZürich,1,2\nGenève,3,4\n"
+    (tmp_path / "x.csv").write_bytes(text.encode("cp1252"))
+    layout = read_tensor(tmp_path / "x.csv").layout
+    assert layout.axes(2)[0].labels.tolist() == ["Zürich", "Genève"][::-1]
+    assert "read as cp1252" in caplog.text
+    assert "'°C', 'µg/m³', 'Zürich'; if they are wrong" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("a;1;3,14\na;2;\nb;1;-0,5E3\nb;2;NA\n", [3.14, -500]),
+        ("a;1;1.234,5\na;2;1.000\nb;1;2.345.678\n", [1234.5, 1000, 2345678]),
+        ('"a";"31.12.2020";"0,125"\n"Paris, F";"1.1.2021";"1,5"\n', [0.125, 1.5]),
+        ("a;b;c\n1,2-diol;1,5;7\n1,2-diol;2,5;8\nwater;1,5;9\n", [7, 8, 9]),
+    ],
+)
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_decimal_commas_are_read_where_they_are_certain(
+    text, values, delimiter, tmp_path, caplog
+):
+    path = text_file(tmp_path / "x.csv", text.replace(";", delimiter))
+    assert read_tensor(path).observations.values.tolist() == values
+    assert "numbers are read with decimal commas, such as" in caplog.text
+
+
+def test_decimal_commas_of_labels_are_those_of_numbers(tmp_path):
+    path = text_file(tmp_path / "x.csv", "dose;1,5;10,25\n0,25;1;2\n10,5;3;4\n")
+    rows, columns = read_tensor(path).layout.axes(2)
+    assert rows.labels.tolist() == [0.25, 10.5]
+    assert columns.labels.tolist() == [1.5, 10.25]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a;1;3,14\na;2;2.5\n",  # Points as well.
+        "a;1;1,234,567\na;2;2,5\n",  # More than one comma.
+        "a;1;1,234.5\na;2;2,5\n",
+    ],
+)
+def test_numbers_with_commas_and_points_are_refused(text, tmp_path):
+    path = text_file(tmp_path / "x.csv", text)
+    with pytest.raises(InputError, match=r"Line 1 .*with a point, not a comma"):
+        read_tensor(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b,v\n1,2,3,\n4,5,6,\n",  # A delimiter at the end of rows.
+        "user,item\na,x,3\na,y,4\n",  # Row names never repeat in R.
+        "0,1,2\n1,2,3,4\n",
+    ],
+)
+def test_rows_longer_than_the_header_alone_have_no_row_names(text, tmp_path):
+    with pytest.raises(InputError, match="field"):
+        read_tensor(text_file(tmp_path / "x.csv", text))
 
 
 def test_columns_may_change_their_look_far_down_the_file(tmp_path):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -96,13 +95,15 @@ def choose_described(
 ) -> tuple[str, list[str]]:
     """The array that is named, or the only one that fits and describes no other.
 
+    Refusals list those that describe no other, such as coordinates do.
+
     Returns
     -------
     Its name, and the names of all that it leads to, from neighbour to neighbour.
     """
-    if variable is None:
+    if variable is None or all(array.name != variable for array in arrays):
         theirs = {x for array in arrays for x in _reached(array.name, neighbours)}
-        arrays = [replace(x, fits=x.fits and x.name not in theirs) for x in arrays]
+        arrays = [x for x in arrays if x.name not in theirs] or arrays
     name = choose(arrays, variable).name
     return name, _reached(name, neighbours)
 

@@ -9,8 +9,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from rankrise._errors import InputError
-from rankrise.tensors.files._declared import FEWER_ROWS, check_memory, refuse_damaged
+from rankrise.tensors.files._declared import (
+    FEWER_ROWS,
+    check_memory,
+    imported,
+    refuse_damaged,
+)
 
 TEXTS = ("csv", "tsv", "txt", "tns")
 SUFFIXES = (".gz", ".zst", ".xz")
@@ -60,11 +64,5 @@ def packing(path: Path, suffix: str) -> Iterator[BinaryIO]:
 
 
 def _pyarrow() -> Any:
-    try:
-        import pyarrow
-    except ImportError as error:
-        raise InputError(
-            "Text compressed by zstd needs pyarrow, which is not installed; run pip "
-            "install 'rankrise[parquet]', or compress it by gzip."
-        ) from error
-    return pyarrow
+    what = "Files compressed by zstd"
+    return imported("pyarrow", "parquet", what, "compress it by gzip")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from rankrise._errors import InputError, reason
 from rankrise._errors import shown as shown
 from rankrise._memory import MAX_DENSE_BYTES, free_host_memory
 from rankrise._typing import ModeDims
-from rankrise.tensors._input_checks import check_order
+from rankrise.tensors._input_checks import LEAST_ORDER, check_order
 
 _REAL_KINDS = "fiub"
 _LISTED_ARRAYS = 8
@@ -100,8 +101,8 @@ def check_same_dims(shape: ModeDims, mode_dims: ModeDims | None) -> None:
 
 
 def could_be_tensor(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
-    """Whether an array has real numbers and two modes or more."""
-    return dtype.kind in _REAL_KINDS and len(shape) >= 2
+    """Whether an array has real numbers and enough modes."""
+    return dtype.kind in _REAL_KINDS and len(shape) >= LEAST_ORDER.get()
 
 
 def check_real(dtype: np.dtype[Any]) -> None:
@@ -137,6 +138,17 @@ def check_memory(
             f"{what} needs more than {limit / 2**30:.3g} GiB of memory, {whose}; "
             f"{advice}."
         )
+
+
+def imported(module: str, extra: str, what: str, otherwise: str) -> Any:
+    """A module that only some files need, refused with what to do without it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(
+            f"{what} need {module}, which is not installed; run pip install "
+            f"'rankrise[{extra}]', or {otherwise}."
+        ) from error
 
 
 @contextmanager

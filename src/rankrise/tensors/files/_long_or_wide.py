@@ -13,9 +13,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from rankrise._errors import InputError
+from rankrise.tensors._input_checks import LEAST_ORDER
 from rankrise.tensors._reading import Reading
 from rankrise.tensors.files._declared import shown
 from rankrise.tensors.files._table import ROW_LABELS, Table, refuse_repeated_names
@@ -84,7 +83,9 @@ def column_roles(table: Table, reading: Reading) -> tuple[Table, ColumnRoles]:
                 "after those of labels."
             )
     if reading.layout is None:
-        named = ", ".join(shown(str(each)) for each in rows if each != ROW_LABELS)
+        named = ", ".join(
+            shown(str(each)) for each in rows if each not in ("", ROW_LABELS)
+        )
         _logger.warning(
             "read as a wide table: rows%s x %d columns, %s to %s; if that is wrong, "
             "set `layout` to long.",
@@ -225,8 +226,8 @@ def axis_labels(names: Sequence[Hashable]) -> list[Hashable]:
 
 
 def _long_roles(table: Table, reading: Reading) -> ColumnRoles:
-    names = _without_row_numbers(table)
-    if len(names) < 3:
+    names = _without_row_names(table)
+    if len(names) <= LEAST_ORDER.get():
         unnamed = [place for place, name in enumerate(table.names) if name == ""]
         if unnamed:
             raise InputError(
@@ -251,26 +252,29 @@ def _long_roles(table: Table, reading: Reading) -> ColumnRoles:
             "name each once."
         )
     rows = tuple(chosen) or tuple(name for name in others if name != values)
-    if len(rows) < 2:
+    if len(rows) < LEAST_ORDER.get():
         raise InputError("It has one mode; a tensor needs at least two modes.")
     return ColumnRoles(rows, (values,), False, reading.modes is not None)
 
 
-def _without_row_numbers(table: Table) -> tuple[Hashable, ...]:
-    """The column names, without a nameless first column that counts the rows."""
+def _without_row_names(table: Table) -> tuple[Hashable, ...]:
+    """The column names, without a nameless first column that tells the rows apart."""
     names = table.names
-    if names[0] != "" or table.frame[""].dtype.kind not in "iu":
+    if names[0] != "":
         return names
-    counted = table.frame[""].to_numpy()
-    if (np.diff(counted) != 1).any() or counted[0] not in (0, 1) or len(names) < 4:
+    column = table.frame[""]
+    if column.is_unique and len(names) > 3:
+        _logger.warning(
+            "the first column has no name and differs from row to row, so it is left "
+            "out."
+        )
+        return names[1:]
+    if column.dtype.kind in "iu":
         raise InputError(
             "Column 1 of the header has no name; give it one, or if it holds row "
             "numbers, save the table without them."
         )
-    _logger.warning(
-        "the first column has no name and counts the rows, so it is left out."
-    )
-    return names[1:]
+    return names
 
 
 def _refuse_times(table: Table, name: Hashable) -> None:

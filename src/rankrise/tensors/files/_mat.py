@@ -154,7 +154,7 @@ def read_mat(
     plain = re.sub(r"\W+", "_", chosen.name).strip("_")[:_LONGEST_NAME]
     if plain != chosen.name or chosen.holder != "array":
         _logger.warning(
-            "the completed tensor of %s (%s) is written as the plain array %s.",
+            "%s (%s) is taken as the plain array %s.",
             shown(chosen.name),
             chosen.kind,
             plain,

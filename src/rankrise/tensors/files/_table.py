@@ -18,7 +18,19 @@ from rankrise.tensors.files._table_form import Block
 _LISTED = 12
 # Row numbers that pandas stores where an index has no name.
 _ROW_NUMBERS = re.compile(r"__index_level_\d+__")
-ROW_LABELS = "__row_labels__"
+
+
+class _RowLabels:
+    """A name that no column of a user has."""
+
+    def __str__(self) -> str:
+        return "index"
+
+    def __reduce__(self) -> str:
+        return "ROW_LABELS"  # The only one, also in a copy.
+
+
+ROW_LABELS = _RowLabels()
 """The column that `row_labels` become."""
 
 Join = Callable[[Iterator[Block]], Any]

@@ -129,10 +129,10 @@ def mode_codes(
     if (dim is not None and (is_whole or are_indices)) or table.only_indices:
         if not is_whole:
             _refuse_index(table, name)
-        numbers = column.to_numpy(np.int64)
-        first = table.first_index
+        # Unsigned numbers beyond int64 would wrap around.
+        numbers, first = column.to_numpy(), table.first_index
         dim = int(numbers.max()) - first + 1 if dim is None else dim
-        wrong = (numbers < first) | (numbers - first >= dim)
+        wrong = (numbers < first) | (numbers >= first + dim)
         if wrong.any():
             row = int(np.argmax(wrong))
             raise InputError(
@@ -145,7 +145,8 @@ def mode_codes(
         plain = isinstance(column.dtype, np.dtype)
         fits = plain and dim - 1 <= np.iinfo(column.dtype).max
         kept = column.dtype if fits else np.dtype(np.int64)
-        return numbers - first, TableMode(name, mode_name, dim, None, kept, first)
+        codes = numbers.astype(np.int64) - first
+        return codes, TableMode(name, mode_name, dim, None, kept, first)
     codes, labels = _factorized(column, called, encoded=name in table.encoded)
     if table.is_text and labels.dtype.kind == "O":
         codes, labels = _stripped(codes, labels)

@@ -16,6 +16,7 @@ from rankrise._atomic import atomic_path
 from rankrise._errors import InputError, reason
 from rankrise._typing import ModeDims, Values
 from rankrise.tensors._domain import as_reading_says
+from rankrise.tensors._input_checks import allowing_one_mode
 from rankrise.tensors._mode_axes import ModeAxis
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading, ReadingOptions
@@ -180,6 +181,7 @@ def write_completed(
     return target
 
 
+@allowing_one_mode()
 def read_mask(source: Any) -> tuple[npt.NDArray[Any], tuple[ModeAxis, ...]] | None:
     """The array in a file or a table, NaN where it has no entry, and its axes.
 
@@ -196,8 +198,10 @@ def read_mask(source: Any) -> tuple[npt.NDArray[Any], tuple[ModeAxis, ...]] | No
     are_truths = {x: np.int8 for x in table.names if table.frame[x].dtype == bool}
     table = replace(table, frame=table.frame.astype(are_truths))
     values = table.frame.iloc[:, table.index_columns :]
-    is_wide = is_from(source, "pandas", "DataFrame") and values.isin([0, 1]).all(
-        axis=None
+    is_wide = (
+        is_from(source, "pandas", "DataFrame")
+        and values.shape[1] > 1
+        and values.isin([0, 1]).all(axis=None)
     )
     observations, form = read_table(table, Reading(layout="wide" if is_wide else None))
     return observations.dense(), form.axes()

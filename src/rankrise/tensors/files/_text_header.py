@@ -22,6 +22,8 @@ class Header:
     ----------
     names
         Names of the columns, None if there are none.
+    has_row_names
+        Whether the first of them is left out, as by R, for its column has row names.
     mark
         Start of the line of names, such as #.
     preamble
@@ -32,6 +34,7 @@ class Header:
     names: tuple[str, ...] | None
     mark: str = ""
     preamble: tuple[str, ...] = ()
+    has_row_names: bool = False
 
 
 def declared_dims(lines: Sequence[str]) -> tuple[ModeDims | None, tuple[str, ...]]:
@@ -64,7 +67,7 @@ def named_columns(
     text = comment.lstrip("#")
     names = [each.strip(' "') for each in text.split(delimiter)]
     # Words of a comment are separated by blanks, as columns may be.
-    is_prose = delimiter is None and text[:1].isspace()
+    is_prose = delimiter in (None, " ") and text[:1].isspace()
     fits = comment and len(names) == len(first) and all(names) and not is_prose
     if fits and any(map(is_number, first)):
         return Header(tuple(names), comment[: len(comment) - len(text.lstrip())])

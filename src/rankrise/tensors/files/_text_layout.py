@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rankrise._typing import Values
 from rankrise.tensors._observations import Observations
@@ -13,9 +14,10 @@ from rankrise.tensors._reading import Reading
 from rankrise.tensors.files._compressed import SUFFIXES, packing
 from rankrise.tensors.files._file_layout import Layout
 from rankrise.tensors.files._read_table import read_table
+from rankrise.tensors.files._table_columns import is_number
 from rankrise.tensors.files._table_form import TableForm
 from rankrise.tensors.files._text_header import Header
-from rankrise.tensors.files._text_table import read_text
+from rankrise.tensors.files._text_table import TextSource, read_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,14 +26,14 @@ class TextLayout(Layout):
 
     Attributes
     ----------
-    delimiter
-        Separator of fields, None for any run of blanks.
+    source
+        The text that was read, without its content.
     packed_by
         Extension of the compression, empty for plain text.
     """
 
     form: TableForm
-    delimiter: str | None
+    source: TextSource
     header: Header
     packed_by: str
 
@@ -39,31 +41,36 @@ class TextLayout(Layout):
         """Write a row for every entry, or a wide table in its own order."""
         import pandas as pd
 
-        names = self.header.names
+        names, source = self.header.names, self.source
         # At the start of the first row # would begin a comment.
         labels = self.form.row_modes[0].labels if self.form.row_modes else None
         comment_like = labels is not None and any(
             isinstance(label, str) and label.startswith("#") for label in labels
         )
-        options = {"sep": self.delimiter or " ", "header": False, "index": False}
+        options: dict[str, Any] = {"sep": source.delimiter or " ", "header": False}
+        options |= {"index": False, "lineterminator": "\n", "decimal": source.decimal}
         options["quoting"] = (
             csv.QUOTE_NONE
-            if self.delimiter is None
+            if source.delimiter is None
             else csv.QUOTE_NONNUMERIC
             if comment_like and names is None
             else csv.QUOTE_MINIMAL
         )
         with packing(path, self.packed_by) as packed:
-            stream = io.TextIOWrapper(packed, encoding="utf-8", newline="")
+            stream = io.TextIOWrapper(packed, encoding=source.encoding, newline="")
             for line in self.header.preamble:
                 stream.write(f"{line or completed.size}\n")
             if names is not None:
-                kept = [name for name in self.form.names if name in names]
+                kept = [
+                    name.replace(".", source.decimal) if is_number(name) else name
+                    for name in map(str, self.form.names)
+                    if name in names and (name or not self.header.has_row_names)
+                ]
                 stream.write(self.header.mark)
-                pd.DataFrame([kept]).to_csv(stream, lineterminator="\n", **options)
+                pd.DataFrame([kept]).to_csv(stream, **options)
             for block in self.form.blocks(completed):
                 frame = pd.DataFrame(dict(enumerate(block.values())))
-                frame.to_csv(stream, lineterminator="\n", **options)
+                frame.to_csv(stream, **options)
             stream.flush()
             stream.detach()
 
@@ -82,6 +89,10 @@ def read_text_file(
         else str(table_form.values[0])
     )
     layout = TextLayout(
-        table_form, source.delimiter, header, suffix, mode_axes=table_form.axes()
+        table_form,
+        replace(source, content=b""),
+        header,
+        suffix,
+        mode_axes=table_form.axes(),
     )
     return observations, layout, named

@@ -15,15 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from rankrise._errors import InputError, reason
+from rankrise._errors import InputError, reason, shown
+from rankrise.tensors._input_checks import LEAST_ORDER
 from rankrise.tensors.files._compressed import unpacked
+from rankrise.tensors.files._regional_text import as_utf8, with_points
 from rankrise.tensors.files._table import Table
+from rankrise.tensors.files._table_columns import is_number
 from rankrise.tensors.files._text_header import Header, declared_dims, named_columns
 
-# None is any run of blanks. If two would do, as in 0;1;2,5, the first is taken.
-_DELIMITERS = ("\t", ";", ",", None)
+# None is any run of blanks, and one blank stands beside quotation marks. If two would
+# do, as in 0;1;2,5, the first is taken.
+_DELIMITERS = ("\t", ";", ",", " ", None)
 _BETWEEN_BLANKS = re.compile(r"[^ \t\r\n]+")
-_DECIMAL_COMMA = r"\s*[-+]?\d+,\d+\s*"
+_NUMBER_WITH_COMMA = r"\s*[-+]?[\d.]*,[\d.,]*\d\s*"
 _SNIFFED_ROWS = 20
 # pandas takes seconds for this many columns, and minutes for a few millions.
 _MOST_COLUMNS = 100_000
@@ -40,12 +44,16 @@ class TextSource:
         Byte at which the rows of data begin.
     line
         Number of that line, counted from 1.
+    encoding, decimal
+        Those of the file, which is UTF-8 with decimal points here.
     """
 
     content: bytes = field(repr=False)
     start: int
     line: int
     delimiter: str | None
+    encoding: str = "utf-8"
+    decimal: str = "."
 
     def options(self) -> dict[str, Any]:
         """The same as options of the csv module and of pandas."""
@@ -109,24 +117,35 @@ def read_text(
     Any line breaks, blanks around fields and a byte order mark are accepted. Comments
     are lines before the first row that begin with #.
     """
-    content = _checked(unpacked(path))
+    content, encoding = _text(path)
     comments, head = _head(content)
     dims, preamble = declared_dims([line.text for line in head] if is_tns else [])
     head = head[len(preamble) :]
     if not head:
         raise InputError("It holds no rows; one row per observed entry is needed.")
     source = _delimited(content, head, (None,) if is_tns else _DELIMITERS)
+    source = replace(_with_points(source), encoding=encoding)
     first_line = source.line
     sniffed = [fields or [] for _, fields in it.islice(source.rows(), _SNIFFED_ROWS)]
     width = len(sniffed[0]) if sniffed else 0
-    if width < 3 and (width or not sniffed):
+    has_row_names = not is_tns and _has_row_names(sniffed)
+    if has_row_names:
+        width, first_line = width + 1, first_line + 1
+        _logger.warning(
+            "the header has one column fewer than the rows, so the first column holds "
+            "row names, as R writes them."
+        )
+    if width <= LEAST_ORDER.get() and (width or not sniffed):
         raise InputError(
             f"Line {source.line} has {width} field(s); a column for each mode, two or "
             "more, and a last one for the value are needed."
         )
     _check_width(width, first_line, "give a row for each entry, or an .npy")
     header = Header(None, preamble=preamble)
-    if not is_tns:
+    if has_row_names:
+        own = (name.strip() for name in sniffed[0])
+        header = Header(("", *own), has_row_names=True)
+    elif not is_tns:
         last_comment = comments[-1].text if comments else ""
         header = named_columns(sniffed, last_comment, source.delimiter, layout)
     skipped = len(comments) - bool(header.mark)
@@ -135,10 +154,11 @@ def read_text(
     if header.names is not None and not header.mark:
         if len(head) == 1:
             raise InputError("It has a header but no rows; add the observed entries.")
-        source = replace(source, start=head[1].start, line=head[1].number)
+        start = source.content.index(b"\n", source.start) + 1
+        source = replace(source, start=start, line=source.line + 1)
     frame = _frame(source, width, first_line)
     names = list(header.names or range(1, width + 1))
-    _refuse_decimal_commas(source, frame)
+    _refuse_commas(source, frame.iloc[:, -1].dropna())
     table = Table(
         frame.set_axis(names, axis=1).reset_index(drop=True),
         join=list,
@@ -153,16 +173,18 @@ def read_text(
     return table, source, header
 
 
-def _refuse_decimal_commas(source: TextSource, frame: Any) -> None:
-    """Refuse what spreadsheets write where numbers have commas, by its first one."""
-    last = frame.iloc[:, -1].dropna()
-    if source.delimiter == "," or last.dtype.kind in "fiub" or not len(last):
+def _refuse_commas(source: TextSource, values: Any) -> None:
+    """Refuse the first of values that all have commas, but not decimal ones for sure.
+
+    They may stand between thousands, or other columns have numbers with a point.
+    """
+    if source.delimiter == "," or values.dtype.kind in "fiub" or not len(values):
         return
-    if last.iloc[:_SNIFFED_ROWS].str.fullmatch(_DECIMAL_COMMA).all():
-        line = source.lines([int(last.index[0])])[0]
+    if values.iloc[:_SNIFFED_ROWS].str.fullmatch(_NUMBER_WITH_COMMA).all():
+        line = source.lines([int(values.index[0])])[0]
         raise InputError(
-            f"Line {line} has the value '{last.iloc[0]}'; give numbers with a point, "
-            "not a comma."
+            f"Line {line} has the value {shown(values.iloc[0])}, whose comma may stand "
+            "between thousands; give numbers with a point, not a comma."
         )
 
 
@@ -173,7 +195,7 @@ def read_samples(path: Path) -> tuple[Any, Callable[[int], int]]:
     -------
     The frame, and what gives the line of a row counted from 0.
     """
-    content = _checked(unpacked(path))
+    content, _ = _text(path)
     comments, head = _head(content)
     if not head:
         raise InputError("It has no rows; a table of samples is needed.")
@@ -184,6 +206,7 @@ def read_samples(path: Path) -> tuple[Any, Callable[[int], int]]:
         named = _delimited(content, comments[-1:], (source.delimiter,))
         if len(next(named.rows(), (0, None))[1] or []) == width > 1:
             source = named  # A name may begin with #, as comments do.
+    source = _with_points(source)
     _check_width(width, source.line, "give fewer columns, or an .npz")
     frame = _parsed(
         source, width, source.line, strict=False, index_col=False, na_values=["?"]
@@ -199,19 +222,14 @@ def _check_width(width: int, line: int, advice: str) -> None:
         )
 
 
-def _checked(content: bytes) -> bytes:
-    """The text without a byte order mark, in lines that end in a line feed."""
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"It is not UTF-8 text (byte {error.start}); save it as UTF-8, or give it "
-            "the extension that its content has."
-        ) from error
+def _text(path: Path) -> tuple[bytes, str]:
+    """The text as UTF-8, in lines that end in a line feed, and its own encoding."""
+    content, encoding = as_utf8(unpacked(path))
     if b"\0" in content:
         raise InputError("It holds zero bytes, so it is not text; save it as UTF-8.")
-    content = content.removeprefix(b"\xef\xbb\xbf")
-    return content if b"\n" in content else content.replace(b"\r", b"\n")
+    if b"\n" not in content:
+        content = content.replace(b"\r", b"\n")
+    return content, encoding
 
 
 @dataclass(frozen=True)
@@ -245,16 +263,46 @@ def _delimited(
 ) -> TextSource:
     """Text from a line on, divided by what gives its rows one number of fields."""
     alone = [line.text.encode() for line in head[:_SNIFFED_ROWS]]
+    if not any(b' "' in b" " + line for line in alone):
+        delimiters = [each for each in delimiters if each != " "]
+
     # Names may have several lines, as of strict rows no field has.
-    for several, strict in ((alone, True), (alone[:1], True), (alone[:1], False)):
+    def divided(delimiter: str | None, lines: Sequence[bytes], strict: bool) -> Any:
+        rows = (TextSource(line, 0, 1, delimiter).rows(strict=strict) for line in lines)
+        return [next(each, (1, None))[1] or [] for each in rows]
+
+    # With the first row alone, some other is ragged: it is found later.
+    for lines, strict in ((alone, True), (alone[:1], True), (alone[:1], False)):
         for delimiter in delimiters:
-            sources = (TextSource(row, 0, 1, delimiter) for row in several)
-            divided = (source.rows(strict=strict) for source in sources)
-            widths = {len(next(rows, (1, None))[1] or []) for rows in divided}
-            # With the first row alone, some other is ragged: it is found later.
-            if len(widths) == 1 and widths.pop() > 1:
+            rows = divided(delimiter, lines, strict)
+            is_even = len(set(map(len, rows))) == 1 and len(rows[0]) > 1
+            if is_even or _has_row_names(rows):
                 return TextSource(content, head[0].start, head[0].number, delimiter)
     return TextSource(content, head[0].start, head[0].number, None)
+
+
+def _has_row_names(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether all rows but the first, of column names, begin with a row name, as in R.
+
+    Row names never repeat there.
+    """
+    width = len(rows[0]) + 1 if rows else 0
+    if width < 3 or {len(row) for row in rows[1:]} != {width}:
+        return False
+    names = [row[0] for row in rows[1:]]
+    could_be_header = not all(map(is_number, rows[0])) or not any(map(is_number, names))
+    is_ended = not any(row[-1] for row in rows[1:])  # By a delimiter that counts not.
+    return could_be_header and not is_ended and len(set(names)) == len(names)
+
+
+def _with_points(source: TextSource) -> TextSource:
+    if source.delimiter not in (";", "\t"):
+        return source
+    start, mark = source.start, source.delimiter.encode()
+    rows = with_points(source.content[start:], mark, source.line)
+    if rows is None:
+        return source
+    return replace(source, content=source.content[:start] + rows, decimal=",")
 
 
 def _frame(source: TextSource, width: int, first_line: int) -> Any:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
+import math
 import struct
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rankrise._errors import InputError
 from rankrise._typing import Values
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading
-from rankrise.tensors.files._declared import FEWER_ROWS, check_memory, refuse_damaged
+from rankrise.tensors.files._declared import (
+    FEWER_ROWS,
+    check_memory,
+    imported,
+    refuse_damaged,
+)
 from rankrise.tensors.files._file_layout import Layout
 from rankrise.tensors.files._read_table import read_table
 from rankrise.tensors.files._table import Table, table_of_arrow, table_of_pandas
@@ -22,6 +27,8 @@ from rankrise.tensors.files._table_form import TableForm
 # A table, its columns in pandas, and the places of its rows along the modes.
 _COPIES = 3
 _FEATHER_START = 8
+_AS_CSV = "save the table as .csv"
+_MOST_EXCEL_ROWS = 2**20 - 1  # Below the header.
 _logger = logging.getLogger(__name__)
 
 
@@ -38,7 +45,16 @@ class TableLayout(Layout):
         if self.kind == "xlsx":
             with path.open("wb") as stream:
                 frame = self.form.join(blocks)
-                frame.to_excel(stream, index=False, engine="openpyxl")
+                if self.suffix is None:
+                    frame.to_excel(stream, index=False, engine="openpyxl")
+                    return
+                _logger.warning(
+                    "%d rows are more than a sheet of Excel holds, so they are written "
+                    "as %s.",
+                    len(frame),
+                    self.suffix,
+                )
+                frame.to_csv(stream, index=False)
             return
         import pyarrow as pa
         from pyarrow import parquet
@@ -68,7 +84,10 @@ def read_table_file(
             table = table_of_arrow(*_READERS[kind](path))
     observations, form = read_table(table, reading)
     name = None if form.column_modes else str(form.values[0])
-    return observations, TableLayout(form, kind, mode_axes=form.axes()), name
+    rows = math.prod(mode.dim for mode in form.row_modes)
+    suffix = ".csv" if kind == "xlsx" and rows > _MOST_EXCEL_ROWS else None
+    layout = TableLayout(form, kind, mode_axes=form.axes(), suffix=suffix)
+    return observations, layout, name
 
 
 def read_typed_samples(path: Path, kind: str) -> Any:
@@ -88,7 +107,7 @@ def _read_parquet(path: Path) -> tuple[Any, Any]:
     A text that repeats is stored once, and read as a dictionary it stays so: as plain
     text a small file could take any amount of memory.
     """
-    pa = _pyarrow("Parquet")
+    pa = imported("pyarrow", "parquet", "Parquet files", _AS_CSV)
     from pyarrow import parquet
 
     with parquet.ParquetFile(path) as file:
@@ -108,7 +127,7 @@ def _read_parquet(path: Path) -> tuple[Any, Any]:
 
 
 def _read_feather(path: Path) -> tuple[Any, Any]:
-    pa = _pyarrow("Feather")
+    pa = imported("pyarrow", "parquet", "Feather files", _AS_CSV)
     with pa.memory_map(str(path)) as stream:
         # Behind the first bytes it is a stream of messages, and after these a footer.
         content = stream.read_buffer().slice(_FEATHER_START)
@@ -173,13 +192,7 @@ def _sheet(path: Path, **options: Any) -> Any:
     """The first sheet of an Excel file, as a DataFrame."""
     import pandas as pd
 
-    try:
-        import openpyxl  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            "Excel files need openpyxl, which is not installed; run pip install "
-            "'rankrise[excel]', or save the table as .csv."
-        ) from error
+    imported("openpyxl", "excel", "Excel files", _AS_CSV)
     with zipfile.ZipFile(path) as archive:
         # Python's cells take more than their text.
         unpacked = sum(each.file_size for each in archive.infolist())
@@ -189,14 +202,3 @@ def _sheet(path: Path, **options: Any) -> Any:
     if len(sheets) > 1:
         _logger.warning("of %d sheets the first, %r, is read.", len(sheets), name)
     return frame
-
-
-def _pyarrow(kind: str) -> Any:
-    try:
-        import pyarrow
-    except ImportError as error:
-        raise InputError(
-            f"{kind} files need pyarrow, which is not installed; run pip install "
-            "'rankrise[parquet]', or save the table as .csv."
-        ) from error
-    return pyarrow
