@@ -3,6 +3,8 @@
 import importlib
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -55,14 +57,33 @@ def key() -> jax.Array:
     return jax.random.key(0)
 
 
-@pytest.fixture
-def blank_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are made but saved without what is in them: that takes most of a run."""
+@pytest.fixture(scope="session")
+def blanking() -> Callable[[], AbstractContextManager[None]]:
+    """Within it, figures are made but saved without what is in them: that takes most
+    of a run."""
     # The checks of annotations are installed by now.
     from rankrise import reports
 
     save = reports.save_figure
-    monkeypatch.setattr(reports, "save_figure", lambda _, *rest: save(Figure(), *rest))
+
+    @contextmanager
+    def blank() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                reports, "save_figure", lambda _, *rest: save(Figure((1, 1)), *rest)
+            )
+            yield
+
+    return blank
+
+
+@pytest.fixture
+def blank_figures(
+    blanking: Callable[[], AbstractContextManager[None]],
+) -> Iterator[None]:
+    """The same for a test; fixtures that last longer have been made by then."""
+    with blanking():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -60,9 +60,10 @@ SHORTER = {
     'rr.complete(np.load("photograph.npy"))': (
         'rr.complete(np.load("photograph.npy"), models=2)'
     ),
-    "verify conservation growth escape": "verify conservation",
+    "verify conservation growth escape": "verify growth",
     "--ranks 1-4 --controls inputs labels": "--ranks 1 --controls labels --classes 0",
     "--seed 1 --out runs/": "--seed 1 --components 12 --steps 200 --out runs/",
+    "max_steps=3000": "max_steps=300",
     "rr.Limit(max_components=6)": "rr.Limit(max_components=1)",
 }
 

@@ -441,14 +441,15 @@ def test_a_run_that_is_not_there_cannot_be_resumed(assert_refused, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, blanking):
     """Folders of one finished run of each command."""
     folder = tmp_path_factory.mktemp("finished")
     np.save(folder / "x.npy", gappy((5, 9)))
     complete = ["complete", str(folder / "x.npy"), *QUICK]
-    assert run([*complete, "--quiet", "--out", str(folder / "complete")]) == 0
     dynamics = ["dynamics", *SMALL, "--steps", "6"]
-    assert run([*dynamics, "--quiet", "--out", str(folder / "dynamics")]) == 0
+    with blanking():
+        assert run([*complete, "--quiet", "--out", str(folder / "complete")]) == 0
+        assert run([*dynamics, "--quiet", "--out", str(folder / "dynamics")]) == 0
     return folder
 
 
@@ -508,10 +509,10 @@ def test_settings_that_no_run_wrote_are_refused(content, assert_refused, tmp_pat
     assert_refused(["dynamics", "--resume", "--out", tmp_path], words)
 
 
-@pytest.mark.usefixtures("blank_figures")
-def test_an_input_that_has_changed_is_not_resumed(assert_refused, tmp_path):
+def test_an_input_that_has_changed_is_not_resumed(assert_refused, blanking, tmp_path):
     np.save("x.npy", gappy((5, 9)))
-    run(["complete", "x.npy", *QUICK, "--quiet", "--out", "run"])
+    with blanking():
+        run(["complete", "x.npy", *QUICK, "--quiet", "--out", "run"])
     (tmp_path / "run" / "summary.json").unlink()
     np.save("x.npy", 2 * gappy((5, 9)))
     assert_refused(
@@ -568,16 +569,17 @@ def test_a_disk_full_from_the_start_keeps_old_results(small_disk, assert_refused
 
 
 @pytest.fixture(scope="module")
-def filling_factors(tmp_path_factory):
+def filling_factors(tmp_path_factory, blanking):
     folder = tmp_path_factory.mktemp("unbroken")
-    assert run([*FILLING, "--quiet", "--out", str(folder)]) == 0
+    with blanking():
+        assert run([*FILLING, "--quiet", "--out", str(folder)]) == 0
     return dict(np.load(folder / "factors.npz"))
 
 
 # The first checkpoint, the trajectory and the figure are what does not fit.
 @pytest.mark.parametrize("kilobytes", [8, 24, 52])
 def test_a_disk_full_late_in_a_run_is_said_and_costs_nothing(
-    kilobytes, small_disk, assert_refused, filling_factors
+    kilobytes, small_disk, assert_refused, filling_factors, blanking
 ):
     disk = small_disk(kilobytes)
     words = "Cannot read or write.*what was written before is kept.*--resume"
@@ -587,7 +589,8 @@ def test_a_disk_full_late_in_a_run_is_said_and_costs_nothing(
     assert "summary.json" not in kept
     assert not [name for name in kept if name.startswith(".")]
     (disk / "filler").unlink()
-    assert run(["dynamics", "--resume", "--quiet", "--out", str(disk / "run")]) == 0
+    with blanking():
+        assert run(["dynamics", "--resume", "--quiet", "--out", str(disk / "run")]) == 0
     resumed = np.load(disk / "run" / "factors.npz")
     for name, expected in filling_factors.items():
         np.testing.assert_array_equal(resumed[name], expected)

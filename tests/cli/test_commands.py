@@ -23,7 +23,7 @@ from rankrise.cli._main import COMMANDS, run
 from rankrise.tensors import read_tensor
 from rankrise.trajectories import Trajectory, load_factors
 
-# Those that fixtures run for several tests have their figures.
+# Two that fixtures run have their figures.
 pytestmark = pytest.mark.usefixtures("blank_figures")
 
 COMPLETE = [
@@ -282,13 +282,14 @@ FOREIGN = ("notes.txt", "completed.doc", "uncompleted.npy", "settings.toml")
 
 
 @pytest.fixture(scope="module")
-def replaced(tensor_file, tmp_path_factory):
+def replaced(tensor_file, tmp_path_factory, blanking):
     """A run in a folder that held results of earlier runs, and files that are none."""
     folder = tmp_path_factory.mktemp("occupied")
     (folder / "mine").mkdir()
     for name in (*RESULTS, *FOREIGN, "mine/summary.json"):
         (folder / name).write_text("old")
-    return run_here("complete", tensor_file, *COMPLETE, "--force", folder=folder)
+    with blanking():
+        return run_here("complete", tensor_file, *COMPLETE, "--force", folder=folder)
 
 
 def test_force_replaces_earlier_results(replaced):
@@ -315,11 +316,12 @@ DIVERGING = ["--solver", "gradient-descent", "--learning-rate", "1e12"]
 
 
 @pytest.fixture(scope="module", params=["complete", "dynamics"])
-def diverged(request, tensor_file, tmp_path_factory):
+def diverged(request, tensor_file, tmp_path_factory, blanking):
     """A run of each command whose learning rate is far too high."""
     tokens = [tensor_file, *COMPLETE] if request.param == "complete" else DYNAMICS
     folder = tmp_path_factory.mktemp("diverged")
-    return run_here(request.param, *tokens, *DIVERGING, folder=folder)
+    with blanking():
+        return run_here(request.param, *tokens, *DIVERGING, folder=folder)
 
 
 def test_a_run_that_diverges_says_so(diverged):
@@ -379,10 +381,11 @@ STEPS = 400_000
 
 
 @pytest.fixture(scope="session")
-def unbroken(tmp_path_factory):
+def unbroken(tmp_path_factory, blanking):
     """The run that others are broken off from."""
     folder = tmp_path_factory.mktemp("runs") / "unbroken"
-    return run_here(*LONG, "--steps", STEPS, folder=folder)
+    with blanking():
+        return run_here(*LONG, "--steps", STEPS, folder=folder)
 
 
 @pytest.fixture(
@@ -461,7 +464,7 @@ def test_an_interrupt_while_results_are_written_costs_nothing(
 
 
 @pytest.fixture(scope="session")
-def at_a_terminal(tmp_path_factory):
+def at_a_terminal(tmp_path_factory, blanking):
     """A run whose stderr is a pseudo-terminal."""
     folder = tmp_path_factory.mktemp("runs") / "terminal"
     ours, theirs = pty.openpty()
@@ -477,6 +480,7 @@ def at_a_terminal(tmp_path_factory):
     reader.start()
     tokens = [*LONG, "--steps", 20_000, "--out", folder]
     with (
+        blanking(),
         pytest.MonkeyPatch.context() as patch,
         open(theirs, "w") as terminal,
         redirect_stderr(terminal),

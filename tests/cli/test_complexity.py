@@ -53,9 +53,10 @@ def study(csv):
 
 
 @pytest.fixture(scope="module")
-def studied(study, tmp_path_factory):
+def studied(study, tmp_path_factory, blanking):
     folder = tmp_path_factory.mktemp("runs") / "studied"
-    assert complexity(*study, "--quiet", "--out", folder) == 0
+    with blanking():
+        assert complexity(*study, "--quiet", "--out", folder) == 0
     return folder
 
 

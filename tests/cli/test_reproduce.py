@@ -17,6 +17,8 @@ from rankrise.experiments._verification_config import CLAIM_NAMES
 from rankrise.tables import load_labelled_set
 from rankrise.theory import Claim, Theorem
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 SMALL_DYNAMICS = {
     "components": 4,
     "mode_dims": (3, 4, 2),
@@ -72,10 +74,10 @@ def interrupt_the_run(patch):
 
 
 @pytest.fixture(scope="module")
-def risen(tmp_path_factory, program_environment):
+def risen(tmp_path_factory, program_environment, blanking):
     """A quick run of dynamics."""
     folder = tmp_path_factory.mktemp("runs") / "risen"
-    with pytest.MonkeyPatch.context() as patch:
+    with blanking(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(presets, "_DYNAMICS", SMALL_DYNAMICS)
         patch.setitem(presets._QUICK_DYNAMICS, "steps", 40)
         assert reproduce("dynamics", "--quick", "--quiet", folder=folder) == 0

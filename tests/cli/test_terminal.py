@@ -35,7 +35,7 @@ def control_characters(text):
         ["complete", "x.npy", "--loss", "\x1b[31m"],
         ["complete", "x.npy", "--config", "\x1b[31m.toml"],
         ["complete", "--out", "\x1b[31m", "--resume"],
-        ["complete", "x.npy", "y\x1b[31m.npy", "z\x1b[31m.npy"],
+        ["complete", "x.npy", "y\x1b[31m.npy", "z\x1b[31m.npy", *QUICK],
         ["dynamics\x1b[31m"],
         ["complexity", "\x1b[31m"],
         ["verify", "theorem\x1b[31m"],
@@ -68,7 +68,9 @@ def test_paths_of_results_are_spelled_out(named, capsys):
     assert (out / "completed.npy").exists()
 
 
-@pytest.mark.parametrize("closed", ["stdout", "both"])
+@pytest.mark.parametrize(
+    "closed", ["stdout", pytest.param("both", marks=pytest.mark.slow)]
+)
 def test_a_reader_that_has_left_is_no_failure(closed, tensor_file, tmp_path, start):
     read, write = os.pipe()
     os.close(read)

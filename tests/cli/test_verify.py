@@ -18,9 +18,10 @@ def verify(*tokens, folder):
 
 
 @pytest.fixture(scope="module")
-def verified(tmp_path_factory):
+def verified(tmp_path_factory, blanking):
     folder = tmp_path_factory.mktemp("runs") / "verified"
-    assert verify(*QUICK, "--quiet", folder=folder) == 0
+    with blanking():
+        assert verify(*QUICK, "--quiet", folder=folder) == 0
     return folder
 
 

@@ -245,6 +245,7 @@ def test_a_domain_that_does_not_fit_is_refused(options, words):
         rr.incomplete_tensor(array_of(FIELD), **options)
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_the_command_leaves_entries_outside_a_domain_empty(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", np.where(np.isnan(FIELD), -99.9, FIELD).astype(np.float32))
@@ -266,6 +267,7 @@ def test_the_command_leaves_entries_outside_a_domain_empty(tmp_path, monkeypatch
     )
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_the_command_leaves_rows_outside_a_domain_out(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     days = [f"day {1 + time}" for time in range(TIMES)]
@@ -309,7 +311,7 @@ def test_slices_without_an_entry_are_not_told_of_as_unobserved(caplog):
 
 
 def test_gradient_methods_leave_them_empty():
-    found = rr.complete(FIELD, domain=OCEAN, method="paper", max_seconds=3.0)
+    found = rr.complete(FIELD, domain=OCEAN, method="paper", max_seconds=0.5)
     assert is_empty_on_land(found.completed)
 
 

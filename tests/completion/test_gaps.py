@@ -166,7 +166,9 @@ def test_the_error_said_of_tails_is_that_found_and_bounds_hold(seed, latest):
     check_bounds(*trials(seed, latest=latest), models=5, smooth=False)
 
 
-@pytest.mark.parametrize("holes", [with_boxes, with_slabs])
+@pytest.mark.parametrize(
+    "holes", [with_boxes, pytest.param(with_slabs, marks=pytest.mark.slow)]
+)
 def test_the_error_said_of_blocks_is_that_found_and_bounds_hold(holes):
     whole, rng = smooth_trials(11)
     found, _ = check_bounds(holes(whole, 0.2, rng), whole, models=4, smooth=False)

@@ -210,7 +210,9 @@ class Slow:
         return np.asarray(self.array, dtype)
 
 
-@pytest.mark.parametrize("settings", [QUICK, {"method": "limit"}])
+@pytest.mark.parametrize(
+    "settings", [QUICK, pytest.param({"method": "limit"}, marks=pytest.mark.slow)]
+)
 def test_the_time_limit_counts_from_the_start_of_the_call(settings, gappy, clock):
     found = rr.complete(Slow(gappy, clock), **settings, max_seconds=9.0)
     assert found.ending is rr.Ending.TIME_LIMIT

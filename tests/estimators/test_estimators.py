@@ -347,13 +347,11 @@ def test_scikit_learn_finds_nothing_amiss(estimator):
     subprocess.run([sys.executable, "-W", "ignore", "-c", "\n".join(lines)], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "load", "least"),
     [
-        pytest.param(
-            *(TensorRegressor(random_state=0), load_diabetes, 0.3),
-            marks=pytest.mark.slow,
-        ),
+        (TensorRegressor(random_state=0), load_diabetes, 0.3),
         (TensorClassifier(random_state=0), load_breast_cancer, 0.92),
     ],
 )

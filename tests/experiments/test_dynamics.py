@@ -222,6 +222,7 @@ def test_the_flow_is_measured_at_every_step_and_counts_its_gradients(flowing):
     assert summary["rise_times"][:3] == sorted(summary["rise_times"][:3])
 
 
+@pytest.mark.slow
 def test_the_limit_s_plateaus_are_those_of_the_smallest_init_scale(limiting, smallest):
     run = limiting.trajectory.run(0)
     assert float(run.init_scale) == 0

@@ -104,13 +104,14 @@ def dynamics_command(folder):
     ]
 
 
-def test_a_run_killed_twice_ends_with_the_same_factors(tmp_path):
+@pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_a_run_that_was_killed_ends_with_the_same_factors(kills, tmp_path):
     unbroken, killed = tmp_path / "unbroken", tmp_path / "killed"
     unbroken.mkdir()
     killed.mkdir()
     run_to_the_end(unbroken)
     victim = Victim(solve_command, killed, seed=0)
-    for _ in range(2):
+    for _ in range(kills):
         victim.kill_once(longest_delay=0.3)
     assert victim.finish() == (unbroken / "factors.npz").read_bytes()
 

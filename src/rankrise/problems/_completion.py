@@ -1,6 +1,7 @@
 """Tensor completion: the observations are entries."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
@@ -35,6 +36,7 @@ class CompletionProblem(AbstractProblem):
             weights=as_weights(observations.weights),
         )
 
+    @jax.jit
     def predictions(self, model: AbstractFactorization) -> Float[Array, " m"]:
         return model.entries(self.indices)
 
