@@ -1,7 +1,6 @@
 """Tensor completion: the observations are entries."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
@@ -36,7 +35,7 @@ class CompletionProblem(AbstractProblem):
             weights=as_weights(observations.weights),
         )
 
-    @jax.jit
+    @eqx.filter_jit
     def predictions(self, model: AbstractFactorization) -> Float[Array, " m"]:
         return model.entries(self.indices)
 

@@ -39,7 +39,7 @@ class AbstractProblem(eqx.Module):
         return int(self.values.shape[0])
 
     # Traced once for a shape, rather than by every loop and derivative anew.
-    @jax.jit
+    @eqx.filter_jit
     def loss(self, model: AbstractFactorization) -> Float[Array, ""]:
         r"""$\mathcal{L}(\mathcal{W}_e)$."""
         losses = self.loss_function(self.predictions(model), self.values)

@@ -107,7 +107,7 @@ class SensingProblem(AbstractProblem):
             weights=as_weights(weights),
         )
 
-    @jax.jit
+    @eqx.filter_jit
     def predictions(self, model: AbstractFactorization) -> Float[Array, " m"]:
         if isinstance(self.measurements, tuple):
             return model.inner_products(self.measurements)
