@@ -77,6 +77,7 @@ from .losses import array_namespace as array_namespace
 from .problems import AbstractProblem as AbstractProblem
 from .problems import CompletionProblem as CompletionProblem
 from .problems import SensingProblem as SensingProblem
+from .problems import problem_scale as problem_scale
 from .runs import Checkpoint as Checkpoint
 from .runs import Ending as Ending
 from .runs import Progress as Progress
@@ -134,7 +135,6 @@ from .trajectories import Trajectory as Trajectory
 from .trajectories import effective_rank as effective_rank
 from .trajectories import heldout_error as heldout_error
 from .trajectories import load_factors as load_factors
-from .trajectories import problem_scale as problem_scale
 from .trajectories import reconstruction_error as reconstruction_error
 from .trajectories import save_factors as save_factors
 from .trajectories import standard_observables as standard_observables

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rankrise.factorizations import CPFactorization
-from rankrise.problems import CompletionProblem, SensingProblem
+from rankrise.problems import CompletionProblem, SensingProblem, problem_scale
 from rankrise.synthetic import (
     gaussian_measurements,
     measure,
@@ -19,7 +19,6 @@ from rankrise.synthetic import (
 from rankrise.tensors import Observations
 from rankrise.trajectories import (
     effective_rank,
-    problem_scale,
     reconstruction_error,
     standard_observables,
 )

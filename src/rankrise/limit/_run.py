@@ -26,9 +26,9 @@ from rankrise.limit._risers import (
     Riser,
     SingularPairs,
 )
-from rankrise.problems import AbstractProblem
+from rankrise.problems import AbstractProblem, problem_scale
 from rankrise.runs import Ending, Progress
-from rankrise.trajectories import Observable, Outcome, problem_scale
+from rankrise.trajectories import Observable, Outcome
 
 logger = logging.getLogger("rankrise")
 

@@ -1,5 +1,6 @@
 """What every problem offers to solvers and observables."""
 
+import math
 from abc import abstractmethod
 
 import equinox as eqx
@@ -90,6 +91,16 @@ class AbstractProblem(eqx.Module):
                 f"The factorization is in {', '.join(sorted(map(str, kinds)))} but the "
                 f"problem in {self.values.dtype}; build both under one precision."
             )
+
+
+def problem_scale(problem: AbstractProblem) -> float:
+    """Frobenius norm the observations suggest for the whole tensor.
+
+    Root mean square of the observed values times the root of the number of entries:
+    unbiased in the square for entries, and for both kinds of sensing.
+    """
+    entries = math.prod(problem.mode_dims)
+    return math.sqrt(float(jnp.mean(problem.values**2)) * entries)
 
 
 def checked_loss(loss_function: AbstractLoss | None, values: Values) -> AbstractLoss:

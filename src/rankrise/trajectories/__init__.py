@@ -5,7 +5,6 @@ from rankrise.trajectories._factors import save_factors as save_factors
 from rankrise.trajectories._observables import Observable as Observable
 from rankrise.trajectories._observables import effective_rank as effective_rank
 from rankrise.trajectories._observables import heldout_error as heldout_error
-from rankrise.trajectories._observables import problem_scale as problem_scale
 from rankrise.trajectories._observables import (
     reconstruction_error as reconstruction_error,
 )

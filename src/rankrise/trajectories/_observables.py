@@ -1,6 +1,5 @@
 """What is measured along a run."""
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ from rankrise._checks import check_whole
 from rankrise._errors import InputError
 from rankrise._tracing import compiling
 from rankrise.factorizations import AbstractFactorization, end_tensor_distance
-from rankrise.problems import AbstractProblem
+from rankrise.problems import AbstractProblem, problem_scale
 
 RANK_THRESHOLD_SHARE = 0.01
 
@@ -175,16 +174,6 @@ def reconstruction_error(target: AbstractFactorization) -> Observable:
     measure = eqx.Partial(_reconstruction_error, target)
     words = "distance to the target over the norm of the target"
     return Observable("reconstruction_error", measure, words)
-
-
-def problem_scale(problem: AbstractProblem) -> float:
-    """Frobenius norm the observations suggest for the whole tensor.
-
-    Root mean square of the observed values times the root of the number of entries:
-    unbiased in the square for entries, and for both kinds of sensing.
-    """
-    entries = math.prod(problem.mode_dims)
-    return math.sqrt(float(jnp.mean(problem.values**2)) * entries)
 
 
 def standard_observables(

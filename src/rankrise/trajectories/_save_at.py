@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from rankrise._checks import check_whole
 from rankrise._errors import InputError
 from rankrise._typing import Values
 
@@ -41,12 +42,14 @@ class SaveAt:
     @classmethod
     def every(cls, steps: int) -> SaveAt:
         """Every so many steps."""
-        return cls("every", _positive(steps, "number of steps between saves"))
+        check_whole("the number of steps between saves", steps, 1)
+        return cls("every", steps)
 
     @classmethod
     def linear(cls, saves: int) -> SaveAt:
         """So many saves, evenly spaced up to the limit of the run."""
-        return cls("linear", _positive(saves, "number of saves"))
+        check_whole("the number of saves", saves, 1)
+        return cls("linear", saves)
 
     @classmethod
     def logarithmic(cls, saves: int) -> SaveAt:
@@ -54,7 +57,8 @@ class SaveAt:
 
         In time, they begin at a millionth of the end time.
         """
-        return cls("logarithmic", _positive(saves, "number of saves"))
+        check_whole("the number of saves", saves, 1)
+        return cls("logarithmic", saves)
 
     @classmethod
     def at(cls, steps: npt.ArrayLike) -> SaveAt:
@@ -123,9 +127,3 @@ class SaveAt:
         within = chosen[chosen <= end_time]
         times = np.unique(np.concatenate([[0.0], within, [end_time]]))
         return Schedule(np.full(len(times), max_steps), times)
-
-
-def _positive(number: int, what: str) -> int:
-    if number < 1:
-        raise InputError(f"The {what} is {number}; it must be at least 1.")
-    return number

@@ -99,7 +99,12 @@ class Trajectory:
     @property
     def model(self) -> Any:
         """The final factorization of the only run."""
-        return self._only(self.models)
+        if len(self.models) != 1:
+            raise InputError(
+                f"This trajectory has {len(self.models)} runs in memory; take one with "
+                "`run(index)`, or its factors from the .npz beside the file."
+            )
+        return self.models[0]
 
     @property
     def result(self) -> Ending:
@@ -123,14 +128,6 @@ class Trajectory:
         if self._single:
             return [self]
         return [self.run(index) for index in range(len(self.outcomes))]
-
-    def _only(self, items: Sequence[Any]) -> Any:
-        if len(items) != 1:
-            raise InputError(
-                f"This trajectory has {len(items)} runs in memory; take one with "
-                "`run(index)`, or its factors from the .npz beside the file."
-            )
-        return items[0]
 
     def save(self, path: Path | str) -> Path:
         """Write one netCDF file, atomically. The factorizations are not in it."""
