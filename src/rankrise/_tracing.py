@@ -6,15 +6,19 @@ from contextlib import contextmanager
 from rankrise._errors import InputError
 
 
+class ValueNeededError(InputError):
+    """Python code asked for the value of an array while JAX traced it."""
+
+
 @contextmanager
 def compiling(what: str) -> Iterator[None]:
-    """Refuse code that asks for numbers while JAX traces it, naming whose it is."""
+    """Refuse code that cannot be traced, naming whose it is."""
     import jax
 
     try:
         yield
     except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
-        raise InputError(
+        raise ValueNeededError(
             f"{what} cannot be compiled ({type(error).__name__}); write it with "
             "functions of `jax.numpy`, and `jnp.where` instead of `if`."
         ) from error

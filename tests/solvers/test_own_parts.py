@@ -113,7 +113,7 @@ def test_whole_numbers_are_recorded_in_the_precision_of_the_problem(run, starts)
     rises = rr.Observable("rises", lambda _, w: jnp.sum(w.component_norms() > 0.1))
     found = run(starts[:2], max_steps=250, observables=[rises])
     assert found.rises.dtype == np.float64
-    norms = found.run(1).model.component_norms()
+    norms = np.asarray(found.models[1].component_norms())
     assert found.run(1).rises[-1] == np.sum(norms > 0.1) > 0
 
 
@@ -129,11 +129,10 @@ scalar = ft.partial(rr.Observable, measure=lambda problem, model: jnp.zeros(()))
             r"shape \(4,\) \(float64\) where real numbers of shape \(3,\)",
         ),
         (
-            [rr.Observable("on_host", lambda _, w: np.max(w.end_tensor()))],
+            [rr.Observable("on_host", lambda _, w: np.linalg.svd(w.end_tensor())[1])],
             "'on_host' cannot be compiled",
         ),
         (["los"], "no observable 'los' .* among loss, train_error"),
-        ([abs], "no observable <built-in function abs>"),
         ([scalar("step")], "'step' of an observable"),
         ([scalar("no name")], "'no name' of an observable"),
         ([scalar("twice"), scalar("twice")], "'twice' of an observable"),
@@ -151,9 +150,7 @@ def test_observables_that_cannot_be_recorded_are_refused(
         run(starts[0], max_steps=1, observables=observables)
 
 
-def test_a_measure_and_lengths_of_axes_are_checked():
-    with pytest.raises(rr.InputError, match="give a function of a problem"):
-        rr.Observable("loss", "loss")
+def test_an_axis_without_length_is_refused():
     with pytest.raises(rr.InputError, match="the length of mode is 0"):
         scalar("modes", dims={"mode": 0})
 
@@ -161,8 +158,6 @@ def test_a_measure_and_lengths_of_axes_are_checked():
 def test_a_recording_is_checked(problem, starts):
     with pytest.raises(rr.InputError, match="kept_components is 0"):
         rr.Recording(kept_components=0)
-    with pytest.raises(rr.InputError, match="give a `Recording`"):
-        rr.solve(problem, starts[0], max_steps=1, recording=rr.SaveAt.every(1))
     at_steps = rr.Recording(save_at=rr.SaveAt.every(1))
     with pytest.raises(rr.InputError, match="leave out `save_at`"):
         rr.solve_limit(problem, starts[0], recording=at_steps)
@@ -180,8 +175,9 @@ def test_a_factorization_of_its_end_tensor_alone_is_trained(problem, tucker):
     whole = np.einsum(
         "abc,ia,jb,kc->ijk", found.model.core, *found.model.factor_matrices
     )
-    residual = whole[tuple(problem.indices.T)] - problem.values
-    assert found.loss[-1] == pytest.approx(np.mean(residual**2), rel=1e-10)
+    residual = whole[tuple(np.asarray(problem.indices).T)] - problem.values
+    expected = float(np.mean(residual**2))
+    assert found.loss[-1] == pytest.approx(expected, rel=1e-10)
     norm = np.linalg.norm(whole)
     assert found.frobenius_norm[-1] == pytest.approx(norm, rel=1e-12)
     assert "component_norms" not in found.dataset
@@ -211,7 +207,6 @@ class Counted(Tucker):
             lambda p, t: rr.solve(p, Counted(t.core, t.factor_matrices), max_steps=1),
             r"Counted has a field with 3.*static=True",
         ),
-        (lambda p, t: rr.solve(p, [t.core], max_steps=1), "start is of type Array"),
         (
             lambda p, t: rr.solve(
                 p,
@@ -294,7 +289,7 @@ def test_an_order_of_ones_own_is_what_steps_see(run, starts, problem):
         (lambda key, problem: problem.values, "float64.*; give one list of whole"),
         (lambda key, problem: jnp.arange(3), "batch size is 4 for 3 observations"),
         (
-            lambda key, problem: np.argsort(problem.values),
+            lambda key, problem: np.asarray(problem.values).argsort(),
             "order of a minibatch cannot be compiled",
         ),
     ],
@@ -323,8 +318,8 @@ class Distance(rr.AbstractLoss):
 
 
 @dataclasses.dataclass
-class Unhashable(LogCosh):
-    pass
+class Unhashable(Distance):
+    width: float = 1.0
 
 
 class Mean(rr.AbstractLoss):
@@ -357,7 +352,6 @@ def test_a_loss_of_ones_own_is_minimized(observations, starts):
 @pytest.mark.parametrize(
     ("loss", "words"),
     [
-        (abs, "The loss is <built-in function abs>"),
         (Unhashable(), "frozen dataclass"),
         (Mean(), r"one loss of each prediction"),
         (OnHost(), "The loss OnHost cannot be compiled"),

@@ -16,6 +16,17 @@ from rankrise.problems import AbstractProblem, problem_scale
 RANK_THRESHOLD_SHARE = 0.01
 
 
+def _axes(dims: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    """In pairs, because what a program is compiled for must be hashable."""
+    if not isinstance(dims, Mapping):
+        raise InputError(
+            f"dims is {dims!r}; give names with lengths, as {{'mode': 3}}."
+        )
+    for name, length in dims.items():
+        check_whole(f"the length of {name}", length, 1)
+    return (*dims.items(),)
+
+
 class Observable(eqx.Module):
     r"""A real number, or an array of them, read off a factorization on a problem.
 
@@ -40,12 +51,8 @@ class Observable(eqx.Module):
     long_name: str = eqx.field(static=True, default="")
     units: str = eqx.field(static=True, default="1")
     per_component: bool = eqx.field(static=True, default=False, kw_only=True)
-    # Stored as pairs, because what a program is compiled for must be hashable.
     dims: Mapping[str, int] | tuple[tuple[str, int], ...] = eqx.field(
-        converter=lambda dims: (*dict(dims).items(),),
-        static=True,
-        default=(),
-        kw_only=True,
+        converter=_axes, static=True, default_factory=dict, kw_only=True
     )
 
     def __check_init__(self) -> None:
@@ -54,8 +61,6 @@ class Observable(eqx.Module):
                 f"The observable {self.name!r} has the measure {self.measure!r}; give "
                 "a function of a problem and a factorization."
             )
-        for name, length in dict(self.dims).items():
-            check_whole(f"the length of {name}", length, 1)
 
     def shape(self, model: AbstractFactorization) -> tuple[int, ...]:
         """What is declared, for this factorization."""

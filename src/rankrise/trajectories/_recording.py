@@ -67,6 +67,7 @@ class Recording:
         standard = standard_observables(problem, starts[0])
         known = {each.name: each for each in standard}
         chosen = standard if self.observables is None else self.observables
+        chosen = [chosen] if isinstance(chosen, str) else chosen
         observables = []
         for each in chosen:
             observable = known.get(each) if isinstance(each, str) else each

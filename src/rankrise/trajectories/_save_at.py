@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -63,13 +63,7 @@ class SaveAt:
     @classmethod
     def at(cls, steps: npt.ArrayLike) -> SaveAt:
         """Exactly these steps."""
-        listed = np.asarray(steps)
-        if listed.ndim != 1 or listed.dtype.kind not in "iu" or (listed < 0).any():
-            raise InputError(
-                f"The steps to save at are {steps!r}; give a list of whole numbers "
-                "from 0 upwards."
-            )
-        return cls("at", listed=tuple(int(step) for step in listed))
+        return cls("at", listed=_listed("steps", steps, "whole numbers", "iu"))
 
     @classmethod
     def times(cls, times: npt.ArrayLike) -> SaveAt:
@@ -78,14 +72,8 @@ class SaveAt:
         `GradientFlow` ends a step there; a rule with step sizes of its own is measured
         after the first step that reaches the time.
         """
-        listed = np.asarray(times)
-        numeric = listed.ndim == 1 and listed.dtype.kind in "iuf" and listed.size > 0
-        if not numeric or not np.isfinite(listed).all() or (listed < 0).any():
-            raise InputError(
-                f"The times to save at are {times!r}; give a list of finite numbers "
-                "from 0 upwards."
-            )
-        return cls("times", listed=tuple(float(time) for time in listed))
+        listed = _listed("times", times, "finite numbers", "iuf")
+        return cls("times", listed=tuple(map(float, listed)))
 
     @property
     def end_time(self) -> float | None:
@@ -127,3 +115,16 @@ class SaveAt:
         within = chosen[chosen <= end_time]
         times = np.unique(np.concatenate([[0.0], within, [end_time]]))
         return Schedule(np.full(len(times), max_steps), times)
+
+
+def _listed(
+    what: str, given: npt.ArrayLike, numbers: str, kinds: str
+) -> tuple[Any, ...]:
+    listed = np.asarray(given)
+    fits = listed.ndim == 1 and listed.size > 0 and listed.dtype.kind in kinds
+    if not fits or not np.isfinite(listed).all() or (listed < 0).any():
+        raise InputError(
+            f"The {what} to save at are {given!r}; give a list of {numbers} from 0 "
+            "upwards."
+        )
+    return tuple(listed.tolist())
