@@ -20,7 +20,7 @@ from rankrise.losses import AbstractLoss, SquaredLoss
 from rankrise.problems import AbstractProblem, CompletionProblem
 from rankrise.solvers import GradientDescent, solve
 from rankrise.tensors import Observations
-from rankrise.trajectories import SaveAt, TrainLoss
+from rankrise.trajectories import Recording, SaveAt
 
 
 class Itself(AbstractLoss):
@@ -119,8 +119,7 @@ def solver_case(
             models[0] if len(models) == 1 else models,
             GradientDescent(LEARNING_RATE),
             max_steps=steps,
-            save_at=SaveAt.linear(1),
-            observables=(TrainLoss(),),
+            recording=Recording(save_at=SaveAt.linear(1), observables=("loss",)),
             throw=True,  # a run that diverged took fewer steps
         )
         return float(trajectory.seconds_run)

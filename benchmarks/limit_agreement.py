@@ -7,7 +7,7 @@ smaller init scale it shows whether a difference is the limit's or the scale's.
 import argparse
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,12 @@ from rankrise.limit import Limit, solve_limit
 from rankrise.problems import CompletionProblem
 from rankrise.solvers import AdaptiveGradientDescent, GradientFlow, Stop, solve
 from rankrise.synthetic import observe, random_target, sample_indices
-from rankrise.trajectories import SaveAt, Trajectory, standard_observables
+from rankrise.trajectories import (
+    Recording,
+    SaveAt,
+    Trajectory,
+    standard_observables,
+)
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -80,11 +85,11 @@ def compare(
         key=jax.random.key(draw.seed),
     )
     target = CPFactorization(tuple(jnp.asarray(matrix) for matrix in factors))
-    observables = standard_observables(problem, target=target)
+    recording = Recording(observables=standard_observables(problem, target=target))
     done = _DONE * float(jnp.mean(problem.values**2))
     for _ in range(2):  # the first compiles
         limit = solve_limit(
-            problem, start, Limit(loss_tolerance=done), observables=observables
+            problem, start, Limit(loss_tolerance=done), recording=recording
         )
     began = time.monotonic()
     descent = solve(
@@ -92,8 +97,7 @@ def compare(
         start,
         GradientFlow() if flow else AdaptiveGradientDescent(),
         max_steps=max_steps,
-        save_at=SaveAt.every(max(1, max_steps // 4000)),
-        observables=observables,
+        recording=replace(recording, save_at=SaveAt.every(max(1, max_steps // 4000))),
         stop=Stop(loss_tolerance=done),
     )
     ranks = len(limit.reconstruction_error) - 1

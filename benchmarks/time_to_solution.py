@@ -27,7 +27,12 @@ from rankrise.solvers import (
     solve,
 )
 from rankrise.synthetic import observe, random_target, sample_indices
-from rankrise.trajectories import ReconstructionError, SaveAt, TrainLoss, Trajectory
+from rankrise.trajectories import (
+    Recording,
+    SaveAt,
+    Trajectory,
+    reconstruction_error,
+)
 
 FOUND = 0.01
 # Of the loss at zero: low enough that what is found is found before, and high enough
@@ -135,16 +140,16 @@ def run(sizes: Sizes | None = None) -> dict[str, Any]:
 
 def _timed(instance: Instance) -> dict[str, Any]:
     problem, start, target = instance.build()
-    observables = (TrainLoss(), ReconstructionError(target))
+    recording = Recording(observables=("loss", reconstruction_error(target)))
     tolerance = _TOLERANCE_SHARE * float(jnp.mean(problem.values**2))
     solvers = {
-        name: _descent(problem, start, solver, observables, tolerance)
+        name: _descent(problem, start, solver, recording, tolerance)
         for name, solver in _SOLVERS.items()
     }
 
     def limited() -> Trajectory:
         limit = Limit(loss_tolerance=tolerance)
-        return solve_limit(problem, start, limit, observables=observables)
+        return solve_limit(problem, start, limit, recording=recording)
 
     first, second = limited(), limited()
     solvers["limit"] = {
@@ -158,7 +163,7 @@ def _descent(
     problem: CompletionProblem,
     start: CPFactorization,
     solver: AbstractSolver[Any],
-    observables: tuple[Any, ...],
+    recording: Recording,
     tolerance: float,
 ) -> dict[str, Any]:
     between = 1 if isinstance(solver, GradientFlow) else 25
@@ -169,8 +174,7 @@ def _descent(
             start,
             solver,
             max_steps=max_steps,
-            save_at=SaveAt.every(between),
-            observables=observables,
+            recording=replace(recording, save_at=SaveAt.every(between)),
             stop=Stop(loss_tolerance=tolerance, patience=1),
         )
 

@@ -15,6 +15,7 @@ QUICK = ("README.md", "docs/results.md", "docs/limit.md", "docs/files.md")
 SLOW = (
     "docs/complete.md",
     "docs/dynamics.md",
+    "docs/extend.md",
     "docs/verify.md",
     "docs/complexity.md",
     "docs/reproduce.md",
@@ -32,9 +33,9 @@ def run_command(line: str) -> None:
     assert run(words[1:]) == 0, line
 
 
-def run_block(language: str, text: str) -> None:
+def run_block(language: str, text: str, names: dict[str, object]) -> None:
     if language == "python":
-        exec(compile(text, "documentation", "exec"), {"__name__": "documentation"})
+        exec(compile(text, "documentation", "exec"), names)
     elif language == "toml":
         name = text.splitlines()[0].removeprefix("# ")
         Path(name).write_text(text, encoding="utf-8")
@@ -49,8 +50,9 @@ def test_pages_run_as_printed(pages, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # Later pages use what earlier ones made.
     for page in pages:
+        names: dict[str, object] = {"__name__": "documentation"}
         for language, text in blocks(page):
-            run_block(language, text)
+            run_block(language, text, names)
 
 
 # Sizes of the quick pages at which they take seconds.
@@ -77,7 +79,7 @@ def test_quick_pages_run_at_smaller_sizes(tmp_path, monkeypatch):
             for printed in [words for words in SHORTER if words in text]:
                 text = text.replace(printed, SHORTER[printed])
                 unused.discard(printed)
-            run_block(language, text)
+            run_block(language, text, {"__name__": "documentation"})
     assert not unused, "no page prints that any more"
     assert (tmp_path / "runs/photograph/completed.npy").exists()
 

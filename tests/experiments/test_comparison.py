@@ -23,14 +23,17 @@ from rankrise.runs import Ending
 from rankrise.tables import labelled_table
 from rankrise.theory import Claim, Theorem
 from rankrise.trajectories import (
-    ComponentNorms,
+    Observable,
     Outcome,
-    ReconstructionError,
+    Recording,
     Trajectory,
     build_dataset,
+    reconstruction_error,
 )
 
 STEPS = np.arange(0, 20_001, 25)
+# What it measures is made up below.
+COMPONENT_NORMS = Observable("component_norms", np.asarray, per_component=True)
 HALF = (4000.0, 5500.0, 7000.0, 10_000.0, 11_500.0)
 FINAL = (0.6, 0.55, 0.4, 0.3, 0.2)
 TARGET = CPFactorization((jnp.ones((1, 1)), jnp.ones((1, 1))))
@@ -67,11 +70,9 @@ def compared(**runs):
     scales = [float(name.removeprefix("s_").replace("_", ".")) for name in runs]
     dataset = build_dataset(
         list(runs.values()),
-        [ComponentNorms(), ReconstructionError(TARGET)],
-        kept_components=10,
+        [COMPONENT_NORMS, reconstruction_error(TARGET)],
+        Recording(run_labels={"init_scale": scales, "start_seed": [0] * len(scales)}),
         single=False,
-        run_labels={"init_scale": scales, "start_seed": [0] * len(scales)},
-        settings={},
     )
     models = tuple(
         CPFactorization((jnp.asarray(run["component_norms"][-1:]), jnp.ones((1, 8))))

@@ -33,16 +33,14 @@ from rankrise.synthetic import (
     sample_indices,
 )
 from rankrise.trajectories import (
-    ComponentNorms,
-    ReconstructionError,
+    Recording,
     SaveAt,
-    TrainLoss,
     Trajectory,
-    Unbalancedness,
+    reconstruction_error,
 )
 
 DIMS = (5, 4, 3)
-OBSERVABLES = (TrainLoss(), ComponentNorms(), Unbalancedness())
+RECORDING = Recording(observables=("loss", "component_norms", "unbalancedness"))
 
 
 def full_problem(tensor):
@@ -87,7 +85,7 @@ def start():
 
 @pytest.fixture(scope="module")
 def trajectory(completion, start):
-    return solve_limit(completion, start, observables=OBSERVABLES)
+    return solve_limit(completion, start, recording=RECORDING)
 
 
 def scaled_gradient(problem, model):
@@ -119,7 +117,7 @@ def test_final_factorization_has_the_start_s_columns_and_is_zero_elsewhere(
 def test_plateaus_are_stationary_and_balanced(completion, start, trajectory):
     for rank in (1, 2):
         plateau = solve_limit(
-            completion, start, Limit(max_components=rank), observables=OBSERVABLES
+            completion, start, Limit(max_components=rank), recording=RECORDING
         )
         # The gradient by a parameter was of order 0.01 on the way.
         assert scaled_gradient(completion, plateau.model) < 1e-10
@@ -129,14 +127,14 @@ def test_plateaus_are_stationary_and_balanced(completion, start, trajectory):
 
 def test_scale_of_the_start_changes_nothing(completion, start, trajectory):
     larger = jax.tree.map(lambda w: 1024.0 * w, start)  # exact in floating point
-    other = solve_limit(completion, larger, observables=OBSERVABLES)
+    other = solve_limit(completion, larger, recording=RECORDING)
     assert other.dataset.equals(trajectory.dataset)
 
 
 def test_permuting_components_permutes_the_result(completion, start, trajectory):
     order = np.random.default_rng(0).permutation(start.components)
     permuted = jax.tree.map(lambda w: w[:, order], start)
-    other = solve_limit(completion, permuted, observables=OBSERVABLES)
+    other = solve_limit(completion, permuted, recording=RECORDING)
     # Batches sum in another order: rounding, amplified by growth to an escape.
     np.testing.assert_allclose(other.time, trajectory.time, rtol=1e-6)
     np.testing.assert_allclose(other.loss, trajectory.loss, rtol=1e-6, atol=1e-15)
@@ -156,8 +154,7 @@ def test_a_small_init_scale_sees_the_same_plateaus(completion, start, trajectory
         small,
         GradientFlow(),
         end_time=1.5 * float(trajectory.time[-1]) / scale,
-        observables=OBSERVABLES,
-        save_at=SaveAt.linear(1500),
+        recording=replace(RECORDING, save_at=SaveAt.linear(1500)),
     )
     risen = flow.component_norms > 0.05
     counts = risen.sum(axis=1)
@@ -189,7 +186,7 @@ def test_aligned_starts_rise_one_by_one_when_the_closed_form_says(dims):
     order, sizes, begin = len(dims), [1.0, 0.6], [0.5, 0.7]
     tensor, bases = orthogonal_tensor(sizes, dims)
     start = CPFactorization(tuple(jnp.asarray(b * np.array(begin)) for b in bases))
-    found = solve_limit(full_problem(tensor), start, observables=OBSERVABLES)
+    found = solve_limit(full_problem(tensor), start, recording=RECORDING)
     unit = np.sqrt(
         np.mean(np.concatenate([np.asarray(w) for w in start.factor_matrices]) ** 2)
     )
@@ -227,7 +224,7 @@ def test_matrix_components_lie_along_the_directions_that_grow():
         start,
         GradientFlow(rtol=1e-4),
         end_time=0.5 * np.log(1e6) * (1 / rates[0] + 1 / rates[1]),
-        save_at=SaveAt.linear(2),
+        recording=Recording(save_at=SaveAt.linear(2)),
     )
     for ours, theirs in zip(
         limit.model.factor_matrices, flow.model.factor_matrices, strict=True
@@ -267,7 +264,7 @@ def test_sensing_problems_are_solved(kind):
     found = solve_limit(
         problem,
         near_zero(DIMS, 12, key=jax.random.key(1)),
-        observables=(TrainLoss(), ReconstructionError(known)),
+        recording=Recording(observables=("loss", reconstruction_error(known))),
     )
     assert found.result == "converged"
     assert found.rank[-1] == 2
@@ -281,11 +278,11 @@ def test_a_tie_is_said(caplog):
     sizes = np.array([0.5, 0.5 * (1 - 2e-4)])
     start = CPFactorization(tuple(jnp.asarray(b * sizes) for b in bases))
     with caplog.at_level(logging.WARNING):
-        found = solve_limit(full_problem(tensor), start, observables=OBSERVABLES)
+        found = solve_limit(full_problem(tensor), start, recording=RECORDING)
     assert found.note[1] == "component 0 tied with component 1"
     assert "component 0 tied with component 1" in caplog.text
     strict = Limit(tie_tolerance=1e-5)
-    found = solve_limit(full_problem(tensor), start, strict, observables=OBSERVABLES)
+    found = solve_limit(full_problem(tensor), start, strict, recording=RECORDING)
     assert found.note[1] == ""
 
 
@@ -296,7 +293,7 @@ def test_an_escape_along_a_saddle_of_the_pull_is_said():
     between = [b @ np.array([1.0, 1.0 + 1e-12 * n]) for n, b in enumerate(bases)]
     start = CPFactorization(tuple(jnp.asarray(w)[:, None] for w in between))
     found = solve_limit(
-        full_problem(tensor), start, Limit(max_components=1), observables=OBSERVABLES
+        full_problem(tensor), start, Limit(max_components=1), recording=RECORDING
     )
     assert "component 0 escaped with its direction undecided" in found.note[1]
     # The learned set comes to a saddle there, too, and that one is left.
@@ -310,7 +307,7 @@ def test_equal_singular_values_are_a_tie():
         full_problem(np.diag([2.0, 2.0, 1.0])),
         near_zero((3, 3), key=jax.random.key(0)),
         Limit(max_components=3),
-        observables=OBSERVABLES,
+        recording=RECORDING,
     )
     assert "tied" in found.note[1]
     assert found.note[2] == found.note[3] == ""
@@ -336,7 +333,7 @@ def test_equal_singular_values_are_a_tie():
     ],
 )
 def test_reasons_to_stop(completion, start, limit, result, words):
-    (outcome,) = solve_limit(completion, start, limit, observables=OBSERVABLES).outcomes
+    (outcome,) = solve_limit(completion, start, limit, recording=RECORDING).outcomes
     assert outcome.result == result
     assert re.search(words, outcome.reason), outcome.reason
 
@@ -345,7 +342,7 @@ def test_an_interrupt_is_raised_or_leaves_the_plateaus_so_far(completion, start)
     def interrupt(progress):
         os.kill(os.getpid(), signal.SIGINT)
 
-    options = {"observables": OBSERVABLES, "progress": interrupt}
+    options = {"recording": RECORDING, "progress": interrupt}
     with pytest.raises(KeyboardInterrupt):
         solve_limit(completion, start, **options)
     with keeping_interrupted():
@@ -362,7 +359,7 @@ def test_a_start_that_is_not_pulled_stays_at_zero():
     first, second, third = (jnp.eye(dim, 1) for dim in DIMS)
     tensor = CPFactorization((first, second, third)).end_tensor()
     start = CPFactorization((first, second, -third))
-    found = solve_limit(full_problem(tensor), start, observables=OBSERVABLES)
+    found = solve_limit(full_problem(tensor), start, recording=RECORDING)
     assert found.outcomes[0].reason == "no component is pulled away from zero"
     assert found.rank[-1] == 0
 
@@ -370,7 +367,7 @@ def test_a_start_that_is_not_pulled_stays_at_zero():
 def test_components_that_are_all_learned_end_the_run():
     tensor, bases = orthogonal_tensor([1.0, 0.5])
     start = CPFactorization(tuple(jnp.asarray(b[:, :1]) for b in bases))
-    found = solve_limit(full_problem(tensor), start, observables=OBSERVABLES)
+    found = solve_limit(full_problem(tensor), start, recording=RECORDING)
     assert found.rank[-1] == 1
     assert found.outcomes[0].reason == "no component is pulled away from zero"
 
@@ -388,7 +385,7 @@ def test_a_loss_without_a_minimum_is_said_and_ends_the_run():
         full_problem(tensor),
         near_zero((2, 2, 2), 6, key=jax.random.key(4)),
         Limit(max_components=2),
-        observables=OBSERVABLES,
+        recording=RECORDING,
     )
     assert found.outcomes[0].result == "stopped"
     assert "did not come to rest with 2 components learned" in found.outcomes[0].reason
@@ -400,8 +397,7 @@ def test_runs_are_the_same_alone_and_together(completion, start, trajectory, tmp
         completion,
         [start, other],
         Limit(),
-        observables=OBSERVABLES,
-        run_labels={"start_seed": [3, 8]},
+        recording=replace(RECORDING, run_labels={"start_seed": [3, 8]}),
     )
     alone = both.run(0)
     for name in ("step", "time", "loss", "component_norms", "rank"):
@@ -418,7 +414,7 @@ def filled(dims, value):
 
 def test_progress_is_called_at_every_plateau(completion, start):
     calls = []
-    solve_limit(completion, start, observables=OBSERVABLES, progress=calls.append)
+    solve_limit(completion, start, recording=RECORDING, progress=calls.append)
     assert [call.step for call in calls] == [1, 2, 2]
 
 
@@ -470,6 +466,6 @@ def test_plateaus_in_single_precision_are_as_exact_as_it_allows(completion, star
             lambda x: x.astype(jnp.float32) if eqx.is_inexact_array(x) else x, tree
         )
 
-    found = solve_limit(single(completion), single(start), observables=())
+    found = solve_limit(single(completion), single(start))
     # Entries of order one are off by some roundings of 6e-8, squared.
     assert found.loss[-1] < 1e-11

@@ -29,13 +29,7 @@ from rankrise.losses import SquaredLoss
 from rankrise.reports import completion_figure, dynamics_figure, save_figure
 from rankrise.runs import Ending
 from rankrise.tensors import incomplete_tensor
-from rankrise.trajectories import (
-    ComponentNorms,
-    HeldOutError,
-    ReconstructionError,
-    TrainError,
-    build_dataset,
-)
+from rankrise.trajectories import Recording, build_dataset, standard_observables
 
 STEPS = np.arange(0, 1000, 100, dtype=np.int32)
 
@@ -52,19 +46,14 @@ def a_run(init_scale: float, **extra: np.ndarray) -> Trajectory:
     problem = CompletionProblem.from_observations(
         Observations.from_array(np.array([[1.0, np.nan]]))
     )
-    measurable = [
-        ComponentNorms(),
-        TrainError(),
-        ReconstructionError(DenseTensor(jnp.ones((1, 2)))),
-        HeldOutError(problem),
-    ]
+    measurable = standard_observables(
+        problem, heldout=problem, target=DenseTensor(jnp.ones((1, 2)))
+    )
     dataset = build_dataset(
         [history],
         [observable for observable in measurable if observable.name in history],
-        kept_components=10,
+        Recording(run_labels={"init_scale": [init_scale], "start_seed": [0]}),
         single=True,
-        run_labels={"init_scale": [init_scale], "start_seed": [0]},
-        settings={},
     )
     return Trajectory(dataset, (), (Outcome(Ending.STOPPED, "", 900, 900, 600),))
 

@@ -13,9 +13,16 @@ from rankrise.reports import (
     save_figure,
 )
 from rankrise.runs import Ending
-from rankrise.trajectories import ComponentNorms, ReconstructionError, build_dataset
+from rankrise.trajectories import (
+    Observable,
+    Recording,
+    build_dataset,
+    reconstruction_error,
+)
 
 STEPS = np.arange(0, 1000, 100, dtype=np.int32)
+# What it measures is made up below.
+COMPONENT_NORMS = Observable("component_norms", np.asarray, per_component=True)
 
 
 def a_run(init_scale):
@@ -27,11 +34,9 @@ def a_run(init_scale):
     }
     dataset = build_dataset(
         [history],
-        [ComponentNorms(), ReconstructionError(DenseTensor(jnp.ones((1, 2))))],
-        kept_components=10,
+        [COMPONENT_NORMS, reconstruction_error(DenseTensor(jnp.ones((1, 2))))],
+        Recording(run_labels={"init_scale": [init_scale], "start_seed": [0]}),
         single=True,
-        run_labels={"init_scale": [init_scale], "start_seed": [0]},
-        settings={},
     )
     return Trajectory(dataset, (), (Outcome(Ending.STOPPED, "", 900, 900),))
 

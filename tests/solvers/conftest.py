@@ -4,7 +4,7 @@ Every new shape, solver, stop rule or observable compiles the loop anew (seconds
 tests share these and change what is cheap: starts, steps, saves.
 """
 
-import functools as ft
+import dataclasses
 
 import jax
 import numpy as np
@@ -14,9 +14,10 @@ from rankrise.factorizations import near_zero
 from rankrise.problems import CompletionProblem
 from rankrise.solvers import GradientDescent, Stop, _session, solve
 from rankrise.synthetic import observe, random_target, sample_indices
-from rankrise.trajectories import ComponentNorms, TrainLoss
+from rankrise.trajectories import Recording
 
 MODE_DIMS = (4, 3, 2)
+OBSERVED = ("loss", "component_norms")
 
 
 @pytest.fixture(scope="session")
@@ -39,13 +40,18 @@ def starts():
 @pytest.fixture(scope="session")
 def run(problem):
     """`solve` by gradient descent, with whatever else a test gives."""
-    return ft.partial(
-        solve,
-        problem,
-        solver=GradientDescent(0.1),
-        stop=Stop(loss_tolerance=1e-3, patience=10),
-        observables=(TrainLoss(), ComponentNorms()),
-    )
+    names = {field.name for field in dataclasses.fields(Recording)}
+
+    def run(model, **options):
+        recorded = {name: options.pop(name) for name in names & options.keys()}
+        defaults = {
+            "solver": GradientDescent(0.1),
+            "stop": Stop(loss_tolerance=1e-3, patience=10),
+            "recording": Recording(**{"observables": OBSERVED} | recorded),
+        }
+        return solve(problem, model, **defaults | options)
+
+    return run
 
 
 @pytest.fixture

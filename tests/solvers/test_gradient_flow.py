@@ -1,7 +1,5 @@
 """Gradient flow: closed forms, other integrators, and how it ends."""
 
-import functools as ft
-
 import diffrax
 import equinox as eqx
 import jax
@@ -17,10 +15,14 @@ from rankrise.problems import CompletionProblem, SensingProblem
 from rankrise.solvers import GradientFlow, Stop
 from rankrise.solvers._chebyshev import coefficients
 from rankrise.solvers._gradient_flow import _chebyshev_step
-from rankrise.trajectories import ComponentNorms, SaveAt, TrainLoss, Unbalancedness
+from rankrise.trajectories import Recording, SaveAt
 
-OBSERVED = (TrainLoss(), ComponentNorms(), Unbalancedness())
-solve = ft.partial(rr.solve, observables=OBSERVED)
+OBSERVED = ("loss", "component_norms", "unbalancedness")
+
+
+def solve(*arguments, save_at=None, **options):
+    recording = Recording(save_at=save_at, observables=OBSERVED)
+    return rr.solve(*arguments, recording=recording, **options)
 
 
 def flow(rtol=3e-3, atol=0.0):
@@ -133,7 +135,6 @@ def test_component_norms_are_those_of_other_integrators(method, rtol, problem, s
         starts[1],
         flow(rtol),
         save_at=SaveAt.times(times),
-        kept_components=3,
     )
     models = reference(problem, starts[1], jnp.asarray(times), method)
     exact = np.asarray(jax.vmap(lambda model: model.component_norms())(models))

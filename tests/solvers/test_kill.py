@@ -37,7 +37,7 @@ def run_to_the_end(folder):
     from rankrise.runs import Checkpoint
     from rankrise.solvers import _session, solve
     from rankrise.synthetic import observe, random_target, sample_indices
-    from rankrise.trajectories import SaveAt, TrainLoss, save_factors
+    from rankrise.trajectories import Recording, SaveAt, save_factors
 
     _session._CHUNK_SECONDS = 0.005
     target = random_target((4, 3, 2), 2, seed=0)
@@ -49,8 +49,7 @@ def run_to_the_end(folder):
         CompletionProblem.from_observations(observe(target, indices, seed=0)),
         CPFactorization(start),
         max_steps=STEPS,
-        save_at=SaveAt.every(100),
-        observables=[TrainLoss()],
+        recording=Recording(save_at=SaveAt.every(100), observables=["loss"]),
         checkpoint=Checkpoint(folder / "checkpoint.npz", seconds=0.0, resume=True),
     )
     save_factors(folder / "factors.npz", trajectory.models)

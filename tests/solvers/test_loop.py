@@ -19,7 +19,7 @@ from rankrise.solvers import (
     _loop,
     _runs,
 )
-from rankrise.trajectories import AbstractObservable, ComponentNorms, SaveAt, TrainLoss
+from rankrise.trajectories import SaveAt
 
 EVERY_STEP = SaveAt.every(1)
 
@@ -50,16 +50,9 @@ def scripted(run, starts, *, losses=None, durations=None, growth=1.0, stop=None)
     return run(starts[0], solver=solver, max_steps=length, stop=stop)
 
 
-class Distance(AbstractObservable):
+def distance(problem, model):
     """How far the norm of the first component is from 1: it falls, then rises."""
-
-    name = "distance"
-    long_name = "distance of a norm to 1"
-    units = "value"
-    per_component = False
-
-    def __call__(self, problem, model):
-        return jnp.abs(model.component_norms()[0] - 1)
+    return jnp.abs(model.component_norms()[0] - 1)
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +196,7 @@ def selected(run, starts):
         starts[0],
         max_steps=600,
         save_at=SaveAt.every(5),
-        observables=(TrainLoss(), ComponentNorms(), Distance()),
+        observables=("loss", "component_norms", rr.Observable("distance", distance)),
         select="distance",
         stop=Stop(flat_steps=40),
     )
@@ -248,14 +241,9 @@ def test_a_solver_of_other_settings_is_not_taken_for_the_one_compiled(run, start
 def test_other_data_of_the_same_shapes_need_no_compilation(key):
     traces = []
 
-    class Counting(rr.AbstractObservable):
-        name = "counting"
-        long_name = units = "1"
-        per_component = False
-
-        def __call__(self, problem, model):
-            traces.append(1)
-            return jnp.zeros(())
+    def count(problem, model):
+        traces.append(1)
+        return jnp.zeros(())
 
     for seed, tolerance in ((0, 1e-3), (1, 1e-4)):
         target = rr.random_target((3, 4, 5), 2, seed=seed)
@@ -268,7 +256,9 @@ def test_other_data_of_the_same_shapes_need_no_compilation(key):
             problem,
             start,
             max_steps=3,
-            observables=[*standard, Counting()],
+            recording=rr.Recording(
+                observables=[*standard, rr.Observable("count", count)]
+            ),
             stop=rr.Stop(loss_tolerance=tolerance),
         )
         if seed == 0:
@@ -279,7 +269,8 @@ def test_other_data_of_the_same_shapes_need_no_compilation(key):
 @pytest.mark.parametrize("solver", [GradientDescent(0.1), GradientFlow()])
 def test_the_state_at_the_start_is_of_the_types_of_later_ones(solver, problem, starts):
     """Else the loop is compiled twice, the second time within the run."""
-    plan = _loop.make_plan(problem, solver, (TrainLoss(),), Stop(), None)
+    observables = rr.standard_observables(problem)
+    plan = _loop.make_plan(problem, solver, observables, Stop(), None)
     begun = _loop.begin(plan, starts[0])
     none = _loop.Targets(
         jnp.zeros(16, jnp.int32), jnp.zeros(16), jnp.zeros((), jnp.int32)

@@ -11,7 +11,6 @@ from rankrise.factorizations import DenseTensor, near_zero
 from rankrise.losses import SquaredLoss
 from rankrise.problems import CompletionProblem
 from rankrise.solvers import flow_until, reference_flow, reference_flows
-from rankrise.trajectories import FrobeniusNorm, TrainLoss
 
 RATES = np.array([1.0, 4.0])
 TIMES = np.array([0.5, 1.0, 3.0])
@@ -65,7 +64,7 @@ def test_a_run_out_of_steps_says_so(linear, ones):
 
 
 def test_a_level_is_passed_by_less_than_a_step(linear, ones):
-    crossing = flow_until(linear, ones, TrainLoss(), 0.1)
+    crossing = flow_until(linear, ones, CompletionProblem.loss, 0.1)
     assert crossing.reached
     assert 0.02 < float(linear.loss(crossing.model)) <= 0.1
     assert crossing.step_times[-1] == crossing.time
@@ -79,15 +78,14 @@ def test_a_level_is_passed_upwards_too(linear):
     problem = CompletionProblem(
         linear.indices, jnp.ones(2), (1, 2), SquaredLoss(), None
     )
-    crossing = flow_until(
-        problem, DenseTensor(jnp.full((1, 2), 0.1)), FrobeniusNorm(), 1.0
-    )
+    start = DenseTensor(jnp.full((1, 2), 0.1))
+    crossing = flow_until(problem, start, lambda _, w: w.frobenius_norm(), 1.0)
     assert crossing.reached
     assert float(crossing.model.frobenius_norm()) >= 1.0
 
 
 def test_a_level_that_is_never_passed_leaves_the_end_of_the_run(linear, ones):
-    crossing = flow_until(linear, ones, TrainLoss(), times=TIMES)
+    crossing = flow_until(linear, ones, CompletionProblem.loss, times=TIMES)
     assert not crossing.reached
     assert crossing.time == TIMES[-1]
     np.testing.assert_allclose(crossing.models.tensor, decayed(TIMES), rtol=1e-11)

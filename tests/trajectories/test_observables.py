@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rankrise.factorizations import CPFactorization
-from rankrise.problems import CompletionProblem, SensingProblem
+from rankrise.problems import CompletionProblem, SensingProblem, problem_scale
 from rankrise.synthetic import (
     gaussian_measurements,
     measure,
@@ -18,10 +18,8 @@ from rankrise.synthetic import (
 )
 from rankrise.tensors import Observations
 from rankrise.trajectories import (
-    EffectiveRank,
-    EntropyRank,
-    ReconstructionError,
-    problem_scale,
+    effective_rank,
+    reconstruction_error,
     standard_observables,
 )
 
@@ -132,19 +130,22 @@ def diagonal(norms):
 def test_entropy_rank_counts_equal_components(norms, rank):
     problem = observed_everywhere(GOAL, TRAIN)
     # exp and log of numbers of order 1.
-    assert EntropyRank()(problem, diagonal(norms)) == pytest.approx(rank, rel=1e-14)
+    (entropy_rank,) = (
+        each for each in standard_observables(problem) if each.name == "entropy_rank"
+    )
+    assert entropy_rank(problem, diagonal(norms)) == pytest.approx(rank, rel=1e-14)
 
 
 @pytest.mark.parametrize(("threshold", "rank"), [(0.5, 3), (1.0, 2), (2.5, 1), (9, 0)])
 def test_effective_rank_counts_components_above_the_threshold(threshold, rank):
     problem = observed_everywhere(GOAL, TRAIN)
     model = diagonal([1.0, 2.0, 3.0])
-    assert EffectiveRank(float(threshold))(problem, model) == rank
+    assert effective_rank(float(threshold))(problem, model) == rank
 
 
 def test_a_target_reconstructs_itself():
     problem, model = observed_everywhere(GOAL, TRAIN), model_of(TARGET)
-    assert ReconstructionError(model)(problem, model) == 0
+    assert reconstruction_error(model)(problem, model) == 0
 
 
 def entries_problem(target, count):

@@ -28,7 +28,7 @@ def test_the_steps_are_the_schedule_with_the_first_and_the_last(
 
 @pytest.mark.parametrize("make", [SaveAt.every, SaveAt.linear, SaveAt.logarithmic])
 def test_fewer_than_one_is_refused(make):
-    with pytest.raises(InputError, match="is 0; it must be at least 1"):
+    with pytest.raises(InputError, match="is 0; give a whole number from 1"):
         make(0)
 
 

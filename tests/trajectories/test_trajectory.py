@@ -13,15 +13,18 @@ from rankrise._errors import InputError
 from rankrise.factorizations import near_zero
 from rankrise.runs import Ending
 from rankrise.trajectories import (
-    ComponentNorms,
+    Observable,
     Outcome,
-    Pull,
-    TrainLoss,
+    Recording,
     Trajectory,
     build_dataset,
 )
 
-OBSERVABLES = (TrainLoss(), ComponentNorms(), Pull())
+# What they measure is made up below.
+LOSS = Observable("loss", np.asarray, "training loss")
+NORMS = Observable("component_norms", np.asarray, units="value", per_component=True)
+PULL = Observable("pull", np.asarray, units="loss per value", per_component=True)
+OBSERVABLES = (LOSS, NORMS, PULL)
 COMPONENTS = 6
 LENGTHS = (5, 3, 4)
 
@@ -40,16 +43,15 @@ def history(saves, seed=0):
 HISTORIES = [history(saves, seed) for seed, saves in enumerate(LENGTHS)]
 
 
-def dataset_of(histories, **options):
-    single = len(histories) == 1
+def dataset_of(histories, observables=OBSERVABLES, **options):
     defaults = {
-        "observables": OBSERVABLES,
         "kept_components": 2,
-        "single": single,
         "run_labels": {"init_scale": [0.5, 0.25, 0.125][: len(histories)]},
         "settings": {"seed": 3, "dims": (4, 3)},
     }
-    return build_dataset(histories, **defaults | options)
+    recording = Recording(**defaults | options)
+    single = len(histories) == 1
+    return build_dataset(histories, observables, recording, single=single)
 
 
 def trajectory_of(histories, results=None, **options):
@@ -140,7 +142,7 @@ def test_runs_measured_without_component_norms_come_apart_too():
         {name: values for name, values in each.items() if name != "component_norms"}
         for each in HISTORIES
     ]
-    trajectory = trajectory_of(without, observables=(TrainLoss(), Pull()))
+    trajectory = trajectory_of(without, observables=(LOSS, PULL))
     np.testing.assert_array_equal(trajectory.run(1).pull, HISTORIES[1]["pull"])
 
 

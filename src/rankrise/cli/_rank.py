@@ -81,6 +81,7 @@ def rank(
     from rankrise._environment import environment
     from rankrise.completion import estimate_tensor_rank
     from rankrise.reports import rank_figure, save_figure
+    from rankrise.runs import Ending
     from rankrise.tensors import incomplete_tensor
 
     with running_ranks(
@@ -94,7 +95,7 @@ def rank(
     summary = {
         "settings": settings.model_dump(mode="json"),
         **environment(),
-        "result": "converged",
+        "result": Ending.CONVERGED,
         "source": source,
         "mode_dims": list(tensor.observations.mode_dims),
         "observed_entries": len(tensor.observations),

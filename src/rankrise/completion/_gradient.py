@@ -1,6 +1,7 @@
 """Completion by gradient descent, gradient flow or its limit, from near zero."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -21,7 +22,7 @@ from rankrise.runs import Checkpoint
 from rankrise.solvers import Stop, make_solver, solve
 from rankrise.tensors import IncompleteTensor, Observations, Standardization
 from rankrise.trajectories import (
-    HeldOutError,
+    Recording,
     SaveAt,
     Trajectory,
     standard_observables,
@@ -99,35 +100,36 @@ def _solved(
         near_zero(*size, init_scale=scale or 1.0, key=jax.random.key(seed))
         for scale, seed in runs
     ]
-    options: dict[str, Any] = {
-        "observables": standard_observables(problem, heldout=check),
-        "select": HeldOutError.name,
-        "kept_components": method.kept_components,
-        "progress": progress,
-        "run_labels": {
+    recording = Recording(
+        observables=standard_observables(problem, heldout=check),
+        select="heldout_error",
+        kept_components=method.kept_components,
+        run_labels={
             "init_scale": [scale for scale, _ in runs],
             "start_seed": [seed for _, seed in runs],
         },
-        "settings": stored,
-    }
+        settings=stored,
+    )
     if method.kind == "limit":
         limit = Limit(
             max_components=settings.max_components,
             max_seconds=settings.max_seconds,
             flat_plateaus=_FLAT_PLATEAUS,
         )
-        return solve_limit(problem, starts, limit, **options)
+        return solve_limit(
+            problem, starts, limit, recording=recording, progress=progress
+        )
     solver = "flow" if method.kind == "flow" else method.solver
     return solve(
         problem,
         starts,
         make_solver(solver, method.learning_rate, method.batch_size, settings.seed),
         max_steps=method.steps,
-        save_at=SaveAt.every(method.save_every),
-        stop=Stop(flat_steps=method.flat_steps),
         max_seconds=settings.max_seconds,
+        stop=Stop(flat_steps=method.flat_steps),
+        recording=replace(recording, save_at=SaveAt.every(method.save_every)),
         checkpoint=checkpoint,
-        **options,
+        progress=progress,
     )
 
 

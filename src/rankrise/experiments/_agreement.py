@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -28,12 +28,11 @@ from rankrise.solvers import (
 )
 from rankrise.synthetic import observe, random_target, sample_indices
 from rankrise.trajectories import (
-    ComponentNorms,
-    ReconstructionError,
+    Recording,
     SaveAt,
-    TrainLoss,
     Trajectory,
     crossing,
+    reconstruction_error,
 )
 
 _TOLERANCE_SHARE = 1e-4
@@ -149,10 +148,13 @@ class _Study:
         observations = observe(factors, indices, seed=config.seed)
         self._problem = CompletionProblem.from_observations(observations)
         target = tuple(jnp.asarray(matrix, dtype=float) for matrix in factors)
-        self._observables = (
-            TrainLoss(),
-            ComponentNorms(),
-            ReconstructionError(CPFactorization(target)),
+        self._recording = Recording(
+            observables=(
+                "loss",
+                "component_norms",
+                reconstruction_error(CPFactorization(target)),
+            ),
+            kept_components=config.components,
         )
         zero = float(jnp.mean(self._problem.values**2))
         self._tolerance = _TOLERANCE_SHARE * zero
@@ -181,10 +183,8 @@ class _Study:
             solver,
             max_steps=max_steps,
             end_time=end_time,
-            save_at=save_at,
-            observables=self._observables,
             stop=stop,
-            kept_components=self._config.components,
+            recording=replace(self._recording, save_at=save_at),
             progress=self._progress,
         )
         return _whole(run)
@@ -264,8 +264,7 @@ class _Study:
                 self._problem,
                 self._start(1.0),
                 Limit(loss_tolerance=self._tolerance),
-                observables=self._observables,
-                kept_components=self._config.components,
+                recording=self._recording,
                 progress=self._progress,
             )
         )

@@ -1,7 +1,7 @@
 """The paper's first experiment: components rise one after another."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -33,7 +33,12 @@ from rankrise.synthetic import (
     sample_indices,
 )
 from rankrise.tensors import Observations
-from rankrise.trajectories import SaveAt, Trajectory, standard_observables
+from rankrise.trajectories import (
+    Recording,
+    SaveAt,
+    Trajectory,
+    standard_observables,
+)
 
 _TOLERANCE_SHARE = 1e-4
 # Of descent. The flow's loss only falls, and it takes fewer steps, each longer.
@@ -80,16 +85,15 @@ def run_dynamics(
             tuple(jnp.asarray(matrix, dtype=float) for matrix in factors)
         )
         runs = [(scale, seed) for scale in _scales(config) for seed in config.run_seeds]
-        options: dict[str, Any] = {
-            "observables": standard_observables(problem, target=target),
-            "kept_components": config.kept_components,
-            "progress": progress,
-            "run_labels": {
+        recording = Recording(
+            observables=standard_observables(problem, target=target),
+            kept_components=config.kept_components,
+            run_labels={
                 "init_scale": [scale for scale, _ in runs],
                 "start_seed": [seed for _, seed in runs],
             },
-            "settings": config.model_dump(mode="json"),
-        }
+            settings=config.model_dump(mode="json"),
+        )
         starts = [_start(config, scale or 1.0, seed) for scale, seed in runs]
         tolerance = _loss_tolerance(config, problem)
         if config.solver == "limit":
@@ -98,7 +102,9 @@ def run_dynamics(
                 loss_tolerance=tolerance,
                 max_seconds=config.max_seconds,
             )
-            trajectory = solve_limit(problem, starts, limit, **options)
+            trajectory = solve_limit(
+                problem, starts, limit, recording=recording, progress=progress
+            )
         else:
             trajectory = solve(
                 problem,
@@ -106,11 +112,11 @@ def run_dynamics(
                 _solver(config),
                 max_steps=config.steps or _STEPS[config.solver == "flow"],
                 end_time=config.end_time,
-                save_at=_save_at(config),
-                stop=Stop(loss_tolerance=tolerance, patience=_patience(config)),
                 max_seconds=config.max_seconds,
+                stop=Stop(loss_tolerance=tolerance, patience=_patience(config)),
+                recording=replace(recording, save_at=_save_at(config)),
                 checkpoint=checkpoint,
-                **options,
+                progress=progress,
             )
     return DynamicsResult(config, trajectory, target)
 

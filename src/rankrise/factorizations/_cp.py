@@ -15,7 +15,6 @@ from rankrise.factorizations._contract import (
     Loss,
     safe_ratio,
 )
-from rankrise.factorizations._dense import dense_inner_products
 from rankrise.factorizations._entries import (
     GRID_ENTRIES,
     choose_way,
@@ -23,6 +22,7 @@ from rankrise.factorizations._entries import (
     cp_end_tensor,
     grid_entries,
 )
+from rankrise.factorizations._inner_products import dense_inner_products
 
 
 class CPFactorization(AbstractFactorization):

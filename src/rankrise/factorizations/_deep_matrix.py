@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims
 from rankrise.factorizations._contract import AbstractFactorization, Loss
-from rankrise.factorizations._dense import dense_inner_products, end_gradient
+from rankrise.factorizations._dense import end_gradient
 
 
 class DeepMatrixFactorization(AbstractFactorization):
@@ -60,17 +60,9 @@ class DeepMatrixFactorization(AbstractFactorization):
     def end_tensor(self) -> Float[Array, "..."]:
         return ft.reduce(lambda product, layer: layer @ product, self.layers)
 
-    def inner_products(
-        self, measurements: tuple[Float[Array, "m _ k"], ...]
-    ) -> Float[Array, " m"]:
-        return dense_inner_products(self.end_tensor(), measurements)
-
     def component_norms(self) -> Float[Array, " components"]:
         values = jnp.linalg.svd(self.end_tensor(), compute_uv=False)
         return values[: self.components]
-
-    def parameter_norms(self) -> Float[Array, " groups"]:
-        return jnp.stack([jnp.linalg.norm(layer) for layer in self.layers])
 
     def unbalancedness(self) -> Float[Array, ""]:
         r"""$\max_j \| W_{j+1}^\top W_{j+1} - W_j W_j^\top \|_F$, zero for depth one."""
@@ -87,6 +79,3 @@ class DeepMatrixFactorization(AbstractFactorization):
         pulls = -jnp.einsum("dr,de,re->r", left, gradient, right)
         # Singular vectors of the value zero are arbitrary.
         return jnp.where(values > 0, pulls, 0)[: self.components]
-
-    def frobenius_norm(self) -> Float[Array, ""]:
-        return jnp.linalg.norm(self.end_tensor())

@@ -91,23 +91,8 @@ def pull_field(
             unfolded=gradient.reshape(math.prod(dims[:split]), math.prod(dims[split:])),
             mode_dims=dims,
         )
-    return ObservedPullField(
-        problem=problem, slopes=prediction_slopes(problem, learned), mode_dims=dims
-    )
-
-
-def prediction_slopes(
-    problem: AbstractProblem, learned: AbstractFactorization
-) -> Float[Array, " m"]:
-    """Derivative of the loss by every prediction."""
-
-    def loss(predictions: Float[Array, " m"]) -> Float[Array, ""]:
-        losses = problem.loss_function(predictions, problem.values)
-        if problem.weights is None:
-            return jnp.mean(losses)
-        return jnp.sum(problem.weights * losses) / jnp.sum(problem.weights)
-
-    return jax.grad(loss)(problem.predictions(learned))
+    slopes = jax.grad(problem.loss_at)(problem.predictions(learned))
+    return ObservedPullField(problem=problem, slopes=slopes, mode_dims=dims)
 
 
 def stacked(model: CPFactorization) -> Float[Array, "rows r"]:

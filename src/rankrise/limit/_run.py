@@ -26,9 +26,9 @@ from rankrise.limit._risers import (
     Riser,
     SingularPairs,
 )
-from rankrise.problems import AbstractProblem
+from rankrise.problems import AbstractProblem, problem_scale
 from rankrise.runs import Ending, Progress
-from rankrise.trajectories import AbstractObservable, Outcome, problem_scale
+from rankrise.trajectories import Observable, Outcome
 
 logger = logging.getLogger("rankrise")
 
@@ -109,7 +109,7 @@ class LimitRun:
         problem: AbstractProblem,
         start: AbstractFactorization,
         limit: Limit,
-        observables: tuple[AbstractObservable, ...],
+        observables: tuple[Observable, ...],
         select: str | None = None,
     ) -> None:
         self.start = start
@@ -220,7 +220,7 @@ class LimitRun:
 
     def _reason_to_stop(self) -> tuple[Ending, str] | None:
         limit, learned = self._limit, self.learned_in_words
-        losses = [record["training_loss"] for record in self._records]
+        losses = [record["training loss"] for record in self._records]
         if limit.loss_tolerance is not None and losses[-1] < limit.loss_tolerance:
             return (
                 Ending.CONVERGED,
@@ -275,7 +275,7 @@ class LimitRun:
     def progress(self, running: int) -> Progress:
         """Where the run is."""
         most = self._limit.max_components or self.start.components
-        loss = float(self._records[-1]["training_loss"])
+        loss = float(self._records[-1]["training loss"])
         return Progress(self._joined, most, running, (loss,), self._time)
 
     def history(self) -> dict[str, Any]:
@@ -338,8 +338,8 @@ def _doubts(riser: Riser) -> list[str]:
 @eqx.filter_jit
 def _measure(
     problem: AbstractProblem,
-    observables: tuple[AbstractObservable, ...],
+    observables: tuple[Observable, ...],
     model: AbstractFactorization,
 ) -> dict[str, Any]:
     measured = {each.name: each(problem, model) for each in observables}
-    return {**measured, "training_loss": problem.loss(model)}
+    return {**measured, "training loss": problem.loss(model)}

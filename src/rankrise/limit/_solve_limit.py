@@ -1,29 +1,21 @@
 r"""The trajectory of gradient flow as the init scale goes to zero."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float
 
 from rankrise._errors import InputError
 from rankrise.factorizations import AbstractFactorization
 from rankrise.limit._run import Limit, LimitRun
 from rankrise.problems import AbstractProblem
 from rankrise.runs import Progress, Watch
-from rankrise.solvers import (
-    Stop,
-    check_labels,
-    check_selection,
-    check_starts,
-    on_device,
-)
-from rankrise.trajectories import (
-    AbstractObservable,
-    Trajectory,
-    build_dataset,
-    standard_observables,
-)
+from rankrise.solvers import check_starts, on_device
+from rankrise.trajectories import Recording, Trajectory, build_dataset
 
 
 def solve_limit(
@@ -31,12 +23,8 @@ def solve_limit(
     model: AbstractFactorization | Sequence[AbstractFactorization],
     limit: Limit | None = None,
     *,
-    observables: Sequence[AbstractObservable] | None = None,
-    select: str | None = None,
-    kept_components: int = 10,
+    recording: Recording | None = None,
     progress: Callable[[Progress], None] | None = None,
-    run_labels: Mapping[str, Sequence[Any]] | None = None,
-    settings: Mapping[str, Any] | None = None,
 ) -> Trajectory:
     """Plateaus of gradient flow as the scale of a start, or of several, goes to zero.
 
@@ -47,13 +35,11 @@ def solve_limit(
         Only directions and relative sizes of its parameters matter.
     limit
         When to stop, and how accurately.
-    observables
-        What is measured at every plateau; `standard_observables(problem)` by default.
-    select
-        The observable at whose least value the final factorization is taken, as for
-        `solve`; by default that of the last plateau.
-    kept_components, progress, run_labels, settings
-        As for `solve`; `progress` is called at every plateau.
+    recording
+        What is measured at every plateau, and kept with that, as for `solve`. The
+        plateaus are when, so it has no `save_at`.
+    progress
+        Called at every plateau.
 
     Returns
     -------
@@ -77,65 +63,22 @@ def solve_limit(
             "another solver."
         )
     models = [on_device(each) for each in models]
-    labels = dict(run_labels or {})
-    check_labels(labels, len(models))
     check_starts(problem, models)
     _check_loss(problem)
     if not all(np.isfinite(x).all() for x in jax.tree.leaves(models)):
         raise InputError(
             "A start is not finite, so it has no directions; draw another."
         )
-    measured = tuple(observables or standard_observables(problem))
-    limit = limit or Limit()
-    check_selection(select, Stop(), measured)
-    if limit.flat_plateaus is not None and select is None:
+    limit, recording = limit or Limit(), Recording.checked(recording)
+    if recording.save_at is not None:
+        raise InputError("The limit is measured at its plateaus; leave out `save_at`.")
+    if limit.flat_plateaus is not None and recording.select is None:
         raise InputError("flat_plateaus needs `select`, the observable it waits on.")
-    return limit_trajectory(
-        problem,
-        models,
-        limit,
-        measured,
-        select=select,
-        single=single,
-        kept_components=kept_components,
-        progress=progress,
-        run_labels=labels,
-        settings=dict(settings or {}),
-    )
-
-
-def limit_trajectory(
-    problem: AbstractProblem,
-    models: Sequence[AbstractFactorization],
-    limit: Limit,
-    observables: tuple[AbstractObservable, ...],
-    *,
-    select: str | None,
-    single: bool,
-    kept_components: int,
-    progress: Callable[[Progress], None] | None,
-    run_labels: Mapping[str, Sequence[Any]],
-    settings: Mapping[str, Any],
-) -> Trajectory:
-    """The same for starts that are checked, one after another."""
-    runs = [LimitRun(problem, model, limit, observables, select) for model in models]
-    ending = None
-    with Watch(max_seconds=limit.max_seconds) as watch:
-        for number, run in enumerate(runs):
-            while ending is None and not run.is_over:
-                run.advance()
-                if progress is not None:
-                    progress(run.progress(len(runs) - number))
-                ending = watch.ending()
-            if ending is not None:
-                run.cut_off(ending)
+    observables = recording.observables_of(problem, models)
+    runs = [LimitRun(problem, m, limit, observables, recording.select) for m in models]
+    _advance(runs, limit.max_seconds, progress)
     dataset = build_dataset(
-        [run.history() for run in runs],
-        observables,
-        kept_components=kept_components,
-        single=single,
-        run_labels=run_labels,
-        settings=settings,
+        [run.history() for run in runs], observables, recording, single=single
     )
     _add_plateaus(dataset, runs, single)
     return Trajectory(
@@ -148,13 +91,44 @@ def limit_trajectory(
     )
 
 
+def _advance(
+    runs: Sequence[LimitRun],
+    max_seconds: float | None,
+    progress: Callable[[Progress], None] | None,
+) -> None:
+    """Bring runs to their ends, one after another."""
+    ending = None
+    with Watch(max_seconds=max_seconds) as watch:
+        for number, run in enumerate(runs):
+            while ending is None and not run.is_over:
+                run.advance()
+                if progress is not None:
+                    progress(run.progress(len(runs) - number))
+                ending = watch.ending()
+            if ending is not None:
+                run.cut_off(ending)
+
+
 def _check_loss(problem: AbstractProblem) -> None:
     loss = problem.loss_function
-    if loss.smoothness < 1:
+    if loss.smoothness < 1 or bool(_slope_jumps(problem)):
         raise InputError(
             f"{type(loss).__name__} has a kink where it fits and no Hessian there, so "
             "its plateaus cannot be found; take Huber loss with a small threshold."
         )
+
+
+@eqx.filter_jit
+def _slope_jumps(problem: AbstractProblem) -> Bool[Array, ""]:
+    """Whether slopes change as much over a step as over four, where all fits."""
+    values = problem.values
+    step = jnp.sqrt(np.finfo(values.dtype).eps * jnp.mean(values**2))
+
+    def change(by: Float[Array, ""]) -> Float[Array, ""]:
+        slope = jax.grad(problem.loss_at)
+        return jnp.sum(jnp.abs(slope(values + by) - slope(values - by)))
+
+    return change(step) > 0.5 * change(4 * step)
 
 
 def _add_plateaus(dataset: Any, runs: Sequence[LimitRun], single: bool) -> None:

@@ -1,5 +1,6 @@
 """Losses of one prediction against one observed value; they work without JAX."""
 
+from rankrise._array_namespace import array_namespace as array_namespace
 from rankrise.losses._contract import AbstractLoss as AbstractLoss
 from rankrise.losses._linked import IdentityPoissonLoss as IdentityPoissonLoss
 from rankrise.losses._linked import LogisticLoss as LogisticLoss

@@ -2,4 +2,5 @@
 
 from rankrise.problems._completion import CompletionProblem as CompletionProblem
 from rankrise.problems._contract import AbstractProblem as AbstractProblem
+from rankrise.problems._contract import problem_scale as problem_scale
 from rankrise.problems._sensing import SensingProblem as SensingProblem

@@ -6,8 +6,13 @@ from jaxtyping import Array, Float, Int
 
 from rankrise._typing import ModeDims
 from rankrise.factorizations import AbstractFactorization
-from rankrise.losses import AbstractLoss, SquaredLoss
-from rankrise.problems._contract import AbstractProblem, as_values, as_weights
+from rankrise.losses import AbstractLoss
+from rankrise.problems._contract import (
+    AbstractProblem,
+    as_values,
+    as_weights,
+    checked_loss,
+)
 from rankrise.tensors import Observations
 
 
@@ -25,8 +30,7 @@ class CompletionProblem(AbstractProblem):
         cls, observations: Observations, loss_function: AbstractLoss | None = None
     ) -> "CompletionProblem":
         """The problem of these observed entries, squared loss by default."""
-        loss_function = SquaredLoss() if loss_function is None else loss_function
-        loss_function.check_values(observations.values)
+        loss_function = checked_loss(loss_function, observations.values)
         return cls(
             indices=jnp.asarray(observations.indices),
             values=as_values(observations.values),

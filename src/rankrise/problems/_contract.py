@@ -1,5 +1,6 @@
 """What every problem offers to solvers and observables."""
 
+import math
 from abc import abstractmethod
 
 import equinox as eqx
@@ -9,9 +10,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from rankrise._errors import InputError
+from rankrise._tracing import compiling
 from rankrise._typing import ModeDims, Values
 from rankrise.factorizations import AbstractFactorization
-from rankrise.losses import AbstractLoss
+from rankrise.losses import AbstractLoss, SquaredLoss
 
 
 class AbstractProblem(eqx.Module):
@@ -42,7 +44,11 @@ class AbstractProblem(eqx.Module):
     @eqx.filter_jit
     def loss(self, model: AbstractFactorization) -> Float[Array, ""]:
         r"""$\mathcal{L}(\mathcal{W}_e)$."""
-        losses = self.loss_function(self.predictions(model), self.values)
+        return self.loss_at(self.predictions(model))
+
+    def loss_at(self, predictions: Float[Array, " m"]) -> Float[Array, ""]:
+        """The weighted mean of the losses of these predictions."""
+        losses = self.loss_function(predictions, self.values)
         if self.weights is None:
             return jnp.mean(losses)
         total = jnp.sum(self.weights)
@@ -63,14 +69,25 @@ class AbstractProblem(eqx.Module):
         return jnp.where(missed == 0, 0, error)
 
     def check_model(self, model: AbstractFactorization) -> None:
-        """Refuse a factorization of other mode dimensions or another precision."""
+        """Refuse what is no factorization of these mode dimensions and precision."""
+        if not isinstance(model, AbstractFactorization):
+            raise InputError(
+                f"A start is of type {type(model).__name__}; give a factorization, "
+                "such as `near_zero` makes."
+            )
         if model.mode_dims != self.mode_dims:
             raise InputError(
                 f"The factorization has mode dimensions {model.mode_dims} but the "
                 f"problem has {self.mode_dims}; build it with "
                 "`near_zero(problem.mode_dims, ...)`."
             )
-        kinds = {leaf.dtype for leaf in _arrays(model)}
+        for leaf in jax.tree.leaves(model):
+            if not (eqx.is_array(leaf) and jnp.issubdtype(leaf.dtype, jnp.floating)):
+                raise InputError(
+                    f"{type(model).__name__} has a field with {leaf!r}, which is no "
+                    "parameter; declare it by `eqx.field(static=True)`."
+                )
+        kinds = {leaf.dtype for leaf in jax.tree.leaves(model)}
         if kinds != {self.values.dtype}:
             raise InputError(
                 f"The factorization is in {', '.join(sorted(map(str, kinds)))} but the "
@@ -78,8 +95,34 @@ class AbstractProblem(eqx.Module):
             )
 
 
-def _arrays(model: AbstractFactorization) -> list[Array]:
-    return [leaf for leaf in jax.tree.leaves(model) if eqx.is_array(leaf)]
+def problem_scale(problem: AbstractProblem) -> float:
+    """Frobenius norm the observations suggest for the whole tensor.
+
+    Root mean square of the observed values times the root of the number of entries:
+    unbiased in the square for entries, and for both kinds of sensing.
+    """
+    entries = math.prod(problem.mode_dims)
+    return math.sqrt(float(jnp.mean(problem.values**2)) * entries)
+
+
+def checked_loss(loss_function: AbstractLoss | None, values: Values) -> AbstractLoss:
+    """The loss, squared by default, of values that fit it, and which JAX can take."""
+    loss = SquaredLoss() if loss_function is None else loss_function
+    name, some = type(loss).__name__, jnp.zeros(2)
+    if not isinstance(loss, AbstractLoss) or type(loss).__hash__ is None:
+        raise InputError(
+            f"The loss is {loss!r}; give one such as `SquaredLoss()`, or of a class of "
+            "your own that is an `AbstractLoss` and a frozen dataclass."
+        )
+    loss.check_values(values)
+    with compiling(f"The loss {name}"):
+        losses = jax.eval_shape(loss, some, some)
+    if getattr(losses, "shape", None) != some.shape:
+        raise InputError(
+            f"The loss {name} gives {losses} for predictions of shape {some.shape}; "
+            "one loss of each prediction is needed, for the problem takes the mean."
+        )
+    return loss
 
 
 def as_values(values: Values) -> Float[Array, " m"]:

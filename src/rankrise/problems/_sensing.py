@@ -14,8 +14,13 @@ from jaxtyping import Array, Float, Int
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
 from rankrise.factorizations import AbstractFactorization
-from rankrise.losses import AbstractLoss, SquaredLoss
-from rankrise.problems._contract import AbstractProblem, as_values, as_weights
+from rankrise.losses import AbstractLoss
+from rankrise.problems._contract import (
+    AbstractProblem,
+    as_values,
+    as_weights,
+    checked_loss,
+)
 from rankrise.tensors import checked_weights
 
 # Dense measurement tensors move to the device this many bytes at a time.
@@ -60,7 +65,7 @@ class SensingProblem(AbstractProblem):
                 "or more modes per observation is needed."
             )
         count, mode_dims = measurements.shape[0], measurements.shape[1:]
-        loss_function = _checked_loss(loss_function, values, count)
+        loss_function = _loss_of(loss_function, values, count)
         weights = None if weights is None else checked_weights(weights, count)
         dense = jnp.empty((count, math.prod(mode_dims)), dtype=float)
         rows = max(1, _CHUNK_BYTES // max(1, measurements[0].nbytes))
@@ -97,7 +102,7 @@ class SensingProblem(AbstractProblem):
                 "shape (observations, mode dimension, CP rank) per mode."
             )
         count = shapes[0][0]
-        loss_function = _checked_loss(loss_function, values, count)
+        loss_function = _loss_of(loss_function, values, count)
         weights = None if weights is None else checked_weights(weights, count)
         return cls(
             measurements=tuple(_finite(factors, 0) for factors in measurements),
@@ -126,7 +131,7 @@ class SensingProblem(AbstractProblem):
         )
 
 
-def _checked_loss(
+def _loss_of(
     loss_function: AbstractLoss | None, values: Values, count: int
 ) -> AbstractLoss:
     """The loss, squared by default, of values that fit it and the measurements."""
@@ -137,9 +142,7 @@ def _checked_loss(
             f"There are {count} measurement tensors but the values have shape "
             f"{np.shape(values)}; give one value per measurement."
         )
-    loss_function = SquaredLoss() if loss_function is None else loss_function
-    loss_function.check_values(values)
-    return loss_function
+    return checked_loss(loss_function, values)
 
 
 @ft.partial(jax.jit, donate_argnums=0)

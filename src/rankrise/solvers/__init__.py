@@ -22,6 +22,4 @@ from rankrise.solvers._runs import on_device as on_device
 from rankrise.solvers._solve import RunFailedError as RunFailedError
 from rankrise.solvers._solve import solve as solve
 from rankrise.solvers._spectral_radius import spectral_radius as spectral_radius
-from rankrise.solvers._start_checks import check_labels as check_labels
-from rankrise.solvers._start_checks import check_selection as check_selection
 from rankrise.solvers._start_checks import check_starts as check_starts

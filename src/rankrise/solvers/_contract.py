@@ -16,7 +16,7 @@ State = TypeVar("State")
 
 
 class Step(NamedTuple):
-    """One step of a solver.
+    """One step of a solver. What a rule does not say has a default.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Step(NamedTuple):
     model: Any
     state: Any
     loss: Float[Array, ""]
-    duration: Float[Array, ""]
+    duration: float | Float[Array, ""] = math.nan
     gradient_norm: float | Float[Array, ""] = math.nan
     evaluations: int | Int[Array, ""] = 1
     rejected: int | Int[Array, ""] = 0
@@ -50,9 +50,10 @@ class Step(NamedTuple):
 class AbstractSolver(eqx.Module, Generic[State]):
     """A rule that improves a factorization step by step; `solve` owns the loop."""
 
-    @abstractmethod
     def init(self, problem: AbstractProblem, model: AbstractFactorization) -> State:
-        """The state before the first step. Its leaves are arrays."""
+        """The state before the first step, whose leaves are arrays; none by default."""
+        none: Any = None
+        return none
 
     @abstractmethod
     def step(

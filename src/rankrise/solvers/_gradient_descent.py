@@ -26,9 +26,6 @@ class GradientDescent(AbstractSolver[None]):
     def __check_init__(self) -> None:
         check_learning_rate(self.learning_rate)
 
-    def init(self, problem: AbstractProblem, model: AbstractFactorization) -> None:
-        return None
-
     def step(
         self,
         problem: AbstractProblem,

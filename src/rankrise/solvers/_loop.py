@@ -11,10 +11,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from rankrise._errors import InputError
+from rankrise._tracing import compiling
 from rankrise.factorizations import AbstractFactorization
 from rankrise.problems import AbstractProblem
 from rankrise.solvers._contract import AbstractSolver, Step
-from rankrise.trajectories import AbstractObservable
+from rankrise.trajectories import Observable
 
 # Saves one call of the compiled loop can record: its buffers have this length, and
 # how many are used is an argument, so any schedule runs on one compilation.
@@ -77,7 +78,7 @@ class Plan(eqx.Module):
 
     problem: AbstractProblem
     solver: AbstractSolver[Any]
-    observables: tuple[AbstractObservable, ...]
+    observables: tuple[Observable, ...]
     select: str | None = eqx.field(static=True)
     loss_tolerance: Float[Array, ""]
     gradient_tolerance: Float[Array, ""] | None
@@ -88,7 +89,7 @@ class Plan(eqx.Module):
 def make_plan(
     problem: AbstractProblem,
     solver: AbstractSolver[Any],
-    observables: tuple[AbstractObservable, ...],
+    observables: tuple[Observable, ...],
     stop: Stop,
     select: str | None,
 ) -> Plan:
@@ -189,7 +190,9 @@ def begin(plan: Plan, model: AbstractFactorization) -> RunState:
 def _initialized(
     solver: AbstractSolver[Any], problem: AbstractProblem, model: AbstractFactorization
 ) -> Any:
-    return solver.init(problem, model)
+    with compiling(f"`init` of {type(solver).__name__}"):
+        state = solver.init(problem, model)
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), state)
 
 
 @eqx.filter_jit
@@ -279,12 +282,13 @@ def _record(
 def _step(plan: Plan, state: RunState, targets: Targets) -> RunState:
     target = targets.times[state.position]
     remaining = (target - state.time) + state.time_lost
-    taken = plan.solver.step(plan.problem, state.model, state.solver_state, remaining)
+    taken = _taken(plan, state, remaining)
     outcome, resting = _judged(plan, state, taken)
     moves = outcome == Code.RUNNING
-    time, time_lost = _add(state.time, state.time_lost, taken.duration)
+    duration = jnp.asarray(taken.duration, state.time.dtype)
+    time, time_lost = _add(state.time, state.time_lost, duration)
     # A step that was cut to end at the target ends there, whatever rounding says.
-    landed = taken.duration == remaining
+    landed = duration == remaining
     # The state before a step that ends the run is kept: a diverged run still has
     # its last finite factors.
     kept = jax.tree.map(
@@ -312,6 +316,27 @@ def _step(plan: Plan, state: RunState, targets: Targets) -> RunState:
         rejected=(state.rejected + taken.rejected).astype(jnp.int32),
         best=state.best,
     )
+
+
+def _taken(plan: Plan, state: RunState, remaining: Float[Array, ""]) -> Step:
+    """A step of the solver, of which the loop needs that nothing changes its shape."""
+    name, before = type(plan.solver).__name__, (state.model, state.solver_state)
+    with compiling(f"The step of {name}"):
+        taken = plan.solver.step(plan.problem, *before, remaining)
+    if not isinstance(taken, Step):
+        raise InputError(f"A step of {name} gives {taken!r}; let it give a `Step`.")
+    for part, old, new in zip(("model", "state"), before, taken[:2], strict=True):
+        if _kinds(old) != _kinds(new):
+            raise InputError(
+                f"A step of {name} makes of a {part} with arrays {_kinds(old)[1]} one "
+                f"with {_kinds(new)[1]}; let it keep structure, shapes and precision."
+            )
+    return taken
+
+
+def _kinds(tree: Any) -> tuple[Any, list[str]]:
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, [f"{jnp.result_type(leaf)}{jnp.shape(leaf)}" for leaf in leaves]
 
 
 def _judged(

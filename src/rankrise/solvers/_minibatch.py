@@ -1,12 +1,14 @@
 """Minibatches for any solver."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, UInt32
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
 from rankrise._errors import InputError
+from rankrise._tracing import compiling
 from rankrise.factorizations import AbstractFactorization
 from rankrise.problems import AbstractProblem
 from rankrise.solvers._contract import AbstractSolver, Step
@@ -15,15 +17,19 @@ from rankrise.solvers._contract import AbstractSolver, Step
 class _Epoch(NamedTuple):
     inner: Any
     key: UInt32[Array, "_"]
-    permutation: Int[Array, " m"]
+    rows: Int[Array, " rows"]
     position: Int[Array, ""]
+
+
+def shuffled(key: PRNGKeyArray, problem: AbstractProblem) -> Int[Array, " m"]:
+    """All observations in random order."""
+    return jax.random.permutation(key, problem.observations)
 
 
 class Minibatch(AbstractSolver[_Epoch]):
     """Another solver's step, on some of the observations at a time.
 
-    The observations are shuffled anew each epoch; the last batch of an epoch is left
-    out where it would be smaller than the others.
+    The last batch of an epoch is left out where it would be smaller than the others.
 
     Attributes
     ----------
@@ -32,24 +38,29 @@ class Minibatch(AbstractSolver[_Epoch]):
     batch_size
         Observations per step.
     seed
-        Of the shuffling; every run of a batch of runs sees the same permutation.
+        Of the order; every run of a batch of runs sees the same one.
+    order
+        Called as `order(key, problem)` before each epoch, it gives the rows of its
+        observations, in any number, one after another; all of them shuffled by
+        default. Rows out of range are not detected.
     """
 
     solver: AbstractSolver[Any]
     batch_size: int
     seed: int = 0
+    order: Callable[[Any, Any], Any] = shuffled
 
     def init(self, problem: AbstractProblem, model: AbstractFactorization) -> _Epoch:
-        if not 1 <= self.batch_size <= problem.observations:
-            raise InputError(
-                f"The batch size is {self.batch_size} for {problem.observations} "
-                "observations; it must lie between 1 and their number."
-            )
-        key, permutation = self._shuffle(
+        key, rows = self._ordered(
             problem, jax.random.key_data(jax.random.key(self.seed))
         )
+        if not 1 <= self.batch_size <= len(rows):
+            raise InputError(
+                f"The batch size is {self.batch_size} for {len(rows)} "
+                "observations; it must lie between 1 and their number."
+            )
         inner = self.solver.init(problem, model)
-        return _Epoch(inner, key, permutation, jnp.zeros((), jnp.int32))
+        return _Epoch(inner, key, rows, jnp.zeros((), jnp.int32))
 
     def step(
         self,
@@ -58,21 +69,27 @@ class Minibatch(AbstractSolver[_Epoch]):
         state: _Epoch,
         remaining: Float[Array, ""],
     ) -> Step:
-        over = state.position + self.batch_size > problem.observations
-        key, permutation = jax.lax.cond(
+        over = state.position + self.batch_size > len(state.rows)
+        key, rows = jax.lax.cond(
             over,
-            lambda: self._shuffle(problem, state.key),
-            lambda: (state.key, state.permutation),
+            lambda: self._ordered(problem, state.key),
+            lambda: (state.key, state.rows),
         )
         position = jnp.where(over, 0, state.position)
-        rows = jax.lax.dynamic_slice_in_dim(permutation, position, self.batch_size)
-        taken = self.solver.step(problem.take(rows), model, state.inner, remaining)
+        batch = jax.lax.dynamic_slice_in_dim(rows, position, self.batch_size)
+        taken = self.solver.step(problem.take(batch), model, state.inner, remaining)
         position = position + self.batch_size
-        return taken._replace(state=_Epoch(taken.state, key, permutation, position))
+        return taken._replace(state=_Epoch(taken.state, key, rows, position))
 
-    def _shuffle(
+    def _ordered(
         self, problem: AbstractProblem, key: UInt32[Array, "_"]
-    ) -> tuple[UInt32[Array, "_"], Int[Array, " m"]]:
+    ) -> tuple[UInt32[Array, "_"], Int[Array, " rows"]]:
         next_key, use = jax.random.split(jax.random.wrap_key_data(key))
-        permutation = jax.random.permutation(use, problem.observations)
-        return jax.random.key_data(next_key), permutation.astype(jnp.int32)
+        with compiling("The order of a minibatch"):
+            rows = jnp.asarray(self.order(use, problem))
+        if rows.ndim != 1 or rows.dtype.kind not in "iu":
+            raise InputError(
+                f"The order of a minibatch gives an array of shape {rows.shape} "
+                f"({rows.dtype}); give one list of whole numbers, rows from 0."
+            )
+        return jax.random.key_data(next_key), rows.astype(jnp.int32)

@@ -284,6 +284,6 @@ def _fill(template: RunState, arrays: Arrays, run: int) -> RunState:
 def on_device(model: AbstractFactorization) -> AbstractFactorization:
     """The factorization with its arrays on the device."""
     arrays: AbstractFactorization = jax.tree.map(
-        lambda leaf: jnp.asarray(leaf) if eqx.is_array_like(leaf) else leaf, model
+        lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, model
     )
     return arrays

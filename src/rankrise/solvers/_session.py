@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,13 @@ from rankrise._errors import InputError
 from rankrise.runs import Arrays, Checkpoint, Ending, Progress, Watch
 from rankrise.solvers._loop import SAVES_A_CHUNK, Code, Plan, RunState, Stop
 from rankrise.solvers._runs import Runs
-from rankrise.trajectories import Outcome, Schedule, Trajectory, build_dataset
+from rankrise.trajectories import (
+    Outcome,
+    Recording,
+    Schedule,
+    Trajectory,
+    build_dataset,
+)
 
 # A chunk of the compiled loop takes about this long: between two chunks progress is
 # shown, checkpoints are written and interrupts are heard.
@@ -138,21 +144,12 @@ class Session:
         return None if self._is_done() else watch.ending()
 
     def trajectory(
-        self,
-        cut_off: Ending | None,
-        single: bool,
-        kept_components: int,
-        run_labels: dict[str, Sequence[Any]],
+        self, cut_off: Ending | None, recording: Recording, single: bool
     ) -> Trajectory:
         """What was measured and where the runs ended."""
         states = self._runs.states()
         dataset = build_dataset(
-            self._runs.histories(),
-            self._plan.observables,
-            kept_components=kept_components,
-            single=single,
-            run_labels=run_labels,
-            settings=self._settings,
+            self._runs.histories(), self._plan.observables, recording, single=single
         )
         return Trajectory(
             dataset=dataset,

@@ -1,6 +1,6 @@
 """`solve`: a problem, a start and a solver make a trajectory."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -15,19 +15,8 @@ from rankrise.solvers._gradient_flow import GradientFlow
 from rankrise.solvers._loop import Stop, make_plan
 from rankrise.solvers._runs import Runs, on_device
 from rankrise.solvers._session import Session
-from rankrise.solvers._start_checks import (
-    check_labels,
-    check_memory,
-    check_selection,
-    check_starts,
-    checked_limits,
-)
-from rankrise.trajectories import (
-    AbstractObservable,
-    SaveAt,
-    Trajectory,
-    standard_observables,
-)
+from rankrise.solvers._start_checks import check_memory, check_starts, checked_limits
+from rankrise.trajectories import Recording, SaveAt, Trajectory
 
 
 class RunFailedError(RuntimeError):
@@ -45,17 +34,12 @@ def solve(
     *,
     max_steps: int | None = None,
     end_time: float | None = None,
-    save_at: SaveAt | None = None,
-    observables: Sequence[AbstractObservable] | None = None,
-    stop: Stop | None = None,
-    select: str | None = None,
     max_seconds: float | None = None,
+    stop: Stop | None = None,
+    recording: Recording | None = None,
     together: int | None = None,
-    kept_components: int = 10,
     checkpoint: Checkpoint | None = None,
     progress: Callable[[Progress], None] | None = None,
-    run_labels: Mapping[str, Sequence[Any]] | None = None,
-    settings: Mapping[str, Any] | None = None,
     throw: bool = False,
 ) -> Trajectory:
     """Run a solver from a start, or from several starts at once on one problem.
@@ -70,33 +54,23 @@ def solve(
         The run is stopped after so many steps, or when the clock of gradient flow
         (the sum of learning rates) reaches that time. One of them at least, unless
         saves are at listed times.
-    save_at
-        Where the run is measured; 500 times, evenly spaced, by default.
-    observables
-        What is measured; `standard_observables(problem)` by default.
-    stop
-        When a run ends earlier; by default only when it diverges.
-    select
-        Name of an observable: the factorization with its smallest value over the
-        saves is kept as the final one, instead of the last.
     max_seconds
         Time limit, over all the times a run is resumed; what it cuts off depends on
         the machine.
+    stop
+        When a run ends earlier; by default only when it diverges.
+    recording
+        When a run is measured, what of it, and what is kept with that; 500 times, all
+        of `standard_observables`, by default.
     together
         How many of several runs are advanced as one batch; by default all of them, and
         one for `GradientFlow` on a CPU, where runs of a batch wait for the one whose
         steps take most stages.
-    kept_components
-        How many of the largest components the trajectory keeps.
     checkpoint
         Where to write the state every so often. A killed run that is resumed ends
         with the same factors, bit for bit on one machine, as one never stopped.
     progress
         Called between chunks of the compiled loop, about twice a second.
-    run_labels
-        Names and values, one per run (seeds, init scales), for the trajectory.
-    settings
-        Stored with the trajectory and the checkpoint; resuming asks for equal ones.
     throw
         Raise `RunFailedError` if a run diverged.
 
@@ -112,28 +86,28 @@ def solve(
     single = isinstance(model, AbstractFactorization)
     models = [model] if isinstance(model, AbstractFactorization) else list(model)
     models = [on_device(each) for each in models]
-    labels, stop = dict(run_labels or {}), stop or Stop()
-    observables = tuple(observables or standard_observables(problem))
-    save_at = save_at or SaveAt.linear(500)
+    recording, stop = Recording.checked(recording), stop or Stop()
+    if stop.flat_steps is not None and recording.select is None:
+        raise InputError("flat_steps needs `select`, the observable it waits on.")
+    save_at = recording.save_at or SaveAt.linear(500)
     limits = checked_limits(
         max_steps, save_at.end_time if end_time is None else end_time
     )
     schedule = save_at.schedule(*limits)
-    check_labels(labels, len(models))
     check_starts(problem, models)
-    check_selection(select, stop, observables)
+    observables = recording.observables_of(problem, models)
     check_memory(len(schedule.steps), models, observables)
     solver = solver or AdaptiveGradientDescent()
-    plan = make_plan(problem, solver, observables, stop, select)
+    plan = make_plan(problem, solver, observables, stop, recording.select)
     session = Session(
         plan,
         Runs(plan, models, _batch_size(solver, together, len(models))),
         stop=stop,
         schedule=schedule,
-        settings=dict(settings or {}),
+        settings=dict(recording.settings),
     )
     cut_off = session.run(max_seconds, checkpoint, progress)
-    trajectory = session.trajectory(cut_off, single, kept_components, labels)
+    trajectory = session.trajectory(cut_off, recording, single)
     reasons = [o.reason for o in trajectory.outcomes if o.result == Ending.DIVERGED]
     if throw and reasons:
         raise RunFailedError(f"A run diverged: {reasons[0]}", trajectory)

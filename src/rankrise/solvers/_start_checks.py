@@ -1,16 +1,14 @@
 """What `solve` refuses before anything is compiled."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 
 from rankrise._errors import InputError
 from rankrise.factorizations import AbstractFactorization
 from rankrise.problems import AbstractProblem
-from rankrise.solvers._loop import Stop
-from rankrise.trajectories import AbstractObservable
+from rankrise.trajectories import Observable
 
 # What is recorded stays in memory until the run ends.
 _RECORD_BYTES = 2**31
@@ -52,41 +50,16 @@ def check_starts(
         )
 
 
-def check_labels(run_labels: Mapping[str, Sequence[Any]], runs: int) -> None:
-    """Refuse run labels that are not one per run."""
-    for name, values in run_labels.items():
-        if len(values) != runs:
-            raise InputError(
-                f"The run label {name!r} has {len(values)} value(s) for {runs} "
-                "run(s); give one per run."
-            )
-
-
-def check_selection(
-    select: str | None, stop: Stop, observables: Sequence[AbstractObservable]
-) -> None:
-    """Refuse to select by what is not measured."""
-    scalars = [each.name for each in observables if not each.per_component]
-    if select is not None and select not in scalars:
-        raise InputError(
-            f"There is no observable {select!r} to select by; choose among "
-            f"{', '.join(scalars)}."
-        )
-    if stop.flat_steps is not None and select is None:
-        raise InputError("flat_steps needs `select`, the observable it waits on.")
-
-
 def check_memory(
     saves: int,
     models: Sequence[AbstractFactorization],
-    observables: Sequence[AbstractObservable],
+    observables: Sequence[Observable],
 ) -> None:
-    """Refuse a record of the run that would not fit in memory."""
-    numbers = sum(models[0].components if o.per_component else 1 for o in observables)
+    """Refuse a record of the runs that would not fit in memory."""
+    numbers = sum(math.prod(each.shape(models[0])) for each in observables)
     size = 8 * saves * numbers * len(models)
     if size > _RECORD_BYTES:
         raise InputError(
-            f"Measuring {saves} times along {len(models)} run(s) of "
-            f"{models[0].components} components would hold {size / 2**30:.1f} GiB; "
-            "save at fewer steps or measure less."
+            f"Measuring {numbers} numbers {saves} times along {len(models)} run(s) "
+            f"would hold {size / 2**30:.1f} GiB; save at fewer steps or measure less."
         )

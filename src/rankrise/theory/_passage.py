@@ -13,13 +13,16 @@ from rankrise.factorizations import AbstractFactorization, CPFactorization
 from rankrise.problems import AbstractProblem
 from rankrise.solvers import flow_until, velocity
 from rankrise.theory._rank_one_setting import RankOneSetting, scaled
-from rankrise.trajectories import FrobeniusNorm
 
 # Saved times of every trajectory; one number of them, so one compilation serves all.
 SAVES = 100
 _NEWTON_STEPS = 12
 # Of the time: as near as floating point comes.
 _AT_SPHERE = 1e-13
+
+
+def _norm(problem: AbstractProblem, model: AbstractFactorization) -> Array:
+    return model.frobenius_norm()
 
 
 class Passage(NamedTuple):
@@ -49,7 +52,7 @@ def passage(setting: RankOneSetting, alpha: float, horizon: float) -> Passage | 
     None where the sphere was not reached, or the time of it not found to precision.
     """
     problem, start = setting.problem, scaled(setting.directions, alpha)
-    crossing = flow_until(problem, start, FrobeniusNorm(), setting.radius, times=SAVES)
+    crossing = flow_until(problem, start, _norm, setting.radius, times=SAVES)
     if not crossing.reached:
         return None
     time, model = crossing.time, crossing.model
@@ -77,7 +80,7 @@ def followed(
     problem: AbstractProblem, start: CPFactorization, times: Values
 ) -> Followed:
     """Gradient flow; all trajectories share one compilation."""
-    flow = flow_until(problem, start, FrobeniusNorm(), times=times)
+    flow = flow_until(problem, start, _norm, times=times)
     return Followed(flow.models, flow.time >= times[-1])
 
 

@@ -14,7 +14,6 @@ from rankrise.factorizations import AbstractFactorization, CPFactorization
 from rankrise.problems import AbstractProblem
 from rankrise.solvers import flow_until
 from rankrise.theory._quadrature import INTERVALS, QUADRATURE_TIMES, quadrature_times
-from rankrise.trajectories import TrainLoss
 
 # The loss is to fall tenfold at least; it is followed a little further.
 TENFOLD = 0.1
@@ -53,7 +52,8 @@ def learned_run(problem: AbstractProblem, model: AbstractFactorization) -> Run:
     Where it does not come to that, the run ends at a step limit or at rest.
     """
     level = _FURTHER * float(problem.loss(model))
-    follow = ft.partial(flow_until, problem, model, TrainLoss(), max_steps=_MOST_STEPS)
+    measure, most = AbstractProblem.loss, _MOST_STEPS
+    follow = ft.partial(flow_until, problem, model, measure, max_steps=most)
     crossing = follow(level, times=QUADRATURE_TIMES)
     times = quadrature_times(interval_ends(crossing.step_times))
     models = follow(times=times).models

@@ -2,23 +2,16 @@
 
 from rankrise.trajectories._factors import load_factors as load_factors
 from rankrise.trajectories._factors import save_factors as save_factors
-from rankrise.trajectories._observables import AbstractObservable as AbstractObservable
-from rankrise.trajectories._observables import ComponentNorms as ComponentNorms
-from rankrise.trajectories._observables import EffectiveRank as EffectiveRank
-from rankrise.trajectories._observables import EntropyRank as EntropyRank
-from rankrise.trajectories._observables import FrobeniusNorm as FrobeniusNorm
-from rankrise.trajectories._observables import HeldOutError as HeldOutError
-from rankrise.trajectories._observables import Pull as Pull
+from rankrise.trajectories._observables import Observable as Observable
+from rankrise.trajectories._observables import effective_rank as effective_rank
+from rankrise.trajectories._observables import heldout_error as heldout_error
 from rankrise.trajectories._observables import (
-    ReconstructionError as ReconstructionError,
+    reconstruction_error as reconstruction_error,
 )
-from rankrise.trajectories._observables import TrainError as TrainError
-from rankrise.trajectories._observables import TrainLoss as TrainLoss
-from rankrise.trajectories._observables import Unbalancedness as Unbalancedness
-from rankrise.trajectories._observables import problem_scale as problem_scale
 from rankrise.trajectories._observables import (
     standard_observables as standard_observables,
 )
+from rankrise.trajectories._recording import Recording as Recording
 from rankrise.trajectories._rises import arrival as arrival
 from rankrise.trajectories._rises import crossing as crossing
 from rankrise.trajectories._rises import rises as rises

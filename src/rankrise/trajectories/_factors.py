@@ -9,7 +9,11 @@ import numpy as np
 
 from rankrise._atomic import atomic_path
 from rankrise._errors import InputError
-from rankrise.factorizations import AbstractFactorization, CPFactorization
+from rankrise.factorizations import (
+    AbstractFactorization,
+    CPFactorization,
+    DeepMatrixFactorization,
+)
 
 
 def save_factors(
@@ -77,8 +81,6 @@ def load_factors(path: Path | str, run: int | None = None) -> CPFactorization:
 def _named_matrices(model: AbstractFactorization) -> tuple[str, Sequence[Any]]:
     if isinstance(model, CPFactorization):
         return "mode", model.factor_matrices
-    from rankrise.factorizations import DeepMatrixFactorization
-
     if isinstance(model, DeepMatrixFactorization):
         return "layer", model.layers
     raise InputError(

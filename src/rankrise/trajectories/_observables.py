@@ -1,245 +1,216 @@
 """What is measured along a run."""
 
-import math
-from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
+from rankrise._checks import check_whole
+from rankrise._errors import InputError
+from rankrise._tracing import compiling
 from rankrise.factorizations import AbstractFactorization, end_tensor_distance
-from rankrise.problems import AbstractProblem
+from rankrise.problems import AbstractProblem, problem_scale
+
+RANK_THRESHOLD_SHARE = 0.01
 
 
-class AbstractObservable(eqx.Module):
-    """A number, or a number per component, read off a factorization on a problem.
+def _axes(dims: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    """In pairs, because what a program is compiled for must be hashable."""
+    if not isinstance(dims, Mapping):
+        raise InputError(
+            f"dims is {dims!r}; give names with lengths, as {{'mode': 3}}."
+        )
+    for name, length in dims.items():
+        check_whole(f"the length of {name}", length, 1)
+    return (*dims.items(),)
+
+
+class Observable(eqx.Module):
+    r"""A real number, or an array of them, read off a factorization on a problem.
 
     Attributes
     ----------
     name
-        Under which a `Trajectory` holds it.
+        Under which a `Trajectory` holds it, also as an attribute.
+    measure
+        Called as `measure(problem, model)`, it gives the array. It runs compiled, at
+        every save, so it is written with functions of `jax.numpy`.
     long_name, units
         Written beside it in the file; units are "1" for dimensionless.
     per_component
-        Whether it is one number per component; such observables are kept for the
-        largest components only.
+        Whether its first axis is that of the components, in their order. Such an
+        observable is kept for the largest components only, the largest first.
+    dims
+        Name and length of every other axis; by default there is none.
     """
 
-    name: eqx.AbstractClassVar[str]
-    long_name: eqx.AbstractClassVar[str]
-    units: eqx.AbstractClassVar[str]
-    per_component: eqx.AbstractClassVar[bool]
+    name: str = eqx.field(static=True)
+    measure: Callable[[Any, Any], Any]
+    long_name: str = eqx.field(static=True, default="")
+    units: str = eqx.field(static=True, default="1")
+    per_component: bool = eqx.field(static=True, default=False, kw_only=True)
+    dims: Mapping[str, int] | tuple[tuple[str, int], ...] = eqx.field(
+        converter=_axes, static=True, default_factory=dict, kw_only=True
+    )
 
-    @abstractmethod
-    def __call__(
-        self, problem: AbstractProblem, model: AbstractFactorization
-    ) -> Float[Array, "..."]:
-        """Measure. Runs compiled, at every save."""
+    def __check_init__(self) -> None:
+        if not callable(self.measure):
+            raise InputError(
+                f"The observable {self.name!r} has the measure {self.measure!r}; give "
+                "a function of a problem and a factorization."
+            )
 
-
-class TrainLoss(AbstractObservable):
-    r"""The objective $\phi = \mathcal{L}(\mathcal{W}_e)$."""
-
-    name = "loss"
-    long_name = "training loss"
-    units = "1"
-    per_component = False
-
-    def __call__(
-        self, problem: AbstractProblem, model: AbstractFactorization
-    ) -> Float[Array, "..."]:
-        return problem.loss(model)
-
-
-class TrainError(AbstractObservable):
-    """Norm of the residuals over the norm of the observed values."""
-
-    name = "train_error"
-    long_name = "relative error of the observations trained on"
-    units = "1"
-    per_component = False
+    def shape(self, model: AbstractFactorization) -> tuple[int, ...]:
+        """What is declared, for this factorization."""
+        components = (model.components,) if self.per_component else ()
+        return (*components, *dict(self.dims).values())
 
     def __call__(
         self, problem: AbstractProblem, model: AbstractFactorization
     ) -> Float[Array, "..."]:
-        return problem.relative_error(model)
+        """Measure, in the precision of the problem."""
+        with compiling(f"The observable {self.name!r}"):
+            measured = jnp.asarray(self.measure(problem, model))
+        declared = self.shape(model)
+        if measured.shape != declared or measured.dtype.kind not in "biuf":
+            raise InputError(
+                f"The observable {self.name!r} measures an array of shape "
+                f"{measured.shape} ({measured.dtype}) where real numbers of shape "
+                f"{declared} are declared; say by `per_component` and `dims` what it "
+                'is, as in `dims={"singular_value": 3}`.'
+            )
+        return measured.astype(problem.values.dtype)
 
 
-class HeldOutError(AbstractObservable):
-    """Like the train error, over observations that are not trained on."""
-
-    heldout: AbstractProblem
-    name = "heldout_error"
-    long_name = "relative error of held-out observations"
-    units = "1"
-    per_component = False
-
-    def __call__(
-        self, problem: AbstractProblem, model: AbstractFactorization
-    ) -> Float[Array, "..."]:
-        return self.heldout.relative_error(model)
+def _entropy_rank(
+    problem: AbstractProblem, model: AbstractFactorization
+) -> Float[Array, ""]:
+    """Between 1 and the number of components, near which it is at a random start."""
+    norms = model.component_norms()
+    total = jnp.sum(norms)
+    shares = norms / jnp.where(total > 0, total, 1)
+    logarithms = jnp.log(jnp.where(shares > 0, shares, 1))
+    return jnp.exp(-jnp.sum(shares * logarithms))
 
 
-class ReconstructionError(AbstractObservable):
-    r"""$\|\mathcal{W}_e - \mathcal{T}\| / \|\mathcal{T}\|$ for a known target."""
-
-    target: AbstractFactorization
-    name = "reconstruction_error"
-    long_name = "distance to the target over the norm of the target"
-    units = "1"
-    per_component = False
-
-    def __call__(
-        self, problem: AbstractProblem, model: AbstractFactorization
-    ) -> Float[Array, "..."]:
-        distance = end_tensor_distance(model, self.target)
-        return distance / self.target.frobenius_norm()
+def _effective_rank(threshold: Any, problem: Any, model: Any) -> Int[Array, ""]:
+    return jnp.sum(model.component_norms() > threshold)
 
 
-class FrobeniusNorm(AbstractObservable):
-    """Frobenius norm of the end tensor, in the units of the observed values."""
-
-    name = "frobenius_norm"
-    long_name = "Frobenius norm of the end tensor"
-    units = "value"
-    per_component = False
-
-    def __call__(
-        self, problem: AbstractProblem, model: AbstractFactorization
-    ) -> Float[Array, "..."]:
-        return model.frobenius_norm()
+def _heldout_error(heldout: Any, problem: Any, model: Any) -> Float[Array, ""]:
+    error: Float[Array, ""] = heldout.relative_error(model)
+    return error
 
 
-class ComponentNorms(AbstractObservable):
-    r"""Component norms $\sigma_r$, in the units of the observed values."""
-
-    name = "component_norms"
-    long_name = "norm of a component"
-    units = "value"
-    per_component = True
-
-    def __call__(
-        self, problem: AbstractProblem, model: AbstractFactorization
-    ) -> Float[Array, "..."]:
-        return model.component_norms()
+def _reconstruction_error(target: Any, problem: Any, model: Any) -> Float[Array, ""]:
+    return end_tensor_distance(model, target) / target.frobenius_norm()
 
 
-class Unbalancedness(AbstractObservable):
-    """Unbalancedness magnitude of the factorization."""
+_OF_END_TENSORS = (
+    Observable("loss", lambda problem, model: problem.loss(model), "training loss"),
+    Observable(
+        "train_error",
+        lambda problem, model: problem.relative_error(model),
+        "relative error of the observations trained on",
+    ),
+    Observable(
+        "frobenius_norm",
+        lambda problem, model: model.frobenius_norm(),
+        "Frobenius norm of the end tensor",
+        "value",
+    ),
+)
+_OF_COMPONENTS = (
+    Observable(
+        "component_norms",
+        lambda problem, model: model.component_norms(),
+        "norm of a component",
+        "value",
+        per_component=True,
+    ),
+    Observable(
+        "pull",
+        lambda problem, model: model.pull(problem.loss),
+        "inner product of minus the loss gradient with a normalized component",
+        "loss per value",
+        per_component=True,
+    ),
+    Observable(
+        "unbalancedness",
+        lambda problem, model: model.unbalancedness(),
+        "unbalancedness magnitude",
+    ),
+    Observable(
+        "entropy_rank",
+        _entropy_rank,
+        "exponential of the entropy of normalized component norms",
+    ),
+)
 
-    name = "unbalancedness"
-    long_name = "unbalancedness magnitude"
-    units = "1"
-    per_component = False
 
-    def __call__(
-        self, problem: AbstractProblem, model: AbstractFactorization
-    ) -> Float[Array, "..."]:
-        return model.unbalancedness()
-
-
-class Pull(AbstractObservable):
-    r"""Pull $\gamma_r$ on every component; costs a gradient of the loss."""
-
-    name = "pull"
-    long_name = "inner product of minus the loss gradient with a normalized component"
-    units = "loss per value"
-    per_component = True
-
-    def __call__(
-        self, problem: AbstractProblem, model: AbstractFactorization
-    ) -> Float[Array, "..."]:
-        return model.pull(problem.loss)
-
-
-class EffectiveRank(AbstractObservable):
+def effective_rank(threshold: float | Float[Array, ""]) -> Observable:
     """How many components have a norm above a threshold.
 
-    Attributes
+    Parameters
     ----------
     threshold
         In the units of the observed values; `problem_scale` times a share is a
         sensible choice.
     """
-
-    threshold: float | Float[Array, ""]
-    name = "effective_rank"
-    long_name = "components with a norm above the threshold"
-    units = "1"
-    per_component = False
-
-    def __call__(
-        self, problem: AbstractProblem, model: AbstractFactorization
-    ) -> Float[Array, "..."]:
-        norms = model.component_norms()
-        return jnp.sum(norms > self.threshold).astype(norms.dtype)
+    # An array, because a Python number would be compiled in.
+    measure = eqx.Partial(_effective_rank, jnp.asarray(threshold, dtype=float))
+    return Observable(
+        "effective_rank", measure, "components with a norm above the threshold"
+    )
 
 
-class EntropyRank(AbstractObservable):
-    """Exponential of the entropy of the normalized component norms.
-
-    Between 1 and the number of components; at a random start it is near the latter.
-    """
-
-    name = "entropy_rank"
-    long_name = "exponential of the entropy of normalized component norms"
-    units = "1"
-    per_component = False
-
-    def __call__(
-        self, problem: AbstractProblem, model: AbstractFactorization
-    ) -> Float[Array, "..."]:
-        norms = model.component_norms()
-        total = jnp.sum(norms)
-        shares = norms / jnp.where(total > 0, total, 1)
-        logarithms = jnp.log(jnp.where(shares > 0, shares, 1))
-        return jnp.exp(-jnp.sum(shares * logarithms))
+def heldout_error(heldout: AbstractProblem) -> Observable:
+    """Norm of the residuals over the norm of the values, of held-out observations."""
+    measure = eqx.Partial(_heldout_error, heldout)
+    return Observable(
+        "heldout_error", measure, "relative error of held-out observations"
+    )
 
 
-RANK_THRESHOLD_SHARE = 0.01
-
-
-def problem_scale(problem: AbstractProblem) -> float:
-    """Frobenius norm the observations suggest for the whole tensor.
-
-    Root mean square of the observed values times the root of the number of entries:
-    unbiased in the square for entries, and for both kinds of sensing.
-    """
-    entries = math.prod(problem.mode_dims)
-    return math.sqrt(float(jnp.mean(problem.values**2)) * entries)
+def reconstruction_error(target: AbstractFactorization) -> Observable:
+    r"""$\|\mathcal{W}_e - \mathcal{T}\| / \|\mathcal{T}\|$ for a known target."""
+    measure = eqx.Partial(_reconstruction_error, target)
+    words = "distance to the target over the norm of the target"
+    return Observable("reconstruction_error", measure, words)
 
 
 def standard_observables(
     problem: AbstractProblem,
+    model: AbstractFactorization | None = None,
     *,
     heldout: AbstractProblem | None = None,
     target: AbstractFactorization | None = None,
-) -> tuple[AbstractObservable, ...]:
+) -> tuple[Observable, ...]:
     """Everything that can be measured with what is known.
+
+    `loss`; `train_error`, the norm of the residuals over that of the observed values;
+    `frobenius_norm` of the end tensor; `component_norms`; `pull` on every component,
+    which costs a gradient of the loss; `unbalancedness`; `entropy_rank`, the
+    exponential of the entropy of normalized component norms; and `effective_rank`, how
+    many components have a norm above a hundredth of `problem_scale`.
 
     Parameters
     ----------
+    model
+        The start; where it has no components, theirs are left out.
     heldout
-        A problem on held-out observations, for the held-out error.
+        A problem on held-out observations, for `heldout_error`.
     target
-        The tensor behind the observations, for the reconstruction error.
+        The tensor behind the observations, for `reconstruction_error`.
     """
-    # An array, because a Python number would be compiled in.
-    threshold = jnp.asarray(
-        RANK_THRESHOLD_SHARE * problem_scale(problem), problem.values.dtype
-    )
-    observables: list[AbstractObservable] = [
-        TrainLoss(),
-        TrainError(),
-        FrobeniusNorm(),
-        ComponentNorms(),
-        Pull(),
-        Unbalancedness(),
-        EffectiveRank(threshold),
-        EntropyRank(),
-    ]
+    observables = [*_OF_END_TENSORS]
+    if model is None or model.has_components:
+        threshold = RANK_THRESHOLD_SHARE * problem_scale(problem)
+        observables += [*_OF_COMPONENTS, effective_rank(threshold)]
     if heldout is not None:
-        observables.append(HeldOutError(heldout))
+        observables.append(heldout_error(heldout))
     if target is not None:
-        observables.append(ReconstructionError(target))
+        observables.append(reconstruction_error(target))
     return tuple(observables)

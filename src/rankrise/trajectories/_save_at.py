@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from rankrise._checks import check_whole
 from rankrise._errors import InputError
 from rankrise._typing import Values
 
@@ -41,12 +42,14 @@ class SaveAt:
     @classmethod
     def every(cls, steps: int) -> SaveAt:
         """Every so many steps."""
-        return cls("every", _positive(steps, "number of steps between saves"))
+        check_whole("the number of steps between saves", steps, 1)
+        return cls("every", steps)
 
     @classmethod
     def linear(cls, saves: int) -> SaveAt:
         """So many saves, evenly spaced up to the limit of the run."""
-        return cls("linear", _positive(saves, "number of saves"))
+        check_whole("the number of saves", saves, 1)
+        return cls("linear", saves)
 
     @classmethod
     def logarithmic(cls, saves: int) -> SaveAt:
@@ -54,18 +57,13 @@ class SaveAt:
 
         In time, they begin at a millionth of the end time.
         """
-        return cls("logarithmic", _positive(saves, "number of saves"))
+        check_whole("the number of saves", saves, 1)
+        return cls("logarithmic", saves)
 
     @classmethod
     def at(cls, steps: npt.ArrayLike) -> SaveAt:
         """Exactly these steps."""
-        listed = np.asarray(steps)
-        if listed.ndim != 1 or listed.dtype.kind not in "iu" or (listed < 0).any():
-            raise InputError(
-                f"The steps to save at are {steps!r}; give a list of whole numbers "
-                "from 0 upwards."
-            )
-        return cls("at", listed=tuple(int(step) for step in listed))
+        return cls("at", listed=_listed("steps", steps, "whole numbers", "iu"))
 
     @classmethod
     def times(cls, times: npt.ArrayLike) -> SaveAt:
@@ -74,14 +72,8 @@ class SaveAt:
         `GradientFlow` ends a step there; a rule with step sizes of its own is measured
         after the first step that reaches the time.
         """
-        listed = np.asarray(times)
-        numeric = listed.ndim == 1 and listed.dtype.kind in "iuf" and listed.size > 0
-        if not numeric or not np.isfinite(listed).all() or (listed < 0).any():
-            raise InputError(
-                f"The times to save at are {times!r}; give a list of finite numbers "
-                "from 0 upwards."
-            )
-        return cls("times", listed=tuple(float(time) for time in listed))
+        listed = _listed("times", times, "finite numbers", "iuf")
+        return cls("times", listed=tuple(map(float, listed)))
 
     @property
     def end_time(self) -> float | None:
@@ -125,7 +117,14 @@ class SaveAt:
         return Schedule(np.full(len(times), max_steps), times)
 
 
-def _positive(number: int, what: str) -> int:
-    if number < 1:
-        raise InputError(f"The {what} is {number}; it must be at least 1.")
-    return number
+def _listed(
+    what: str, given: npt.ArrayLike, numbers: str, kinds: str
+) -> tuple[Any, ...]:
+    listed = np.asarray(given)
+    fits = listed.ndim == 1 and listed.size > 0 and listed.dtype.kind in kinds
+    if not fits or not np.isfinite(listed).all() or (listed < 0).any():
+        raise InputError(
+            f"The {what} to save at are {given!r}; give a list of {numbers} from 0 "
+            "upwards."
+        )
+    return tuple(listed.tolist())

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,8 @@ from rankrise._errors import InputError, reason
 from rankrise.factorizations import AbstractFactorization
 from rankrise.runs import Ending
 from rankrise.tensors.files import check_hdf5
-from rankrise.trajectories._observables import AbstractObservable
+from rankrise.trajectories._observables import Observable
+from rankrise.trajectories._recording import Recording
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -98,7 +99,12 @@ class Trajectory:
     @property
     def model(self) -> Any:
         """The final factorization of the only run."""
-        return self._only(self.models)
+        if len(self.models) != 1:
+            raise InputError(
+                f"This trajectory has {len(self.models)} runs in memory; take one with "
+                "`run(index)`, or its factors from the .npz beside the file."
+            )
+        return self.models[0]
 
     @property
     def result(self) -> Ending:
@@ -122,14 +128,6 @@ class Trajectory:
         if self._single:
             return [self]
         return [self.run(index) for index in range(len(self.outcomes))]
-
-    def _only(self, items: Sequence[Any]) -> Any:
-        if len(items) != 1:
-            raise InputError(
-                f"This trajectory has {len(items)} runs in memory; take one with "
-                "`run(index)`, or its factors from the .npz beside the file."
-            )
-        return items[0]
 
     def save(self, path: Path | str) -> Path:
         """Write one netCDF file, atomically. The factorizations are not in it."""
@@ -177,12 +175,10 @@ class Trajectory:
 
 def build_dataset(
     histories: Sequence[History],
-    observables: Sequence[AbstractObservable],
+    observables: Sequence[Observable],
+    recording: Recording,
     *,
-    kept_components: int,
     single: bool,
-    run_labels: Mapping[str, Sequence[Any]],
-    settings: Mapping[str, Any],
 ) -> xr.Dataset:
     """Arrange what was measured, run by run, as one dataset.
 
@@ -191,24 +187,18 @@ def build_dataset(
     """
     import xarray as xr
 
+    kept, labels = recording.kept_components, recording.run_labels
+    pieces = [xr.Dataset(_variables(each, observables, kept)) for each in histories]
     if single:
-        variables = _variables(histories[0], observables, kept_components)
-        dataset = xr.Dataset(variables)
-        dataset = dataset.assign_coords(
-            {name: values[0] for name, values in run_labels.items()}
-        )
+        (dataset,) = pieces
+        coordinates = {name: values[0] for name, values in labels.items()}
     else:
-        pieces = [
-            xr.Dataset(_variables(history, observables, kept_components))
-            for history in histories
-        ]
         dataset = xr.concat(_padded(pieces), dim="run", join="exact")
-        dataset = dataset.assign_coords(
-            {name: ("run", list(values)) for name, values in run_labels.items()}
-        )
+        coordinates = {name: ("run", list(values)) for name, values in labels.items()}
+    dataset = dataset.assign_coords(coordinates)
     dataset.attrs.update(
         title="Trajectory of a tensor factorization under gradient descent",
-        settings=json.dumps(dict(settings)),
+        settings=json.dumps(dict(recording.settings)),
         **{name: json.dumps(value) for name, value in environment().items()},
     )
     return dataset
@@ -227,7 +217,9 @@ def _padded(pieces: Sequence[xr.Dataset]) -> list[xr.Dataset]:
 
 
 def _variables(
-    history: History, observables: Sequence[AbstractObservable], kept_components: int
+    history: History,
+    observables: Sequence[Observable],
+    kept_components: int | Literal["all"],
 ) -> dict[str, Any]:
     step_attributes = {"long_name": "steps of gradient descent", "units": "1"}
     time_attributes = {"long_name": "sum of learning rates", "units": "1"}
@@ -236,22 +228,22 @@ def _variables(
         "time": ("save", history["time"], time_attributes),
         "valid": ("save", np.ones(len(history["step"]), dtype=bool)),
     }
-    kept = None
-    if "component_norms" in history:
-        kept = largest_components(history["component_norms"], kept_components)
+    kept: Any = slice(None)
+    if "component_norms" in {each.name for each in observables if each.per_component}:
+        norms = history["component_norms"]
+        count = norms.shape[1] if kept_components == "all" else kept_components
+        kept = largest_components(norms, count)
         variables["component_index"] = (
             "component",
             kept,
             {"long_name": "column of the factor matrices, counted from 0"},
         )
-    for observable in observables:
-        values = history[observable.name]
-        attributes = {"long_name": observable.long_name, "units": observable.units}
-        if observable.per_component:
-            values = values if kept is None else values[:, kept]
-            variables[observable.name] = (("save", "component"), values, attributes)
-        else:
-            variables[observable.name] = ("save", values, attributes)
+    for each in observables:
+        values, dims = history[each.name], ("save", *dict(each.dims))
+        if each.per_component:
+            values, dims = values[:, kept], ("save", "component", *dims[1:])
+        attributes = {"long_name": each.long_name or each.name, "units": each.units}
+        variables[each.name] = (dims, values, attributes)
     return variables
 
 

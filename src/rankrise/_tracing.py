@@ -1,0 +1,24 @@
+"""What is said where a part of one's own cannot be compiled."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rankrise._errors import InputError
+
+
+class ValueNeededError(InputError):
+    """Python code asked for the value of an array while JAX traced it."""
+
+
+@contextmanager
+def compiling(what: str) -> Iterator[None]:
+    """Refuse code that cannot be traced, naming whose it is."""
+    import jax
+
+    try:
+        yield
+    except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
+        raise ValueNeededError(
+            f"{what} cannot be compiled ({type(error).__name__}); write it with "
+            "functions of `jax.numpy`, and `jnp.where` instead of `if`."
+        ) from error
