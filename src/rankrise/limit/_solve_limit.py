@@ -20,8 +20,10 @@ from rankrise.solvers import (
 )
 from rankrise.trajectories import (
     AbstractObservable,
+    KeptComponents,
     Trajectory,
     build_dataset,
+    check_kept_components,
     standard_observables,
 )
 
@@ -33,7 +35,7 @@ def solve_limit(
     *,
     observables: Sequence[AbstractObservable] | None = None,
     select: str | None = None,
-    kept_components: int = 10,
+    kept_components: KeptComponents = 10,
     progress: Callable[[Progress], None] | None = None,
     run_labels: Mapping[str, Sequence[Any]] | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -88,6 +90,7 @@ def solve_limit(
     measured = tuple(observables or standard_observables(problem))
     limit = limit or Limit()
     check_selection(select, Stop(), measured)
+    check_kept_components(kept_components)
     if limit.flat_plateaus is not None and select is None:
         raise InputError("flat_plateaus needs `select`, the observable it waits on.")
     return limit_trajectory(
@@ -112,7 +115,7 @@ def limit_trajectory(
     *,
     select: str | None,
     single: bool,
-    kept_components: int,
+    kept_components: KeptComponents,
     progress: Callable[[Progress], None] | None,
     run_labels: Mapping[str, Sequence[Any]],
     settings: Mapping[str, Any],

@@ -11,7 +11,13 @@ from rankrise._errors import InputError
 from rankrise.runs import Arrays, Checkpoint, Ending, Progress, Watch
 from rankrise.solvers._loop import SAVES_A_CHUNK, Code, Plan, RunState, Stop
 from rankrise.solvers._runs import Runs
-from rankrise.trajectories import Outcome, Schedule, Trajectory, build_dataset
+from rankrise.trajectories import (
+    KeptComponents,
+    Outcome,
+    Schedule,
+    Trajectory,
+    build_dataset,
+)
 
 # A chunk of the compiled loop takes about this long: between two chunks progress is
 # shown, checkpoints are written and interrupts are heard.
@@ -141,7 +147,7 @@ class Session:
         self,
         cut_off: Ending | None,
         single: bool,
-        kept_components: int,
+        kept_components: KeptComponents,
         run_labels: dict[str, Sequence[Any]],
     ) -> Trajectory:
         """What was measured and where the runs ended."""

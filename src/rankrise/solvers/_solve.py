@@ -24,8 +24,10 @@ from rankrise.solvers._start_checks import (
 )
 from rankrise.trajectories import (
     AbstractObservable,
+    KeptComponents,
     SaveAt,
     Trajectory,
+    check_kept_components,
     standard_observables,
 )
 
@@ -51,7 +53,7 @@ def solve(
     select: str | None = None,
     max_seconds: float | None = None,
     together: int | None = None,
-    kept_components: int = 10,
+    kept_components: KeptComponents = 10,
     checkpoint: Checkpoint | None = None,
     progress: Callable[[Progress], None] | None = None,
     run_labels: Mapping[str, Sequence[Any]] | None = None,
@@ -87,7 +89,7 @@ def solve(
         one for `GradientFlow` on a CPU, where runs of a batch wait for the one whose
         steps take most stages.
     kept_components
-        How many of the largest components the trajectory keeps.
+        How many of the largest components the trajectory keeps, or "all".
     checkpoint
         Where to write the state every so often. A killed run that is resumed ends
         with the same factors, bit for bit on one machine, as one never stopped.
@@ -122,6 +124,7 @@ def solve(
     check_labels(labels, len(models))
     check_starts(problem, models)
     check_selection(select, stop, observables)
+    check_kept_components(kept_components)
     check_memory(len(schedule.steps), models, observables)
     solver = solver or AdaptiveGradientDescent()
     plan = make_plan(problem, solver, observables, stop, select)

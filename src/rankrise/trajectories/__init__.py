@@ -27,6 +27,10 @@ from rankrise.trajectories._save_at import Schedule as Schedule
 from rankrise.trajectories._summary import plateau_records as plateau_records
 from rankrise.trajectories._summary import summarize_run as summarize_run
 from rankrise.trajectories._summary import summarize_trajectory as summarize_trajectory
+from rankrise.trajectories._trajectory import KeptComponents as KeptComponents
 from rankrise.trajectories._trajectory import Outcome as Outcome
 from rankrise.trajectories._trajectory import Trajectory as Trajectory
 from rankrise.trajectories._trajectory import build_dataset as build_dataset
+from rankrise.trajectories._trajectory import (
+    check_kept_components as check_kept_components,
+)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,20 @@ if TYPE_CHECKING:
     import xarray as xr
 
 History = Mapping[str, npt.NDArray[Any]]
+# How many of the largest components a trajectory keeps.
+KeptComponents = int | Literal["all"]
+
+
+def check_kept_components(kept_components: KeptComponents) -> None:
+    """Refuse what is neither a positive whole number nor "all"."""
+    is_whole = isinstance(kept_components, int) and not isinstance(
+        kept_components, bool
+    )
+    if not (kept_components == "all" or (is_whole and kept_components >= 1)):
+        raise InputError(
+            f"`kept_components` is {kept_components!r}; give a positive whole number "
+            "or 'all'."
+        )
 
 
 @dataclass(frozen=True)
@@ -179,7 +193,7 @@ def build_dataset(
     histories: Sequence[History],
     observables: Sequence[AbstractObservable],
     *,
-    kept_components: int,
+    kept_components: KeptComponents,
     single: bool,
     run_labels: Mapping[str, Sequence[Any]],
     settings: Mapping[str, Any],
@@ -227,7 +241,9 @@ def _padded(pieces: Sequence[xr.Dataset]) -> list[xr.Dataset]:
 
 
 def _variables(
-    history: History, observables: Sequence[AbstractObservable], kept_components: int
+    history: History,
+    observables: Sequence[AbstractObservable],
+    kept_components: KeptComponents,
 ) -> dict[str, Any]:
     step_attributes = {"long_name": "steps of gradient descent", "units": "1"}
     time_attributes = {"long_name": "sum of learning rates", "units": "1"}
@@ -238,7 +254,9 @@ def _variables(
     }
     kept = None
     if "component_norms" in history:
-        kept = largest_components(history["component_norms"], kept_components)
+        norms = history["component_norms"]
+        count = norms.shape[1] if kept_components == "all" else kept_components
+        kept = largest_components(norms, count)
         variables["component_index"] = (
             "component",
             kept,
