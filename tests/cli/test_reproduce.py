@@ -5,6 +5,8 @@ import json
 import os
 import re
 import signal
+import time
+from typing import Literal
 
 import pytest
 
@@ -16,6 +18,7 @@ from rankrise.experiments import verification_record
 from rankrise.experiments._verification_config import CLAIM_NAMES
 from rankrise.tables import load_labelled_set
 from rankrise.theory import Claim, Theorem
+from rankrise.trajectories import Trajectory
 
 pytestmark = pytest.mark.usefixtures("blank_figures")
 
@@ -24,6 +27,15 @@ SMALL_DYNAMICS = {
     "mode_dims": (3, 4, 2),
     "observations": 16,
     "target_rank": 2,
+    "steps": 60,
+    "save_every": 5,
+}
+SMALL_VARIANT = {
+    "order": 3,
+    "mode_dim": 3,
+    "observations": 12,
+    "target_rank": 1,
+    "init_scales": (0.05, 0.01),
     "steps": 60,
     "save_every": 5,
 }
@@ -41,6 +53,7 @@ def _small(monkeypatch):
     monkeypatch.setattr(presets, "_DYNAMICS", SMALL_DYNAMICS)
     monkeypatch.setitem(presets._QUICK_DYNAMICS, "steps", 40)
     monkeypatch.setattr(presets, "_COMPLEXITY", SMALL_COMPLEXITY)
+    monkeypatch.setattr(presets, "_ORDER_3", SMALL_VARIANT)
     quick = {"ranks": ("1",), "epochs": 6}
     monkeypatch.setattr(presets, "_QUICK_COMPLEXITY", quick)
 
@@ -93,7 +106,9 @@ def test_dynamics_leave_a_comparison_beside_what_every_run_leaves(risen):
 
 def test_the_summary_has_settings_rows_and_what_was_left_out(risen):
     found = summary(risen)
-    assert found["settings"] == {"quick": True, "seed": 0}
+    assert found["settings"] == {
+        "variant": "main", "quick": True, "seed": 0, "kept_components": 10,
+    }  # fmt: skip
     assert found["left_out"] == ["init scale 0.005", "iterations after 40"]
     assert found["experiment"]["settings"]["mode_dims"] == [3, 4, 2]
     assert "jax" in found["versions"]
@@ -147,6 +162,109 @@ def test_a_finished_run_says_so(risen, capsys):
     assert reproduce("dynamics", "--resume", folder=risen) == 0
     assert "is finished (stopped)" in capsys.readouterr().out
     assert contents(risen) == before
+
+
+# Variants
+
+
+@pytest.fixture
+def two_variants(monkeypatch):
+    """All are two, for each compiles anew."""
+    monkeypatch.setattr(presets, "Variant", Literal["main", "order-3"])
+
+
+@pytest.mark.usefixtures("two_variants")
+def test_all_variants_are_run_one_after_another_and_resumed(tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert reproduce("dynamics", "--variant", "all", folder=folder) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"(?s)main, 1 of 2\nexpected.*order-3, 2 of 2\nexpected", out)
+    assert re.search(r"variant +init scale .*\n(main .*\n){3}(order-3 .*\n){2}", out)
+    assert set(contents(folder)) == {
+        "settings.json", "summary.json", "comparison.md", "comparison.csv",
+        "trajectory-main.nc", "factors-main.npz", "dynamics.png", "dynamics.pdf",
+        "trajectory-order-3.nc", "factors-order-3.npz",
+    }  # fmt: skip
+    found = summary(folder)
+    assert found["reference"] == "paper or expected"
+    variants = [run["variant"] for run in found["experiment"]["runs"]]
+    assert variants == ["main"] * 3 + ["order-3"] * 2
+    groups = {each["group"] for each in found["rows"]}
+    assert {"main: init scale 0.05", "order-3: init scale 0.01"} <= groups
+
+    (folder / "summary.json").unlink()
+    # Another variant's results are cleared away with those of the run before.
+    assert reproduce("dynamics", "--resume", "--quiet", folder=folder) == 0
+    assert summary(folder)["rows"] == found["rows"]
+
+
+@pytest.mark.usefixtures("two_variants")
+def test_variants_that_are_interrupted_go_on_where_they_were(
+    tmp_path, monkeypatch, capsys
+):
+    whole, folder = tmp_path / "whole", tmp_path / "part"
+    line = ("dynamics", "--variant", "all", "--quiet")
+    assert reproduce(*line, folder=whole) == 0
+    begin = RunFolder.begin
+
+    def interrupted(self, *arguments):
+        begin(self, *arguments)
+        if (self.path / "checkpoint-order-3.npz").exists():
+            # Called again at every report.
+            patch.undo()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "begin", interrupted)
+        patch.setattr("rankrise.solvers._session._CHUNK_SECONDS", 1e-6)
+        line += ("--checkpoint-seconds", "0")
+        assert reproduce(*line, folder=folder) == 130
+    assert "interrupted; the state is kept" in capsys.readouterr().err
+    assert (folder / "checkpoint-main.npz").exists()
+    ends = [run["result"] for run in summary(folder)["experiment"]["runs"]]
+    assert ends == ["stopped"] * 3 + ["interrupted"] * 2
+    assert reproduce("dynamics", "--resume", "--quiet", folder=folder) == 0
+    assert summary(folder)["rows"] == summary(whole)["rows"]
+    assert set(contents(folder)) == set(contents(whole))
+
+
+@pytest.mark.usefixtures("two_variants")
+def test_files_of_variants_are_replaced_by_those_of_another_run(tmp_path):
+    folder = tmp_path / "run"
+    assert reproduce("dynamics", "--variant", "all", "--quiet", folder=folder) == 0
+    line = ("dynamics", "--variant", "order-3", "--quiet", "--force")
+    assert reproduce(*line, folder=folder) == 0
+    assert "trajectory.nc" in contents(folder)
+    assert not list(folder.glob("*-order-3.*"))
+    assert summary(folder)["reference"] == "expected"
+
+
+def test_all_components_are_kept_where_asked(tmp_path):
+    line = ("dynamics", "--variant", "order-3", "--kept-components", "all", "--quiet")
+    assert reproduce(*line, folder=tmp_path / "run") == 0
+    trajectory = Trajectory.load(tmp_path / "run" / "trajectory.nc")
+    # By default as many as any tensor of 3 x 3 x 3 needs.
+    assert trajectory.component_norms.shape[-1] == 9
+    assert sorted(trajectory.component_index[0]) == list(range(9))
+
+
+@pytest.mark.slow
+def test_quick_variants_are_as_expected_at_their_smallest_init_scale(
+    tmp_path, monkeypatch
+):
+    monkeypatch.undo()
+    began = time.process_time()
+    line = ("dynamics", "--variant", "all", "--quick", "--quiet")
+    assert reproduce(*line, folder=tmp_path / "run") == 0
+    # Ten minutes of two cores.
+    assert time.process_time() - began < 1200
+    found = summary(tmp_path / "run")
+    contradicted = [
+        (each["group"], each["words"])
+        for each in found["statements"]
+        if each["paper"] is True and each["ours"] is not True
+    ]
+    assert contradicted == []
 
 
 # Complexity
@@ -264,6 +382,12 @@ def test_all_claims_hold(quick, tmp_path):
     [
         ("complete", "no command complete; choose dynamics, complexity or theory"),
         ("dynamics --seed -1", "--seed is -1; it cannot be negative"),
+        (
+            "dynamics --variant order-5",
+            "--variant is order-5; choose main, order-3, se",
+        ),
+        ("dynamics --kept-components 0", "--kept-components is 0; it must be posi"),
+        ("dynamics --kept-components x", "is x; give a whole number, or choose all"),
         ("dynamics --seed x", "--seed is x; give a whole number"),
         ("dynamics --dataset mnist", "There is no option --dataset"),
         ("complexity --dataset digits", "choose mnist or fashion-mnist"),

@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -16,9 +17,10 @@ from rankrise.experiments._dynamics import DynamicsResult
 from rankrise.experiments._dynamics_comparison import compare_dynamics
 from rankrise.experiments._dynamics_config import DynamicsConfig
 from rankrise.experiments._theory_comparison import compare_theory
+from rankrise.experiments._variant_comparison import compare_variant
 from rankrise.experiments._verification import VerificationResult
 from rankrise.experiments._verification_config import VerificationConfig
-from rankrise.factorizations import CPFactorization
+from rankrise.factorizations import CPFactorization, near_zero_matrix
 from rankrise.runs import Ending
 from rankrise.tables import labelled_table
 from rankrise.theory import Claim, Theorem
@@ -65,8 +67,8 @@ def a_history(half=HALF, *, width=30.0, other=1e-6, error=0.01):
     }
 
 
-def compared(**runs):
-    """The comparison of histories by init scale, such as s_0_005."""
+def result_of(config=None, target=TARGET, **runs):
+    """Histories by init scale, such as s_0_005."""
     scales = [float(name.removeprefix("s_").replace("_", ".")) for name in runs]
     dataset = build_dataset(
         list(runs.values()),
@@ -80,7 +82,12 @@ def compared(**runs):
     )
     outcomes = (Outcome(Ending.STOPPED, "", 1, 1),) * len(runs)
     trajectory = Trajectory(dataset, models, outcomes, _single=False)
-    return compare_dynamics(DynamicsResult(DynamicsConfig(), trajectory, TARGET))
+    return DynamicsResult(config or DynamicsConfig(), trajectory, target)
+
+
+def compared(**runs):
+    """The comparison of histories by init scale, such as s_0_005."""
+    return compare_dynamics(result_of(**runs))
 
 
 def numbers(comparison, quantity):
@@ -152,6 +159,80 @@ def test_a_smaller_init_scale_must_be_sharper_and_nearer():
     wrong = compared(s_0_005=blurred, s_0_05=a_history())
     assert answers(right)[-2:] == [True, True]
     assert answers(wrong)[-2:] == [False, False]
+
+
+# Variants
+
+# Components in another order than they rise, and one of them .01 off.
+TARGET_NORMS = (0.2, 0.3, 0.4, 0.56, 0.6)
+FIVE = CPFactorization((jnp.array([TARGET_NORMS]), jnp.ones((1, 5))))
+
+
+def later(history, factor):
+    """The same on a clock on which it takes longer."""
+    return history | {"time": history["time"] * factor}
+
+
+def test_of_a_variant_only_the_smallest_init_scale_is_expected_to_be_a_staircase():
+    result = result_of(target=FIVE, s_0_05=a_history(width=100.0), s_0_01=a_history())
+    comparison = compare_variant(result)
+    assert comparison.reference == "expected"
+    expected = {
+        scale: {each.paper for each in comparison.statements if each.group == scale}
+        for scale in ("init scale 0.05", "init scale 0.01")
+    }
+    assert expected == {"init scale 0.05": {None}, "init scale 0.01": {True}}
+    # Sharper; but both end at the same error, and rise at the same time.
+    assert answers(comparison)[-3:] == [True, False, False]
+
+
+def test_norms_at_the_end_are_beside_the_target_s_of_the_same_place_by_size():
+    comparison = compare_variant(result_of(target=FIVE, s_0_01=a_history()))
+    ends = [row for row in comparison.rows if row.quantity.endswith("norm at the end")]
+    assert [row.paper for row in ends] == pytest.approx(sorted(TARGET_NORMS)[::-1])
+    differences = [row.difference for row in ends]
+    assert differences == pytest.approx([0, -0.01, 0, 0, 0], abs=1e-6)
+
+
+@pytest.mark.parametrize(("order", "ratio"), [(3, 5.0), (4, 25.0)])
+def test_a_first_rise_is_expected_later_by_a_power_of_the_init_scale(order, ratio):
+    config = DynamicsConfig(order=order, observations=500)
+    runs = {"s_0_05": a_history(), "s_0_01": later(a_history(), 7.0)}
+    comparison = compare_variant(result_of(config, FIVE, **runs))
+    measured, expected = numbers(comparison, "time of the first rise over that at 0.05")
+    assert (measured, expected) == (pytest.approx(7.0), pytest.approx(ratio))
+    # Seven is more than a third from five.
+    assert answers(comparison)[-1] is False
+
+
+@pytest.mark.parametrize(("factor", "answer"), [(4.0, True), (6.5, True), (3.0, False)])
+def test_a_first_rise_within_a_third_of_what_is_expected_agrees(factor, answer):
+    config = DynamicsConfig(order=3, observations=500)
+    runs = {"s_0_05": a_history(), "s_0_01": later(a_history(), factor)}
+    assert answers(compare_variant(result_of(config, FIVE, **runs)))[-1] is answer
+
+
+def test_a_deep_matrix_is_held_against_the_singular_values_of_its_target():
+    config = DynamicsConfig(
+        order=2, factorization="matrix", depth=3, target_rank=3, observations=50
+    )
+    factors = near_zero_matrix((6, 5), 2, init_scale=1.0, key=jax.random.key(0))
+    target = CPFactorization((factors.layers[0].T, factors.layers[1]))
+    comparison = compare_variant(result_of(config, target, s_0_01=a_history()))
+    ends = [row for row in comparison.rows if row.quantity.endswith("norm at the end")]
+    values = np.linalg.svd(np.asarray(target.end_tensor()), compute_uv=False)
+    # In single precision.
+    assert [row.paper for row in ends] == pytest.approx(values[:3], rel=1e-5)
+
+
+def test_where_nothing_rises_there_is_no_time_of_a_rise():
+    flat = a_history() | {"component_norms": np.full((len(STEPS), 8), 1e-6)}
+    runs = {"s_0_05": flat, "s_0_01": a_history()}
+    measured, _ = numbers(
+        compare_variant(result_of(target=FIVE, **runs)),
+        "time of the first rise over that at 0.05",
+    )
+    assert math.isnan(measured)
 
 
 # Complexity

@@ -19,7 +19,7 @@ each = pytest.mark.parametrize(
 
 
 def test_dynamics_in_full_are_at_the_paper_s_settings():
-    experiment = DynamicsReproductionConfig(seed=3).experiment
+    (experiment,) = DynamicsReproductionConfig(seed=3).experiments.values()
     assert (experiment.dims, experiment.target_rank) == ((10,) * 4, 5)
     assert (experiment.observations, experiment.components) == (2000, 1000)
     assert experiment.init_scales == (0.05, 0.01, 0.005)
@@ -45,8 +45,41 @@ def test_in_full_nothing_is_left_out(config):
 def test_quick_dynamics_say_which_init_scale_and_iterations_they_lack():
     config = DynamicsReproductionConfig(quick=True)
     assert config.left_out == ("init scale 0.005", "iterations after 8000")
-    assert 0.005 not in config.experiment.init_scales
-    assert config.experiment.steps == 8000
+    (experiment,) = config.experiments.values()
+    assert 0.005 not in experiment.init_scales
+    assert experiment.steps == 8000
+
+
+@pytest.mark.parametrize(
+    ("variant", "expected"),
+    [
+        ("order-3", {"dims": (10, 10, 10)}),
+        ("sensing", {"task": "sensing", "dims": (10, 10, 10)}),
+        ("huber", {"loss": "huber", "dims": (10,) * 4, "components": 1000}),
+        ("l1", {"loss": "absolute"}),
+        ("matrix", {"factorization": "matrix", "depth": 3, "dims": (30, 30)}),
+        ("unequal", {"dims": (7, 10, 14)}),
+    ],
+)  # fmt: skip
+def test_a_variant_changes_what_its_name_says(variant, expected):
+    config = DynamicsReproductionConfig(variant=variant, kept_components="all")
+    ((name, experiment),) = config.experiments.items()
+    assert name == variant
+    assert {key: getattr(experiment, key) for key in expected} == expected
+    assert experiment.kept_components == "all"
+
+
+def test_all_variants_are_run_and_say_what_each_lacks():
+    config = DynamicsReproductionConfig(variant="all", quick=True)
+    assert config.variants == (
+        "main", "order-3", "sensing", "huber", "l1", "matrix", "unequal",
+    )  # fmt: skip
+    assert tuple(config.experiments) == config.variants
+    assert config.left_out == (
+        "main: init scale 0.005",
+        "main: iterations after 8000",
+        "huber: order 4, for which order 3 is run",
+    )
 
 
 def test_quick_complexity_says_which_ranks_and_epochs_it_lacks():
@@ -66,7 +99,11 @@ def test_quick_theory_says_which_init_scales_and_depth_it_lacks():
 
 @each
 def test_the_seed_reaches_the_experiment(config):
-    assert config(seed=7).experiment.seed == 7
+    settings = config(seed=7)
+    if isinstance(settings, DynamicsReproductionConfig):
+        assert {each.seed for each in settings.experiments.values()} == {7}
+    else:
+        assert settings.experiment.seed == 7
 
 
 @each

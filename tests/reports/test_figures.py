@@ -52,7 +52,10 @@ def a_run(init_scale: float, **extra: np.ndarray) -> Trajectory:
     dataset = build_dataset(
         [history],
         [observable for observable in measurable if observable.name in history],
-        Recording(run_labels={"init_scale": [init_scale], "start_seed": [0]}),
+        Recording(
+            kept_components="all",
+            run_labels={"init_scale": [init_scale], "start_seed": [0]},
+        ),
         single=True,
     )
     return Trajectory(dataset, (), (Outcome(Ending.STOPPED, "", 900, 900, 600),))
@@ -83,6 +86,16 @@ def test_dynamics_plots_every_component_over_the_saved_steps(dynamics_runs):
     np.testing.assert_array_equal(
         lines[0].get_ydata(), dynamics_runs[0].component_norms[:, 0]
     )
+
+
+def test_components_beyond_the_ten_largest_are_thin_and_grey():
+    size = np.linspace(1, 0.1, 30)
+    many = {"component_norms": size * STEPS[:, None] / STEPS[-1]}
+    error = {"reconstruction_error": np.linspace(1, 0, len(STEPS))}
+    panel = dynamics_figure([a_run(0.05, **many, **error)], clock="step").axes[0]
+    thin = [line for line in panel.lines if line.get_linewidth() < 0.5]
+    assert (len(panel.lines), len(thin)) == (30, 20)
+    assert {line.get_color() for line in thin} == {"0.7"}
 
 
 def test_dynamics_axis_ends_some_while_after_the_last_rise(dynamics_runs):

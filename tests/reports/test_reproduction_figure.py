@@ -61,14 +61,26 @@ def marks(panel):
 
 
 def test_the_paper_s_iterations_are_marked_where_they_were_read():
-    figure = dynamics_reproduction_figure([a_run(0.01)])
+    figure = dynamics_reproduction_figure({"main": [a_run(0.01)]})
     (mark,) = marks(figure.axes[0])
     assert list(mark.get_xdata()) == [1130, 1690, 2270, 3590, 5750]
     assert figure.axes[0].get_xlim()[1] > 5750
 
 
+def test_every_variant_has_a_row_and_only_the_paper_s_figure_has_marks():
+    variants = {"main": [a_run(0.01)], "l1": [a_run(0.05), a_run(0.01)]}
+    figure = dynamics_reproduction_figure(variants)
+    assert [axes.get_title() for axes in figure.axes] == [
+        "init scale 0.01", "reconstruction error",
+        "init scale 0.05", "init scale 0.01", "reconstruction error",
+    ]  # fmt: skip
+    assert [len(marks(panel)) for panel in figure.axes] == [1, 1, 0, 0, 0]
+    rows = [figure.axes[0].get_ylabel(), figure.axes[2].get_ylabel()]
+    assert rows == ["main\ncomponent norms", "l1\ncomponent norms"]
+
+
 def test_an_init_scale_the_paper_does_not_show_has_no_marks(tmp_path):
-    figure = dynamics_reproduction_figure([a_run(0.7)])
+    figure = dynamics_reproduction_figure({"main": [a_run(0.7)]})
     assert marks(figure.axes[0]) == []
     written = save_figure(figure, tmp_path / "x", ("png", "pdf"))
     assert all(path.stat().st_size > 5000 for path in written)

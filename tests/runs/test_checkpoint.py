@@ -24,6 +24,13 @@ def rewrite(path, **changes):
     np.savez(path, meta=np.array(json.dumps(meta)))
 
 
+def test_a_part_has_a_file_of_its_own_beside_the_whole(path):
+    whole = Checkpoint(path, 5.0, resume=True)
+    assert whole.part("l1") == Checkpoint(
+        path.with_name("state-l1.npz"), 5.0, resume=True
+    )
+
+
 def test_a_state_comes_back_as_it_was_written(path):
     arrays = {"a": np.arange(6.0).reshape(2, 3), "b": np.array(3, dtype=np.uint32)}
     write_checkpoint(path, arrays, {"at": 7}, fingerprint=FINGERPRINT, seconds=1.5)

@@ -40,6 +40,32 @@ def test_fifty_steps_are_those_of_the_written_out_rule(solved, reference):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
 
 
+def test_weight_decay_is_a_part_of_the_gradient_as_in_the_authors_code(
+    run, starts, numpy_gradient
+):
+    solver = AdaptiveGradientDescent(0.02, decay=0.9, weight_decay=0.3)
+    solved = run(starts[0], solver=solver, max_steps=50, stop=Stop())
+    matrices = [np.asarray(matrix) for matrix in starts[0].factor_matrices]
+    average = 0.0
+    for step in range(1, 51):
+        slopes = [
+            slope + 0.3 * matrix
+            for slope, matrix in zip(numpy_gradient(matrices), matrices, strict=True)
+        ]
+        average = 0.9 * average + 0.1 * sum(np.sum(slope**2) for slope in slopes)
+        rate = 0.02 / (math.sqrt(average / (1 - 0.9**step)) + 1e-6)
+        matrices = [w - rate * g for w, g in zip(matrices, slopes, strict=True)]
+    for ours, theirs in zip(solved.model.factor_matrices, matrices, strict=True):
+        # Sums in another order, fifty times.
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("weight_decay", [-0.1, math.inf, math.nan])
+def test_a_weight_decay_that_is_none_is_refused(weight_decay):
+    with pytest.raises(ValueError, match=r"weight decay is .*finite number from 0"):
+        AdaptiveGradientDescent(weight_decay=weight_decay)
+
+
 def test_time_is_the_sum_of_learning_rates(solved, reference):
     expected = np.concatenate([[0], np.cumsum(reference[1])])
     np.testing.assert_allclose(solved.time, expected, rtol=1e-11)

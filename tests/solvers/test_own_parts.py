@@ -156,16 +156,9 @@ def test_an_axis_without_length_is_refused():
 
 
 def test_a_recording_is_checked(problem, starts):
-    with pytest.raises(rr.InputError, match="kept_components is 0"):
-        rr.Recording(kept_components=0)
     at_steps = rr.Recording(save_at=rr.SaveAt.every(1))
     with pytest.raises(rr.InputError, match="leave out `save_at`"):
         rr.solve_limit(problem, starts[0], recording=at_steps)
-
-
-def test_all_components_are_kept_where_it_is_asked_for(run, starts):
-    found = run(starts[0], max_steps=50, kept_components="all")
-    assert sorted(found.component_index) == [0, 1, 2]
 
 
 def test_a_factorization_of_its_end_tensor_alone_is_trained(problem, tucker):

@@ -57,6 +57,22 @@ def test_a_run_that_ends_between_saves_is_measured_where_it_ended(
     assert trajectory.step.tolist() == [0, 50, trajectory.outcomes[0].steps]
 
 
+def test_all_components_are_kept_where_asked(run, starts):
+    kept = run(starts[0], max_steps=5, kept_components="all")
+    fewer = run(starts[0], max_steps=5, kept_components=1)
+    assert sorted(kept.component_index) == [0, 1, 2]
+    assert len(fewer.component_index) < 3
+
+
+@pytest.mark.parametrize("count", [0, -1, True])
+def test_a_number_of_components_that_is_none_is_refused_before_a_run(
+    count, run, starts
+):
+    words = "`kept_components` is .*; give a positive whole number or 'all'"
+    with pytest.raises(ValueError, match=words):
+        run(starts[0], max_steps=5, kept_components=count)
+
+
 def test_adaptive_gradient_descent_is_the_default(run, starts):
     options = {"max_steps": 20, "stop": Stop()}
     by_default = run(starts[0], solver=None, **options)

@@ -109,8 +109,9 @@ def test_components_largest_at_the_end_and_at_their_peak_are_kept():
     assert trajectory.component_index.tolist() == [3, 0, 4, 1]
 
 
-def test_more_kept_components_than_there_are_keeps_all():
-    trajectory = trajectory_of(HISTORIES[:1], kept_components=100)
+@pytest.mark.parametrize("count", [100, "all"])
+def test_more_kept_components_than_there_are_keeps_all(count):
+    trajectory = trajectory_of(HISTORIES[:1], kept_components=count)
     assert sorted(trajectory.component_index) == list(range(COMPONENTS))
     assert (np.diff(trajectory.component_norms[-1]) <= 0).all()
 

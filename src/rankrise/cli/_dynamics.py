@@ -49,7 +49,7 @@ def dynamics(
     _write(folder, outcome)
     folder.finish(summary)
     if not output.quiet:
-        _print(summary, folder)
+        print_runs(summary, folder)
     return status_of(summary, folder)
 
 
@@ -61,28 +61,32 @@ def _write(folder: RunFolder, outcome: "DynamicsResult") -> None:
     save_figure(figure, folder.path / "dynamics", ("png", "pdf"))
 
 
-def write_runs(folder: RunFolder, outcome: "DynamicsResult") -> None:
-    """What was measured along the runs, and where they ended."""
+def write_runs(folder: RunFolder, outcome: "DynamicsResult", part: str = "") -> None:
+    """What was measured along the runs, and where they ended; names end in the part."""
     from rankrise.trajectories import save_factors
 
     trajectory = outcome.trajectory
-    trajectory.save(folder.path / "trajectory.nc")
+    trajectory.save(folder.path / f"trajectory{part}.nc")
     labels = {
         "init_scale": trajectory.dataset["init_scale"].to_numpy().tolist(),
         "start_seed": trajectory.dataset["start_seed"].to_numpy().tolist(),
     }
-    save_factors(folder.path / "factors.npz", trajectory.models, labels)
+    save_factors(folder.path / f"factors{part}.npz", trajectory.models, labels)
 
 
-def _print(summary: dict[str, Any], folder: RunFolder) -> None:
+def print_runs(summary: dict[str, Any], folder: RunFolder) -> None:
+    """One line a run, and where the picture is."""
     table = Table(box=None, pad_edge=False)
+    parts = [column for column in ("variant",) if column in summary["runs"][0]]
     columns = ("init scale", "seed", "result", "steps", "reconstruction error")
-    for column in (*columns, "components rose at"):
-        table.add_column(column, justify="left" if column == "result" else "right")
+    for column in (*parts, *columns, "components rose at"):
+        left = column in ("variant", "result")
+        table.add_column(column, justify="left" if left else "right")
     for run in summary["runs"]:
         risen = sorted(step for step in run["rises"] if step is not None)
         error = run["reconstruction_error"]
         table.add_row(
+            *(run[part] for part in parts),
             f"{run['init_scale']:g}",
             str(run["seed"]),
             run["result"],
@@ -91,7 +95,8 @@ def _print(summary: dict[str, Any], folder: RunFolder) -> None:
             " ".join(map(str, risen)),
         )
     Console().print(table)
-    seconds = f"{summary['seconds_run']:.1f} s"
-    compiling = f"{summary['seconds_compile']:.1f} s"
+    whole = [summary] if not parts else summary["variants"].values()
+    seconds = f"{sum(part['seconds_run'] for part in whole):.1f} s"
+    compiling = f"{sum(part['seconds_compile'] for part in whole):.1f} s"
     say(f"{seconds} running, {compiling} compiling")
     say(f"picture: {folder.path / 'dynamics.png'}")

@@ -46,6 +46,7 @@ _RESULTS = (
     "comparison.md",
     "comparison.csv",
 )
+_PARTS = ("checkpoint-*.npz", "trajectory-*.nc", "factors-*.npz")
 # Of every entry, in the form of the input.
 COMPLETED, STD, LOWER, UPPER = (
     "completed",
@@ -262,8 +263,8 @@ class RunFolder:
 
 
 def _is_result(path: Path) -> bool:
-    # An experiment of several parts has a checkpoint for each.
-    if path.match("checkpoint-*.npz"):
+    # An experiment of several parts has files for each.
+    if any(map(path.match, _PARTS)):
         return True
     name, dot, form = path.name.partition(".")
     is_completed = name in (COMPLETED, STD, LOWER, UPPER)

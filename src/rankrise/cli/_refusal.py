@@ -81,7 +81,9 @@ def _refused_setting(error: ValidationError) -> str:
     inner = first.get("ctx", {}).get("error")
     if isinstance(inner, InputError) or not first["loc"]:
         return str(inner or first["msg"])
-    return f"{option(str(first['loc'][0]))} is {first['input']}; {_fitting(first)}"
+    name = first["loc"][0]
+    fitting = dict.fromkeys(_fitting(e) for e in error.errors() if e["loc"][0] == name)
+    return f"{option(str(name))} is {first['input']}; {', or '.join(fitting)}"
 
 
 def _fitting(refused: Any) -> str:

@@ -1,7 +1,6 @@
 """`rankrise reproduce dynamics|complexity|theory`."""
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
@@ -15,7 +14,7 @@ from rankrise.cli._claims import (
     running_claims,
     use_kept_programs,
 )
-from rankrise.cli._dynamics import write_runs
+from rankrise.cli._dynamics import print_runs, write_runs
 from rankrise.cli._folder import RunFolder
 from rankrise.cli._options import OutputOptions
 from rankrise.cli._session import (
@@ -36,7 +35,13 @@ from rankrise.experiments import (
 )
 
 if TYPE_CHECKING:
-    from rankrise.experiments import ExpectedTime, ReproductionResult
+    from rankrise.experiments import (
+        Comparison,
+        ExpectedTime,
+        ReproductionResult,
+        Statement,
+        Variant,
+    )
 
 _TABLE_WIDTH = 100
 _MINUTE, _HOUR = 60, 3600
@@ -55,8 +60,11 @@ def dynamics(
 ) -> int:
     """Components that rise one after another, at the paper's three init scales.
 
-    Writes comparison.md and .csv, summary.json, trajectory.nc, factors.npz,
-    dynamics.png and dynamics.pdf.
+    Variants of it have order 3, tensor sensing, Huber or absolute loss, a deep matrix
+    factorization or unequal mode dimensions; beside theirs is what is expected.
+
+    Writes comparison.md and .csv, summary.json, trajectory.nc, factors.npz (with all
+    variants, a trajectory and factors for each), dynamics.png and dynamics.pdf.
     """
     output = output or OutputOptions()
     folder = RunFolder(output, "reproduce dynamics")
@@ -68,12 +76,24 @@ def dynamics(
     from rankrise.reports import dynamics_reproduction_figure, save_figure
 
     checkpoint = make_checkpoint(folder, output)
-    _announce(settings, output, lambda: expected_dynamics_time(settings))
+    several = len(settings.variants) > 1
+
+    def announce(variant: "Variant", place: int, count: int) -> None:
+        if several and not output.quiet:
+            say(f"{variant}, {place} of {count}")
+        _announce_time(output, lambda: expected_dynamics_time(settings, variant))
+
+    _announce_lacks(settings, output)
     with running(lambda: folder.begin(settings), output.quiet) as progress:
-        result = reproduce_dynamics(settings, checkpoint=checkpoint, progress=progress)
-    write_runs(folder, result.outcome)
-    figure = dynamics_reproduction_figure(result.outcome.trajectory.runs())
-    save_figure(figure, folder.path / "dynamics", ("png", "pdf"))
+        result = reproduce_dynamics(
+            settings, checkpoint=checkpoint, progress=progress, starting=announce
+        )
+    for variant, outcome in result.outcome.items():
+        write_runs(folder, outcome, f"-{variant}" if several else "")
+    runs = {name: each.trajectory.runs() for name, each in result.outcome.items()}
+    save_figure(
+        dynamics_reproduction_figure(runs), folder.path / "dynamics", ("png", "pdf")
+    )
     return _finish(folder, output, result, "Dynamics, ours beside the paper's")
 
 
@@ -156,10 +176,21 @@ def _announce(
     settings: Any, output: OutputOptions, measure: "Callable[[], ExpectedTime]"
 ) -> None:
     """Say what is left out and how long it will take, before it starts."""
+    _announce_lacks(settings, output)
+    _announce_time(output, measure)
+
+
+def _announce_lacks(settings: Any, output: OutputOptions) -> None:
+    if not output.quiet:
+        for each in settings.left_out:
+            say(f"left out: {each}")
+
+
+def _announce_time(
+    output: OutputOptions, measure: "Callable[[], ExpectedTime]"
+) -> None:
     if output.quiet:
         return
-    for each in settings.left_out:
-        say(f"left out: {each}")
     expected = measure()
     whole = " for the whole of it, of which some is done" if output.resume else ""
     say(f"expected time: {in_words(expected.seconds)}{whole} ({expected.basis})")
@@ -190,14 +221,25 @@ def _finish(
     )
     folder.finish(summary)
     if not output.quiet:
-        _print(result, table)
+        statements = result.comparison.statements
+        if "variants" in summary["experiment"]:
+            # All that is said of several variants fills pages.
+            print_runs(summary["experiment"], folder)
+            statements = tuple(each for each in statements if each.paper is not None)
+        else:
+            _print_numbers(result.comparison)
+        _print_statements(statements, result.comparison.reference)
+        for note in result.comparison.notes:
+            say(note)
+        for left in result.config.left_out:
+            say(f"left out: {left}")
+        say(f"table: {table}")
     return status_of(summary["experiment"], folder)
 
 
-def _print(result: "ReproductionResult[Any]", table: Path) -> None:
-    from rankrise.reports import format_answer, format_number
+def _print_numbers(comparison: "Comparison") -> None:
+    from rankrise.reports import format_number
 
-    comparison, console = result.comparison, Console(width=_TABLE_WIDTH)
     reference = comparison.reference
     numbers = Table(box=None, pad_edge=False)
     for column in ("", "number", "ours", reference, "difference"):
@@ -213,17 +255,17 @@ def _print(result: "ReproductionResult[Any]", table: Path) -> None:
             format_number(row.difference),
         )
         group = row.group
-    console.print(numbers)
-    statements = Table(box=None, pad_edge=False)
+    Console(width=_TABLE_WIDTH).print(numbers)
+
+
+def _print_statements(statements: "Sequence[Statement]", reference: str) -> None:
+    from rankrise.reports import format_answer
+
+    table = Table(box=None, pad_edge=False)
     for column in ("", "statement", "ours", reference, "by"):
-        statements.add_column(column)
-    for each in comparison.statements:
+        table.add_column(column)
+    for each in statements:
         ours, paper = format_answer(each.ours), format_answer(each.paper)
-        statements.add_row(each.group, each.words, ours, paper, each.evidence)
-    console.print()
-    console.print(statements)
-    for note in comparison.notes:
-        say(note)
-    for left in result.config.left_out:
-        say(f"left out: {left}")
-    say(f"table: {table}")
+        table.add_row(each.group, each.words, ours, paper, each.evidence)
+    say()
+    Console(width=_TABLE_WIDTH).print(table)

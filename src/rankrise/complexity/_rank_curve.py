@@ -152,7 +152,9 @@ def rank_curve_of(
                     training,
                     test=ensemble.test,
                     progress=None if progress is None else _bound(progress, control),
-                    checkpoint=_own(checkpoint, f"{control}-{ensemble.number}"),
+                    checkpoint=None
+                    if checkpoint is None
+                    else checkpoint.part(f"{control}-{ensemble.number}"),
                     settings=settings,
                     max_seconds=None if max_seconds is None else max_seconds - spent,
                 )
@@ -294,13 +296,6 @@ def _bound(
     progress: Callable[[Control, FitProgress], None], control: Control
 ) -> Callable[[FitProgress], None]:
     return lambda at: progress(control, at)
-
-
-def _own(checkpoint: Checkpoint | None, name: str) -> Checkpoint | None:
-    if checkpoint is None:
-        return None
-    path = checkpoint.path
-    return replace(checkpoint, path=path.with_name(f"{path.stem}-{name}{path.suffix}"))
 
 
 def _beside(parts: list[npt.NDArray[np.floating]]) -> npt.NDArray[np.floating]:

@@ -31,6 +31,9 @@ from ._reproduction_config import (
 from ._reproduction_config import (
     TheoryReproductionConfig as TheoryReproductionConfig,
 )
+from ._reproduction_config import (
+    Variant as Variant,
+)
 from ._summary import summarize_agreement as summarize_agreement
 from ._summary import summarize_complexity as summarize_complexity
 from ._summary import summarize_dynamics as summarize_dynamics

@@ -202,6 +202,7 @@ def _solver(config: DynamicsConfig) -> AbstractSolver[Any]:
         config.batch_size,
         config.seed,
         rtol=config.rtol,
+        weight_decay=config.weight_decay,
     )
 
 

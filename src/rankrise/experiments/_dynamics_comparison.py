@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +13,6 @@ from rankrise._typing import Values
 from rankrise.experiments._comparison import Comparison, Row, Statement
 from rankrise.experiments._dynamics import DynamicsResult
 from rankrise.experiments._readings import DynamicsReading, dynamics_readings
-from rankrise.synthetic import cp_component_norms
 from rankrise.trajectories import Trajectory, arrival, crossing
 
 # In the paper's plots what does not rise stays below this.
@@ -30,8 +29,7 @@ def compare_dynamics(result: DynamicsResult) -> Comparison:
     """Each init scale beside the paper's, and whether the shape is the same."""
     readings = dynamics_readings()
     rank = result.config.target_rank
-    staircases = [Staircase(run, rank) for run in result.trajectory.runs()]
-    staircases.sort(key=lambda staircase: -staircase.init_scale)
+    staircases = staircases_of(result)
     rows: list[Row] = []
     statements: list[Statement] = []
     for staircase in staircases:
@@ -39,13 +37,23 @@ def compare_dynamics(result: DynamicsResult) -> Comparison:
         rows += _rows(staircase, reading)
         statements += _statements(staircase, reading, rank)
     if len(staircases) > 1:
-        statements += _across(staircases, readings.values())
+        read = [readings.get(each.init_scale) for each in staircases]
+        theirs = [each.final_error for each in read if each is not None]
+        nearest = min(theirs[:-1]) > theirs[-1] if len(theirs) == len(read) else None
+        statements += statements_across(staircases, nearest=nearest)
     return Comparison(
         reference="paper",
         rows=tuple(rows),
         statements=tuple(statements),
         notes=_NOTES,
     )
+
+
+def staircases_of(result: DynamicsResult) -> list["Staircase"]:
+    """One for every run, largest init scale first."""
+    rank = result.config.target_rank
+    staircases = [Staircase(run, rank) for run in result.trajectory.runs()]
+    return sorted(staircases, key=lambda staircase: -staircase.init_scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +92,14 @@ class Staircase:
         return np.array([self._reaches(norm, 0.5) for norm in self.norms.T])
 
     @property
+    def first_rise_time(self) -> float:
+        """On the clock of gradient flow; NaN where nothing rose."""
+        if self.norms.shape[1] == 0:
+            return math.nan
+        norm = self.norms[:, 0]
+        return crossing(self.run.time, norm, float(norm[-1]) / 2)
+
+    @property
     def arrival_norms(self) -> Values:
         """Norms where they come to rest; NaN for one that never does."""
         saves = [arrival(self.run.step, norm) for norm in self.norms.T]
@@ -111,8 +127,7 @@ class Staircase:
     @property
     def risen(self) -> int:
         """How many of all components end above the paper's bound."""
-        factors = tuple(map(np.asarray, self.run.model.factor_matrices))
-        return int(np.sum(cp_component_norms(factors) > RISEN_NORM))
+        return int(np.sum(np.asarray(self.run.model.component_norms()) > RISEN_NORM))
 
     @property
     def highest_other(self) -> float:
@@ -148,6 +163,16 @@ class Staircase:
         return float(np.mean(widths / np.maximum(self.half_heights, 1.0)))
 
     @property
+    def numbers(self) -> dict[str, Values]:
+        """What is said of every component that rose, in order."""
+        return {
+            "iteration at half height": self.half_heights,
+            "norm on arrival": self.arrival_norms,
+            "norm at the end": self.norms[-1],
+            "error after its rise": self.plateau_errors,
+        }
+
+    @property
     def _risen(self) -> npt.NDArray[np.int64]:
         """Columns of the steps, largest at the end first."""
         final = self.run.component_norms[-1]
@@ -159,12 +184,7 @@ class Staircase:
 
 
 def _rows(staircase: Staircase, reading: DynamicsReading | None) -> list[Row]:
-    ours = {
-        "iteration at half height": staircase.half_heights,
-        "norm on arrival": staircase.arrival_norms,
-        "norm at the end": staircase.norms[-1],
-        "error after its rise": staircase.plateau_errors,
-    }
+    ours = staircase.numbers
     theirs: dict[str, Sequence[float]] = {}
     if reading is not None:
         theirs = {
@@ -212,6 +232,13 @@ def _statements(
     many = None if known is None else known == rank
     # Where the paper's plot is smooth, fewer steps can be told apart.
     stepped = None if reading is None else len(reading.half_heights) >= rank
+    return statements_of(staircase, rank, many=many, stepped=stepped)
+
+
+def statements_of(
+    staircase: Staircase, rank: int, *, many: bool | None, stepped: bool | None
+) -> list[Statement]:
+    """What is said of one init scale, and whether the number and steps are known."""
     highest, overlap = staircase.highest_other, staircase.overlap
     return [
         Statement(
@@ -239,15 +266,12 @@ def _statements(
     ]
 
 
-def _across(
-    staircases: Sequence[Staircase], readings: Iterable[DynamicsReading]
+def statements_across(
+    staircases: Sequence[Staircase], *, nearest: bool | None
 ) -> list[Statement]:
     """What is said of all init scales, which come largest first."""
     bluntness = [staircase.bluntness for staircase in staircases]
     errors = [staircase.final_error for staircase in staircases]
-    scales = [staircase.init_scale for staircase in staircases]
-    known = {reading.init_scale: reading.final_error for reading in readings}
-    theirs = [known[scale] for scale in scales if scale in known]
     return [
         Statement(
             group="all init scales",
@@ -261,7 +285,7 @@ def _across(
             group="all init scales",
             words="the smallest init scale ends nearest to the target",
             ours=min(errors[:-1]) > errors[-1],
-            paper=min(theirs[:-1]) > theirs[-1] if len(theirs) == len(scales) else None,
+            paper=nearest,
             evidence=" ".join(f"{each:.3g}" for each in errors),
         ),
     ]

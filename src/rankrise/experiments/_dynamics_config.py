@@ -4,6 +4,7 @@ import math
 from typing import Any, Literal
 
 from rankrise.experiments._options import (
+    KeptComponents,
     LossName,
     Precision,
     Settings,
@@ -11,6 +12,7 @@ from rankrise.experiments._options import (
     require,
     require_bounded,
     require_init_scales,
+    require_kept_components,
     require_mode_dims,
     require_moderate,
     require_not_negative,
@@ -85,6 +87,9 @@ class DynamicsConfig(Settings):
     """Of gradient descent: 0.01 by default (0.001 for an optax optimizer)."""
     batch_size: int | None = None
     """Observations per step of gradient descent; all of them by default."""
+    weight_decay: float | None = None
+    """Of the adaptive rule: the objective has this times half the squared norm of the
+    parameters added; none by default."""
     rtol: float | None = None
     """Of the flow: error allowed in a step, relative to a component's size; 0.003 by
     default."""
@@ -109,8 +114,8 @@ class DynamicsConfig(Settings):
     an end time); replaces save-every."""
     save_spacing: Literal["linear", "logarithmic"] = "linear"
     """Spacing of the measurements where their number is given."""
-    kept_components: int = 10
-    """How many of the largest components the trajectory keeps."""
+    kept_components: KeptComponents = 10
+    """How many of the largest components the trajectory keeps, or all."""
     precision: Precision = "float32"
     """Floating-point precision of the run."""
 
@@ -138,8 +143,8 @@ class DynamicsConfig(Settings):
             max_seconds=self.max_seconds,
             save_every=self.save_every,
             saves=self.saves,
-            kept_components=self.kept_components,
         )
+        require_kept_components(self.kept_components)
         require_moderate(
             target_norm=self.target_norm, loss_threshold=self.loss_threshold
         )
@@ -148,6 +153,7 @@ class DynamicsConfig(Settings):
             seed=self.seed,
             noise_level=self.noise_level,
             loss_tolerance=self.loss_tolerance,
+            weight_decay=self.weight_decay,
         )
 
     def _check_lists(self) -> None:
@@ -185,9 +191,16 @@ class DynamicsConfig(Settings):
 
     def _check_solver(self) -> None:
         unused = {
-            "flow": ("learning_rate", "batch_size"),
-            "limit": (*_OF_STEPS, "learning_rate", "batch_size", "rtol"),
-        }.get(self.solver, ("rtol",))
+            "adaptive": ("rtol",),
+            "flow": ("learning_rate", "weight_decay", "batch_size"),
+            "limit": (
+                *_OF_STEPS,
+                "learning_rate",
+                "weight_decay",
+                "batch_size",
+                "rtol",
+            ),
+        }.get(self.solver, ("weight_decay", "rtol"))
         for name in unused:
             require(
                 getattr(self, name) is None,

@@ -8,6 +8,7 @@ from rankrise.experiments._reproduction_config import (
     ComplexityReproductionConfig,
     DynamicsReproductionConfig,
     TheoryReproductionConfig,
+    Variant,
 )
 from rankrise.tables import LabelledSet
 
@@ -36,9 +37,11 @@ class ExpectedTime:
     basis: str
 
 
-def expected_dynamics_time(config: DynamicsReproductionConfig) -> ExpectedTime:
-    """At most; a run whose loss passes its tolerance ends sooner."""
-    experiment = config.experiment
+def expected_dynamics_time(
+    config: DynamicsReproductionConfig, variant: Variant
+) -> ExpectedTime:
+    """Of one variant, at most; a run whose loss passes its tolerance ends sooner."""
+    experiment = config.experiments[variant]
     pilot = run_dynamics(experiment.model_copy(update={"steps": _STEPS}))
     trajectory = pilot.trajectory
     steps = experiment.steps or _STEP_LIMIT

@@ -10,6 +10,7 @@ from rankrise._settings import option as option
 
 LossName = Literal["squared", "absolute", "huber", "smooth-l1", "logistic"]
 Precision = Literal["float32", "float64"]
+KeptComponents = int | Literal["all"]
 
 # Steps and components are counted, and random keys made, in 32 bits.
 _LARGEST_WHOLE = 2**31 - 1
@@ -77,6 +78,12 @@ def require_moderate(**numbers: float | None) -> None:
             f"{option(name)} is {number}; it must lie between {_SMALLEST:g} and "
             f"{_LARGEST:g}.",
         )
+
+
+def require_kept_components(kept_components: KeptComponents) -> None:
+    """Refuse a number of components to keep that is not positive, or too large."""
+    if kept_components != "all":
+        require_positive(kept_components=kept_components)
 
 
 def require_init_scales(init_scales: Sequence[float]) -> None:

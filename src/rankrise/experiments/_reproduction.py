@@ -1,7 +1,7 @@
 """The paper's figures anew: presets, one of the experiments, and a comparison."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from rankrise._environment import environment
@@ -18,20 +18,23 @@ from rankrise.experiments._reproduction_config import (
     DynamicsReproductionConfig,
     ReproductionConfig,
     TheoryReproductionConfig,
+    Variant,
 )
 from rankrise.experiments._summary import (
     summarize_complexity,
     summarize_dynamics,
 )
 from rankrise.experiments._theory_comparison import compare_theory
+from rankrise.experiments._variant_comparison import compare_variant
 from rankrise.experiments._verification import VerificationResult, run_verification
 from rankrise.experiments._verification_config import CLAIM_NAMES
 from rankrise.experiments._verification_record import summarize_verification
-from rankrise.runs import Checkpoint, Progress
+from rankrise.runs import Checkpoint, Ending, Progress, Watch
 from rankrise.tables import LabelledSet
 from rankrise.theory import Claim
 
-Outcome = TypeVar("Outcome", DynamicsResult, ComplexityResult, VerificationResult)
+DynamicsResults = Mapping[Variant, DynamicsResult]
+Outcome = TypeVar("Outcome", DynamicsResults, ComplexityResult, VerificationResult)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +44,8 @@ class ReproductionResult(Generic[Outcome]):
     Attributes
     ----------
     outcome
-        Of the experiment, as `run_dynamics`, `run_complexity` or `run_verification`
-        gave it.
+        Of the experiment, as `run_complexity` or `run_verification` gave it; of
+        dynamics, as `run_dynamics` gave it for each variant, by name.
     """
 
     config: ReproductionConfig
@@ -55,11 +58,61 @@ def reproduce_dynamics(
     *,
     checkpoint: Checkpoint | None = None,
     progress: Callable[[Progress], None] | None = None,
-) -> ReproductionResult[DynamicsResult]:
-    """Components that rise at three init scales (Razin et al. 2021)."""
+    starting: Callable[[Variant, int, int], None] | None = None,
+) -> ReproductionResult[DynamicsResults]:
+    """Components that rise at several init scales (Razin et al. 2021).
+
+    Parameters
+    ----------
+    checkpoint
+        Where there are several variants, each has a file of its own, with the
+        variant's name before the suffix.
+    starting
+        Called with the name of each variant before it is run, its place (from 1) and
+        how many there are.
+
+    Notes
+    -----
+    An interrupt that is kept ends it with the variants that had begun.
+    """
     config = config or DynamicsReproductionConfig()
-    outcome = run_dynamics(config.experiment, checkpoint=checkpoint, progress=progress)
-    return ReproductionResult(config, outcome, compare_dynamics(outcome))
+    outcomes: dict[Variant, DynamicsResult] = {}
+    several = len(config.variants) > 1
+    with Watch() as watch:
+        for place, (variant, experiment) in enumerate(config.experiments.items(), 1):
+            if starting is not None:
+                starting(variant, place, len(config.variants))
+            own = checkpoint.part(variant) if checkpoint and several else checkpoint
+            outcomes[variant] = run_dynamics(
+                experiment, checkpoint=own, progress=progress
+            )
+            if watch.ending() is not None:
+                break
+    return ReproductionResult(config, outcomes, _compared(config, outcomes))
+
+
+def _compared(
+    config: DynamicsReproductionConfig, outcomes: DynamicsResults
+) -> Comparison:
+    """Comparisons of all variants, one after another."""
+    parts = {
+        variant: compare_dynamics(outcome)
+        if variant == "main"
+        else compare_variant(outcome)
+        for variant, outcome in outcomes.items()
+    }
+
+    def labelled(name: str) -> Iterator[Any]:
+        for variant, part in parts.items():
+            for each in getattr(part, name):
+                yield replace(each, group=config.label(variant, each.group))
+
+    return Comparison(
+        reference=" or ".join(dict.fromkeys(part.reference for part in parts.values())),
+        rows=tuple(labelled("rows")),
+        statements=tuple(labelled("statements")),
+        notes=tuple(dict.fromkeys(n for part in parts.values() for n in part.notes)),
+    )
 
 
 def reproduce_complexity(
@@ -114,7 +167,7 @@ def summarize_reproduction(result: ReproductionResult[Any]) -> dict[str, Any]:
     A number or verdict that there is not is None.
     """
     comparison = result.comparison
-    experiment = _summarized(result.outcome)
+    experiment = _summarized(result)
     return strict(
         {
             "settings": result.config.model_dump(mode="json"),
@@ -131,14 +184,25 @@ def summarize_reproduction(result: ReproductionResult[Any]) -> dict[str, Any]:
     )
 
 
-def _summarized(
-    outcome: DynamicsResult | ComplexityResult | VerificationResult,
-) -> dict[str, Any]:
-    if isinstance(outcome, DynamicsResult):
-        return summarize_dynamics(outcome)
+def _summarized(result: ReproductionResult[Any]) -> dict[str, Any]:
+    outcome = result.outcome
     if isinstance(outcome, ComplexityResult):
         return summarize_complexity(outcome)
-    return summarize_verification(outcome, {"claims": list(CLAIM_NAMES)})
+    if isinstance(outcome, VerificationResult):
+        return summarize_verification(outcome, {"claims": list(CLAIM_NAMES)})
+    parts = {variant: summarize_dynamics(each) for variant, each in outcome.items()}
+    assert isinstance(result.config, DynamicsReproductionConfig)
+    if len(result.config.variants) == 1:
+        return next(iter(parts.values()))
+    return {
+        "result": Ending.worst(part["result"] for part in parts.values()),
+        "runs": [
+            {"variant": variant, **run}
+            for variant, part in parts.items()
+            for run in part.pop("runs")
+        ],
+        "variants": parts,
+    }
 
 
 def _statement(statement: Statement) -> dict[str, Any]:

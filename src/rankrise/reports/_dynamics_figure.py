@@ -1,6 +1,6 @@
 """The paper's dynamics figure: components against iterations, and how near they get."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -27,21 +27,46 @@ def dynamics_figure(runs: Sequence[Trajectory], *, clock: Clock = "step") -> Fig
     Runs of several seeds share their init scale's panel: the first in full, the
     others faint. On the scaled time of the limit, norms and errors are plateaus.
     """
-    scales = sorted({float(run.init_scale) for run in runs}, reverse=True)
+    return dynamics_grid({"": runs}, clock=clock)
+
+
+def dynamics_grid(
+    groups: Mapping[str, Sequence[Trajectory]], *, clock: Clock = "step"
+) -> Figure:
+    """The same in a row for each group of runs, named at its left.
+
+    The errors of a group are in its last panel.
+    """
+    columns = 1 + max(len(_scales(runs)) for runs in groups.values())
     with figure_style():
-        figure = Figure(figsize=(2.9 * (len(scales) + 1), 2.9), layout="constrained")
-        axes = np.atleast_1d(figure.subplots(1, len(scales) + 1))
-        top = max(highest(run.component_norms) for run in runs)
-        for panel, scale in zip(axes, scales, strict=False):
-            of_scale = [run for run in runs if float(run.init_scale) == scale]
-            for place, run in enumerate(of_scale):
-                plot_components(panel, run, clock=clock, faint=place > 0)
-            panel.set(title=_title(scale), xlabel=_LABELS[clock])
-            panel.set_ylim(0, 1.05 * top)
-            panel.set_xlim(0, max(_interesting_end(run, clock) for run in of_scale))
-        axes[0].set_ylabel("component norms")
-        _plot_errors(axes[-1], runs, scales, clock)
+        size = (2.9 * columns, 2.9 * len(groups))
+        figure = Figure(figsize=size, layout="constrained")
+        rows = figure.subplots(len(groups), columns, squeeze=False)
+        for axes, (name, runs) in zip(rows, groups.items(), strict=True):
+            scales = _scales(runs)
+            for unused in axes[len(scales) : -1]:
+                figure.delaxes(unused)
+            top = max(highest(run.component_norms) for run in runs)
+            for panel, scale in zip(axes, scales, strict=False):
+                _plot_scale(panel, runs, scale, clock)
+                panel.set_ylim(0, 1.05 * top)
+            axes[0].set_ylabel(f"{name}\n" * bool(name) + "component norms")
+            _plot_errors(axes[-1], runs, scales, clock)
     return figure
+
+
+def _scales(runs: Sequence[Trajectory]) -> list[float]:
+    return sorted({float(run.init_scale) for run in runs}, reverse=True)
+
+
+def _plot_scale(
+    panel: Axes, runs: Sequence[Trajectory], scale: float, clock: Clock
+) -> None:
+    of_scale = [run for run in runs if float(run.init_scale) == scale]
+    for place, run in enumerate(of_scale):
+        plot_components(panel, run, clock=clock, faint=place > 0)
+    panel.set(title=_title(scale), xlabel=_LABELS[clock])
+    panel.set_xlim(0, max(_interesting_end(run, clock) for run in of_scale))
 
 
 def _title(scale: float) -> str:
@@ -68,8 +93,20 @@ def highest(values: npt.NDArray[np.floating]) -> float:
 def plot_components(
     panel: Axes, run: Trajectory, *, clock: Clock = "step", faint: bool = False
 ) -> None:
-    """The largest components of one run, each in its own color through time."""
-    norms = run.component_norms[:, :_SHOWN]
+    """The largest components of one run, each in its own color through time.
+
+    Those that are kept besides are grey.
+    """
+    norms, others = np.split(run.component_norms, [_SHOWN], axis=1)
+    panel.plot(
+        _places(run, clock),
+        others,
+        color="0.7",
+        linewidth=0.4,
+        zorder=1,
+        rasterized=True,  # there can be a thousand
+        **_style(clock),
+    )
     for place in range(norms.shape[1]):
         panel.plot(
             _places(run, clock),

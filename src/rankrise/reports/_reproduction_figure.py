@@ -1,7 +1,7 @@
 """The paper's figures with our curves, and what was read off the paper's as marks."""
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rankrise.complexity import SPLITS, RankCurve, Split
+from rankrise.experiments import Variant
 from rankrise.experiments._readings import (
     ComplexityReadings,
     DynamicsReading,
@@ -16,7 +17,7 @@ from rankrise.experiments._readings import (
     dynamics_readings,
 )
 from rankrise.reports._complexity_figure import COLOURS, complexity_figure
-from rankrise.reports._dynamics_figure import dynamics_figure
+from rankrise.reports._dynamics_figure import dynamics_grid
 from rankrise.reports._style import figure_style
 from rankrise.trajectories import Trajectory
 
@@ -34,16 +35,32 @@ _THIN: dict[str, Any] = {
 _ROOM = 1.08
 
 
-def dynamics_reproduction_figure(runs: Sequence[Trajectory]) -> Figure:
-    """Component norms and errors by iteration; hollow circles are the paper's.
+def dynamics_reproduction_figure(
+    variants: Mapping[Variant, Sequence[Trajectory]],
+) -> Figure:
+    """Component norms and errors by iteration, with a row for each variant.
 
-    In the panels of norms they are at half the height of a component, at the bottom
-    where the height was not read; in that of errors at the plateaus.
+    Hollow circles are the paper's. In the panels of norms they are at half the height
+    of a component, at the bottom where the height was not read; in that of errors at
+    the plateaus. Of variants that are not the paper's figure there are none.
     """
-    figure = dynamics_figure(runs)
-    scales = sorted({float(run.init_scale) for run in runs}, reverse=True)
+    several = len(variants) > 1
+    figure = dynamics_grid(
+        {name if several else "": runs for name, runs in variants.items()}
+    )
+    panels = iter(figure.axes)
+    for variant, runs in variants.items():
+        scales = sorted({float(run.init_scale) for run in runs}, reverse=True)
+        row = list(islice(panels, len(scales) + 1))
+        if variant == "main":
+            _mark_dynamics(row, scales)
+    return figure
+
+
+def _mark_dynamics(row: Sequence[Axes], scales: Sequence[float]) -> None:
+    """Mark what was read of the paper's figure in the panels of its init scales."""
     known = dynamics_readings()
-    *panels, errors = figure.axes
+    *panels, errors = row
     with figure_style():
         for place, scale in enumerate(scales):
             if scale in known:
@@ -51,7 +68,6 @@ def dynamics_reproduction_figure(runs: Sequence[Trajectory]) -> Figure:
                 _mark_plateaus(errors, known[scale], f"C{place}")
         errors.plot([], [], "o", color="0.4", label="paper", **_MARK)
         errors.legend()
-    return figure
 
 
 def _mark_components(panel: Axes, reading: DynamicsReading) -> None:

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,11 @@ class Checkpoint:
                 f"seconds is {self.seconds}; give a finite number from 0 between two "
                 "writes of a checkpoint."
             )
+
+    def part(self, name: str) -> "Checkpoint":
+        """That of one part of a run, in a file of its own beside this one."""
+        path = self.path.with_name(f"{self.path.stem}-{name}{self.path.suffix}")
+        return replace(self, path=path)
 
 
 def write_checkpoint(

@@ -32,15 +32,24 @@ class AdaptiveGradientDescent(AbstractSolver[_Average]):
     $\eta_t = \eta / (\sqrt{v_t / (1 - a^t)} + 10^{-6})$: one learning rate for all
     parameters, so the direction, and the theory of gradient flow, is untouched
     (Razin et al. 2021, Appendix on experiments).
+
+    A `weight_decay` $\lambda$ stands for the objective $\phi + \lambda \|w\|^2 / 2$:
+    as in the authors' public code, $\lambda w$ is a part of the gradient $g$, in its
+    size as in its direction. The loss that is recorded is without it.
     """
 
     learning_rate: float = 0.01
     decay: float = 0.99
+    weight_decay: float = 0.0
 
     def __check_init__(self) -> None:
         check_learning_rate(self.learning_rate)
         if not 0 < self.decay < 1:
             raise InputError(f"The decay is {self.decay}; it must lie between 0 and 1.")
+        if not 0 <= self.weight_decay < math.inf:
+            raise InputError(
+                f"The weight decay is {self.weight_decay}; give a finite number from 0."
+            )
 
     def init(self, problem: AbstractProblem, model: AbstractFactorization) -> _Average:
         dtype = problem.values.dtype
@@ -54,6 +63,9 @@ class AdaptiveGradientDescent(AbstractSolver[_Average]):
         remaining: Float[Array, ""],
     ) -> Step:
         loss, gradient = eqx.filter_value_and_grad(problem.loss)(model)
+        gradient = jax.tree.map(
+            lambda slope, w: slope + self.weight_decay * w, gradient, model
+        )
         squared_norm = sum(
             (jnp.sum(slope * slope) for slope in jax.tree.leaves(gradient)),
             start=jnp.zeros((), loss.dtype),

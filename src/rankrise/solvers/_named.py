@@ -24,13 +24,16 @@ def make_solver(
     seed: int,
     *,
     rtol: float | None = None,
+    weight_decay: float | None = None,
 ) -> AbstractSolver[Any]:
     """The solver of that name, on minibatches if a batch size is given."""
     solver: AbstractSolver[Any]
     if name == "flow":
         return GradientFlow() if rtol is None else GradientFlow(rtol=rtol)
     if name == "adaptive":
-        solver = AdaptiveGradientDescent(learning_rate or _LEARNING_RATE)
+        solver = AdaptiveGradientDescent(
+            learning_rate or _LEARNING_RATE, weight_decay=weight_decay or 0.0
+        )
     elif name == "gradient-descent":
         solver = GradientDescent(learning_rate or _LEARNING_RATE)
     elif name.startswith("optax."):

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rankrise._checks import check_whole
 from rankrise._errors import InputError
 from rankrise.factorizations import AbstractFactorization
 from rankrise.problems import AbstractProblem
@@ -47,8 +46,13 @@ class Recording:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.kept_components != "all":
-            check_whole("kept_components", self.kept_components, 1)
+        count = self.kept_components
+        is_whole = isinstance(count, int) and not isinstance(count, bool)
+        if count != "all" and not (is_whole and count >= 1):
+            raise InputError(
+                f"`kept_components` is {count!r}; give a positive whole number or "
+                "'all'."
+            )
 
     @classmethod
     def checked(cls, recording: "Recording | None") -> "Recording":
