@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from rankrise._arguments import as_arguments
 from rankrise._errors import InputError
 from rankrise.factorizations import AbstractFactorization
 from rankrise.limit._run import Limit, LimitRun
@@ -118,6 +119,7 @@ def limit_trajectory(
     settings: Mapping[str, Any],
 ) -> Trajectory:
     """The same for starts that are checked, one after another."""
+    problem = as_arguments(problem, problem.values.dtype)
     runs = [LimitRun(problem, model, limit, observables, select) for model in models]
     ending = None
     with Watch(max_seconds=limit.max_seconds) as watch:

@@ -8,6 +8,7 @@ from rankrise._typing import ModeDims
 from rankrise.factorizations import AbstractFactorization
 from rankrise.losses import AbstractLoss, SquaredLoss
 from rankrise.problems._contract import AbstractProblem, as_values, as_weights
+from rankrise.problems._loss_tree import as_tree
 from rankrise.tensors import Observations
 
 
@@ -17,7 +18,7 @@ class CompletionProblem(AbstractProblem):
     indices: Int[Array, "m order"]
     values: Float[Array, " m"]
     mode_dims: ModeDims = eqx.field(static=True)
-    loss_function: AbstractLoss = eqx.field(static=True)
+    loss_function: AbstractLoss = eqx.field(converter=as_tree)
     weights: Float[Array, " m"] | None
 
     @classmethod

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from rankrise._compiling import prepare
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
 from rankrise.factorizations import AbstractFactorization
@@ -82,6 +83,7 @@ def _arrays(model: AbstractFactorization) -> list[Array]:
 
 def as_values(values: Values) -> Float[Array, " m"]:
     """Observed values on the device, in JAX's current floating-point precision."""
+    prepare()
     with np.errstate(over="ignore"):  # refused below, by number
         converted = jnp.asarray(values, dtype=float)
     if not np.isfinite(converted).all():

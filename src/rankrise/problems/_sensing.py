@@ -16,6 +16,7 @@ from rankrise._typing import ModeDims, Values
 from rankrise.factorizations import AbstractFactorization
 from rankrise.losses import AbstractLoss, SquaredLoss
 from rankrise.problems._contract import AbstractProblem, as_values, as_weights
+from rankrise.problems._loss_tree import as_tree
 from rankrise.tensors import checked_weights
 
 # Dense measurement tensors move to the device this many bytes at a time.
@@ -37,7 +38,7 @@ class SensingProblem(AbstractProblem):
     measurements: Float[Array, "m entries"] | tuple[Float[Array, "m _ k"], ...]
     values: Float[Array, " m"]
     mode_dims: ModeDims = eqx.field(static=True)
-    loss_function: AbstractLoss = eqx.field(static=True)
+    loss_function: AbstractLoss = eqx.field(converter=as_tree)
     weights: Float[Array, " m"] | None
 
     @classmethod

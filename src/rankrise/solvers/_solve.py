@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from rankrise._arguments import VALUE_NEEDED, as_arguments
 from rankrise._errors import InputError
 from rankrise.factorizations import AbstractFactorization
 from rankrise.problems import AbstractProblem
@@ -12,7 +13,7 @@ from rankrise.runs import Checkpoint, Ending, Progress
 from rankrise.solvers._adaptive_gradient_descent import AdaptiveGradientDescent
 from rankrise.solvers._contract import AbstractSolver
 from rankrise.solvers._gradient_flow import GradientFlow
-from rankrise.solvers._loop import Stop, make_plan
+from rankrise.solvers._loop import Plan, Stop, make_plan
 from rankrise.solvers._runs import Runs, on_device
 from rankrise.solvers._session import Session
 from rankrise.solvers._start_checks import (
@@ -124,10 +125,20 @@ def solve(
     check_selection(select, stop, observables)
     check_memory(len(schedule.steps), models, observables)
     solver = solver or AdaptiveGradientDescent()
-    plan = make_plan(problem, solver, observables, stop, select)
+    batch_size = _batch_size(solver, together, len(models))
+
+    def begun(problem: Any, solver: Any) -> tuple[Plan, Runs]:
+        plan = make_plan(problem, solver, observables, stop, select)
+        return plan, Runs(plan, models, batch_size)
+
+    try:
+        plan, runs = begun(*as_arguments((problem, solver), problem.values.dtype))
+    except VALUE_NEEDED:
+        # A rule or a loss that computes with its numbers in Python, once for each.
+        plan, runs = begun(problem, solver)
     session = Session(
         plan,
-        Runs(plan, models, _batch_size(solver, together, len(models))),
+        runs,
         stop=stop,
         schedule=schedule,
         settings=dict(settings or {}),
