@@ -5,7 +5,6 @@ exactly zero, a stationary point of their own, and nothing moves them.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -57,8 +56,7 @@ class LearnedComponents:
     @property
     def model(self) -> CPFactorization:
         """The factorization, zero columns included."""
-        matrices: Any = self.matrices  # of NumPy, which compiled code takes as well
-        return CPFactorization(matrices)
+        return CPFactorization(tuple(jnp.asarray(matrix) for matrix in self.matrices))
 
     def moved_to(self, model: AbstractFactorization) -> "LearnedComponents":
         """The same components elsewhere."""
@@ -159,8 +157,7 @@ class LearnedLayers:
     @property
     def model(self) -> DeepMatrixFactorization:
         """The factorization, zero hidden units included."""
-        layers: Any = self.layers
-        return DeepMatrixFactorization(layers)
+        return DeepMatrixFactorization(tuple(jnp.asarray(w) for w in self.layers))
 
     def moved_to(self, model: AbstractFactorization) -> "LearnedLayers":
         """The same components elsewhere."""

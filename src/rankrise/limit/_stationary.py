@@ -132,7 +132,7 @@ def settle(
     direction = np.zeros_like(newton.point)
     direction[active] = newton.hessian.lowest
     return Stationary(
-        model=newton.model,
+        model=jax.tree.map(jnp.asarray, newton.model),
         residual=newton.residual,
         eigenvalue=newton.hessian.smallest,
         direction=direction,

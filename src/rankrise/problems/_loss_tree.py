@@ -1,6 +1,5 @@
 """Losses as trees of JAX, whose numbers are leaves."""
 
-import dataclasses
 import functools as ft
 from typing import Any
 
@@ -18,8 +17,7 @@ def as_tree(loss: AbstractLoss) -> AbstractLoss:
     """
     kind = type(loss)
     if kind not in _KNOWN:
-        is_taken_apart = dataclasses.is_dataclass(loss)
-        fields: Any = dataclasses.fields(loss) if is_taken_apart else ()
+        fields: Any = getattr(loss, "__dataclass_fields__", {}).values()
         numbers = tuple(f.name for f in fields if f.type in (float, "float"))
         rest = tuple(f.name for f in fields if f.name not in numbers)
         whole = ft.partial(_flatten, numbers, rest) if numbers else _as_it_is
