@@ -33,8 +33,8 @@ def prepare() -> None:
     if _process != os.getpid():
         raise RuntimeError(
             "This process was forked from one that had computed with JAX, whose "
-            "threads a fork does not take along; start it by 'spawn' or 'forkserver', as "
-            "`multiprocessing.get_context('spawn')` does."
+            "threads a fork does not take along; start it by 'spawn' or "
+            "'forkserver', as `multiprocessing.get_context('spawn')` does."
         )
 
 
