@@ -15,6 +15,7 @@ import pytest
 from matplotlib.figure import Figure
 
 # The environment is for the programs that tests start; JAX has read its own already.
+os.environ.setdefault("RANKRISE_COMPILE_CACHE", "0")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
 jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from rankrise.cli._folder import RunFolder
 from rankrise.cli._options import OutputOptions
-from rankrise.cli._session import running_whole, use_compile_cache
+from rankrise.cli._session import running_whole
 from rankrise.cli._status import DONE
 from rankrise.cli._terminal import say
 from rankrise.experiments import AgreementConfig
@@ -33,7 +33,6 @@ def agreement(
     settings = folder.settings(settings or AgreementConfig())
     if folder.is_finished():
         return DONE
-    use_compile_cache()
     from rankrise.experiments import run_agreement, summarize_agreement
     from rankrise.reports import agreement_figure, save_figure
 

@@ -18,7 +18,6 @@ from rankrise.cli._session import (
     make_checkpoint,
     running_models,
     status_of,
-    use_compile_cache,
 )
 from rankrise.cli._status import BAD_INPUT, DONE, INTERRUPTED
 from rankrise.cli._terminal import say
@@ -111,8 +110,6 @@ def _complete(
     if folder.is_finished():
         return DONE
     tensor = read_source(source)
-    if settings.gradient is not None:
-        use_compile_cache()
     from rankrise.completion import complete_tensor, summarize_completion
     from rankrise.tensors import incomplete_tensor
 

@@ -18,7 +18,6 @@ from rankrise.cli._session import (
     make_checkpoint,
     running_epochs,
     status_of,
-    use_compile_cache,
 )
 from rankrise.cli._source import SamplesSource
 from rankrise.cli._status import DONE
@@ -60,7 +59,6 @@ def complexity(
     source = _source(folder, output, dataset)
     if folder.is_finished():
         return DONE
-    use_compile_cache()
     from rankrise.experiments import run_complexity, summarize_complexity
     from rankrise.reports import complexity_figure, save_figure
 

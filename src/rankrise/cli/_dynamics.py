@@ -12,7 +12,6 @@ from rankrise.cli._session import (
     make_checkpoint,
     running,
     status_of,
-    use_compile_cache,
 )
 from rankrise.cli._status import DONE
 from rankrise.cli._terminal import say
@@ -39,7 +38,6 @@ def dynamics(
     settings = folder.settings(settings or DynamicsConfig())
     if folder.is_finished():
         return DONE
-    use_compile_cache()
     from rankrise.experiments import run_dynamics, summarize_dynamics
 
     checkpoint = make_checkpoint(folder, output)

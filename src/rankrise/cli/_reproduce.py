@@ -23,7 +23,6 @@ from rankrise.cli._session import (
     running,
     running_epochs,
     status_of,
-    use_compile_cache,
 )
 from rankrise.cli._source import SamplesSource
 from rankrise.cli._status import DONE, VIOLATED
@@ -71,7 +70,6 @@ def dynamics(
     settings = folder.settings(settings or DynamicsReproductionConfig())
     if folder.is_finished():
         return DONE
-    use_compile_cache()
     from rankrise.experiments import expected_dynamics_time, reproduce_dynamics
     from rankrise.reports import dynamics_reproduction_figure, save_figure
 
@@ -118,7 +116,6 @@ def complexity(
     source: dict[str, Any] = {"dataset": settings.dataset}
     if output.resume:
         source = folder.source(SamplesSource)
-    use_compile_cache()
     from rankrise.experiments import expected_complexity_time, reproduce_complexity
     from rankrise.reports import complexity_reproduction_figure, save_figure
 
@@ -153,7 +150,6 @@ def theory(
     settings = folder.settings(settings or TheoryReproductionConfig())
     if folder.is_finished():
         return VIOLATED if folder.result() == "violated" else DONE
-    use_compile_cache()
     use_kept_programs()
     from rankrise.experiments import expected_theory_time, reproduce_theory
 

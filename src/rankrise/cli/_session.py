@@ -1,11 +1,9 @@
-"""What all commands do around a run: compile cache, progress, outcome in words."""
+"""What all commands do around a run: progress, outcome in words."""
 
 import math
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -23,15 +21,6 @@ if TYPE_CHECKING:
     from rankrise.experiments import ComplexityConfig
     from rankrise.runs import Checkpoint, Progress
     from rankrise.tables import LabelledSet
-
-
-def use_compile_cache() -> None:
-    """Let JAX keep compiled programs between calls. Before JAX is imported."""
-    import platformdirs
-
-    folder = Path(platformdirs.user_cache_dir("rankrise")) / "jax"
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
 
 def make_checkpoint(folder: RunFolder, options: OutputOptions) -> "Checkpoint":

@@ -17,7 +17,7 @@ from rankrise.cli._claims import (
 )
 from rankrise.cli._folder import RunFolder
 from rankrise.cli._options import OutputOptions
-from rankrise.cli._session import status_of, use_compile_cache
+from rankrise.cli._session import status_of
 from rankrise.cli._source import ClaimsSource
 from rankrise.cli._status import DONE, VIOLATED
 from rankrise.cli._terminal import say
@@ -63,7 +63,6 @@ def verify(
     if folder.is_finished():
         return VIOLATED if folder.result() == "violated" else DONE
     tensor = _read(folder, source)
-    use_compile_cache()
     use_kept_programs()
     from rankrise.experiments import run_verification, summarize_verification
     from rankrise.runs import Ending

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from rankrise._compiling import prepare
 from rankrise._errors import InputError
 from rankrise.ensembles._columns_apart import check_columns_apart
 from rankrise.ensembles._ensemble import (
@@ -143,6 +144,7 @@ def fit_ensemble(
     """
     if not members:
         raise InputError("There is no model to train; give at least one member.")
+    prepare()
     fit = _Fit(train, tuple(members), training or Training(), test)
     return fit.run(progress, checkpoint, dict(settings or {}), max_seconds)
 

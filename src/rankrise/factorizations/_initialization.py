@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from rankrise._compiling import prepare
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims
 from rankrise.factorizations._cp import CPFactorization
@@ -56,6 +57,7 @@ def near_zero(
     init_mean
         Mean of every parameter.
     """
+    prepare()
     _check_shape(mode_dims, components)
     _check_scale(init_scale)
     if components is None:
@@ -117,6 +119,7 @@ def leading_component(
             f"A leading component is defined for order three or more; the gradient "
             f"has shape {mode_dims}."
         )
+    prepare()
     _check_shape(mode_dims, components)
     _check_scale(init_scale)
     if not 0 < margin < 1:
@@ -168,6 +171,7 @@ def near_zero_matrix(
         raise InputError(
             f"The hidden dimension is {hidden_dim}; at least one is needed."
         )
+    prepare()
     _check_shape(mode_dims, None)
     _check_scale(init_scale)
     hidden = min(mode_dims) if hidden_dim is None else hidden_dim

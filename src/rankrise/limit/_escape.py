@@ -1,6 +1,6 @@
 """Which unlearned component escapes first, when, and where the others are by then."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Array, Float, Int
 
-from rankrise._algebra import vector_norms
 from rankrise.limit._growth import (
     STAGES_A_STEP,
     Growth,
@@ -21,10 +20,9 @@ from rankrise.limit._pull_field import AbstractPullField
 
 FloatArray = npt.NDArray[np.floating]
 
-# Steps that all components take together. Few need more, and those go on in small
-# batches: a step costs in proportion to the batch, whoever still moves in it.
-_SHARED_STEPS = 4
-_BATCH = 32
+# Components that move together, so that programs are the same for all numbers of them.
+# A step costs in proportion to it, whoever of them still moves.
+_BATCH = 64
 _MOST_STEPS = 20_000
 # Where nothing is pulled yet: multiples of the shortest time in which a component
 # changes, before it is said that nothing will be.
@@ -74,7 +72,7 @@ class EscapeSearch:
     def first(self, vectors: FloatArray) -> Escape | None:
         """The first escape from these columns; None where no component is pulled."""
         start = self._begin(vectors)
-        bounds = np.asarray(_time_left(self._field, start))
+        bounds = time_left(self._field.mode_dims, start)
         if np.isinf(bounds).all():
             return self._wait(start)
         # Where the bound is exact, rounding must not put the escape beyond it.
@@ -88,15 +86,10 @@ class EscapeSearch:
         return self._settle(start, found)
 
     def compile(self, vectors: FloatArray) -> None:
-        """Compile what `first` needs for so many components."""
-        growth = _on_host(_begin(self._field, jnp.asarray(vectors)))
-        few = jax.tree.map(
-            lambda leaf: leaf[..., : min(_BATCH, vectors.shape[1])], growth
-        )
-        for part in (growth, few):
-            _time_left(self._field, growth)
-            self._call(part, 1.0, 0)
-        critical_direction(self._field, jnp.asarray(vectors[:, :1]))
+        """Compile what `first` needs for vectors of this size."""
+        critical_direction(self._field, vectors[:, 0])
+        some = self._begin(np.repeat(vectors[:, :1], _BATCH, axis=1))
+        self._call(some, 1.0, 0)
 
     def _settle(self, start: Growth, found: _Advanced) -> Escape:
         """Take the others to the escape found, or to an earlier one on the way."""
@@ -110,8 +103,8 @@ class EscapeSearch:
                     component=found.leader,
                     time=found.horizon,
                     vectors=found.vectors,
-                    others=np.asarray(moved.growth.vectors),
-                    time_left=np.asarray(_time_left(self._field, moved.growth)),
+                    others=moved.growth.vectors,
+                    time_left=time_left(self._field.mode_dims, moved.growth),
                     evaluations=self.evaluations,
                 )
             found = moved
@@ -128,9 +121,8 @@ class EscapeSearch:
             moved = self._advance(start, horizon)
             if moved.leader is not None:
                 return self._settle(start, moved)
-            if np.isfinite(np.asarray(_time_left(self._field, moved.growth))).any():
-                later = self._fresh(moved.growth)
-                escape = self.first(later)
+            if np.isfinite(time_left(self._field.mode_dims, moved.growth)).any():
+                escape = self.first(moved.growth.vectors)
                 return (
                     None
                     if escape is None
@@ -138,34 +130,29 @@ class EscapeSearch:
                 )
         return None
 
-    def _fresh(self, growth: Growth) -> FloatArray:
-        return np.asarray(growth.vectors)
-
     def _begin(self, vectors: FloatArray) -> Growth:
         self.evaluations += 1
-        return _on_host(_begin(self._field, jnp.asarray(vectors)))
+        return begin_growth(vectors, _velocities(self._field, vectors))
 
     def _advance(self, growth: Growth, horizon: float) -> _Advanced:
         """All components to the horizon, unless one escapes before it."""
-        growth, reached, steps = self._call(growth, horizon, _SHARED_STEPS)
-        self.evaluations += steps * STAGES_A_STEP
-        if reached < horizon:
-            return _escaped(growth, reached)
-        while True:
-            rest = np.flatnonzero(np.asarray(growth.unfinished(jnp.asarray(horizon))))
-            if not len(rest):
-                return _Advanced(growth, horizon, None, None)
-            found = self._batch(growth, rest[:_BATCH], horizon)
+        bounds = time_left(self._field.mode_dims, growth)
+        # Those of one batch should need about as many steps.
+        order = np.argsort(bounds)
+        rest = order[growth.unfinished(horizon)[order]]
+        for first in range(0, len(rest), _BATCH):
+            found = self._batch(growth, rest[first : first + _BATCH], horizon)
             if found.leader is not None:
                 return found
             growth = found.growth
+        return _Advanced(growth, horizon, None, None)
 
     def _batch(
         self, growth: Growth, columns: npt.NDArray[np.integer], horizon: float
     ) -> _Advanced:
         """Some components to the horizon or the first escape among them."""
         count = growth.clock.shape[0]
-        batch = np.resize(columns, min(_BATCH, count))
+        batch = np.resize(columns, _BATCH)
         part = jax.tree.map(lambda leaf: leaf[..., batch], growth)
         part, reached, steps = self._call(part, horizon, _MOST_STEPS)
         self.evaluations += steps * STAGES_A_STEP * len(batch) / count
@@ -201,16 +188,6 @@ class GrowthStalledError(RuntimeError):
 
 
 @eqx.filter_jit
-def _begin(field: AbstractPullField, vectors: Float[Array, "rows r"]) -> Growth:
-    return begin_growth(field, vectors)
-
-
-@eqx.filter_jit
-def _time_left(field: AbstractPullField, growth: Growth) -> Float[Array, " r"]:
-    return time_left(field, growth)
-
-
-@eqx.filter_jit
 def _advance(
     field: AbstractPullField,
     growth: Growth,
@@ -222,9 +199,23 @@ def _advance(
 
 
 @eqx.filter_jit
+def _velocity(field: AbstractPullField, vectors: Any) -> Float[Array, "rows batch"]:
+    return field.velocity(vectors)
+
+
+def _velocities(field: AbstractPullField, vectors: FloatArray) -> FloatArray:
+    """Of any number of components, batch by batch."""
+    count = vectors.shape[1]
+    filled = np.pad(vectors, ((0, 0), (0, -count % _BATCH)))
+    parts = np.split(filled, range(_BATCH, filled.shape[1], _BATCH), axis=1)
+    moved = [np.asarray(_velocity(field, part)) for part in parts]
+    return np.concatenate(moved, axis=1)[:, :count]
+
+
+@eqx.filter_jit
 def critical_direction(
-    field: AbstractPullField, vectors: Float[Array, "rows 1"]
-) -> tuple[Float[Array, "rows 1"], Float[Array, ""]]:
+    field: AbstractPullField, vector: Any
+) -> tuple[Float[Array, " rows"], Float[Array, ""]]:
     r"""Where the direction of an escaping component ends, and the pull there.
 
     Ascends $\gamma = \langle -G, \otimes_n \hat w^n \rangle$ by
@@ -232,29 +223,27 @@ def critical_direction(
     direction of a growing component does in ever less time.
     """
     order = len(field.mode_dims)
-    ends = np.cumsum(field.mode_dims)[:-1]
-    tolerance = 100 * float(np.finfo(vectors.dtype).eps)
+    mode = np.repeat(np.arange(order), field.mode_dims)
+    # Sums over a mode by a product: a program of parts would be several times larger.
+    same = jnp.asarray(mode[:, None] == mode, vector.dtype)
+    tolerance = 100 * float(np.finfo(vector.dtype).eps)
 
-    def normalized(matrix: Array) -> Array:
-        blocks = jnp.split(matrix, ends)
-        return jnp.concatenate([block / vector_norms(block) for block in blocks])
+    def normalized(vector: Array) -> Array:
+        return vector / jnp.sqrt(same @ vector**2)
 
-    def unfinished(carry: tuple[Array, Array, Array, Array]) -> Array:
+    def unfinished(carry: Any) -> Array:
         _, _, moved, steps = carry
         return (moved > tolerance) & (steps < _MOST_STEPS)
 
-    def ascend(
-        carry: tuple[Array, Array, Array, Array],
-    ) -> tuple[Array, Array, Array, Array]:
+    def ascend(carry: Any) -> Any:
         units, _, _, steps = carry
-        slope = field.velocity(units)
+        slope = field.velocity(units[:, None])[:, 0]
         pull = jnp.sum(slope * units) / order
         change = (slope / pull - units) / order
-        return normalized(units + change), pull, vector_norms(change)[0], steps + 1
+        return normalized(units + change), pull, jnp.linalg.norm(change), steps + 1
 
-    units = normalized(vectors)
-    zero = jnp.zeros((), vectors.dtype)
-    begin = (units, zero, zero + jnp.inf, jnp.zeros((), jnp.int32))
+    zero = jnp.zeros((), vector.dtype)
+    begin = (normalized(vector), zero, zero + jnp.inf, jnp.zeros((), jnp.int32))
     units, pull, _, _ = jax.lax.while_loop(unfinished, ascend, begin)
     return units, pull
 

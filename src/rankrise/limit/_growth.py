@@ -7,13 +7,23 @@ never falls while the gradient is constant, so that $1/((N-2) \gamma u^{N-2})$ b
 the time left from above and becomes exact as the component grows.
 """
 
+import functools as ft
+import operator
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Array, Float, Int
 
 from rankrise._algebra import vector_norms
-from rankrise.limit._pull_field import AbstractPullField, unstacked
+from rankrise._array_namespace import array_namespace
+from rankrise._typing import ModeDims
+from rankrise.limit._pull_field import AbstractPullField
+
+FloatArray = npt.NDArray[np.floating]
 
 # Dormand and Prince (1980), the pair of orders 5 and 4. The last row is the solution of
 # order 5, and its stage the first of the next step.
@@ -27,6 +37,10 @@ _STAGES = (
 )
 _ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
 STAGES_A_STEP = len(_STAGES)
+# One row a stage; a loop over them compiles the velocity once.
+_TABLEAU = np.zeros((STAGES_A_STEP, STAGES_A_STEP + 1))
+for _row, _weights in zip(_TABLEAU, _STAGES, strict=True):
+    _row[: len(_weights)] = _weights
 _SAFETY, _SHRINK, _STRETCH = 0.9, 0.2, 5.0
 _FIRST_STEP = 0.05
 
@@ -42,43 +56,49 @@ class Growth(eqx.Module):
         Time since the gradient became what it is.
     escape
         When the component escapes; infinite as long as it has not.
+
+    Arrays are of NumPy on the host, and of JAX in compiled code.
     """
 
-    vectors: Float[Array, "rows r"]
-    velocity: Float[Array, "rows r"]
-    clock: Float[Array, " r"]
-    step: Float[Array, " r"]
-    escape: Float[Array, " r"]
+    vectors: Any
+    velocity: Any
+    clock: Any
+    step: Any
+    escape: Any
 
-    def unfinished(self, horizon: Float[Array, ""]) -> Bool[Array, " r"]:
+    def unfinished(self, horizon: float | Float[Array, ""]) -> Any:
         """Which have neither escaped nor reached the horizon."""
-        return (self.clock < horizon) & jnp.isinf(self.escape)
+        return (self.clock < horizon) & (self.escape == np.inf)
 
 
-def begin_growth(field: AbstractPullField, vectors: Float[Array, "rows r"]) -> Growth:
+def begin_growth(vectors: FloatArray, velocity: FloatArray) -> Growth:
     """Components at the moment the gradient became constant."""
-    velocity = field.velocity(vectors)
-    speed = vector_norms(velocity)
-    step = _FIRST_STEP * vector_norms(vectors) / jnp.where(speed > 0, speed, 1)
+    speed = np.linalg.norm(velocity, axis=0)
+    step = _FIRST_STEP * np.linalg.norm(vectors, axis=0) / np.where(speed > 0, speed, 1)
     return Growth(
         vectors=vectors,
         velocity=velocity,
-        clock=jnp.zeros_like(speed),
-        step=jnp.where(speed > 0, step, jnp.inf),
-        escape=jnp.full_like(speed, jnp.inf),
+        clock=np.zeros_like(speed),
+        step=np.where(speed > 0, step, np.inf).astype(speed.dtype),
+        escape=np.full_like(speed, np.inf),
     )
 
 
-def time_left(field: AbstractPullField, growth: Growth) -> Float[Array, " r"]:
-    r"""Upper bound $1/((N-2) \gamma u^{N-2})$ of the time left, or infinity."""
-    order = len(field.mode_dims)
-    size = unstacked(growth.vectors, field.mode_dims).component_norms()
-    first = slice(field.mode_dims[0])
+def time_left(mode_dims: ModeDims, growth: Growth) -> Any:
+    r"""Upper bound $1/((N-2) \gamma u^{N-2})$ of the time left, or infinity.
+
+    Of arrays of NumPy, or of JAX in compiled code.
+    """
+    xp = array_namespace(growth.vectors)
+    order, ends = len(mode_dims), np.cumsum(mode_dims)[:-1]
+    squares = [xp.sum(w * w, axis=0) for w in xp.split(growth.vectors, ends)]
+    size = ft.reduce(operator.mul, map(xp.sqrt, squares))
+    first = slice(mode_dims[0])
     # <w', w> is gamma sigma in every mode.
-    rate = jnp.sum(growth.velocity[first] * growth.vectors[first], axis=0)
+    rate = xp.sum(growth.velocity[first] * growth.vectors[first], axis=0)
     pulled = (rate > 0) & (size > 0)
-    bound = size ** (2 / order) / ((order - 2) * jnp.where(pulled, rate, 1))
-    return jnp.where(pulled, bound, jnp.inf)
+    bound = size ** (2 / order) / ((order - 2) * xp.where(pulled, rate, 1))
+    return xp.where(pulled, bound, np.inf)
 
 
 def advance(
@@ -126,13 +146,22 @@ def _step(
     lands = growth.step >= left
     # Finished components stand still: a step of length zero is always accepted.
     step = jnp.where(active, jnp.where(lands, left, growth.step), 0)
-    slopes = [growth.velocity]
-    vectors = growth.vectors
-    for weights in _STAGES:
-        vectors = growth.vectors + step * _weighted(weights, slopes)
-        slopes.append(field.velocity(vectors))
+    tableau = jnp.asarray(_TABLEAU, step.dtype)
+
+    def stage(number: Array, slopes: Array) -> Array:
+        vectors = growth.vectors + step * weighted(tableau[number], slopes)
+        return slopes.at[number + 1].set(field.velocity(vectors))
+
+    def weighted(weights: Array, slopes: Array) -> Array:
+        return jnp.tensordot(weights, slopes, 1)
+
+    first = jnp.zeros((STAGES_A_STEP + 1, *growth.vectors.shape), step.dtype)
+    slopes = jax.lax.fori_loop(
+        0, STAGES_A_STEP, stage, first.at[0].set(growth.velocity)
+    )
+    vectors = growth.vectors + step * weighted(tableau[-1], slopes)
     size = jnp.maximum(vector_norms(growth.vectors), vector_norms(vectors))
-    wrong = vector_norms(step * _weighted(_ERROR, slopes))
+    wrong = vector_norms(step * weighted(jnp.asarray(_ERROR, step.dtype), slopes))
     error = wrong / (accuracy * jnp.where(size > 0, size, 1))
     # A step that overflowed has no error; it is rejected and shortened.
     error = jnp.where(jnp.isfinite(error), error, jnp.inf)
@@ -147,7 +176,7 @@ def _step(
         step=jnp.where(active & ~(accepted & lands), step * factor, growth.step),
         escape=growth.escape,
     )
-    bound = time_left(field, moved)
+    bound = time_left(field.mode_dims, moved)
     escaped = (
         accepted
         & (bound <= _share_left(len(field.mode_dims), accuracy) * moved.clock)
@@ -168,11 +197,3 @@ def _share_left(order: int, accuracy: Float[Array, ""]) -> Float[Array, ""]:
     """
     grown = 10.0 ** min(5.0, 30.0 / order)
     return jnp.minimum(accuracy, grown ** (2 - order))
-
-
-def _weighted(weights: tuple[float, ...], slopes: list[Array]) -> Array:
-    terms = [w * slope for w, slope in zip(weights, slopes, strict=True) if w]
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total

@@ -6,25 +6,26 @@ directions without curvature: systems are solved in the others.
 
 import functools as ft
 from abc import ABC, abstractmethod
+from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh, minres
 from threadpoolctl import ThreadpoolController
 
 from rankrise.factorizations import AbstractFactorization
+from rankrise.limit._flat import flattened
 from rankrise.problems import AbstractProblem
 
 FloatArray = npt.NDArray[np.floating]
 Active = npt.NDArray[np.integer]
 
-# Rows of a dense Hessian at a time.
-_ROWS = 32
+# Rows of a dense Hessian at a time: a program of one is no faster than one of few.
+_ROWS = 8
 # With more parameters than this, products with vectors are cheaper than the Hessian.
 _DENSE_PARAMETERS = 600
 _KRYLOV_STEPS = 400
@@ -69,12 +70,8 @@ def hessian_at(
 
 
 def compile_hessian(problem: AbstractProblem, model: AbstractFactorization) -> None:
-    """Compile what a factorization of this size may need."""
-    size = sum(leaf.size for leaf in jax.tree.leaves(model))
-    if size <= _DENSE_PARAMETERS:
-        _dense(problem, model, np.zeros(0, np.int32))
-    else:
-        _product(problem, model, jnp.zeros(size, problem.values.dtype))
+    """Compile what a factorization of this size needs."""
+    slopes(problem, model, flattened(model))
 
 
 class DenseHessian(AbstractHessian):
@@ -133,8 +130,8 @@ class KrylovHessian(AbstractHessian):
         whole = np.zeros(self._size, self._problem.values.dtype)
         whole[self._active] = vector.reshape(-1)
         self.evaluations += 1
-        product = _product(self._problem, self._model, jnp.asarray(whole))
-        return np.asarray(product, dtype=np.float64)[self._active]
+        _, product = slopes(self._problem, self._model, whole)
+        return product.astype(np.float64)[self._active]
 
     def _extreme(self, which: str, begin: FloatArray) -> tuple[float, FloatArray]:
         try:
@@ -162,50 +159,38 @@ def _dense(
     problem: AbstractProblem, model: AbstractFactorization, active: Active
 ) -> FloatArray:
     """Second derivatives by the active parameters."""
-    count = sum(leaf.size for leaf in jax.tree.leaves(model))
-    padded = np.zeros(-(-count // _ROWS) * _ROWS, np.int32)
-    padded[: len(active)] = active
-    blocks = -(-len(active) // _ROWS)
-    rows = _hessian_rows(
-        problem, model, jnp.asarray(padded), jnp.asarray(blocks, jnp.int32)
-    )
-    square = np.asarray(rows)[: len(active), active]
+    square = np.empty((len(active), len(active)), problem.values.dtype)
+    units = np.zeros((_ROWS, flattened(model).size), square.dtype)
+    for first in range(0, len(active), _ROWS):
+        chosen = active[first : first + _ROWS]
+        units[:] = 0
+        units[np.arange(len(chosen)), chosen] = 1
+        _, rows = _slopes(problem, model, units)
+        square[first : first + _ROWS] = np.asarray(rows)[: len(chosen), active]
     return (square + square.T) / 2
 
 
-@eqx.filter_jit
-def _product(
-    problem: AbstractProblem, model: AbstractFactorization, vector: Float[Array, " p"]
-) -> Float[Array, " p"]:
-    flat, unravel = ravel_pytree(model)
-
-    def gradient(flat: Array) -> Array:
-        return ravel_pytree(eqx.filter_grad(problem.loss)(unravel(flat)))[0]
-
-    return jax.jvp(gradient, (flat,), (vector,))[1]
+def slopes(
+    problem: AbstractProblem, model: AbstractFactorization, vector: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """The gradient, and the Hessian times a vector, by the program of its rows."""
+    vectors = np.zeros((_ROWS, vector.size), vector.dtype)
+    vectors[0] = vector
+    gradient, products = _slopes(problem, model, vectors)
+    return np.asarray(gradient), np.asarray(products)[0]
 
 
 @eqx.filter_jit
-def _hessian_rows(
+def _slopes(
     problem: AbstractProblem,
     model: AbstractFactorization,
-    parameters: Int[Array, " padded"],
-    blocks: Int[Array, ""],
-) -> Float[Array, "padded p"]:
+    vectors: Any,
+) -> tuple[Float[Array, " p"], Float[Array, "rows p"]]:
     flat, unravel = ravel_pytree(model)
+    gradient = jax.grad(lambda flat: problem.loss(unravel(flat)))
 
-    def gradient(flat: Array) -> Array:
-        return ravel_pytree(eqx.filter_grad(problem.loss)(unravel(flat)))[0]
+    def along(vector: Array) -> tuple[Array, Array]:
+        return jax.jvp(gradient, (flat,), (vector,))
 
-    def row(parameter: Array) -> Array:
-        unit = jnp.zeros_like(flat).at[parameter].set(1)
-        return jax.jvp(gradient, (flat,), (unit,))[1]
-
-    def some(block: Array, rows: Array) -> Array:
-        chosen = jax.lax.dynamic_slice(parameters, (block * _ROWS,), (_ROWS,))
-        return jax.lax.dynamic_update_slice(
-            rows, jax.vmap(row)(chosen), (block * _ROWS, jnp.zeros_like(block))
-        )
-
-    empty = jnp.zeros((len(parameters), flat.size), flat.dtype)
-    return jax.lax.fori_loop(0, blocks, some, empty)
+    # The gradient is the same along all vectors, so it is no part of the batch.
+    return jax.vmap(along, out_axes=(None, 0))(vectors)

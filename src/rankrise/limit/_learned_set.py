@@ -19,7 +19,7 @@ from rankrise.factorizations import (
 
 FloatArray = npt.NDArray[np.floating]
 
-_WIDTHS = (4, 8, 16, 32)
+_WIDTHS = (8, 16, 32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,17 +92,21 @@ class LearnedComponents:
         if self.factors == 2:
             left, right = self.matrices
             return replace(self, matrices=_balanced_pair(left, right, self.count))
-        norms, units = self.model.normalized()
-        share = norms ** (1 / self.factors)
-        return self.moved_to(CPFactorization(tuple(unit * share for unit in units)))
+        sizes = [np.linalg.norm(matrix, axis=0) for matrix in self.matrices]
+        share = np.prod(sizes, axis=0) ** (1 / self.factors)
+        matrices = tuple(
+            matrix * np.divide(share, size, out=np.zeros_like(size), where=size > 0)
+            for matrix, size in zip(self.matrices, sizes, strict=True)
+        )
+        return replace(self, matrices=matrices)
 
     def norms(self) -> FloatArray:
         """Component norms; for order 2, singular values."""
         if len(self.matrices) == 2:
             left, right = self.matrices
             return _singular_values(left @ right.T, self.count)
-        norms = np.asarray(self.model.component_norms())
-        return norms[: self.count]
+        learned = [matrix[:, : self.count] for matrix in self.matrices]
+        return np.prod([np.linalg.norm(w, axis=0) for w in learned], axis=0)
 
     def active(self) -> npt.NDArray[np.integer]:
         """Which parameters of `model` belong to learned components."""

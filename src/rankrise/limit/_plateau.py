@@ -2,14 +2,13 @@
 
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
 
 from rankrise.factorizations import AbstractFactorization
+from rankrise.limit._flat import flattened, unflattened
+from rankrise.limit._hessian import slopes
 from rankrise.limit._learned_set import LearnedComponents, LearnedSet
 from rankrise.limit._risers import Riser
 from rankrise.limit._stationary import (
@@ -84,7 +83,9 @@ def entry(
     ones = (1.0,) * (learned.factors - 1)
     base = learned.joined_by(riser.units, riser.place, (*ones, 0.0)).model
     ray = learned.joined_by(riser.units, riser.place, (*ones, 1.0)).model
-    slope, curvature = map(float, _along(problem, base, ray))
+    step = flattened(ray) - flattened(base)
+    gradient, product = slopes(problem, base, step)
+    slope, curvature = float(gradient @ step), float(product @ step)
     optimum = min(largest, -slope / curvature) if curvature > 0 else largest
     return Entry(share * optimum, optimum, -slope)
 
@@ -149,24 +150,7 @@ def next_plateau(
 
 def compile_plateau(problem: AbstractProblem, learned: LearnedSet) -> None:
     """Compile what `next_plateau` needs for a learned set of this width."""
-    model = learned.model
-    _along(problem, model, model)
-    compile_stationary(problem, model, _FLOW)
-
-
-@eqx.filter_jit
-def _along(
-    problem: AbstractProblem, base: AbstractFactorization, ray: AbstractFactorization
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Slope and curvature of the loss from one factorization towards another."""
-    step = jax.tree.map(jnp.subtract, ray, base)
-
-    def loss(share: Array) -> Array:
-        return problem.loss(jax.tree.map(lambda w, d: w + share * d, base, step))
-
-    zero = jnp.zeros((), problem.values.dtype)
-    one = jnp.ones_like(zero)
-    return jax.jvp(jax.grad(loss), (zero,), (one,))
+    compile_stationary(problem, learned.model, _FLOW)
 
 
 def _follow(
@@ -179,7 +163,8 @@ def _follow(
         jnp.asarray(slow, problem.values.dtype),
         jnp.asarray(_MOST_EVALUATIONS, jnp.int32),
     )
-    return moved, int(evaluations)
+    host: AbstractFactorization = jax.tree.map(np.asarray, moved)
+    return host, int(evaluations)
 
 
 def _without_fallen(
@@ -205,10 +190,9 @@ def _saddle_threshold(found: Stationary) -> float:
 
 def _beside(found: Stationary, flowed: AbstractFactorization) -> AbstractFactorization:
     """Off the saddle, to the side that the flow was on."""
-    point, unravel = ravel_pytree(found.model)
-    side = np.dot(np.asarray(ravel_pytree(flowed)[0] - point), found.direction)
+    point = flattened(found.model)
+    side = np.dot(flattened(flowed) - point, found.direction)
     length = np.copysign(_LEAVE * np.linalg.norm(point), side)
-    moved: AbstractFactorization = unravel(
-        point + jnp.asarray(length * found.direction, point.dtype)
-    )
-    return moved
+    moved = point + (length * found.direction).astype(point.dtype)
+    beside: AbstractFactorization = unflattened(found.model, moved)
+    return beside

@@ -9,7 +9,6 @@ from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Array, Float
@@ -125,8 +124,8 @@ class EscapingComponents(AbstractPool):
             return None
         self._vectors = escape.others
         self._time += escape.time
-        limit, pull = critical_direction(self._field, jnp.asarray(escape.vectors))
-        grown, units = unit_blocks(escape.vectors, self._ends), np.asarray(limit)
+        limit, pull = critical_direction(self._field, escape.vectors[:, 0])
+        grown, units = unit_blocks(escape.vectors[:, 0], self._ends), np.asarray(limit)
         # Escaping along a saddle of the pull: the direction turns away like a small
         # power of the size, so at no scale in practice does it reach the maximum.
         undecided = bool(np.linalg.norm(grown - units) > _NEAR)
@@ -136,7 +135,7 @@ class EscapingComponents(AbstractPool):
         place = np.zeros(self._vectors.shape[1])
         place[escape.component] = 1
         return Riser(
-            units=tuple(np.split(units[:, 0], self._ends)),
+            units=tuple(np.split(units, self._ends)),
             place=place,
             name=f"component {escape.component}",
             pull=float(pull),

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from rankrise._arguments import VALUE_NEEDED, as_arguments
 from rankrise._errors import InputError
 from rankrise.factorizations import AbstractFactorization
 from rankrise.limit._run import Limit, LimitRun
@@ -75,6 +76,7 @@ def solve_limit(
     if limit.flat_plateaus is not None and recording.select is None:
         raise InputError("flat_plateaus needs `select`, the observable it waits on.")
     observables = recording.observables_of(problem, models)
+    problem = _with_arguments(problem)
     runs = [LimitRun(problem, m, limit, observables, recording.select) for m in models]
     _advance(runs, limit.max_seconds, progress)
     dataset = build_dataset(
@@ -89,6 +91,16 @@ def solve_limit(
         seconds_run=sum(run.seconds for run in runs),
         _single=single,
     )
+
+
+def _with_arguments(problem: AbstractProblem) -> AbstractProblem:
+    """The problem with numbers of its loss as arguments, if it works with them."""
+    arguments: AbstractProblem = as_arguments(problem, problem.values.dtype)
+    try:
+        jax.eval_shape(type(problem).loss_at, arguments, problem.values)
+    except VALUE_NEEDED:
+        return problem
+    return arguments
 
 
 def _advance(

@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from rankrise.factorizations import AbstractFactorization
-from rankrise.limit._hessian import compile_hessian, hessian_at
+from rankrise.limit._flat import flattened, unflattened
+from rankrise.limit._hessian import compile_hessian, hessian_at, slopes
 from rankrise.problems import AbstractProblem
 from rankrise.solvers import AbstractSolver
 
@@ -132,7 +132,7 @@ def settle(
     direction = np.zeros_like(newton.point)
     direction[active] = newton.hessian.lowest
     return Stationary(
-        model=newton.model,
+        model=jax.tree.map(jnp.asarray, newton.model),
         residual=newton.residual,
         eigenvalue=newton.hessian.smallest,
         direction=direction,
@@ -152,11 +152,11 @@ class _Newton:
         scale: float,
         tolerance: float,
     ) -> None:
-        flat, self._unravel = ravel_pytree(model)
+        self._like = model
         self._problem, self._active = problem, active
         self._scale, self._tolerance = scale, tolerance
         self.evaluations = 0
-        self.point = np.asarray(flat)
+        self.point = flattened(model)
         self.gradient, self.residual = self._slope(self.point)
         # Below this share of the largest, an eigenvalue is rounding.
         self.cut = 100 * float(np.finfo(self.point.dtype).eps)
@@ -164,7 +164,7 @@ class _Newton:
     @property
     def model(self) -> AbstractFactorization:
         """The factorization here."""
-        here: AbstractFactorization = self._unravel(jnp.asarray(self.point))
+        here: AbstractFactorization = unflattened(self._like, self.point)
         return here
 
     @property
@@ -199,17 +199,10 @@ class _Newton:
 
     def _slope(self, point: FloatArray) -> tuple[FloatArray, float]:
         self.evaluations += 1
-        model = self._unravel(jnp.asarray(point))
-        gradient = np.asarray(_gradient(self._problem, model))[self._active]
+        whole, _ = slopes(self._problem, unflattened(self._like, point), point)
+        gradient = whole[self._active]
         size = np.linalg.norm(point) * np.linalg.norm(gradient)
         return gradient, float(size / self._scale)
-
-
-@eqx.filter_jit
-def _gradient(
-    problem: AbstractProblem, model: AbstractFactorization
-) -> Float[Array, " p"]:
-    return ravel_pytree(eqx.filter_grad(problem.loss)(model))[0]
 
 
 def compile_stationary(
@@ -218,5 +211,4 @@ def compile_stationary(
     """Compile what a learned set of this width needs."""
     zero = jnp.zeros((), jnp.int32)
     follow_flow(problem, model, solver, jnp.ones((), problem.values.dtype), zero)
-    _gradient(problem, model)
     compile_hessian(problem, model)

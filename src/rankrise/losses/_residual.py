@@ -82,7 +82,7 @@ class SmoothL1Loss(AbstractLoss):
         return np.minimum(distances, self.delta) / self.delta
 
 
-def _huber(residuals: Any, delta: float) -> Any:
+def _huber(residuals: Any, delta: Any) -> Any:
     xp = array_namespace(residuals)
     distance = xp.abs(residuals)
     inside = xp.minimum(distance, delta)

@@ -13,6 +13,7 @@ from rankrise.problems._contract import (
     as_weights,
     checked_loss,
 )
+from rankrise.problems._loss_tree import as_tree
 from rankrise.tensors import Observations
 
 
@@ -22,7 +23,7 @@ class CompletionProblem(AbstractProblem):
     indices: Int[Array, "m order"]
     values: Float[Array, " m"]
     mode_dims: ModeDims = eqx.field(static=True)
-    loss_function: AbstractLoss = eqx.field(static=True)
+    loss_function: AbstractLoss = eqx.field(converter=as_tree)
     weights: Float[Array, " m"] | None
 
     @classmethod

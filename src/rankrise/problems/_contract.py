@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from rankrise._compiling import prepare
 from rankrise._errors import InputError
 from rankrise._tracing import compiling
 from rankrise._typing import ModeDims, Values
@@ -127,6 +128,7 @@ def checked_loss(loss_function: AbstractLoss | None, values: Values) -> Abstract
 
 def as_values(values: Values) -> Float[Array, " m"]:
     """Observed values on the device, in JAX's current floating-point precision."""
+    prepare()
     with np.errstate(over="ignore"):  # refused below, by number
         converted = jnp.asarray(values, dtype=float)
     if not np.isfinite(converted).all():

@@ -21,6 +21,7 @@ from rankrise.problems._contract import (
     as_weights,
     checked_loss,
 )
+from rankrise.problems._loss_tree import as_tree
 from rankrise.tensors import checked_weights
 
 # Dense measurement tensors move to the device this many bytes at a time.
@@ -42,7 +43,7 @@ class SensingProblem(AbstractProblem):
     measurements: Float[Array, "m entries"] | tuple[Float[Array, "m _ k"], ...]
     values: Float[Array, " m"]
     mode_dims: ModeDims = eqx.field(static=True)
-    loss_function: AbstractLoss = eqx.field(static=True)
+    loss_function: AbstractLoss = eqx.field(converter=as_tree)
     weights: Float[Array, " m"] | None
 
     @classmethod

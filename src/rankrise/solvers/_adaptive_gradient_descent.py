@@ -38,9 +38,9 @@ class AdaptiveGradientDescent(AbstractSolver[_Average]):
     size as in its direction. The loss that is recorded is without it.
     """
 
-    learning_rate: float = 0.01
-    decay: float = 0.99
-    weight_decay: float = 0.0
+    learning_rate: float | Float[Array, ""] = 0.01
+    decay: float | Float[Array, ""] = 0.99
+    weight_decay: float | Float[Array, ""] = 0.0
 
     def __check_init__(self) -> None:
         check_learning_rate(self.learning_rate)
@@ -70,10 +70,11 @@ class AdaptiveGradientDescent(AbstractSolver[_Average]):
             (jnp.sum(slope * slope) for slope in jax.tree.leaves(gradient)),
             start=jnp.zeros((), loss.dtype),
         )
-        average = self.decay * state.squared_norm + (1 - self.decay) * squared_norm
+        decay = jnp.asarray(self.decay, loss.dtype)
+        average = decay * state.squared_norm + (1 - decay) * squared_norm
         steps = state.steps + 1
         # 1 - a^t, without cancellation in the first steps.
-        correction = -jnp.expm1(steps.astype(loss.dtype) * math.log(self.decay))
+        correction = -jnp.expm1(steps.astype(loss.dtype) * jnp.log(decay))
         rate = self.learning_rate / (jnp.sqrt(average / correction) + _STABILIZER)
         moved = jax.tree.map(lambda w, slope: w - rate * slope, model, gradient)
         norm = jnp.sqrt(squared_norm)

@@ -48,7 +48,13 @@ class Step(NamedTuple):
 
 
 class AbstractSolver(eqx.Module, Generic[State]):
-    """A rule that improves a factorization step by step; `solve` owns the loop."""
+    """A rule that improves a factorization step by step; `solve` owns the loop.
+
+    Floats among its fields, and those that its functions close over, reach `init` and
+    `step` as arrays in the precision of the problem, so that runs which differ in them
+    alone share one compilation. A rule whose Python code asks for their values gets
+    floats, and is compiled for each.
+    """
 
     def init(self, problem: AbstractProblem, model: AbstractFactorization) -> State:
         """The state before the first step, whose leaves are arrays; none by default."""

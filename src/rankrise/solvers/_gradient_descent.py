@@ -12,14 +12,7 @@ from rankrise.solvers._learning_rate import check_learning_rate
 
 
 class GradientDescent(AbstractSolver[None]):
-    r"""One step is $W \leftarrow W - \eta \nabla \phi(W)$.
-
-    Attributes
-    ----------
-    learning_rate
-        $\eta$. As an array it is no part of what is compiled, so that runs at several
-        learning rates share one compilation.
-    """
+    r"""One step is $W \leftarrow W - \eta \nabla \phi(W)$."""
 
     learning_rate: float | Float[Array, ""]
 

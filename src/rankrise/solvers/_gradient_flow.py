@@ -78,11 +78,6 @@ class GradientFlow(AbstractSolver[_FlowState]):
     most_stages
         Of one step. Rounding grows with the square of it, so that a tolerance near
         the precision allows fewer.
-
-    Notes
-    -----
-    Tolerances given as arrays are no part of what is compiled, so that runs at several
-    share one compilation.
     """
 
     rtol: float | Float[Array, ""] = 3e-3
@@ -198,11 +193,10 @@ class GradientFlow(AbstractSolver[_FlowState]):
         needed = jnp.sqrt(size * radius / STABILITY + 1).astype(jnp.int32) + 1
         stages = jnp.clip(needed, 2, self._stage_limit(size.dtype))
         table = jnp.asarray(coefficients(self.most_stages), size.dtype)
-        moved = _chebyshev_step(
-            problem, model, state.gradient, size, table[stages], stages
+        moved, loss, gradient = _chebyshev_step(
+            problem, model, state, size, table[stages], stages
         )
         reached = jax.tree.map(jnp.add, model, moved)
-        loss, gradient = eqx.filter_value_and_grad(problem.loss)(reached)
         wrong = jax.tree.map(
             lambda d, old, new: -0.8 * d - 0.4 * size * (old + new),
             moved,
@@ -268,18 +262,22 @@ class GradientFlow(AbstractSolver[_FlowState]):
 def _chebyshev_step(
     problem: AbstractProblem,
     model: AbstractFactorization,
-    gradient: Any,
+    state: _FlowState,
     size: Float[Array, ""],
     row: Float[Array, "j 4"],
     stages: Int[Array, ""],
-) -> Any:
-    """How far all stages move: differences to the start, which round less."""
+) -> tuple[Any, Float[Array, ""], Any]:
+    """How far all stages move, and the loss and the gradient there.
 
-    def stage(carry: tuple[Any, Any, Int[Array, ""]]) -> tuple[Any, Any, Array]:
-        last, before, j = carry
+    Stages are differences to the start, which round less. The gradient at the end is
+    one more round of the same loop, so that it is compiled once.
+    """
+
+    def stage(carry: tuple[Any, ...]) -> tuple[Any, ...]:
+        last, before, _, _, j = carry
         mu, nu, mu_tilde, gamma_tilde = row[j]
         here = jax.tree.map(jnp.add, model, last)
-        slope = eqx.filter_grad(problem.loss)(here)
+        loss, slope = eqx.filter_value_and_grad(problem.loss)(here)
         new = jax.tree.map(
             lambda a, b, g, g0: (
                 mu * a + nu * b - size * (mu_tilde * g + gamma_tilde * g0)
@@ -287,18 +285,18 @@ def _chebyshev_step(
             last,
             before,
             slope,
-            gradient,
+            state.gradient,
         )
-        return new, last, j + 1
+        return new, last, loss, slope, j + 1
 
-    first = jax.tree.map(lambda g: -size * row[1, 2] * g, gradient)
+    first = jax.tree.map(lambda g: -size * row[1, 2] * g, state.gradient)
     start = jax.tree.map(jnp.zeros_like, first)
-    moved, _, _ = jax.lax.while_loop(
-        lambda carry: carry[2] <= stages,
+    _, moved, loss, slope, _ = jax.lax.while_loop(
+        lambda carry: carry[4] <= stages + 1,
         stage,
-        (first, start, jnp.asarray(2, jnp.int32)),
+        (first, start, state.loss, state.gradient, jnp.asarray(2, jnp.int32)),
     )
-    return moved
+    return moved, loss, slope
 
 
 def _root(error: Float[Array, ""]) -> Float[Array, ""]:

@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
 from rankrise._errors import InputError
@@ -12,6 +15,10 @@ from rankrise._tracing import compiling
 from rankrise.factorizations import AbstractFactorization
 from rankrise.problems import AbstractProblem
 from rankrise.solvers._contract import AbstractSolver, Step
+
+
+def _seed(seed: int | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return np.asarray(seed, np.int64)
 
 
 class _Epoch(NamedTuple):
@@ -47,7 +54,8 @@ class Minibatch(AbstractSolver[_Epoch]):
 
     solver: AbstractSolver[Any]
     batch_size: int
-    seed: int = 0
+    # An array, which is no part of what is compiled.
+    seed: int | npt.NDArray[np.int64] = eqx.field(default=0, converter=_seed)
     order: Callable[[Any, Any], Any] = shuffled
 
     def init(self, problem: AbstractProblem, model: AbstractFactorization) -> _Epoch:

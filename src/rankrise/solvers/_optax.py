@@ -17,7 +17,9 @@ class OptaxDescent(AbstractSolver[optax.OptState]):
     """The update rule of an optax optimizer (Adam, momentum, a schedule, ...).
 
     Such rules scale parameters apart or remember old gradients, so they have no
-    reading on the clock of gradient flow: a trajectory's `time` is NaN.
+    reading on the clock of gradient flow: a trajectory's `time` is NaN. Numbers that
+    the optimizer closes over are rounded to the precision of the problem before the
+    rule computes with them, as by `optax.inject_hyperparams`.
     """
 
     optimizer: optax.GradientTransformation

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from rankrise._compiling import prepare
 from rankrise._errors import InputError
 from rankrise._typing import Values
 from rankrise.factorizations import AbstractFactorization
@@ -283,6 +284,7 @@ def _fill(template: RunState, arrays: Arrays, run: int) -> RunState:
 
 def on_device(model: AbstractFactorization) -> AbstractFactorization:
     """The factorization with its arrays on the device."""
+    prepare()
     arrays: AbstractFactorization = jax.tree.map(
         lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, model
     )

@@ -5,14 +5,16 @@ from typing import Any
 
 import jax
 
+from rankrise._arguments import VALUE_NEEDED, as_arguments
 from rankrise._errors import InputError
+from rankrise._tracing import ValueNeededError
 from rankrise.factorizations import AbstractFactorization
 from rankrise.problems import AbstractProblem
 from rankrise.runs import Checkpoint, Ending, Progress
 from rankrise.solvers._adaptive_gradient_descent import AdaptiveGradientDescent
 from rankrise.solvers._contract import AbstractSolver
 from rankrise.solvers._gradient_flow import GradientFlow
-from rankrise.solvers._loop import Stop, make_plan
+from rankrise.solvers._loop import Plan, Stop, make_plan
 from rankrise.solvers._runs import Runs, on_device
 from rankrise.solvers._session import Session
 from rankrise.solvers._start_checks import check_memory, check_starts, checked_limits
@@ -98,10 +100,20 @@ def solve(
     observables = recording.observables_of(problem, models)
     check_memory(len(schedule.steps), models, observables)
     solver = solver or AdaptiveGradientDescent()
-    plan = make_plan(problem, solver, observables, stop, recording.select)
+    batch_size = _batch_size(solver, together, len(models))
+
+    def begun(problem: Any, solver: Any) -> tuple[Plan, Runs]:
+        plan = make_plan(problem, solver, observables, stop, recording.select)
+        return plan, Runs(plan, models, batch_size)
+
+    try:
+        plan, runs = begun(*as_arguments((problem, solver), problem.values.dtype))
+    except (ValueNeededError, *VALUE_NEEDED):
+        # A rule or a loss that computes with its numbers in Python, once for each.
+        plan, runs = begun(problem, solver)
     session = Session(
         plan,
-        Runs(plan, models, _batch_size(solver, together, len(models))),
+        runs,
         stop=stop,
         schedule=schedule,
         settings=dict(recording.settings),
