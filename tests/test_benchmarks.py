@@ -1,6 +1,7 @@
 """The benchmarks run, at sizes that take no time, and no time is asserted."""
 
 import io
+import itertools
 import json
 import math
 
@@ -8,6 +9,8 @@ import jax
 import numpy as np
 import pytest
 from rich.console import Console
+
+from rankrise.experiments import VerificationConfig, run_verification
 
 
 @pytest.fixture(scope="module")
@@ -241,3 +244,32 @@ def test_the_time_to_solution_is_measured_for_every_solver_and_variation(
         assert solver["gradient_evaluations"] >= solver["steps"] > 0
     assert [len(rows) for rows in solution["varied"].values()] == [0, 0, 1]
     assert "adaptive descent" in shown(module.tables(solution))
+
+
+@pytest.fixture(scope="module")
+def verified_problems(benchmarks):
+    return benchmarks("verify_problems")
+
+
+def test_thirty_problems_are_verified_and_none_is_the_default(verified_problems):
+    groups = {
+        group: list(verified_problems.problems(group, 10))
+        for group in ("noisy", "other", "sensing")
+    }
+    assert [len(problems) for problems in groups.values()] == [10, 10, 10]
+    orders = {data.indices.shape[1] for _, _, data, _ in groups["noisy"]}
+    assert orders == {2, 3, 4, 5}
+    for _, settings, data, _ in itertools.chain(*groups.values()):
+        config = VerificationConfig(**settings)
+        config.check_source(from_file=data is not None)
+        assert config != VerificationConfig()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", ["noisy", "other", "sensing"])
+def test_growth_is_not_violated_on_another_problem(group, verified_problems):
+    for _, settings, data, _ in verified_problems.problems(group, 2):
+        config = VerificationConfig(**settings)
+        result = run_verification(config, ("growth",), observations=data)
+        assert result.violated == []
+        assert result.untested == []

@@ -2,6 +2,7 @@
 
 import functools as ft
 import types
+from collections.abc import Hashable
 from typing import Any
 
 import equinox as eqx
@@ -39,6 +40,9 @@ def _as_argument(leaf: Any, dtype: Any) -> Any:
     if any(cell is leaf for cell in cells):  # it calls itself
         return leaf
     parts = as_arguments((cells, leaf.__defaults__, leaf.__kwdefaults__), dtype)
+    rest = jax.tree.leaves(eqx.filter(parts, eqx.is_array, inverse=True))
+    if not all(isinstance(each, Hashable) for each in rest):
+        return leaf
     return _Function(_Code(leaf), *parts)
 
 

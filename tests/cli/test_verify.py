@@ -7,6 +7,7 @@ import pytest
 
 from rankrise.cli._main import run
 from rankrise.experiments import _verification
+from rankrise.theory import _growth
 
 pytestmark = pytest.mark.usefixtures("blank_figures")
 
@@ -44,18 +45,33 @@ def test_the_table_shows_claims_and_verdicts(verified, capsys):
     finally:
         (verified / "away.json").unlink()
     out = capsys.readouterr().out
-    for words in ("conservation", "Lemma 1", "Theorem 1", "1e-10", "holds", "loss to"):
-        assert words in out
+    words = ("conservation", "Lemma 1", "Theorem 1", "1e-10", "holds", "loss to")
+    for each in (*words, "measuring", "time", "compared"):
+        assert each in out
+    # Every entry of the row is whole: cut ones end in an ellipsis.
+    assert "…" not in out
 
 
-def test_a_violated_claim_is_exit_status_one(tmp_path, capsys):
-    tokens = ["growth", "--tolerance", "1e-18"]
-    assert verify(*tokens, folder=tmp_path / "run") == 1
+def test_a_violated_claim_is_exit_status_one(tmp_path, capsys, monkeypatch):
+    formula = _growth.balanced_rate
+    monkeypatch.setattr(_growth, "balanced_rate", lambda *a: 1.001 * formula(*a))
+    assert verify("growth", folder=tmp_path / "run") == 1
     assert "violated" in capsys.readouterr().out
     assert summary(tmp_path / "run")["violated"] == ["growth"]
     # A finished run says so, with the same status.
     assert verify("--resume", folder=tmp_path / "run") == 1
     assert "is finished (violated)" in capsys.readouterr().out
+
+
+def test_nothing_tested_is_exit_status_three_unless_allowed(tmp_path, capsys):
+    # Finer than rounding, so that no verdict can be given.
+    tokens = ["conservation", "--tolerance", "1e-18"]
+    assert verify(*tokens, folder=tmp_path / "run") == 3
+    assert "The error of measuring" in capsys.readouterr().out
+    assert summary(tmp_path / "run")["not_tested"] == ["conservation"]
+    assert verify("--resume", folder=tmp_path / "run") == 3
+    assert "is finished (not tested)" in capsys.readouterr().out
+    assert verify("--resume", "--allow-untested", folder=tmp_path / "run") == 0
 
 
 def test_an_interrupted_run_keeps_its_claims_and_goes_on(tmp_path, monkeypatch, capsys):

@@ -18,6 +18,7 @@ from rankrise.experiments import (
 from rankrise.experiments._verification_config import CLAIM_NAMES
 from rankrise.runs import keeping_interrupted
 from rankrise.tensors import Observations
+from rankrise.theory import _growth
 
 QUICK = ("conservation", "growth")
 
@@ -78,11 +79,27 @@ def test_no_claim_is_violated_on_another_problem(options):
     assert [c.verdict for c in result.claims[:3]] == ["holds"] * 3
 
 
-def test_a_tolerance_that_nothing_meets_violates(result):
+def test_a_formula_that_is_wrong_is_violated(monkeypatch):
+    wrong = _growth.balanced_rate
+    monkeypatch.setattr(_growth, "balanced_rate", lambda *a: 1.001 * wrong(*a))
+    result = run_verification(VerificationConfig(), ("growth",))
+    assert result.violated == ["growth"]
+    assert summarize_verification(result, {})["result"] == "violated"
+
+
+def test_a_tolerance_below_the_error_of_measuring_leaves_it_untested(result):
     config = VerificationConfig(tolerance=1e-18)
-    violated = run_verification(config, ("growth",))
-    assert violated.violated == ["growth"]
-    assert violated.claims[0].tolerance == 1e-18
+    untested = run_verification(config, ("growth",))
+    assert untested.untested == ["growth"]
+    assert untested.claims[0].tolerance == 1e-18
+    assert summarize_verification(untested, {})["result"] == "not tested"
+    # One claim that was put to the test makes it a verification.
+    done = {
+        "conservation": (result.claims[0], 1.0),
+        "growth": (untested.claims[0], 1.0),
+    }
+    both = run_verification(config, QUICK, done=done)
+    assert summarize_verification(both, {})["result"] == "done"
 
 
 def test_claims_that_are_done_are_not_repeated(result):
@@ -121,6 +138,8 @@ def test_the_summary_is_strict_json_with_all_that_matters(result):
     assert {"versions", "device", "settings", "seconds_run"} <= summary.keys()
     for claim in summary["claims"]:
         assert {"predicted", "measured", "error", "tolerance", "moved"} <= claim.keys()
+        assert claim["measuring_error"] <= claim["tolerance"]
+        assert claim["compared"] > 1000
         assert {"source", "statement", "verdict", "explanation"} <= claim.keys()
 
 

@@ -38,7 +38,11 @@ def problem(loss=None):
 def losses(solver, loss=None, max_steps=30):
     start = rr.near_zero((4, 3, 2), 5, init_scale=0.3, key=jax.random.key(0))
     trajectory = rr.solve(
-        problem(loss), start, solver, max_steps=max_steps, save_at=rr.SaveAt.every(3)
+        problem(loss),
+        start,
+        solver,
+        max_steps=max_steps,
+        recording=rr.Recording(save_at=rr.SaveAt.every(3)),
     )
     return np.asarray(trajectory.loss)
 
@@ -164,7 +168,7 @@ def test_a_resumed_optax_run_ends_with_the_same_bits(tmp_path):
             start,
             rr.OptaxDescent(optax.adam(0.01)),
             max_steps=max_steps,
-            save_at=rr.SaveAt.every(3),
+            recording=rr.Recording(save_at=rr.SaveAt.every(3)),
             **kept,
         )
 

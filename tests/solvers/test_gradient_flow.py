@@ -14,7 +14,7 @@ from rankrise.losses import AbstractLoss
 from rankrise.problems import CompletionProblem, SensingProblem
 from rankrise.solvers import GradientFlow, Stop
 from rankrise.solvers._chebyshev import coefficients
-from rankrise.solvers._gradient_flow import _chebyshev_step
+from rankrise.solvers._gradient_flow import _chebyshev_step, _FlowState
 from rankrise.trajectories import Recording, SaveAt
 
 OBSERVED = ("loss", "component_norms", "unbalancedness")
@@ -80,8 +80,9 @@ def reference(problem, model, times, method):
 
 @eqx.filter_jit
 def one_step(problem, model, size, row, stages):
-    gradient = jax.grad(problem.loss)(model)
-    moved = _chebyshev_step(problem, model, gradient, size, row, stages)
+    loss, gradient = jax.value_and_grad(problem.loss)(model)
+    state = _FlowState(gradient, loss, size, size, size, radius=None)
+    moved, *_ = _chebyshev_step(problem, model, state, size, row, stages)
     return jax.tree.map(jnp.add, model, moved)
 
 

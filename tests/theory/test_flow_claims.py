@@ -1,17 +1,21 @@
 """Claims along the flow hold, and fail when their formula is broken on purpose."""
 
+from dataclasses import dataclass
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rankrise._errors import InputError
 from rankrise.factorizations import CPFactorization, DenseTensor
-from rankrise.losses import HuberLoss
+from rankrise.losses import AbsoluteLoss, AbstractLoss, HuberLoss
 from rankrise.problems import CompletionProblem
+from rankrise.tensors import Observations
 from rankrise.theory import (
     _conservation,
     _growth,
     _growth_bounds,
+    _run,
     check_conservation,
     check_growth,
     check_growth_bounds,
@@ -138,11 +142,73 @@ def test_a_broken_formula_is_found_out(case, problem, start, monkeypatch):
 
 def test_growth_is_checked_integrated_too(problem, start, monkeypatch):
     claim = check_growth(problem, start)
-    assert claim.numbers["integrated_error"] < 1e-10
+    assert claim.numbers["integrated_error"] < 1e-12
     # A rate that is right at each time cannot be wrong between them, so break the sum.
-    whole = _growth.integrals
-    monkeypatch.setattr(_growth, "integrals", lambda t, r: 1.001 * whole(t, r))
-    assert check_growth(problem, start).numbers["integrated_error"] > 1e-5
+    whole = _growth.integrated
+
+    def broken_sum(problem, start, law, times, **options):
+        return whole(problem, start, lambda *a: 1.001 * law(*a), times, **options)
+
+    monkeypatch.setattr(_growth, "integrated", broken_sum)
+    claim = check_growth(problem, start)
+    assert claim.verdict == "violated"
+    assert claim.numbers["integrated_error"] > 1e-5
+
+
+@dataclass(frozen=True)
+class LogCoshLoss(AbstractLoss):
+    """Of no list, and smooth."""
+
+    def __call__(self, predictions, values):
+        gap = predictions - values
+        return jnp.logaddexp(gap, -gap) - jnp.log(2.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", [LogCoshLoss(), HuberLoss(0.3), AbsoluteLoss()])
+def test_growth_is_integrated_with_every_loss(loss, start):
+    claim = check_growth(completion(MODE_DIMS, 0.7, loss), start)
+    assert claim.verdict == "holds", claim.explanation
+    assert claim.numbers["integrated_times"] > 1000
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    """All entries of a tensor of CP rank two, with noise of half their deviation."""
+    rng = np.random.default_rng(0)
+    tensor = np.einsum("ir,jr,kr->ijk", *(rng.normal(size=(d, 2)) for d in (4, 5, 3)))
+    tensor += 0.5 * tensor.std() * rng.normal(size=tensor.shape)
+    tensor /= np.sqrt(np.mean(tensor**2))
+    return CompletionProblem.from_observations(Observations.from_array(tensor))
+
+
+@pytest.mark.slow
+def test_growth_holds_under_noise_however_long_the_run(noisy):
+    # A grid of 16 intervals missed the change of norms by 5e-5.
+    start = a_start(noisy.mode_dims, 3, init_scale=0.2, seed=2)
+    claim = check_growth(noisy, start)
+    assert claim.verdict == "holds", claim.explanation
+    assert claim.numbers["integrated_error"] < 1e-11
+
+
+@pytest.mark.slow
+def test_a_run_out_of_steps_is_judged_by_what_was_saved(noisy, monkeypatch):
+    # One component cannot fit the noise: its run goes on at rest until the limit.
+    monkeypatch.setattr(_run, "MOST_STEPS", 1500)
+    start = a_start(noisy.mode_dims, 1, init_scale=0.2, seed=2)
+    claim = check_conservation(noisy, start)
+    assert 0.1 < claim.moved["loss_ratio"] < 1
+    assert claim.moved["norm_growth"] > 10
+    assert claim.verdict == "holds", claim.explanation
+
+
+@pytest.mark.parametrize(
+    "check", [check_conservation, pytest.param(check_growth, marks=pytest.mark.slow)]
+)
+def test_a_tolerance_finer_than_the_measuring_is_not_tested(check, problem, start):
+    claim = check(problem, start, tolerance=1e-18)
+    assert claim.verdict == "not tested"
+    assert "The error of measuring" in claim.explanation
 
 
 @pytest.mark.parametrize("claim", [check_growth_bounds], indirect=True)

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from rankrise._errors import InputError
+from rankrise.experiments import VerificationConfig
+from rankrise.experiments._verification import _Problems
 from rankrise.factorizations import CPFactorization
 from rankrise.losses import HuberLoss, SmoothL1Loss, SquaredLoss
 from rankrise.problems import CompletionProblem
@@ -45,23 +47,26 @@ def _followed_once():
     one rank-one trajectory."""
     follow, known = _rank_one.passage, {}
 
-    def remembered(setting, alpha, horizon):
+    def remembered(setting, alpha, horizon, **tolerances):
         given = map(id, (setting.problem, setting.directions))
-        start = (*given, setting.radius, alpha, horizon)
+        start = (*given, setting.radius, alpha, horizon, *tolerances.values())
         if start not in known:
             # The setting too: what has another id must not get this one's.
-            known[start] = setting, follow(setting, alpha, horizon)
+            known[start] = setting, follow(setting, alpha, horizon, **tolerances)
         return known[start][1]
 
     compare, references = _rank_one.followed, {}
 
-    def remembered_reference(problem, start, times):
+    def remembered_reference(problem, start, times, **tolerances):
         given = (
             np.asarray(array).tobytes() for array in (*start.factor_matrices, times)
         )
-        beginning = (id(problem), *given)
+        beginning = (id(problem), *given, *tolerances.values())
         if beginning not in references:
-            references[beginning] = problem, compare(problem, start, times)
+            references[beginning] = (
+                problem,
+                compare(problem, start, times, **tolerances),
+            )
         return references[beginning][1]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -91,6 +96,39 @@ def test_escape_times_lie_within_their_bounds(claim):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("components", "alphas", "words"),
+    [
+        (1, None, "one component alone is a rank-one trajectory itself"),
+        (5, (0.001, 0.0003, 0.0001), "give larger ones"),
+    ],
+)
+def test_distances_within_the_integrator_s_error_have_no_slope(
+    components, alphas, words
+):
+    problems = _Problems(VerificationConfig(components=components), None)
+    claim = check_rank_one_trajectory(
+        problems.huber, problems.leading_start, alphas=alphas
+    )
+    assert claim.verdict == "not tested", claim.explanation
+    assert words in claim.explanation
+    assert claim.numbers["largest_distance"] < 4 * claim.numbers["integrator_error"]
+
+
+@pytest.mark.parametrize("check", [check_rank_one_trajectory, check_corollary])
+def test_a_start_outside_the_sphere_is_not_tested(check, huber, monkeypatch):
+    # Where W* is has no part in it.
+    monkeypatch.setattr(_corollary, "_premise", lambda *_: _Fulfilled())
+    claim = check(*huber, alphas=(2.0, 0.1, 0.05))
+    assert claim.verdict == "not tested"
+    assert "starts outside the sphere" in claim.explanation
+
+
+class _Fulfilled:
+    fulfilled = True
+
+
+@pytest.mark.slow
 def test_the_default_sweep_covers_two_decades(huber):
     claim = check_rank_one_trajectory(*huber)
     assert claim.verdict == "holds", claim.explanation
@@ -101,9 +139,6 @@ def test_the_default_sweep_covers_two_decades(huber):
 @pytest.mark.slow
 @pytest.mark.parametrize("check", [check_rank_one_trajectory, check_corollary])
 def test_order_four_and_unequal_mode_dimensions(check):
-    from rankrise.experiments import VerificationConfig
-    from rankrise.experiments._verification import _Problems
-
     config = VerificationConfig(mode_dims=(2, 3, 2, 3), observations=26, seed=0)
     problems = _Problems(config, None)
     claim = check(problems.huber, problems.leading_start)

@@ -1,3 +1,3 @@
 """Exit statuses of the program."""
 
-DONE, VIOLATED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE, VIOLATED, BAD_INPUT, UNTESTED, INTERRUPTED = 0, 1, 2, 3, 130

@@ -19,7 +19,7 @@ from rankrise.cli._folder import RunFolder
 from rankrise.cli._options import OutputOptions
 from rankrise.cli._session import status_of
 from rankrise.cli._source import ClaimsSource
-from rankrise.cli._status import DONE, VIOLATED
+from rankrise.cli._status import DONE, UNTESTED, VIOLATED
 from rankrise.cli._terminal import say
 from rankrise.experiments import CLAIM_NAMES, VerificationConfig
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rankrise.tensors import TensorFile
 
 # Narrower, rich would cut the numbers.
-_TABLE_WIDTH = 110
+_TABLE_WIDTH = 120
 
 
 def verify(
@@ -37,13 +37,16 @@ def verify(
     settings: Annotated[VerificationConfig | None, Parameter(name="*")] = None,
     problem: Path | None = None,
     variable: str | None = None,
+    allow_untested: bool = False,
     output: OutputOptions | None = None,
 ) -> int:
     """Put the paper's theorems to the test: predicted against measured.
 
-    The exit status is 1 if a claim is violated. Every verdict says how far its run
-    moved, for at rest everything holds. Writes summary.json, claims.json with what the
-    figures show, and a .png and .pdf for each claim.
+    The exit status is 1 if a claim is violated, 3 if none could be tested, and else 0:
+    every claim that could be tested holds. Every verdict says how far its run moved,
+    for at rest everything holds, and the error of measuring, within which nothing is
+    violated. Writes summary.json, claims.json with what the figures show, and a .png
+    and .pdf for each claim.
 
     Parameters
     ----------
@@ -55,13 +58,15 @@ def verify(
         problem; values are scaled to a root mean square of one.
     variable
         Which array, where the file holds several.
+    allow_untested
+        Exit with 0 where no claim could be tested.
     """
     output = output or OutputOptions()
     folder = RunFolder(output, "verify")
     settings = folder.settings(settings or VerificationConfig())
     source = _source(folder, output, settings, claims, problem, variable)
     if folder.is_finished():
-        return VIOLATED if folder.result() == "violated" else DONE
+        return _status(folder.result(), allow_untested)
     tensor = _read(folder, source)
     use_kept_programs()
     from rankrise.experiments import run_verification, summarize_verification
@@ -87,7 +92,14 @@ def verify(
         _print(summary, folder)
     if summary["result"] == Ending.INTERRUPTED:
         return status_of(summary, folder)
-    return VIOLATED if outcome.violated else DONE
+    return _status(summary["result"], allow_untested)
+
+
+def _status(result: str, allow_untested: bool) -> int:
+    """The exit status for an outcome of claims."""
+    if result == "not tested" and not allow_untested:
+        return UNTESTED
+    return VIOLATED if result == "violated" else DONE
 
 
 def _source(
@@ -146,22 +158,27 @@ def _read(folder: RunFolder, source: dict[str, Any]) -> "TensorFile | None":
 
 def _print(summary: dict[str, Any], folder: RunFolder) -> None:
     table = Table(box=None, pad_edge=False)
-    numbers = ("predicted", "measured", "error", "tolerance")
-    for column in ("claim", "source", *numbers, "moved", "verdict"):
-        justify: Any = "right" if column in numbers else "left"
+    numbers = ("predicted", "measured", "error", "measuring", "tolerance")
+    words = ("moved", "time", "compared", "verdict")
+    for column in ("claim", *numbers, *words):
+        justify: Any = "left" if column in ("claim", "moved", "verdict") else "right"
         table.add_column(column, justify=justify, no_wrap=True)
     for claim in summary["claims"]:
         table.add_row(
             claim["name"],
-            # The paper goes without saying.
-            claim["source"].removeprefix("Razin et al. (2021), ").split(" ext")[0],
-            *(_short(claim[number]) for number in numbers),
+            *(_short(claim[name]) for name in numbers[:3]),
+            _short(claim["measuring_error"]),
+            _short(claim["tolerance"]),
             _moved(claim["moved"]),
+            _short(claim["moved"].get("time")),
+            "-" if claim["compared"] is None else str(claim["compared"]),
             claim["verdict"],
         )
     Console(width=_TABLE_WIDTH).print(table)
     for claim in summary["claims"]:
-        say(f"{claim['name']}: {claim['explanation']}")
+        # The paper goes without saying.
+        source = claim["source"].removeprefix("Razin et al. (2021), ").split(" ext")[0]
+        say(f"{claim['name']} ({source}): {claim['explanation']}")
     say(f"{summary['seconds_run']:.1f} s; figures: {folder.path}")
 
 

@@ -34,6 +34,8 @@ def compare_theory(result: VerificationResult) -> Comparison:
 
 def _row(claim: Claim) -> Row:
     error = "no error" if claim.error is None else f"error {claim.error:.1e}"
+    if claim.measuring_error is not None:
+        error += f" measured to {claim.measuring_error:.1e}"
     return Row(
         group=claim.theorem.name,
         quantity=claim.theorem.title,

@@ -39,6 +39,7 @@ from rankrise.synthetic import (
 from rankrise.tensors import Observations, Standardization
 from rankrise.theory import (
     Claim,
+    Verdict,
     check_conservation,
     check_corollary,
     check_escape,
@@ -72,7 +73,15 @@ class VerificationResult:
     @property
     def violated(self) -> list[str]:
         """Names of claims that do not hold."""
-        return [c.theorem.name for c in self.claims if c.verdict == "violated"]
+        return self._names("violated")
+
+    @property
+    def untested(self) -> list[str]:
+        """Names of claims that were not put to the test."""
+        return self._names("not tested")
+
+    def _names(self, verdict: Verdict) -> list[str]:
+        return [c.theorem.name for c in self.claims if c.verdict == verdict]
 
 
 def run_verification(

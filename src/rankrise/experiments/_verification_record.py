@@ -27,6 +27,8 @@ class _Record(BaseModel):
     measured: float | None
     error: float | None
     tolerance: float
+    measuring_error: float | None = None
+    compared: int | None = None
     moved: dict[str, float | None]
     numbers: dict[str, float | None]
 
@@ -48,8 +50,11 @@ def summarize_verification(
     """The summary of `rankrise verify`; `source` names the claims and a file."""
     if result.interrupted:
         outcome = str(Ending.INTERRUPTED)
+    elif result.violated:
+        outcome = "violated"
     else:
-        outcome = "violated" if result.violated else "done"
+        everything = len(result.untested) == len(result.claims)
+        outcome = "not tested" if everything else "done"
     seconds = result.seconds
     return strict(
         {
@@ -59,6 +64,7 @@ def summarize_verification(
             "seed": result.config.seed,
             "result": outcome,
             "violated": result.violated,
+            "not_tested": result.untested,
             "seconds_run": round(sum(seconds.values()), 3),
             "claims": [
                 {

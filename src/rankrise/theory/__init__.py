@@ -2,6 +2,7 @@
 
 from rankrise.theory._claim import Claim as Claim
 from rankrise.theory._claim import Theorem as Theorem
+from rankrise.theory._claim import Verdict as Verdict
 from rankrise.theory._claim import claim_curves as claim_curves
 from rankrise.theory._claim import claim_from_record as claim_from_record
 from rankrise.theory._claim import claim_record as claim_record

@@ -32,6 +32,11 @@ class Claim:
     error, tolerance
         The claim holds where the error, as the explanation defines it, is at most
         the tolerance.
+    measuring_error
+        What the integrator and rounding may have added to or hidden of the error, by
+        which it is no violation.
+    compared
+        How many values were compared: component-times, times or init scales.
     moved
         How far the run moved: a run at rest would satisfy everything.
     numbers
@@ -47,6 +52,8 @@ class Claim:
     predicted: float | None = None
     measured: float | None = None
     error: float | None = None
+    measuring_error: float | None = None
+    compared: int | None = None
     moved: Mapping[str, float] = field(default_factory=dict)
     numbers: Mapping[str, float] = field(default_factory=dict)
     curves: Mapping[str, Values] = field(default_factory=dict)
@@ -62,6 +69,8 @@ def claim_record(claim: Claim) -> dict[str, Any]:
         "measured": claim.measured,
         "error": claim.error,
         "tolerance": claim.tolerance,
+        "measuring_error": claim.measuring_error,
+        "compared": claim.compared,
         "moved": dict(claim.moved),
         "numbers": dict(claim.numbers),
     }
@@ -78,11 +87,6 @@ def claim_from_record(record: Mapping[str, Any], curves: Mapping[str, Any]) -> C
     theorem = Theorem(*(fields.pop(name) for name in Theorem._fields))
     arrays = {name: np.array(curve, dtype=np.float64) for name, curve in curves.items()}
     return Claim(theorem=theorem, curves=arrays, **fields)
-
-
-def verdict_of(error: float, tolerance: float) -> Verdict:
-    """Holds up to the tolerance; an error that is no number is a violation."""
-    return "holds" if error <= tolerance else "violated"
 
 
 def check_tolerance(tolerance: float) -> None:

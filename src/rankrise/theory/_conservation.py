@@ -8,12 +8,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from rankrise._typing import Values
 from rankrise.factorizations import AbstractFactorization, CPFactorization
 from rankrise.problems import AbstractProblem
 from rankrise.solvers import velocity
-from rankrise.theory._claim import Claim, Theorem, check_tolerance, verdict_of
+from rankrise.theory._claim import Claim, Theorem, check_tolerance
+from rankrise.theory._measuring import ROUNDING, change, judge, perturbed
 from rankrise.theory._rates import squared_norms
-from rankrise.theory._run import learned_run, require_cp, standing_still
+from rankrise.theory._run import (
+    Run,
+    learned_run,
+    loosely,
+    require_cp,
+    standing_still,
+)
 
 CONSERVATION = Theorem(
     "conservation",
@@ -53,48 +61,83 @@ def check_conservation(
     squares, stepped, learning_rates, gradient_squares = _along(problem, run.models)
     scale = jnp.max(squares, axis=(1, 2), keepdims=True)
     before = conserved(squares)
-    drift = np.asarray((before - conserved(squared_norms(model))) / scale)
+    drift = _drift(squares, model)
+    loose_drift = _drift(_along(problem, loosely(problem, run))[0], model)
     changes = np.asarray((conserved(stepped) - before) / scale)
     predicted = np.asarray(descent_change(learning_rates, gradient_squares) / scale)
+    saved = min(len(drift), len(loose_drift))
+    drift = drift[:saved]
+    off = np.abs(changes - predicted)
+    errors = np.append(np.abs(drift), off)
+    integrator = change(drift, loose_drift[:saved])
+    bounds = np.append(integrator, _rounding(problem, run)) + ROUNDING
+    judged = judge(errors, bounds, tolerance)
+    size = float(np.max(np.abs(changes)))
+    told = size > 100 * tolerance or judged.verdict == "violated"
+    tested = run.moved_far and told and judged.verdict != "not tested"
+    told_off = off.ravel()[judged.counted[drift.size :]]
     flow_error = float(np.max(np.abs(drift)))
-    descent_error = float(np.max(np.abs(changes - predicted)))
-    error = max(flow_error, descent_error)
-    change = float(np.max(np.abs(changes)))
-    tested = run.fell_tenfold and change > 100 * tolerance
-    if not run.fell_tenfold:
+    descent_error = float(np.max(told_off, initial=0.0))
+    if not run.moved_far:
         explanation = standing_still(run)
-    elif not tested:
+    elif judged.verdict == "not tested":
+        explanation = judged.reason
+    elif not told:
         explanation = (
-            f"Steps of gradient descent change the differences by {change:.1e} only, "
+            f"Steps of gradient descent change the differences by {size:.1e} only, "
             "too little to tell their formula from nothing."
         )
     else:
         explanation = (
             f"Under the flow the differences drift by {flow_error:.1e} of the largest "
-            f"squared norm; a step of descent changes them by up to {change:.1e}, and "
+            f"squared norm; a step of descent changes them by up to {size:.1e}, and "
             f"is {descent_error:.1e} from the formula."
         )
     return Claim(
         theorem=CONSERVATION,
-        verdict=verdict_of(error, tolerance) if tested else "not tested",
+        verdict=judged.verdict if tested else "not tested",
         explanation=explanation,
         predicted=0.0,
         measured=flow_error,
-        error=error,
+        error=judged.error,
+        measuring_error=judged.measuring_error,
+        compared=judged.compared,
         tolerance=tolerance,
         moved=run.moved,
         numbers={
             "flow_drift": flow_error,
-            "descent_change": change,
+            "descent_change": size,
             "descent_error": descent_error,
         },
         curves={
-            "time": run.times,
+            "time": run.times[:saved],
             "drift": np.max(np.abs(drift), axis=(1, 2)),
             "predicted": predicted.ravel(),
             "measured": changes.ravel(),
         },
     )
+
+
+def _rounding(problem: AbstractProblem, run: Run) -> Values:
+    """What rounding may do to a step's change of differences, relative.
+
+    Near rest the gradient is what rounding leaves of one observation less another.
+    """
+
+    def terms(models: Any) -> Array:
+        squares, stepped, learning_rates, gradient_squares = _along(problem, models)
+        scale = jnp.max(squares, axis=(1, 2), keepdims=True)
+        steps = learning_rates[:, None, None] ** 2 * gradient_squares
+        return jnp.stack([stepped - squares, steps]) / scale
+
+    moved = np.sum(change(terms(run.models), terms(perturbed(run.models))), axis=0)
+    return moved + moved[:, :1]
+
+
+def _drift(squares: Float[Array, "t order r"], start: CPFactorization) -> Values:
+    """How far the differences are from those of the start, over the largest square."""
+    scale = jnp.max(squares, axis=(1, 2), keepdims=True)
+    return np.asarray((conserved(squares) - conserved(squared_norms(start))) / scale)
 
 
 @eqx.filter_jit

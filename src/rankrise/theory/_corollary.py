@@ -18,13 +18,19 @@ from rankrise.factorizations import (
 from rankrise.problems import AbstractProblem
 from rankrise.solvers import reference_flows
 from rankrise.theory._claim import Claim, Theorem, check_tolerance
+from rankrise.theory._measuring import judge
 from rankrise.theory._passage import (
     end_distances,
     on_sphere,
     passage,
     saved_times,
 )
-from rankrise.theory._rank_one import checked_alphas, not_tested
+from rankrise.theory._rank_one import (
+    beyond_sphere,
+    checked_alphas,
+    not_tested,
+    starts_inside,
+)
 from rankrise.theory._rank_one_setting import (
     NotApplicable,
     RankOneSetting,
@@ -127,6 +133,10 @@ def check_corollary(
     swept = np.array(checked_alphas(alphas) or two_decades(setting, _ALPHAS))
     nearest = []
     for alpha in swept:
+        if not starts_inside(setting, float(alpha)):
+            return not_tested(
+                COROLLARY, beyond_sphere(setting, float(alpha)), tolerance
+            )
         passed = passage(setting, float(alpha), setting.horizon)
         if passed is None or not passed.succeeded:
             reason = f"At alpha {alpha:.3g} the flow took more than the step limit."
@@ -143,21 +153,35 @@ def _judged(
     nearest: Values,
     tolerance: float,
 ) -> Claim:
-    # Once as near as that, what is left is how far W* itself is known.
-    falls = nearest[-1] < nearest[0] or nearest[0] <= tolerance
+    # W* is known no better than the leading trajectory has come to rest.
+    unrest = float(premise.distances[0, -2]) + _RTOL
     error = float(nearest[-1])
-    return Claim(
-        theorem=COROLLARY,
-        verdict="holds" if falls and error <= tolerance else "violated",
-        explanation=(
+    judged = judge(nearest[-1:], np.array([unrest]), tolerance)
+    verdict, explanation = judged.verdict, judged.reason
+    # Towards zero it goes at least in proportion, towards another distance it slows.
+    pace = np.log(nearest[-2] / nearest[-1]) / np.log(alphas[-2] / alphas[-1])
+    if verdict == "violated" and pace >= 1:
+        verdict = "not tested"
+        explanation = (
+            f"The end tensor comes within {error:.1e} at alpha {alphas[-1]:.2g}, and "
+            "comes nearer with every smaller alpha; give smaller ones."
+        )
+    elif verdict != "not tested":
+        explanation = (
             f"All {premise.starts} rank-one trajectories with at least the leading "
             f"pull end within {premise.spread:.1e} of W* ({premise.sphere_share:.0%} "
             f"of those in any direction); the end tensor comes within {nearest[0]:.1e} "
             f"at alpha {alphas[0]:.2g} and {nearest[-1]:.1e} at {alphas[-1]:.2g}."
-        ),
+        )
+    return Claim(
+        theorem=COROLLARY,
+        verdict=verdict,
+        explanation=explanation,
         predicted=0.0,
         measured=error,
         error=error,
+        measuring_error=unrest,
+        compared=len(alphas),
         tolerance=tolerance,
         moved={
             "norm_growth": float(

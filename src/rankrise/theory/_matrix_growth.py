@@ -6,17 +6,23 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 from jaxtyping import Array, Float
 
 from rankrise._errors import InputError
 from rankrise._typing import Values
 from rankrise.factorizations import DeepMatrixFactorization
 from rankrise.problems import AbstractProblem
-from rankrise.theory._claim import Claim, Theorem, check_tolerance, verdict_of
+from rankrise.theory._claim import Claim, Theorem, Verdict, check_tolerance
 from rankrise.theory._matrix_start import balanced_matrix
+from rankrise.theory._measuring import (
+    ROUNDING,
+    Judgement,
+    change,
+    judge,
+    perturbed,
+)
 from rankrise.theory._rates import end_gradient_of, measured_rates
-from rankrise.theory._run import Run, learned_run, standing_still
+from rankrise.theory._run import Run, learned_run, loosely, standing_still
 from rankrise.theory._unfolding import unfolded
 
 MATRIX_GROWTH = Theorem(
@@ -27,9 +33,6 @@ MATRIX_GROWTH = Theorem(
     "d s_r/dt = L s_r^(2-2/L) <-grad L, u_r v_r^T>.",
 )
 _INIT_SCALE = 0.3
-# Singular vectors are not determined where two singular values are this close, nor
-# where one is this far below the largest.
-_GAP, _SMALLEST = 1e-4, 1e-8
 
 
 def matrix_rate(
@@ -40,18 +43,13 @@ def matrix_rate(
 
 
 class _Depth(NamedTuple):
-    """One run. Rows are times, columns singular values; those apart from others."""
+    """One run. Rows are times, columns singular values."""
 
     depth: int
     run: Run
     predicted: Values
     measured: Values
-    errors: Values
-    apart: npt.NDArray[np.bool_]
-
-    @property
-    def error(self) -> float:
-        return float(np.max(self.errors[self.apart], initial=0.0))
+    judged: Judgement
 
 
 def check_matrix_growth(
@@ -67,8 +65,9 @@ def check_matrix_growth(
     A problem of higher order is unfolded to a matrix. Measured is the derivative of
     the singular values along the flow's velocity in the layers; predicted is the
     formula, from the singular vectors and gradient of the product alone. Errors are
-    relative to the rate at which a value would grow under all of the gradient; values
-    too near to one another to tell their vectors apart are left out.
+    relative to the rate at which a value would grow under all of the gradient; small
+    values, and those too near to one another to tell their vectors apart, are measured
+    with an error that may be larger than the tolerance, and then do not count.
     """
     check_tolerance(tolerance)
     if not depths or min(depths) < 1:
@@ -83,19 +82,28 @@ def check_matrix_growth(
                 init_scale=init_scale,
                 key=jax.random.key(seed),
             ),
+            tolerance,
         )
         for depth in depths
     ]
-    error = max(each.error for each in checks)
-    still = [each.run for each in checks if not each.run.fell_tenfold]
-    compared = sum(int(np.sum(each.apart)) for each in checks)
-    reason = standing_still(still[0]) if still else _none_apart(checks)
+    numbers = {
+        f"error_depth_{each.depth}": each.judged.error
+        for each in checks
+        if each.judged.error is not None
+    }
+    compared = sum(each.judged.compared for each in checks)
+    errors = [each.judged.measuring_error or 0.0 for each in checks]
     listed = ", ".join(map(str, depths))
+    error = float(np.max(list(numbers.values()))) if numbers else None
     first = checks[0]
     largest = np.argmax(np.abs(first.predicted))
+    reason = _why_not(checks)
+    verdict: Verdict = "not tested" if reason else "holds"
+    if any(each.judged.verdict == "violated" for each in checks):
+        verdict, reason = "violated", ""
     return Claim(
         theorem=MATRIX_GROWTH,
-        verdict="not tested" if reason else verdict_of(error, tolerance),
+        verdict=verdict,
         explanation=reason
         or (
             f"At depths {listed} the formula is off by {error:.1e} of the largest "
@@ -104,15 +112,17 @@ def check_matrix_growth(
         predicted=float(first.predicted.flat[largest]),
         measured=float(first.measured.flat[largest]),
         error=error,
+        measuring_error=max(errors) if compared else None,
+        compared=compared,
         tolerance=tolerance,
         moved=first.run.moved,
         numbers={
-            **{f"error_depth_{each.depth}": each.error for each in checks},
+            **numbers,
             "compared": float(compared),
-            "left_out": float(sum(int(np.sum(~each.apart)) for each in checks)),
+            "left_out": float(sum(each.predicted.size for each in checks) - compared),
         },
         curves={
-            f"{name}_depth_{each.depth}": values[each.apart]
+            f"{name}_depth_{each.depth}": values.ravel()[each.judged.counted]
             for each in checks
             for name, values in (
                 ("predicted", each.predicted),
@@ -122,39 +132,66 @@ def check_matrix_growth(
     )
 
 
-def _none_apart(checks: list[_Depth]) -> str:
+def _why_not(checks: list[_Depth]) -> str:
     """Why a depth was not put to the test, if one was not."""
-    blank = [check.depth for check in checks if not check.apart.any()]
-    if not blank:
-        return ""
-    return (
-        f"At depth {blank[0]} no two singular values are far enough apart to tell "
-        "their vectors; give another --seed."
-    )
+    for check in checks:
+        if not check.run.moved_far:
+            return f"At depth {check.depth}: {standing_still(check.run)}"
+        if check.judged.verdict == "not tested":
+            return f"At depth {check.depth}: {check.judged.reason}"
+    return ""
 
 
-def _checked_depth(problem: AbstractProblem, start: DeepMatrixFactorization) -> _Depth:
+def _checked_depth(
+    problem: AbstractProblem, start: DeepMatrixFactorization, tolerance: float
+) -> _Depth:
     run = learned_run(problem, start)
-    values, pull, steepness, measured = _along(problem, run.models)
-    predicted = matrix_rate(values, pull, start.depth)
-    scale = steepness[:, None] * start.depth * values ** (2 - 2 / start.depth)
-    errors = jnp.abs(measured - predicted) / scale
+    found = _along(problem, run.models)
+    values, _, steepness, measured = found
+    predicted, errors = _off(found, start.depth)
+    loose = _off(_along(problem, loosely(problem, run)), start.depth)[1]
+    near = _along(problem, perturbed(run.models))
+    moved = [change(here, there) for here, there in zip(found, near, strict=True)]
+    saved = min(len(errors), len(loose))
+    bounds = moved[3] / _full_rate(steepness, values, start.depth)
+    bounds += moved[1] / np.asarray(steepness)[:, None]
+    bounds += start.depth * (2 * moved[0] / np.asarray(values) + 8 * ROUNDING)
+    bounds += _vector_error(np.asarray(values), start.depth)
+    bounds = bounds[:saved] + change(errors[:saved], loose[:saved])
     return _Depth(
         start.depth,
         run,
-        np.asarray(predicted),
-        np.asarray(measured),
-        np.asarray(errors),
-        apart(np.asarray(values)),
+        predicted[:saved],
+        np.asarray(measured)[:saved],
+        judge(np.abs(errors[:saved]), bounds, tolerance),
     )
 
 
-def apart(values: Values) -> npt.NDArray[np.bool_]:
-    """Which singular values determine their vectors, row by row."""
+def _vector_error(values: Values, depth: int) -> Values:
+    r"""What rounding does to a rate through its singular vectors, relative.
+
+    They turn by up to a rounding of $s_1$ over the gap to the next value (Wedin 1972),
+    and so have a share of the rate of $s_1$, which may be many times their own.
+    """
     largest = values[:, :1]
     gaps = np.abs(values[:, :, None] - values[:, None, :])
-    gaps += np.where(np.eye(values.shape[1], dtype=bool), np.inf, 0.0)
-    return (np.min(gaps, axis=2) > _GAP * largest) & (values > _SMALLEST * largest)
+    gaps += np.where(np.eye(values.shape[1], dtype=bool), values[:, None, :], 0.0)
+    with np.errstate(divide="ignore", over="ignore"):
+        turning = ROUNDING / 4 * largest / np.min(gaps, axis=2)
+        return turning * (largest / values) ** (2 - 2 / depth)
+
+
+def _off(found: tuple[Array, ...], depth: int) -> tuple[Values, Values]:
+    """What the formula says, and how far the rates are from that, relative."""
+    values, pull, steepness, measured = found
+    predicted = np.asarray(matrix_rate(values, pull, depth))
+    off = np.asarray(measured) - predicted
+    return predicted, off / _full_rate(steepness, values, depth)
+
+
+def _full_rate(steepness: Array, values: Array, depth: int) -> Values:
+    """The rate of a singular value under all of the gradient."""
+    return np.asarray(steepness[:, None] * depth * values ** (2 - 2 / depth))
 
 
 @eqx.filter_jit

@@ -1,6 +1,6 @@
 """From near zero to the sphere, and on from there."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import equinox as eqx
 import jax
@@ -12,11 +12,14 @@ from rankrise._typing import Values
 from rankrise.factorizations import AbstractFactorization, CPFactorization
 from rankrise.problems import AbstractProblem
 from rankrise.solvers import flow_until, velocity
+from rankrise.theory._measuring import Tolerances
 from rankrise.theory._rank_one_setting import RankOneSetting, scaled
 
 # Saved times of every trajectory; one number of them, so one compilation serves all.
 SAVES = 100
 _NEWTON_STEPS = 12
+# From the sphere on, where the horizon is not given.
+_STEPS_AHEAD = 4000
 # Of the time: as near as floating point comes.
 _AT_SPHERE = 1e-13
 
@@ -46,27 +49,50 @@ class Passage(NamedTuple):
     succeeded: bool
 
 
-def passage(setting: RankOneSetting, alpha: float, horizon: float) -> Passage | None:
+def passage(
+    setting: RankOneSetting,
+    alpha: float,
+    horizon: float,
+    **tolerances: Unpack[Tolerances],
+) -> Passage | None:
     """Follow one start to the sphere, and for the horizon from there.
 
     None where the sphere was not reached, or the time of it not found to precision.
+    `tolerances` are rtol and atol of `flow_until`.
     """
     problem, start = setting.problem, scaled(setting.directions, alpha)
-    crossing = flow_until(problem, start, _norm, setting.radius, times=SAVES)
+    crossing = flow_until(
+        problem, start, _norm, setting.radius, times=SAVES, **tolerances
+    )
     if not crossing.reached:
         return None
     time, model = crossing.time, crossing.model
     for _ in range(_NEWTON_STEPS):
         step = float(_time_beyond(problem, model, jnp.asarray(setting.radius)))
         time -= step
-        model = last(followed(problem, start, saved_times(time)).models)
+        model = last(followed(problem, start, saved_times(time), **tolerances).models)
         if abs(step) <= _AT_SPHERE * time:
             break
     else:
         return None
     times = saved_times(horizon)
-    models, succeeded = followed(problem, model, times)
+    models, succeeded = followed(problem, model, times, **tolerances)
     return Passage(alpha, time, model, times, models, succeeded)
+
+
+def within_reach(setting: RankOneSetting) -> RankOneSetting:
+    """With a horizon no longer than the flow from the sphere takes some steps to.
+
+    Where the threshold of the loss is small the flow is stiff once it has arrived, and
+    explicit steps go on for ever; the theorem is about any time.
+    """
+    start = on_sphere(setting.directions, setting.leader, setting.radius)
+    times = saved_times(setting.horizon)
+    flow = flow_until(
+        setting.problem, start, _norm, times=times, max_steps=_STEPS_AHEAD
+    )
+    reached = flow.time >= setting.horizon
+    return setting if reached else setting._replace(horizon=0.9 * flow.time)
 
 
 class Followed(NamedTuple):
@@ -77,10 +103,13 @@ class Followed(NamedTuple):
 
 
 def followed(
-    problem: AbstractProblem, start: CPFactorization, times: Values
+    problem: AbstractProblem,
+    start: CPFactorization,
+    times: Values,
+    **tolerances: Unpack[Tolerances],
 ) -> Followed:
     """Gradient flow; all trajectories share one compilation."""
-    flow = flow_until(problem, start, _norm, times=times)
+    flow = flow_until(problem, start, _norm, times=times, **tolerances)
     return Followed(flow.models, flow.time >= times[-1])
 
 
