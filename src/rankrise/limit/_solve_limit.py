@@ -65,7 +65,8 @@ def solve_limit(
         )
     models = [on_device(each) for each in models]
     check_starts(problem, models)
-    _check_loss(problem)
+    compiled = _with_arguments(problem)
+    _check_loss(compiled)
     if not all(np.isfinite(x).all() for x in jax.tree.leaves(models)):
         raise InputError(
             "A start is not finite, so it has no directions; draw another."
@@ -76,8 +77,7 @@ def solve_limit(
     if limit.flat_plateaus is not None and recording.select is None:
         raise InputError("flat_plateaus needs `select`, the observable it waits on.")
     observables = recording.observables_of(problem, models)
-    problem = _with_arguments(problem)
-    runs = [LimitRun(problem, m, limit, observables, recording.select) for m in models]
+    runs = [LimitRun(compiled, m, limit, observables, recording.select) for m in models]
     _advance(runs, limit.max_seconds, progress)
     dataset = build_dataset(
         [run.history() for run in runs], observables, recording, single=single
