@@ -97,37 +97,37 @@ class ComplexityConfig(Settings):
         require_moderate(init_std=self.init_std)
         require(
             self.init_mean is None or math.isfinite(self.init_mean),
-            f"--init-mean is {self.init_mean}; give a finite number.",
+            f"`init_mean` is {self.init_mean}; give a finite number.",
         )
         require(
             self.learning_rate is None or self.optimizer != SECOND_ORDER,
-            f"--learning-rate has no use for {SECOND_ORDER}, which chooses its steps; "
-            "leave it out, or name another --optimizer such as adam.",
+            f"`learning_rate` has no use for {SECOND_ORDER}, which chooses its steps; "
+            "leave it out, or name another `optimizer` such as adam.",
         )
         require_not_negative(seed=self.seed)
         require(
             self.levels is None or 2 <= self.levels <= 256,
-            f"--levels is {self.levels}; it must lie between 2 and 256.",
+            f"`levels` is {self.levels}; it must lie between 2 and 256.",
         )
         require(
             "none" not in self.controls or len(self.controls) == 1,
-            f"--controls is {typed(self.controls)}; give none alone, or leave it out.",
+            f"`controls` is {typed(self.controls)}; give none alone, or leave it out.",
         )
         for error in self.error:
             require_positive(error=error)
         require(
             0 < self.test_share < 1,
-            f"--test-share is {self.test_share}; it must lie between 0 and 1.",
+            f"`test_share` is {self.test_share}; it must lie between 0 and 1.",
         )
         require(
             len(self.seeds) > 0 and len(set(self.seeds)) == len(self.seeds),
-            f"--seeds is {typed(self.seeds)}; give some, each once.",
+            f"`seeds` is {typed(self.seeds)}; give some, each once.",
         )
         for seed in self.seeds:
             require_not_negative(seeds=seed)
         require(
             self.classes is None or len(self.classes) > 0,
-            "--classes is empty; give at least one label or leave it out.",
+            "`classes` is empty; give at least one label or leave it out.",
         )
         _ = self.rank_list
 
@@ -154,13 +154,13 @@ class ComplexityConfig(Settings):
             last = int(match[2] or match[1]) if match else 0
             require(
                 all(1 <= rank <= _LARGEST_RANK for rank in (first, last)),
-                f"--ranks has {part}; give whole numbers from 1 to {_LARGEST_RANK} or "
+                f"`ranks` has {part}; give whole numbers from 1 to {_LARGEST_RANK} or "
                 "ranges such as 1-8.",
             )
             require(
                 first <= last,
-                f"--ranks has {part}, a range in reverse; give {last}-{first}.",
+                f"`ranks` has {part}, a range in reverse; give {last}-{first}.",
             )
             found.update(range(first, last + 1))
-        require(len(found) > 0, "--ranks is empty; give some such as 1-8.")
+        require(len(found) > 0, "`ranks` is empty; give some such as 1-8.")
         return tuple(sorted(found))

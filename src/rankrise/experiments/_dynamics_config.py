@@ -8,7 +8,6 @@ from rankrise.experiments._options import (
     LossName,
     Precision,
     Settings,
-    option,
     require,
     require_bounded,
     require_init_scales,
@@ -161,7 +160,7 @@ class DynamicsConfig(Settings):
         require_init_scales(self.init_scales)
         require(
             self.start_seeds is None or len(self.start_seeds) > 0,
-            "--start-seeds is empty; give at least one seed or leave it out.",
+            "`start_seeds` is empty; give at least one seed or leave it out.",
         )
         for seed in self.run_seeds:
             require_not_negative(start_seeds=seed)
@@ -169,8 +168,8 @@ class DynamicsConfig(Settings):
     def _check_combinations(self) -> None:
         require(
             self.factorization == "cp" or len(self.dims) == 2,
-            f"--factorization matrix is for order 2, not {len(self.dims)}; add "
-            "--order 2.",
+            f"`factorization` is matrix, which is for order 2, not {len(self.dims)}; "
+            "give `order` 2.",
         )
         entries = math.prod(self.dims)
         require(
@@ -180,12 +179,12 @@ class DynamicsConfig(Settings):
         )
         require(
             self.task != "completion" or self.observations <= entries,
-            f"--observations is {self.observations} but a tensor with mode dimensions "
+            f"`observations` is {self.observations} but a tensor with mode dimensions "
             f"{typed(self.dims)} has {entries} entries; ask for fewer.",
         )
         require(
             self.loss != "logistic",
-            "--loss logistic is for labels 0 and 1, and a synthetic target has real "
+            "`loss` is logistic, which is for labels 0 and 1, and a synthetic target has real "
             "values; choose another loss.",
         )
 
@@ -204,14 +203,14 @@ class DynamicsConfig(Settings):
         for name in unused:
             require(
                 getattr(self, name) is None,
-                f"{option(name)} is {getattr(self, name)} but --solver {self.solver} "
-                "has no use for it; leave it out.",
+                f"`{name}` is {getattr(self, name)} but the solver {self.solver} has "
+                "no use for it; leave it out.",
             )
         scales = type(self).model_fields["init_scales"].default
         require(
             self.solver != "limit" or self.init_scales == scales,
-            "--init-scales has no use for --solver limit, where the init scale goes to "
-            "zero; leave it out.",
+            "`init_scales` has no use for the solver limit, where the init scale goes "
+            "to zero; leave it out.",
         )
 
     @property

@@ -6,7 +6,6 @@ from typing import Any, Literal
 from rankrise._errors import InputError
 from rankrise.experiments._options import (
     Settings,
-    option,
     require,
     require_mode_dims,
     require_moderate,
@@ -127,17 +126,17 @@ class VerificationConfig(Settings):
         if self.alphas is not None:
             require(
                 len(set(self.alphas)) >= 3,
-                f"--alphas is {typed(self.alphas)}; a slope needs three or more.",
+                f"`alphas` is {typed(self.alphas)}; a slope needs three or more.",
             )
             for alpha in self.alphas:
                 require_moderate(alphas=alpha)
         require(
             len(self.depths) > 0,
-            "--depths is empty; give at least one number or leave it out.",
+            "`depths` is empty; give at least one number or leave it out.",
         )
         require(
             len(set(self.depths)) == len(self.depths),
-            f"--depths is {typed(self.depths)}; give each once.",
+            f"`depths` is {typed(self.depths)}; give each once.",
         )
         for depth in self.depths:
             require_positive(depths=depth)
@@ -151,7 +150,7 @@ class VerificationConfig(Settings):
         )
         require(
             self.task != "completion" or self.observations <= entries,
-            f"--observations is {self.observations} but a tensor with mode dimensions "
+            f"`observations` is {self.observations} but a tensor with mode dimensions "
             f"{typed(self.dims)} has {entries} entries; ask for fewer.",
         )
 
@@ -161,7 +160,7 @@ class VerificationConfig(Settings):
         for name in self.model_fields_set.intersection(unused):
             where = "a problem from a file" if from_file else "a synthetic problem"
             raise InputError(
-                f"{option(name)} is {getattr(self, name)} but has no use for {where}; "
+                f"`{name}` is {getattr(self, name)} but has no use for {where}; "
                 "leave it out."
             )
 
