@@ -1,4 +1,4 @@
-"""What is said where a part of one's own cannot be compiled."""
+"""What is said where a part of your own cannot be compiled."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

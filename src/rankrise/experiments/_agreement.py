@@ -76,7 +76,7 @@ class Flow:
         its escape in the flow (at half its final norm) is from that in the limit,
         relative to the latter.
     scaled_time
-        Of every save: flow time times the power of the scale by which the limit's is.
+        Flow time of every save, times the power of the scale that the limit's has.
     """
 
     init_scale: float

@@ -33,15 +33,15 @@ class AgreementConfig(Settings):
     """Standard deviation of the start's parameters where descent is compared with the
     flow."""
     learning_rates: tuple[float, ...] | None = None
-    """Of gradient descent; by default the largest stable one times 1/2, 1/4, ...
-    1/32. Each is made to divide the time between two comparisons."""
+    """Learning rates of gradient descent; by default the largest stable one times 1/2,
+    1/4, ... 1/32. Each is made to divide the time between two comparisons."""
     init_scales: tuple[float, ...] = (0.1, 0.03, 0.01, 0.003, 0.001)
     """Standard deviations of the start's parameters where the flow is compared with
     its limit."""
     comparisons: int = 60
     """At how many times descent is compared with the flow."""
     rtol: float = 1e-7
-    """Of the flow: error allowed in a step, relative to a component's size."""
+    """Error that the flow may make in a step, relative to a component's size."""
     precision: Precision = "float64"
     """Floating-point precision of the runs."""
 

@@ -69,10 +69,10 @@ class VerificationConfig(Settings):
     observations: int = 42
     """How many observations."""
     observed: Literal["largest", "random"] = "largest"
-    """Of completion: the entries largest in size, which leaves rank-one and corollary
-    room between zero and the smallest of them, or random ones."""
+    """Entries that completion observes: the largest in size, which leaves rank-one and
+    corollary room between zero and the smallest of them, or random ones."""
     center: bool = False
-    """Of a problem from a file: subtract the mean of the observed values."""
+    """Subtract the mean of the observed values of a problem from a file."""
     components: int = 5
     """How many components."""
     init_scale: float = 0.2
@@ -87,7 +87,8 @@ class VerificationConfig(Settings):
     """Threshold delta of Huber and smooth-L1 loss; by default half the smallest
     observed value in size."""
     radius: float | None = None
-    """Of the sphere in rank-one and corollary; by default half of what is allowed."""
+    """Radius of the sphere in rank-one and corollary; by default half of what is
+    allowed."""
     horizon: float | None = None
     """Time for which rank-one trajectories are compared; by default 25 times the time
     of growth at the sphere."""
@@ -96,8 +97,8 @@ class VerificationConfig(Settings):
     tolerance: float | None = None
     """Replaces the tolerance of every claim."""
     seed: int = 2
-    """Seed of the target, of what is observed and of the start. At others the premise
-    of the corollary can fail."""
+    """Seed of the target, of what is observed and of the start. With others the
+    premise of the corollary can fail."""
 
     def model_post_init(self, context: Any, /) -> None:
         self._check_numbers()

@@ -74,7 +74,10 @@ def solve_limit(
     if recording.save_at is not None:
         raise InputError("The limit is measured at its plateaus; leave out `save_at`.")
     if limit.flat_plateaus is not None and recording.select is None:
-        raise InputError("flat_plateaus needs `select`, the observable it waits on.")
+        raise InputError(
+            "`flat_plateaus` waits on the observable that a recording selects; give a "
+            "`Recording` with `select`."
+        )
     observables = recording.observables_of(problem, models)
     problem = _with_arguments(problem)
     runs = [LimitRun(problem, m, limit, observables, recording.select) for m in models]

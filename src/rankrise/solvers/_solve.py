@@ -90,7 +90,10 @@ def solve(
     models = [on_device(each) for each in models]
     recording, stop = Recording.checked(recording), stop or Stop()
     if stop.flat_steps is not None and recording.select is None:
-        raise InputError("flat_steps needs `select`, the observable it waits on.")
+        raise InputError(
+            "`flat_steps` waits on the observable that a recording selects; give a "
+            "`Recording` with `select`."
+        )
     save_at = recording.save_at or SaveAt.linear(500)
     limits = checked_limits(
         max_steps, save_at.end_time if end_time is None else end_time

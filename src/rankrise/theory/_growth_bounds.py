@@ -170,7 +170,7 @@ class _Bounded(NamedTuple):
     beyond
         How far the largest squared norm exceeds what the bounds suppose, relative.
     bounds
-        Of the error of measuring, over the scale.
+        Bounds of the error of measuring, over the scale.
     """
 
     rates: Values

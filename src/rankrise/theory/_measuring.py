@@ -14,7 +14,7 @@ ROUNDING = 16 * float(np.finfo(np.float64).eps)
 
 
 class Tolerances(TypedDict, total=False):
-    """Of the flow's steps, where they are not its own."""
+    """Tolerances of the flow's steps, where they differ from its defaults."""
 
     rtol: float
     atol: float
