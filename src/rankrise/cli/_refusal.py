@@ -44,10 +44,14 @@ def with_options(words: str) -> str:
     )
     from rankrise.tensors import Reading
 
-    kinds = (CompleteOptions, Reading, AgreementConfig, ComplexityConfig)
-    kinds += (DynamicsConfig, VerificationConfig)
-    names = {name for kind in kinds for name in kind.model_fields}
-    options = {f"`{name}`": option(name) for name in names}
+    options = {
+        f"`{name}`": option(name)
+        for kind in (
+            *(CompleteOptions, Reading, AgreementConfig),
+            *(ComplexityConfig, DynamicsConfig, VerificationConfig),
+        )
+        for name in kind.model_fields
+    }
     options["`rank_k_measurements`"] = "--task sensing-rank-k"
     return re.sub("`[^`]*`", lambda name: options.get(name[0], name[0]), words)
 
