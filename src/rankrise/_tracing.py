@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import jax
+
 from rankrise._errors import InputError
 
 
@@ -13,8 +15,6 @@ class ValueNeededError(InputError):
 @contextmanager
 def compiling(what: str) -> Iterator[None]:
     """Refuse code that cannot be traced, naming whose it is."""
-    import jax
-
     try:
         yield
     except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:

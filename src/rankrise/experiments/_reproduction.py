@@ -73,7 +73,7 @@ def reproduce_dynamics(
 
     Notes
     -----
-    An interrupt that is kept ends it with the variants that had begun.
+    Where an interrupt is kept, the result holds the variants that had begun.
     """
     config = config or DynamicsReproductionConfig()
     outcomes: dict[Variant, DynamicsResult] = {}

@@ -114,7 +114,7 @@ def check_growth(
     the derivative of $\sigma_r$ along the flow's velocity; predicted is the formula,
     with a pull contracted from the end tensor's gradient. Then the formula is
     integrated along the flow, by the same adaptive steps, and its integral compared
-    with the component norms, each over the largest that component had.
+    with the component norms, relative to the largest norm of each.
     """
     check_tolerance(tolerance)
     model = require_cp(model, GROWTH.name)
