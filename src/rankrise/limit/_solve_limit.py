@@ -62,6 +62,7 @@ def solve_limit(
             "another solver."
         )
     models = checked_starts(problem, model)
+    problem = _with_arguments(problem)
     _check_loss(problem)
     if not all(np.isfinite(x).all() for x in jax.tree.leaves(models)):
         raise InputError(
@@ -76,7 +77,6 @@ def solve_limit(
             "`Recording` with `select`."
         )
     observables = recording.observables_of(problem, models)
-    problem = _with_arguments(problem)
     runs = [LimitRun(problem, m, limit, observables, recording.select) for m in models]
     _advance(runs, limit.max_seconds, progress)
     single = isinstance(model, AbstractFactorization)
