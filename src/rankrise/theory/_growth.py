@@ -1,7 +1,7 @@
 r"""Claim 2: how fast a component grows, when it is balanced and in general."""
 
 import functools as ft
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Unpack
 
 import equinox as eqx
@@ -141,11 +141,7 @@ def check_growth(
     judged = judge(np.concatenate(errors), np.concatenate(bounds), tolerance)
     still = [run for run in runs if not run.moved_far]
     if judged.verdict == "holds" and not still:
-        gaps = [
-            _gaps(problem, start, run, law)
-            for law, (start, run) in enumerate(zip(starts, runs, strict=True))
-        ]
-        off, bound = (np.concatenate(part) for part in zip(*gaps, strict=True))
+        off, bound = _between(problem, starts, runs)
         judged = judge(
             np.concatenate([*errors, off]), np.concatenate([*bounds, bound]), tolerance
         )
@@ -193,6 +189,18 @@ def _explanation(numbers: dict[str, float]) -> str:
         f"{numbers['balanced_error']:.1e} of the largest possible rate when balanced "
         f"and {numbers['general_error']:.1e} when not{beyond}."
     )
+
+
+def _between(
+    problem: AbstractProblem, starts: Sequence[CPFactorization], runs: Sequence[Run]
+) -> tuple[Values, Values]:
+    """Norms of both runs off the integrals of their laws, and the bounds of these."""
+    gaps = [
+        _gaps(problem, start, run, law)
+        for law, (start, run) in enumerate(zip(starts, runs, strict=True))
+    ]
+    off, bound = (np.concatenate(part) for part in zip(*gaps, strict=True))
+    return off, bound
 
 
 def _gaps(
