@@ -17,7 +17,7 @@ VALUE_NEEDED = (
 
 
 def as_arguments(tree: Any, dtype: Any) -> Any:
-    """The same with its floats as arrays, also those that its functions close over.
+    """The tree with its floats as arrays, also those that its functions close over.
 
     Trees that differ in these numbers alone share their compiled programs, and so do
     those that are built anew. Functions compare by their code and what they close over.

@@ -1,7 +1,9 @@
-"""What is said where a part of one's own cannot be compiled."""
+"""What is said where a part of your own cannot be compiled."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+import jax
 
 from rankrise._errors import InputError
 
@@ -13,8 +15,6 @@ class ValueNeededError(InputError):
 @contextmanager
 def compiling(what: str) -> Iterator[None]:
     """Refuse code that cannot be traced, naming whose it is."""
-    import jax
-
     try:
         yield
     except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:

@@ -1,4 +1,4 @@
-"""Errors by rank, of data and of their random twins."""
+"""Errors by rank, of data and of their random controls."""
 
 import os
 import signal

@@ -71,11 +71,11 @@ def test_the_summary_is_json_with_every_number(agreement):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"mode_dims": (3,)}, "--mode-dims is 3; give two"),
+        ({"mode_dims": (3,)}, "`mode_dims` is 3; give two"),
         ({"observations": 1000}, "has 512 entries; ask for fewer"),
         ({"init_scales": (2.0, 0.1)}, "the limit is of scales below 1"),
-        ({"learning_rates": ()}, "--learning-rates is empty"),
-        ({"learning_rates": (0.0,)}, "--learning-rates is 0.0; it must lie"),
+        ({"learning_rates": ()}, "`learning_rates` is empty"),
+        ({"learning_rates": (0.0,)}, "`learning_rates` is 0.0; it must lie"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(options, words):
@@ -94,5 +94,5 @@ def test_a_learning_rate_that_needs_millions_of_steps_is_refused():
         seed=1,
         learning_rates=(1e-6,),
     )
-    with pytest.raises(InputError, match="give larger --learning-rates"):
+    with pytest.raises(InputError, match="give larger `learning_rates`"):
         run_agreement(config)

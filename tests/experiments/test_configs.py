@@ -36,9 +36,8 @@ def test_settings_come_back_from_json():
         "max_seconds",
     ],
 )
-def test_what_must_be_positive_is_refused_at_zero_by_its_option(name):
-    option = "--" + name.replace("_", "-")
-    with pytest.raises(ValueError, match=rf"{option} is 0(\.0)?; it must be positive"):
+def test_what_must_be_positive_is_refused_at_zero_by_its_name(name):
+    with pytest.raises(ValueError, match=rf"`{name}` is 0(\.0)?; it must be positive"):
         DynamicsConfig(**{name: 0})
 
 
@@ -52,8 +51,8 @@ def test_numbers_must_be_finite(name, number):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"seed": -1}, "--seed is -1; it cannot be negative"),
-        ({"steps": 2**31}, "--steps is 2147483648; it can be 2147483647 at most"),
+        ({"seed": -1}, "`seed` is -1; it cannot be negative"),
+        ({"steps": 2**31}, "`steps` is 2147483648; it can be 2147483647 at most"),
         ({"loss": "cubic"}, "(?s)loss.*'squared', 'absolute'"),
         ({"precision": "float16"}, "(?s)precision.*'float32' or 'float64'"),
         ({"steps": "many"}, "(?s)steps.*valid integer"),
@@ -67,38 +66,38 @@ def test_other_values_are_refused(options, words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"order": 1}, "--order is 1; it must"),
-        ({"mode_dim": 0}, "--mode-dim is 0; it must be positive"),
-        ({"mode_dims": (4,)}, "--mode-dims is 4; give two whole numbers or more"),
-        ({"mode_dims": (4, 0)}, "--mode-dims is 4 0; give two whole numbers or more"),
-        ({"target_rank": 0}, "--target-rank is 0; it must be positive"),
-        ({"target_norm": 0.0}, r"--target-norm is 0\.0; it must"),
-        ({"measurement_rank": 0}, "--measurement-rank is 0; it must be positive"),
-        ({"observations": 0}, "--observations is 0; it must be positive"),
-        ({"depth": 0}, "--depth is 0; it must be positive"),
-        ({"patience": 0}, "--patience is 0; it must be positive"),
-        ({"saves": 0}, "--saves is 0; it must be positive"),
-        ({"noise_level": -0.1}, r"--noise-level is -0\.1; it cannot be negative"),
-        ({"loss_tolerance": -1.0}, r"--loss-tolerance is -1\.0; it cannot be"),
-        ({"init_scales": ()}, "--init-scales is empty"),
-        ({"init_scales": (0.1, 0.0)}, r"--init-scales is 0\.0; it must"),
-        ({"start_seeds": ()}, "--start-seeds is empty"),
-        ({"start_seeds": (1, -1)}, "--start-seeds is -1; it cannot be negative"),
-        ({"factorization": "matrix"}, "is for order 2, not 4; add --order 2"),
+        ({"order": 1}, "`order` is 1; it must"),
+        ({"mode_dim": 0}, "`mode_dim` is 0; it must be positive"),
+        ({"mode_dims": (4,)}, "`mode_dims` is 4; give two whole numbers or more"),
+        ({"mode_dims": (4, 0)}, "`mode_dims` is 4 0; give two whole numbers or more"),
+        ({"target_rank": 0}, "`target_rank` is 0; it must be positive"),
+        ({"target_norm": 0.0}, r"`target_norm` is 0\.0; it must"),
+        ({"measurement_rank": 0}, "`measurement_rank` is 0; it must be positive"),
+        ({"observations": 0}, "`observations` is 0; it must be positive"),
+        ({"depth": 0}, "`depth` is 0; it must be positive"),
+        ({"patience": 0}, "`patience` is 0; it must be positive"),
+        ({"saves": 0}, "`saves` is 0; it must be positive"),
+        ({"noise_level": -0.1}, r"`noise_level` is -0\.1; it cannot be negative"),
+        ({"loss_tolerance": -1.0}, r"`loss_tolerance` is -1\.0; it cannot be"),
+        ({"init_scales": ()}, "`init_scales` is empty"),
+        ({"init_scales": (0.1, 0.0)}, r"`init_scales` is 0\.0; it must"),
+        ({"start_seeds": ()}, "`start_seeds` is empty"),
+        ({"start_seeds": (1, -1)}, "`start_seeds` is -1; it cannot be negative"),
+        ({"factorization": "matrix"}, "is for order 2, not 4; give `order` 2"),
         (
             {"mode_dims": (3, 3), "observations": 10},
-            "--observations is 10 but .* 3 3 has 9 entries; ask for fewer",
+            "`observations` is 10 but .* 3 3 has 9 entries; ask for fewer",
         ),
-        ({"loss": "logistic"}, "--loss logistic is for labels 0 and 1"),
-        ({"solver": "flow", "batch_size": 5}, "--solver flow has no use for it"),
-        ({"solver": "flow", "learning_rate": 1.0}, "--learning-rate is 1.0 but"),
-        ({"solver": "limit", "end_time": 5.0}, "--solver limit has no use for it"),
-        ({"solver": "limit", "init_scales": (0.1,)}, "no use for --solver limit"),
-        ({"solver": "flow", "weight_decay": 0.1}, "--weight-decay is 0.1 but"),
-        ({"solver": "optax.adam", "weight_decay": 0.1}, "--solver optax.adam has no"),
-        ({"weight_decay": -0.1}, r"--weight-decay is -0\.1; it cannot be negative"),
-        ({"solver": "adaptive", "rtol": 1e-3}, "--rtol is 0.001 but --solver adap"),
-        ({"end_time": -1.0}, r"--end-time is -1\.0; it must be positive"),
+        ({"loss": "logistic"}, "`loss` is logistic, which is for labels 0 and 1"),
+        ({"solver": "flow", "batch_size": 5}, "the solver flow has no use for it"),
+        ({"solver": "flow", "learning_rate": 1.0}, "`learning_rate` is 1.0 but"),
+        ({"solver": "limit", "end_time": 5.0}, "the solver limit has no use for it"),
+        ({"solver": "limit", "init_scales": (0.1,)}, "no use for the solver limit"),
+        ({"solver": "flow", "weight_decay": 0.1}, "`weight_decay` is 0.1 but"),
+        ({"solver": "optax.adam", "weight_decay": 0.1}, "the solver optax.adam has no"),
+        ({"weight_decay": -0.1}, r"`weight_decay` is -0\.1; it cannot be negative"),
+        ({"solver": "adaptive", "rtol": 1e-3}, "`rtol` is 0.001 but the solver adap"),
+        ({"end_time": -1.0}, r"`end_time` is -1\.0; it must be positive"),
     ],
 )
 def test_dynamics_refuse_what_means_nothing(options, words):

@@ -108,5 +108,5 @@ def test_the_seed_reaches_the_experiment(config):
 
 @each
 def test_a_negative_seed_is_refused(config):
-    with pytest.raises(ValueError, match="--seed is -1; it cannot be negative"):
+    with pytest.raises(ValueError, match="`seed` is -1; it cannot be negative"):
         config(seed=-1)

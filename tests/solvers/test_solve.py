@@ -232,7 +232,10 @@ def test_starts_with_other_layers_inside_are_refused():
         ({"max_steps": 2**31}, "step limit is 2147483648"),
         ({"max_steps": 5, "select": "heldout"}, "no observable 'heldout'.* loss"),
         ({"max_steps": 5, "select": "component_norms"}, "choose among loss"),
-        ({"max_steps": 5, "stop": Stop(flat_steps=3)}, "flat_steps needs `select`"),
+        (
+            {"max_steps": 5, "stop": Stop(flat_steps=3)},
+            "`flat_steps` waits on the observable",
+        ),
         ({"max_steps": 5, "run_labels": {"seed": [1, 2]}}, r"2 value\(s\) for 1 run"),
     ],
 )

@@ -40,7 +40,7 @@ def complexity(
     settings: Annotated[ComplexityConfig | None, Parameter(name="*")] = None,
     output: OutputOptions | None = None,
 ) -> int:
-    """Measure how low a CP rank suffices for a data set, beside random twins of it.
+    """Measure how low a CP rank suffices for a data set, beside random controls.
 
     Fits predictors of CP rank 1, 2, 3, ..., each class against all others (Razin,
     Maman and Cohen 2021, Section 5). Writes summary.json, complexity.png and

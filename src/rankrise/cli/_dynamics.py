@@ -60,7 +60,10 @@ def _write(folder: RunFolder, outcome: "DynamicsResult") -> None:
 
 
 def write_runs(folder: RunFolder, outcome: "DynamicsResult", part: str = "") -> None:
-    """What was measured along the runs, and where they ended; names end in the part."""
+    """Write what was measured along the runs, and where they ended.
+
+    Names of the files end in `part`.
+    """
     from rankrise.trajectories import save_factors
 
     trajectory = outcome.trajectory
@@ -73,18 +76,18 @@ def write_runs(folder: RunFolder, outcome: "DynamicsResult", part: str = "") -> 
 
 
 def print_runs(summary: dict[str, Any], folder: RunFolder) -> None:
-    """One line a run, and where the picture is."""
+    """Print one line a run, and where the picture is."""
     table = Table(box=None, pad_edge=False)
-    parts = [column for column in ("variant",) if column in summary["runs"][0]]
+    names = ["variant"] if "variants" in summary else []
     columns = ("init scale", "seed", "result", "steps", "reconstruction error")
-    for column in (*parts, *columns, "components rose at"):
+    for column in (*names, *columns, "components rose at"):
         left = column in ("variant", "result")
         table.add_column(column, justify="left" if left else "right")
     for run in summary["runs"]:
         risen = sorted(step for step in run["rises"] if step is not None)
         error = run["reconstruction_error"]
         table.add_row(
-            *(run[part] for part in parts),
+            *(run[name] for name in names),
             f"{run['init_scale']:g}",
             str(run["seed"]),
             run["result"],
@@ -93,8 +96,8 @@ def print_runs(summary: dict[str, Any], folder: RunFolder) -> None:
             " ".join(map(str, risen)),
         )
     Console().print(table)
-    whole = [summary] if not parts else summary["variants"].values()
-    seconds = f"{sum(part['seconds_run'] for part in whole):.1f} s"
-    compiling = f"{sum(part['seconds_compile'] for part in whole):.1f} s"
+    parts = summary["variants"].values() if names else [summary]
+    seconds = f"{sum(part['seconds_run'] for part in parts):.1f} s"
+    compiling = f"{sum(part['seconds_compile'] for part in parts):.1f} s"
     say(f"{seconds} running, {compiling} compiling")
     say(f"picture: {folder.path / 'dynamics.png'}")

@@ -47,7 +47,7 @@ _RESULTS = (
     "comparison.csv",
 )
 _PARTS = ("checkpoint-*.npz", "trajectory-*.nc", "factors-*.npz")
-# Of every entry, in the form of the input.
+# Files with every entry, in the form of the input.
 COMPLETED, STD, LOWER, UPPER = (
     "completed",
     "completed-std",

@@ -35,7 +35,7 @@ COMMANDS = {
     "agreement": "Compare gradient descent, gradient flow and its limit on one "
     "problem.",
     "complexity": "Measure how low a CP rank suffices for a data set, beside random "
-    "twins of it.",
+    "controls.",
     "reproduce": "Produce the paper's figures anew, and a table of ours beside the "
     "paper's.",
 }
@@ -47,7 +47,7 @@ app = App(
     version=__version__,
     result_action="return_value",
     suppress_keyboard_interrupt=False,
-    # Lists take all words up to the next option, and have no --empty- twin.
+    # Lists take all words up to the next option, and no --empty- form.
     default_parameter=Parameter(consume_multiple=True, negative_iterable=()),
 )
 for _name, _line in COMMANDS.items():
@@ -57,7 +57,7 @@ for _name, _line in COMMANDS.items():
 def run(tokens: list[str]) -> int:
     """Exit status of a command.
 
-    0 done, 1 a claim violated, 2 bad input, 130 interrupted.
+    0 done, 1 a claim violated, 2 bad input, 3 no claim tested, 130 interrupted.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(_Warning("rankrise: %(message)s"))

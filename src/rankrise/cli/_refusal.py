@@ -13,9 +13,6 @@ from pydantic import ValidationError
 from rankrise._errors import InputError
 from rankrise._settings import option
 
-# What the library's messages call its arguments, and what they are on the command line.
-_NAMES = {"variable", "mode_dims", "target", "target_kind", "features", "drop"}
-_NAMES |= {"categories"}
 _FITTING = {
     "int_parsing": "give a whole number",
     "int_parsing_size": "give a smaller whole number",
@@ -39,10 +36,22 @@ def with_options(words: str) -> str:
         return words
     # Whatever speaks of settings has loaded their classes.
     from rankrise.cli._complete_options import CompleteOptions
+    from rankrise.experiments import (
+        AgreementConfig,
+        ComplexityConfig,
+        DynamicsConfig,
+        VerificationConfig,
+    )
     from rankrise.tensors import Reading
 
-    names = _NAMES | {*CompleteOptions.model_fields, *Reading.model_fields}
-    options = {f"`{name}`": option(name) for name in names}
+    options = {
+        f"`{name}`": option(name)
+        for kind in (
+            *(CompleteOptions, Reading, AgreementConfig),
+            *(ComplexityConfig, DynamicsConfig, VerificationConfig),
+        )
+        for name in kind.model_fields
+    }
     options["`rank_k_measurements`"] = "--task sensing-rank-k"
     return re.sub("`[^`]*`", lambda name: options.get(name[0], name[0]), words)
 

@@ -59,8 +59,9 @@ def dynamics(
 ) -> int:
     """Components that rise one after another, at the paper's three init scales.
 
-    Variants of it have order 3, tensor sensing, Huber or absolute loss, a deep matrix
-    factorization or unequal mode dimensions; beside theirs is what is expected.
+    Variants have order 3, tensor sensing, Huber or absolute loss, a deep matrix
+    factorization or unequal mode dimensions. Their numbers stand beside what theory
+    expects, those of the paper's figure beside the paper's.
 
     Writes comparison.md and .csv, summary.json, trajectory.nc, factors.npz (with all
     variants, a trajectory and factors for each), dynamics.png and dynamics.pdf.
@@ -103,7 +104,7 @@ def complexity(
     ] = None,
     output: OutputOptions | None = None,
 ) -> int:
-    """Errors by CP rank, of images and of their random twins.
+    """Errors by CP rank, of images and of random controls.
 
     In full this takes a day or more on two cores. Writes comparison.md and .csv,
     summary.json, complexity.png and complexity.pdf.

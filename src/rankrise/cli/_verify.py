@@ -42,10 +42,10 @@ def verify(
 ) -> int:
     """Put the paper's theorems to the test: predicted against measured.
 
-    The exit status is 1 if a claim is violated, 3 if none could be tested, and else 0:
-    every claim that could be tested holds. Every verdict says how far its run moved,
-    for at rest everything holds, and the error of measuring, within which nothing is
-    violated. Writes summary.json, claims.json with what the figures show, and a .png
+    The exit status is 1 if a claim is violated, 3 if none could be tested, and 0
+    otherwise. Beside every verdict stand how far its run moved, because a run at rest
+    satisfies everything, and the error of measuring: a difference within it is no
+    violation. Writes summary.json, claims.json with what the figures show, and a .png
     and .pdf for each claim.
 
     Parameters
@@ -59,7 +59,7 @@ def verify(
     variable
         Which array, where the file holds several.
     allow_untested
-        Exit with 0 where no claim could be tested.
+        Make the exit status 0 where no claim could be tested.
     """
     output = output or OutputOptions()
     folder = RunFolder(output, "verify")

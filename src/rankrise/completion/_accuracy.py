@@ -109,7 +109,7 @@ class Accuracy:
 
     @cached_property
     def _mean_squares(self) -> dict[str, list[float]]:
-        """Of residuals, values, and deviations from the mean of all observed."""
+        """Mean squares of residuals, values and deviations from the overall mean."""
         loss, reference = self.loss, self.reference
         mean = np.mean(self.observations.values)
 

@@ -43,8 +43,8 @@ _MANY_HIDDEN = 20_000
 _SHARES = tuple(0.5**n for n in range(10))
 # Observations that are summed over at once.
 _BLOCK = 2**18
-# For so many components there are one more may enter at once, along another direction:
-# one less like the others than this.
+# One more component may enter at once for every 16 there are, along a direction whose
+# likeness to the others is less than this.
 _FOR_EACH, _ALIKE = 16, 0.5
 # How often directions are turned towards the pull, at most.
 _TURNS = 10
@@ -87,8 +87,8 @@ class Alternation:
     Parameters
     ----------
     values, weights
-        Of every observation, as the model's losses take them; without weights all are
-        one.
+        Value and weight of every observation, as the model's losses take them; without
+        weights all are one.
     parts, part
         Observations of this part are held out; `parts` stand at all places.
     offset
@@ -372,16 +372,14 @@ class Alternation:
 
     @property
     def shows_much(self) -> bool:
-        """Whether so many entries are held out that where their loss rises it is over.
+        """Whether enough entries are held out that a path ends where their loss rises.
 
-        That of few may rise between two penalties and fall further after them.
+        The loss of few may rise between two penalties and fall further after them.
         """
         return len(self._hidden) >= _MANY_HIDDEN
 
     def heldout_gain(self, factors: Values, over: Values) -> tuple[float, float]:
-        """Mean by which held-out losses are smaller, entry by entry, and its standard
-        error.
-        """
+        """Mean fall of the held-out losses, entry by entry, and its standard error."""
         gains = self._heldout_losses(over) - self._heldout_losses(factors)
         if self._hidden_weights is not None:
             gains = gains * self._hidden_weights

@@ -145,7 +145,7 @@ class Lists(NamedTuple):
 
     @classmethod
     def of(cls, indices: Indices, rows: Rows) -> "Lists":
-        """Of entries in order, the last index fastest."""
+        """The lists of entries in order, the last index fastest."""
         count, order = indices.shape
         others = np.empty((order * count, order - 1), _row_type(rows.starts))
         begins = np.empty(rows.starts[-1] + 1, np.int64)
@@ -241,7 +241,8 @@ class Chains(NamedTuple):
     decay
         Correlation of every row of the stack with the next; zero where it has none.
     diagonal, coupling
-        Of the precision times the penalty: of every row, and of it with the next.
+        Entries of the precision times the penalty: of every row, and of it with the
+        next.
     """
 
     decay: Values
@@ -250,7 +251,7 @@ class Chains(NamedTuple):
 
 
 def chains(rows: Rows, correlations: Values, penalty: float = 1.0) -> Chains:
-    """Those of some correlations between neighbours, mode by mode."""
+    """The chains of some correlations between neighbours, mode by mode."""
     of_row = np.repeat(correlations, rows.dims)
     decay = np.where(rows.gaps > 0, of_row**rows.gaps, 0.0)
     squares = decay * decay

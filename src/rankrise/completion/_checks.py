@@ -71,7 +71,7 @@ def warn_of_no_gaps(observations: Observations) -> None:
 
 
 def check_loss(loss: AbstractLoss, observations: Observations) -> None:
-    """Refuse a loss of one's own whose numbers alternating least squares can't take."""
+    """Refuse a loss of your own whose numbers alternating least squares can't take."""
     values, start = observations.values[:_TRIED], 0.0
     if loss.is_linked:
         mean = float(np.mean(observations.values))

@@ -91,7 +91,7 @@ def complete(
         out once, but at most a fifth by a model, and a tenth for a single model.
     loss, loss_threshold
         Loss of one entry: `squared`, `absolute`, `huber` or `smooth-l1` for outliers,
-        `logistic` for labels 0 and 1, or a loss of one's own with a `majorizer`. For
+        `logistic` for labels 0 and 1, or a loss of your own with a `majorizer`. For
         counts: `poisson` fits logarithms of rates, so components multiply;
         `poisson-identity` fits rates, so non-negative components add (a constant is one
         of them); `counts` fits both and keeps the one with the larger held-out

@@ -59,7 +59,7 @@ def estimate_rank(
     max_components
         No more are tried. It ends where two more bring no smaller held-out error.
     seed
-        Of the held-out entries, the halves and the starts of the fits.
+        Seed of the held-out entries, the halves and the starts of the fits.
     progress
         Called once a number of components was tried.
     reading

@@ -39,7 +39,7 @@ class Folds:
     Attributes
     ----------
     part
-        Of every observation.
+        Part of every observation.
     count
         How many parts are held out, each by one model. A part number from there on is
         never held out.
@@ -159,8 +159,8 @@ def make_folds(
     Parameters
     ----------
     share
-        Of the observations in each part; by default all of them are held out once, but
-        at most a fifth in a part, and a tenth where there is one.
+        Share of the observations in each part; by default all of them are held out
+        once, but at most a fifth in a part, and a tenth where there is one.
     """
     modes = () if heldout == "random" else fiber_modes(observations)
     if heldout == "fiber" and not modes:

@@ -130,7 +130,7 @@ def _add_products(
 ):  # fmt: skip
     """Add to a row's normal equations, or take off, what its observations say.
 
-    Those of the part that is held out or all others; of entries without parts, all.
+    Entries of the part that is held out, or all others; all where there are no parts.
     """
     size, takes_all = factors.shape[1], len(parts) == 0
     while place < end:
@@ -232,7 +232,7 @@ def _beside(row, r, coupling, factors):
 
 @_inner
 def _change(row, right, diagonal, coupling, factors):
-    """Of the squared error by a row that solves its equations."""
+    """Change of the squared error by a row that solves its equations."""
     total = 0.0
     for r in range(len(right)):
         value = factors[row, r]

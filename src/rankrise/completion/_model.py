@@ -200,7 +200,7 @@ class Model:
         Parameters
         ----------
         places
-            Of rows within modes, as `Rows.places` gives them.
+            Places of rows within modes, as `Rows.places` gives them.
         """
         total = self.baseline.at(places)
         if self.factors[0].shape[1]:

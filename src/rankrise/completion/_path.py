@@ -55,7 +55,7 @@ class Path:
     Attributes
     ----------
     factors
-        Of the best point: stacked while the path goes on.
+        Factors of the best point: stacked while the path goes on.
     """
 
     points: list[PathPoint] = field(default_factory=list)

@@ -60,9 +60,9 @@ class PlainFits:
     rows
         Rows of the stack that every observation lies in, a column a mode.
     values
-        Of unit root mean square, or as a loss with a link takes them.
+        Values of unit root mean square, or as a loss with a link takes them.
     weights
-        Of mean one.
+        Weights of mean one.
     """
 
     starts: npt.NDArray[np.int64]
@@ -123,7 +123,7 @@ class PlainFits:
         return self._fitted(copy, shown, penalty, tolerance=_EXACT)
 
     def predictions(self, fit: Fit, places: Shown) -> Values:
-        """Of some observations, before the inverse link."""
+        """Predictions of some observations, before the inverse link."""
         rows, total = self.rows[places], np.full(len(places), fit.offset)
         for r in range(fit.components):
             own = np.ascontiguousarray(fit.factors[:, r])

@@ -19,7 +19,8 @@ class RankRow(NamedTuple):
         Smallest factor match score of a component between fits to two halves of the
         data, from 0 to 1; of a matrix between the spaces that components span.
     core_consistency
-        Of the fit to all data, in percent (Bro and Kiers 2003); NaN for large tensors.
+        Core consistency of the fit to all data, in percent (Bro and Kiers 2003); NaN
+        for large tensors.
     explained
         Share of the loss about the mean (of the variance) that the fit to all takes.
     """
@@ -54,8 +55,8 @@ class RankEstimate:
         What is added to the components, in units of the data: zero unless held-out
         entries ask for an offset.
     factors
-        Of `rank` components fitted to all observations: for every mode index by
-        component, in units of the data, by falling norm; of a matrix its singular
+        Factors of `rank` components fitted to all observations: for every mode index by
+        component, in units of the data, by falling norm; a matrix's are its singular
         vectors. Rows that were never observed are left out.
     rows
         One for each number of components that was tried.

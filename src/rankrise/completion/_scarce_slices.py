@@ -34,7 +34,7 @@ def least_deviations(
     Parameters
     ----------
     correlations
-        Of neighbouring rows of each mode's factors, in the model.
+        Correlations of neighbouring rows of each mode's factors, in the model.
     variance
         Mean square error on held-out entries.
     explained

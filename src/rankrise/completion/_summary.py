@@ -20,7 +20,7 @@ def summarize_completion(
     source
         Where the entries come from.
     level
-        Of the bounds that were written, if they were.
+        Confidence of the bounds that were written, if they were.
     """
     observations = found.observations
     rank = found.rank_in_time

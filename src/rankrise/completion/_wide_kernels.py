@@ -1,6 +1,7 @@
 """The kernels that read lists, for more rows than 16 bits can number.
 
-Of a module of their own, since most tensors spare the half minute of compiling them.
+They have a module of their own, since most tensors spare the half minute of compiling
+them.
 """
 
 from numba import int32

@@ -25,8 +25,8 @@ _RISE, _RISE_OF_CONSTANT = 0.05, 1e-3
 class RankFit:
     """One model and its errors.
 
-    Of classes, errors are mean squares over those of labels 1 (the class) and 0 (all
-    others); of values, mean squares as a share of the variance in training.
+    Errors of classes are mean squares, with the label 1 for the class and 0 for all
+    others; errors of values are mean squares as a share of the variance in training.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class SmallestRank:
     Attributes
     ----------
     error
-        That the mean over targets is to be at or below.
+        The mean over targets has to be at or below it.
     by_seed
         Infinite where no rank that was fitted reaches it.
     """
@@ -117,7 +117,7 @@ class RankCurve:
 
     @property
     def ending(self) -> Ending:
-        """That of the whole: what cut it off, or how its worst model ended."""
+        """How the whole ended: what cut it off, or how its worst model ended."""
         return self.cut_off or Ending.worst(fit.ending for fit in self.fits)
 
     @property

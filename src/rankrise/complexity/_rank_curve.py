@@ -2,7 +2,7 @@ r"""How low a CP rank suffices for a data set, beside the same data made random.
 
 Razin et al. (2021), Section 5: predictors of CP rank 1, 2, 3, ... are fitted to a data
 set, to the same with random inputs and to the same with random labels. Where a low rank
-suffices for the data and not for its random twins, the data are simple in this sense.
+suffices for the data and not for random controls, the data are simple in this sense.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def rank_curve(
     settings: dict[str, Any] | None = None,
     max_seconds: float | None = None,
 ) -> RankCurve:
-    """Fit predictors of every rank to a data set and to its random twins.
+    """Fit predictors of every rank to a data set and to random controls.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def rank_curve(
     classes
         Labels that are told from all others; all by default.
     seeds
-        Of the starts and of what is random in the controls.
+        Seeds of the starts and of the random controls.
     training
         By default 40 steps of `LevenbergMarquardt`; `Training()` has the settings of
         the paper, 10,000 epochs of Adam. Its cap of a test sample's loss is set to the
@@ -195,7 +195,7 @@ class _Study:
         return self._members(self.seeds, tasks_a_seed=len(self.tasks.names))
 
     def ensembles(self, control: Control) -> Iterator[_Ensemble]:
-        """What is fitted to the data or to one of their twins."""
+        """What is fitted to the data or to one of their controls."""
         train, test = self.data.train, self.data.test
         if control == "inputs":
             for number, seed in enumerate(self.seeds):

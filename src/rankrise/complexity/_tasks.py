@@ -26,12 +26,13 @@ class Tasks:
     Attributes
     ----------
     places
-        Of the names among all that the data have.
+        Places of the names among all that the data have.
     unit
         What losses are divided by to be errors.
     largest_loss
-        Of a test sample: the square of the range of training targets. A prediction
-        farther off is as wrong, and one of a huge product would hide all others.
+        Largest loss of a test sample: the square of the range of training targets. A
+        prediction farther off is as wrong, and one of a huge product would hide all
+        others.
     """
 
     names: tuple[str, ...]

@@ -27,8 +27,8 @@ def check_columns_apart(
     Parameters
     ----------
     state
-        Of the optimizer for the table; columns of its leaves are dropped as those of
-        the table are.
+        State of the optimizer for the table; columns of its leaves are dropped as those
+        of the table are.
 
     Raises
     ------

@@ -40,7 +40,7 @@ class Member:
     task
         Which column of the targets it learns.
     seed
-        Of its start.
+        Seed of its start.
     stream
         Which of the starts of that seed and number of components; by default that of
         the task's number. It tells apart models of one seed where tasks are some of
@@ -150,9 +150,9 @@ class Course(eqx.Module):
     Attributes
     ----------
     key
-        Of the shuffling, which each epoch's number is folded into.
+        Key of the shuffling, which each epoch's number is folded into.
     optimizer
-        Of optax, or a method with steps of its own.
+        An optimizer of optax, or a method with steps of its own.
     epoch, epochs
         The number of the first epoch, and how many, at most `most_epochs`.
     """

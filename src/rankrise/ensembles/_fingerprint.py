@@ -26,8 +26,8 @@ def fingerprint(
 ) -> dict[str, Any]:
     """Facts by name, the same again after a way through JSON.
 
-    Of an optimizer of optax only the form of its state is known; what it was made with
-    lies hidden in functions.
+    Only the form of its state is known of an optimizer of optax; what it was made with
+    is inside functions.
     """
     method = training.method
     second_order = isinstance(method, LevenbergMarquardt)

@@ -92,7 +92,7 @@ class FitProgress:
     Attributes
     ----------
     test_losses
-        Of every model, when they were last measured.
+        Test loss of every model, when they were last measured.
     tables
         Copies of the models as they are.
     """

@@ -29,15 +29,15 @@ class Training:
         as an epoch though it costs up to `inner_passes` of them; the losses it records
         are those after the step.
     epochs
-        At most so many passes through the samples.
+        Most passes through the samples.
     batch_size
         Samples a step, reshuffled every epoch; the last of an epoch may be smaller.
         Where steps are on all samples, how many are held in memory at a time.
     init_mean, init_std
-        Of the factors at the start. Without a mean it is 1, as in the paper; for
-        `LevenbergMarquardt` it is chosen for each model so that the sum of its
-        components is about as large as what it learns, which spares the plateau at
-        which all components are too large, and alike.
+        Mean and standard deviation of the factors at the start. The mean is 1 by
+        default, as in the paper; for `LevenbergMarquardt` it is chosen for each model
+        so that the sum of its components is about as large as what it learns, which
+        spares the plateau at which all components are too large, and alike.
     flat_epochs, flat_share
         A model is done when its mean training loss over so many epochs is not lower
         than over as many before by this share. Models rest on a plateau first, so
@@ -48,7 +48,7 @@ class Training:
     largest_loss
         Cap of a test sample's loss.
     seed
-        Of the shuffling.
+        Seed of the shuffling.
     """
 
     optimizer: optax.GradientTransformation | LevenbergMarquardt | None = None

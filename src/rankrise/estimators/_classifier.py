@@ -57,7 +57,7 @@ class TensorClassifier(ClassifierMixin, TensorEstimator):  # type: ignore[misc]
     levels_
         How columns become levels: `levels_.encode(X).indices` are those of `factors_`.
     n_features_in_, feature_names_in_
-        Of the samples learned from.
+        Features of the samples learned from.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class TensorClassifier(ClassifierMixin, TensorEstimator):  # type: ignore[misc]
     def predict_proba(self, X: Any) -> FloatArray:
         """Probability of every class, with the logistic loss only.
 
-        Of more than two classes the models' probabilities are divided by their sum.
+        With more than two classes the models' probabilities are divided by their sum.
         """
         scores = self.decision_function(X)
         logarithms = -np.logaddexp(0, -scores)

@@ -107,7 +107,7 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     component_norms_
         Component norms of the reference, falling.
     intercept_, effects_
-        Of the reference: $b$, and for every mode $e^n$ where there are main effects.
+        The reference's $b$, and for every mode $e^n$ where there are main effects.
         With logistic and Poisson losses log-odds and logarithms, as the components;
         with ``"poisson-identity"`` rates, of which $b$ is one percent of the mean.
     loss_
@@ -116,7 +116,7 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         For every component of the reference its mean similarity to that of other
         models, from 0 to 1; NaN where there is no other.
     path_
-        Of the reference, where it came to rest: penalty, components, mean losses. The
+        The reference's, where it came to rest: penalty, components, mean losses. The
         first point is that of no component; losses are of the target less
         `intercept_` in units of its root mean square.
     smooth_

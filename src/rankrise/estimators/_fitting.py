@@ -127,7 +127,7 @@ class Task:
     Attributes
     ----------
     mean
-        Of what the models say at the start, where `init_mean` does not say it.
+        Mean of what the models say at the start, where `init_mean` does not say it.
     offset
         What the loss takes from their predictions.
     """

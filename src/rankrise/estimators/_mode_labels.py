@@ -20,9 +20,9 @@ class ModeLabels:
     Attributes
     ----------
     names
-        Of the modes, as an error calls them.
+        Names of the modes, as an error calls them.
     labels
-        Of every mode, in the order of its indices: a pandas Index.
+        Labels of every mode, in the order of its indices: a pandas Index.
     """
 
     names: tuple[str, ...]

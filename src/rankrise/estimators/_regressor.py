@@ -28,13 +28,13 @@ class TensorRegressor(RegressorMixin, TensorEstimator):  # type: ignore[misc]
     Parameters
     ----------
     n_components
-        How many components, $R$: the CP rank it may have at most.
+        How many components, $R$, which bounds the CP rank.
     n_levels
         The most levels of a column of numbers, from 2 to 256. Numbers beyond those
         learned from fall into the end levels; text never seen is refused.
     init_mean, init_std
-        Of the factors at the start; by default the mean is that with which the model
-        says the target's mean.
+        Mean and standard deviation of the factors at the start; by default the mean
+        lets the model predict the target's mean.
     optimizer
         ``"levenberg-marquardt"``: damped Gauss-Newton steps on all samples;
         ``"adam"``, with learning rate 0.01; or a gradient transformation of optax.
@@ -47,7 +47,7 @@ class TensorRegressor(RegressorMixin, TensorEstimator):  # type: ignore[misc]
         Set this share aside and take the epoch at which its loss was lowest. Without
         it, factors of as many components and levels soon fit the noise.
     random_state
-        Of the start, the shuffling and the validation part.
+        Seed of the start, the shuffling and the validation part.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class TensorRegressor(RegressorMixin, TensorEstimator):  # type: ignore[misc]
     levels_
         How columns become levels: `levels_.encode(X).indices` are rows of `factors_`.
     n_features_in_, feature_names_in_
-        Of the samples learned from.
+        Features of the samples learned from.
     """
 
     def fit(self, X: Any, y: Any) -> "TensorRegressor":

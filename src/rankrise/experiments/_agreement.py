@@ -76,7 +76,7 @@ class Flow:
         its escape in the flow (at half its final norm) is from that in the limit,
         relative to the latter.
     scaled_time
-        Of every save: flow time times the power of the scale by which the limit's is.
+        Flow time of every save, times the power of the scale that the limit's has.
     """
 
     init_scale: float
@@ -203,8 +203,8 @@ class _Study:
         if whole.result != Ending.CONVERGED:
             raise InputError(
                 f"The flow from init scale {config.init_scale:g} did not learn the "
-                f"target ({whole.outcomes[0].reason}); give another --seed, more "
-                "--observations or a lower --target-rank."
+                f"target ({whole.outcomes[0].reason}); give another `seed`, more "
+                "`observations` or a lower `target_rank`."
             )
         interval = float(whole.time[-1]) / config.comparisons
         rates = self._learning_rates(whole.model, interval)
@@ -228,7 +228,7 @@ class _Study:
         if steps > _MOST_STEPS:
             raise InputError(
                 f"At learning rate {min(fitting):.3g} descent would need {steps:.3g} "
-                f"steps, and {_MOST_STEPS} is the most; give larger --learning-rates."
+                f"steps, and {_MOST_STEPS} is the most; give larger `learning_rates`."
             )
         return sorted(fitting, reverse=True)
 
@@ -271,7 +271,7 @@ class _Study:
         if len(limit.time) < 2:
             raise InputError(
                 f"The limit learns nothing ({limit.outcomes[0].reason}); give another "
-                "--seed or more --observations."
+                "`seed` or more `observations`."
             )
         scales = sorted(self._config.init_scales, reverse=True)
         return limit, [self._flow(limit, scale) for scale in scales]
@@ -291,8 +291,8 @@ class _Study:
         if flow.outcomes[0].reason.startswith("step limit"):
             raise InputError(
                 f"From init scale {init_scale:g} the flow does not get to the end of "
-                f"the limit in {_MOST_FLOW_STEPS} steps; give larger --init-scales or "
-                "a larger --rtol."
+                f"the limit in {_MOST_FLOW_STEPS} steps; give larger `init_scales` "
+                "or a larger `rtol`."
             )
         scaled = flow.time / unit
         middles = (escapes + ends) / 2
@@ -311,8 +311,8 @@ def _whole(run: Trajectory) -> Trajectory:
     outcome = run.outcomes[0]
     if outcome.result == Ending.DIVERGED:
         raise InputError(
-            f"A run diverged ({outcome.reason}); give smaller --learning-rates or "
-            "another --seed."
+            f"A run diverged ({outcome.reason}); give smaller `learning_rates` or "
+            "another `seed`."
         )
     return run
 

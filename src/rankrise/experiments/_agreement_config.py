@@ -33,15 +33,15 @@ class AgreementConfig(Settings):
     """Standard deviation of the start's parameters where descent is compared with the
     flow."""
     learning_rates: tuple[float, ...] | None = None
-    """Of gradient descent; by default the largest stable one times 1/2, 1/4, ...
-    1/32. Each is made to divide the time between two comparisons."""
+    """Learning rates of gradient descent; by default the largest stable one times 1/2,
+    1/4, ... 1/32. Each is made to divide the time between two comparisons."""
     init_scales: tuple[float, ...] = (0.1, 0.03, 0.01, 0.003, 0.001)
     """Standard deviations of the start's parameters where the flow is compared with
     its limit."""
     comparisons: int = 60
     """At how many times descent is compared with the flow."""
     rtol: float = 1e-7
-    """Of the flow: error allowed in a step, relative to a component's size."""
+    """Error that the flow may make in a step, relative to a component's size."""
     precision: Precision = "float64"
     """Floating-point precision of the runs."""
 
@@ -49,7 +49,7 @@ class AgreementConfig(Settings):
         require_mode_dims(self.mode_dims)
         require(
             len(self.mode_dims) >= 3,
-            f"--mode-dims is {typed(self.mode_dims)}; components escape one by one "
+            f"`mode_dims` is {typed(self.mode_dims)}; components escape one by one "
             "from order three on, so give three whole numbers or more.",
         )
         require_positive(
@@ -62,7 +62,7 @@ class AgreementConfig(Settings):
         least = 1e-4 if self.precision == "float32" else 1e-12
         require(
             self.rtol >= least,
-            f"--rtol is {self.rtol}, and {self.precision} has rounding errors of that "
+            f"`rtol` is {self.rtol}, and {self.precision} has rounding errors of that "
             f"size; give {least} or more.",
         )
         require_not_negative(seed=self.seed)
@@ -71,16 +71,16 @@ class AgreementConfig(Settings):
             require_moderate(learning_rates=rate)
         require(
             self.learning_rates is None or len(self.learning_rates) > 0,
-            "--learning-rates is empty; give at least one number or leave it out.",
+            "`learning_rates` is empty; give at least one number or leave it out.",
         )
         entries = math.prod(self.mode_dims)
         require(
             self.observations <= entries,
-            f"--observations is {self.observations} but a tensor with mode dimensions "
+            f"`observations` is {self.observations} but a tensor with mode dimensions "
             f"{typed(self.mode_dims)} has {entries} entries; ask for fewer.",
         )
         require(
             max(self.init_scales) < 1,
-            f"--init-scales has {max(self.init_scales)}; the limit is of scales below "
+            f"`init_scales` has {max(self.init_scales)}; the limit is of scales below "
             "1.",
         )

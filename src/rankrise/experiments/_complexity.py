@@ -81,7 +81,7 @@ def run_complexity(
     checkpoint: Checkpoint | None = None,
     progress: Callable[[Control, FitProgress], None] | None = None,
 ) -> ComplexityResult:
-    """Fit predictors of every rank to a data set and its random twins.
+    """Fit predictors of every rank to a data set and to random controls.
 
     Parameters
     ----------

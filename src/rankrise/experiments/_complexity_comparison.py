@@ -80,14 +80,14 @@ def _read(readings: ComplexityReadings, ours: _Errors) -> _Errors | None:
     return replace(ours, mean=lambda *each: readings[each].mean, constant=_CONSTANT)
 
 
-def _below_twins(errors: _Errors, control: Control) -> bool:
-    twins = [each for each in errors.controls if each != control]
+def _below_controls(errors: _Errors, control: Control) -> bool:
+    others = [each for each in errors.controls if each != control]
     return all(
         error < least
-        for twin in twins
+        for other in others
         for error, least in zip(
             errors.by_rank(control, "train"),
-            errors.by_rank(twin, "train"),
+            errors.by_rank(other, "train"),
             strict=True,
         )
     )
@@ -112,7 +112,7 @@ def _falls(errors: _Errors, control: Control) -> bool:
 _STATEMENTS: tuple[
     tuple[tuple[Control, ...], str, Callable[[_Errors, Control], bool]], ...
 ] = (
-    (("real",), "training error below both twins' at every rank", _below_twins),
+    (("real",), "training error below both controls' at every rank", _below_controls),
     (("real",), "test error below a constant's at every rank", _generalizes),
     (
         ("inputs", "labels"),

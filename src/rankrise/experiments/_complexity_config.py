@@ -25,7 +25,7 @@ _LARGEST_RANK = 1000
 
 
 class ComplexityConfig(Settings):
-    """Predictors of rising CP rank, fitted to a data set and to random twins of it.
+    """Predictors of rising CP rank, fitted to a data set and to random controls.
 
     With `--optimizer adam` the other defaults are the settings of Razin et al. (2021).
     """
@@ -33,8 +33,8 @@ class ComplexityConfig(Settings):
     ranks: tuple[str, ...] = ("1-15",)
     """Ranks to fit: numbers and ranges such as 1-8."""
     controls: tuple[Literal["inputs", "labels", "none"], ...] = ("inputs", "labels")
-    """Random twins of the data: inputs uniform over each feature's values, or labels
-    permuted; none asks for the data alone."""
+    """Random controls: inputs uniform over each feature's values, or labels permuted;
+    none asks for the data alone."""
     classes: tuple[str, ...] | None = None
     """Labels that are told from all others, each by models of its own; all by
     default."""
@@ -45,29 +45,30 @@ class ComplexityConfig(Settings):
     """How many values a pixel is rounded to, 2 by default; or the most intervals a
     table's column of numbers is put into, 16 by default."""
     target: tuple[str, ...] = ()
-    """Of a table: the column to predict, or several of values; of an .npz the array, y
-    by default."""
+    """Column of a table to predict, or several of values; the array of an .npz, y by
+    default."""
     target_kind: Literal["classes", "values"] | None = None
-    """Of a table: whether classes are told apart or values predicted; by default
-    numbers with a decimal point are values and all else is classes."""
+    """Whether a table's classes are told apart or values predicted; by default numbers
+    with a decimal point are values and all else is classes."""
     features: str | None = None
-    """Of an .npz: the array with one row a sample, X by default."""
+    """Array of an .npz with one row a sample, X by default."""
     drop: tuple[str, ...] = ()
-    """Of a table: columns to leave out."""
+    """Columns of a table to leave out."""
     categories: tuple[str, ...] = ()
-    """Of a table: columns of numbers that are but names, such as postal codes."""
+    """Columns of a table whose numbers are only names, such as postal codes."""
     seeds: tuple[int, ...] = (0,)
-    """Of the starts and of what is random in the controls."""
+    """Seeds of the starts and of the random controls."""
     epochs: int | None = None
-    """Passes through the samples, at most: 10,000 by default; of levenberg-marquardt
-    its steps, each of which costs up to some twenty passes: 40 by default."""
+    """Most passes through the samples, 10,000 by default; with levenberg-marquardt its
+    steps, each of which costs up to some twenty passes, 40 by default."""
     batch_size: int = BATCH_SIZE
-    """Samples a step; of levenberg-marquardt, how many are held in memory at a time."""
+    """Samples a step; with levenberg-marquardt, how many are held in memory at a
+    time."""
     optimizer: str = SECOND_ORDER
     """levenberg-marquardt, which takes steps on all samples and is fastest, or an
     optax optimizer that needs just a learning rate, such as adam."""
     learning_rate: float | None = None
-    """Of the optimizer; 0.0005 by default."""
+    """Learning rate of the optimizer; 0.0005 by default."""
     init_mean: float | None = None
     """Mean of the factors at the start: 1 by default; for levenberg-marquardt such
     that a model starts about as large as what it learns."""
@@ -82,7 +83,7 @@ class ComplexityConfig(Settings):
     """Time limit of each control, over all the times it is resumed; what it cuts off
     depends on the machine."""
     seed: int = 0
-    """Of the shuffling and of the split."""
+    """Seed of the shuffling and of the split."""
     precision: Precision = "float32"
     """Floating-point precision."""
 
@@ -97,37 +98,37 @@ class ComplexityConfig(Settings):
         require_moderate(init_std=self.init_std)
         require(
             self.init_mean is None or math.isfinite(self.init_mean),
-            f"--init-mean is {self.init_mean}; give a finite number.",
+            f"`init_mean` is {self.init_mean}; give a finite number.",
         )
         require(
             self.learning_rate is None or self.optimizer != SECOND_ORDER,
-            f"--learning-rate has no use for {SECOND_ORDER}, which chooses its steps; "
-            "leave it out, or name another --optimizer such as adam.",
+            f"`learning_rate` has no use for {SECOND_ORDER}, which chooses its steps; "
+            "leave it out, or name another `optimizer` such as adam.",
         )
         require_not_negative(seed=self.seed)
         require(
             self.levels is None or 2 <= self.levels <= 256,
-            f"--levels is {self.levels}; it must lie between 2 and 256.",
+            f"`levels` is {self.levels}; it must lie between 2 and 256.",
         )
         require(
             "none" not in self.controls or len(self.controls) == 1,
-            f"--controls is {typed(self.controls)}; give none alone, or leave it out.",
+            f"`controls` is {typed(self.controls)}; give none alone, or leave it out.",
         )
         for error in self.error:
             require_positive(error=error)
         require(
             0 < self.test_share < 1,
-            f"--test-share is {self.test_share}; it must lie between 0 and 1.",
+            f"`test_share` is {self.test_share}; it must lie between 0 and 1.",
         )
         require(
             len(self.seeds) > 0 and len(set(self.seeds)) == len(self.seeds),
-            f"--seeds is {typed(self.seeds)}; give some, each once.",
+            f"`seeds` is {typed(self.seeds)}; give some, each once.",
         )
         for seed in self.seeds:
             require_not_negative(seeds=seed)
         require(
             self.classes is None or len(self.classes) > 0,
-            "--classes is empty; give at least one label or leave it out.",
+            "`classes` is empty; give at least one label or leave it out.",
         )
         _ = self.rank_list
 
@@ -140,9 +141,9 @@ class ComplexityConfig(Settings):
 
     @property
     def control_list(self) -> tuple[Literal["real", "inputs", "labels"], ...]:
-        """The data themselves, then their random twins."""
-        twins = dict.fromkeys(self.controls)
-        return ("real", *(twin for twin in twins if twin != "none"))
+        """The data themselves, then their random controls."""
+        controls = dict.fromkeys(self.controls)
+        return ("real", *(each for each in controls if each != "none"))
 
     @property
     def rank_list(self) -> tuple[int, ...]:
@@ -154,13 +155,13 @@ class ComplexityConfig(Settings):
             last = int(match[2] or match[1]) if match else 0
             require(
                 all(1 <= rank <= _LARGEST_RANK for rank in (first, last)),
-                f"--ranks has {part}; give whole numbers from 1 to {_LARGEST_RANK} or "
+                f"`ranks` has {part}; give whole numbers from 1 to {_LARGEST_RANK} or "
                 "ranges such as 1-8.",
             )
             require(
                 first <= last,
-                f"--ranks has {part}, a range in reverse; give {last}-{first}.",
+                f"`ranks` has {part}, a range in reverse; give {last}-{first}.",
             )
             found.update(range(first, last + 1))
-        require(len(found) > 0, "--ranks is empty; give some such as 1-8.")
+        require(len(found) > 0, "`ranks` is empty; give some such as 1-8.")
         return tuple(sorted(found))

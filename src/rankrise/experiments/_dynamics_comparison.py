@@ -63,7 +63,7 @@ class Staircase:
     Attributes
     ----------
     steps
-        So many of the largest components are its steps, if they rose.
+        The most components counted as steps: the largest, where they rose.
     """
 
     run: Trajectory
@@ -71,7 +71,7 @@ class Staircase:
 
     @property
     def init_scale(self) -> float:
-        """Of the start."""
+        """Init scale of the start."""
         return float(self.run.init_scale)
 
     @property
@@ -81,7 +81,7 @@ class Staircase:
 
     @cached_property
     def norms(self) -> Values:
-        """Of the components that are its steps, in the order they rose."""
+        """Norms of the components that are its steps, in the order they rose."""
         norms: Values = self.run.component_norms
         half = [self._reaches(norms[:, each], 0.5) for each in self._risen]
         return norms[:, self._risen[np.argsort(half)]]

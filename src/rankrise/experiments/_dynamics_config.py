@@ -8,7 +8,6 @@ from rankrise.experiments._options import (
     LossName,
     Precision,
     Settings,
-    option,
     require,
     require_bounded,
     require_init_scales,
@@ -57,8 +56,8 @@ class DynamicsConfig(Settings):
     observations: int = 2000
     """How many observations."""
     gaps: Literal["entries", "fibers"] = "entries"
-    """Of completion: whether entries are missing at random, or whole fibers of the
-    first mode."""
+    """Whether single entries are missing at random in completion, or whole fibers of
+    the first mode."""
     factorization: Literal["cp", "matrix"] = "cp"
     """CP, or for order 2 a deep matrix factorization."""
     components: int | None = None
@@ -84,31 +83,32 @@ class DynamicsConfig(Settings):
     """adaptive (the paper's), gradient-descent, an optax optimizer such as optax.adam,
     flow (gradient flow), or limit (the flow as the init scale goes to zero)."""
     learning_rate: float | None = None
-    """Of gradient descent: 0.01 by default (0.001 for an optax optimizer)."""
+    """Learning rate of gradient descent; 0.01 by default, 0.001 for an optax
+    optimizer."""
     batch_size: int | None = None
     """Observations per step of gradient descent; all of them by default."""
     weight_decay: float | None = None
-    """Of the adaptive rule: the objective has this times half the squared norm of the
-    parameters added; none by default."""
+    """Weight decay of the adaptive rule: this times half the squared norm of the
+    parameters is added to the objective; none by default."""
     rtol: float | None = None
-    """Of the flow: error allowed in a step, relative to a component's size; 0.003 by
+    """Error that the flow may make in a step, relative to a component's size; 0.003 by
     default."""
     steps: int | None = None
-    """Step limit of every run; 40000 by default, 10000 of the flow. Of the limit, how
-    many components it may learn; all by default."""
+    """Step limit of every run; 40000 by default, 10000 for the flow. With the limit,
+    the most components it may learn; all by default."""
     end_time: float | None = None
     """Time limit on the clock of gradient flow (the sum of learning rates)."""
     loss_tolerance: float | None = None
     """A run has converged when its loss stays below this for the patience; by default
     1e-4 of the loss at zero (1% of the observed norm, for squared loss)."""
     patience: int | None = None
-    """Steps in a row the loss must stay below its tolerance; 100 by default, 1 of the
-    flow, whose loss only falls."""
+    """Steps in a row the loss must stay below its tolerance; 100 by default, 1 for
+    the flow, whose loss only falls."""
     max_seconds: float | None = None
     """Time limit, over all the times a run is resumed; what it cuts off depends on
     the machine."""
     save_every: int | None = None
-    """Steps between two measurements; 25 by default, 1 of the flow."""
+    """Steps between two measurements; 25 by default, 1 for the flow."""
     saves: int | None = None
     """Number of measurements, spaced evenly or logarithmically (in time, if there is
     an end time); replaces save-every."""
@@ -161,7 +161,7 @@ class DynamicsConfig(Settings):
         require_init_scales(self.init_scales)
         require(
             self.start_seeds is None or len(self.start_seeds) > 0,
-            "--start-seeds is empty; give at least one seed or leave it out.",
+            "`start_seeds` is empty; give at least one seed or leave it out.",
         )
         for seed in self.run_seeds:
             require_not_negative(start_seeds=seed)
@@ -169,8 +169,8 @@ class DynamicsConfig(Settings):
     def _check_combinations(self) -> None:
         require(
             self.factorization == "cp" or len(self.dims) == 2,
-            f"--factorization matrix is for order 2, not {len(self.dims)}; add "
-            "--order 2.",
+            f"`factorization` is matrix, which is for order 2, not {len(self.dims)}; "
+            "give `order` 2.",
         )
         entries = math.prod(self.dims)
         require(
@@ -180,13 +180,13 @@ class DynamicsConfig(Settings):
         )
         require(
             self.task != "completion" or self.observations <= entries,
-            f"--observations is {self.observations} but a tensor with mode dimensions "
+            f"`observations` is {self.observations} but a tensor with mode dimensions "
             f"{typed(self.dims)} has {entries} entries; ask for fewer.",
         )
         require(
             self.loss != "logistic",
-            "--loss logistic is for labels 0 and 1, and a synthetic target has real "
-            "values; choose another loss.",
+            "`loss` is logistic, which is for labels 0 and 1, but a synthetic target "
+            "has real values; choose another loss.",
         )
 
     def _check_solver(self) -> None:
@@ -204,14 +204,14 @@ class DynamicsConfig(Settings):
         for name in unused:
             require(
                 getattr(self, name) is None,
-                f"{option(name)} is {getattr(self, name)} but --solver {self.solver} "
-                "has no use for it; leave it out.",
+                f"`{name}` is {getattr(self, name)} but the solver {self.solver} has "
+                "no use for it; leave it out.",
             )
         scales = type(self).model_fields["init_scales"].default
         require(
             self.solver != "limit" or self.init_scales == scales,
-            "--init-scales has no use for --solver limit, where the init scale goes to "
-            "zero; leave it out.",
+            "`init_scales` has no use for the solver limit, where the init scale goes "
+            "to zero; leave it out.",
         )
 
     @property

@@ -40,7 +40,7 @@ class ExpectedTime:
 def expected_dynamics_time(
     config: DynamicsReproductionConfig, variant: Variant
 ) -> ExpectedTime:
-    """Of one variant, at most; a run whose loss passes its tolerance ends sooner."""
+    """Longest time of a variant; a run whose loss passes its tolerance ends sooner."""
     experiment = config.experiments[variant]
     pilot = run_dynamics(experiment.model_copy(update={"steps": _STEPS}))
     trajectory = pilot.trajectory
@@ -54,7 +54,7 @@ def expected_dynamics_time(
 def expected_complexity_time(
     config: ComplexityReproductionConfig, data: LabelledSet
 ) -> ExpectedTime:
-    """By the pace of some epochs on the data; their twins take as long."""
+    """By the pace of some epochs on the data; their controls take as long."""
     experiment = config.experiment
     # The whole uses the programs compiled for these.
     few = {
@@ -74,7 +74,7 @@ def expected_complexity_time(
 def expected_theory_time(
     config: TheoryReproductionConfig, done: tuple[str, ...] = ()
 ) -> ExpectedTime:
-    """Of the claims that are not done yet, as they took on another machine."""
+    """Time that the claims not yet done took on another machine."""
     left = [each[config.quick] for name, each in _SECONDS.items() if name not in done]
     basis = f"{len(left)} claims, as long as two cores took once"
     return ExpectedTime(sum(left, start=0.0), basis)

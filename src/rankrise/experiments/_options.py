@@ -6,16 +6,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from rankrise._errors import InputError
-from rankrise._settings import option as option
+from rankrise._settings import LARGEST, LARGEST_WHOLE, SMALLEST
 
 LossName = Literal["squared", "absolute", "huber", "smooth-l1", "logistic"]
 Precision = Literal["float32", "float64"]
 KeptComponents = int | Literal["all"]
-
-# Steps and components are counted, and random keys made, in 32 bits.
-_LARGEST_WHOLE = 2**31 - 1
-# Beyond these, squares leave the range of single precision.
-_SMALLEST, _LARGEST = 1e-30, 1e15
 
 
 class Settings(BaseModel):
@@ -41,12 +36,12 @@ def require(condition: bool, message: str) -> None:
 
 
 def require_bounded(**numbers: int | float | None) -> None:
-    """Refuse numbers that are given and too large, by the name of their option."""
+    """Refuse numbers that are given and too large, by their names."""
     for name, number in numbers.items():
-        limit = _LARGEST_WHOLE if isinstance(number, int) else _LARGEST
+        limit = LARGEST_WHOLE if isinstance(number, int) else LARGEST
         require(
             number is None or abs(number) <= limit,
-            f"{option(name)} is {number}; it can be {limit} at most.",
+            f"`{name}` is {number}; it can be {limit} at most.",
         )
 
 
@@ -55,7 +50,7 @@ def require_positive(**numbers: int | float | None) -> None:
     for name, number in numbers.items():
         require(
             number is None or number > 0,
-            f"{option(name)} is {number}; it must be positive.",
+            f"`{name}` is {number}; it must be positive.",
         )
     require_bounded(**numbers)
 
@@ -65,7 +60,7 @@ def require_not_negative(**numbers: int | float | None) -> None:
     for name, number in numbers.items():
         require(
             number is None or number >= 0,
-            f"{option(name)} is {number}; it cannot be negative.",
+            f"`{name}` is {number}; it cannot be negative.",
         )
     require_bounded(**numbers)
 
@@ -74,9 +69,8 @@ def require_moderate(**numbers: float | None) -> None:
     """Refuse sizes that are given and that no run could compute with."""
     for name, number in numbers.items():
         require(
-            number is None or _SMALLEST <= number <= _LARGEST,
-            f"{option(name)} is {number}; it must lie between {_SMALLEST:g} and "
-            f"{_LARGEST:g}.",
+            number is None or SMALLEST <= number <= LARGEST,
+            f"`{name}` is {number}; it must lie between {SMALLEST:g} and {LARGEST:g}.",
         )
 
 
@@ -90,7 +84,7 @@ def require_init_scales(init_scales: Sequence[float]) -> None:
     """Refuse an empty list of init scales, and those no run could start from."""
     require(
         len(init_scales) > 0,
-        "--init-scales is empty; give at least one number or leave it out.",
+        "`init_scales` is empty; give at least one number or leave it out.",
     )
     for scale in init_scales:
         require_moderate(init_scales=scale)
@@ -100,7 +94,7 @@ def require_order(order: int, highest: int) -> None:
     """Refuse an order that is not that of a tensor, or too high to compute with."""
     require(
         2 <= order <= highest,
-        f"--order is {order}; it must lie between 2 and {highest}.",
+        f"`order` is {order}; it must lie between 2 and {highest}.",
     )
 
 
@@ -109,6 +103,6 @@ def require_mode_dims(mode_dims: Sequence[int] | None) -> None:
     if mode_dims is not None:
         require(
             len(mode_dims) >= 2 and min(mode_dims) >= 1,
-            f"--mode-dims is {typed(mode_dims)}; give two whole numbers or more, each "
+            f"`mode_dims` is {typed(mode_dims)}; give two whole numbers or more, each "
             "at least 1.",
         )

@@ -56,7 +56,8 @@ class ComplexityReading:
     Attributes
     ----------
     mean, spread
-        Of the errors over classes; the spread is NaN where no bar can be read.
+        Mean and spread of the errors over classes; the spread is NaN where no bar can
+        be read.
     """
 
     mean: float

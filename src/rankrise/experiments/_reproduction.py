@@ -44,8 +44,8 @@ class ReproductionResult(Generic[Outcome]):
     Attributes
     ----------
     outcome
-        Of the experiment, as `run_complexity` or `run_verification` gave it; of
-        dynamics, as `run_dynamics` gave it for each variant, by name.
+        What `run_complexity` or `run_verification` gave; for dynamics, what
+        `run_dynamics` gave for each variant, by name.
     """
 
     config: ReproductionConfig
@@ -73,7 +73,7 @@ def reproduce_dynamics(
 
     Notes
     -----
-    An interrupt that is kept ends it with the variants that had begun.
+    Where an interrupt is kept, the result holds the variants that had begun.
     """
     config = config or DynamicsReproductionConfig()
     outcomes: dict[Variant, DynamicsResult] = {}
@@ -122,7 +122,7 @@ def reproduce_complexity(
     checkpoint: Checkpoint | None = None,
     progress: Callable[[Control, FitProgress], None] | None = None,
 ) -> ReproductionResult[ComplexityResult]:
-    """Errors by rank of images and of random twins (Razin et al. 2021, Section 5).
+    """Errors by rank of images and of random controls (Razin et al. 2021, Section 5).
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def reproduce_theory(
 def summarize_reproduction(result: ReproductionResult[Any]) -> dict[str, Any]:
     """The summary of `rankrise reproduce`: the comparison, and all of the experiment.
 
-    A number or verdict that there is not is None.
+    Numbers and verdicts that are missing are None.
     """
     comparison = result.comparison
     experiment = _summarized(result)

@@ -76,8 +76,8 @@ class DynamicsReproductionConfig(Settings):
     quick: bool = False
     """Leave out what takes longest, and say what."""
     seed: int = 0
-    """Of the target, of what is observed and of the start; those of the paper are not
-    known."""
+    """Seed of the target, of what is observed and of the start; those of the paper are
+    not known."""
     kept_components: KeptComponents = 10
     """How many of the largest components the trajectories keep, or all."""
 
@@ -122,13 +122,13 @@ class ComplexityReproductionConfig(Settings):
     """The paper's complexity experiment, and how it is made quick."""
 
     dataset: Literal["mnist", "fashion-mnist"] = "mnist"
-    """Which of the paper's data sets; of fashion-mnist nothing was read off the
-    plot."""
+    """Which of the paper's data sets; nothing was read off its plot of
+    fashion-mnist."""
     quick: bool = False
     """Fit fewer ranks for fewer epochs, in about ten minutes on two cores, and say what
     is left out."""
     seed: int = 0
-    """Of the starts, of the shuffling and of what is random in the controls."""
+    """Seed of the starts, of the shuffling and of the random controls."""
 
     def model_post_init(self, context: Any, /) -> None:
         require_not_negative(seed=self.seed)
@@ -161,7 +161,7 @@ class TheoryReproductionConfig(Settings):
     quick: bool = False
     """Leave out some of what each claim is tested on, and say what."""
     seed: int = 2
-    """Of the target, of what is observed and of the start; see rankrise verify."""
+    """Seed of the target, of what is observed and of the start; see rankrise verify."""
 
     def model_post_init(self, context: Any, /) -> None:
         require_not_negative(seed=self.seed)

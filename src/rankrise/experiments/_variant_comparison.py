@@ -18,9 +18,9 @@ from rankrise.experiments._dynamics_comparison import (
 from rankrise.synthetic import cp_component_norms
 
 _NOTES = (
-    "Of the paper's variants nothing was read off a plot. Expected is what it says of "
-    "its figure, at the smallest init scale: as many components as the target has rise "
-    "one after another, and end as the target's.",
+    "Nothing was read off the paper's plots of variants. What it says of its main "
+    "figure is expected at the smallest init scale: as many components as the target "
+    "has rise one after another, and end as the target's.",
     "The time of the first rise, on the clock of gradient flow, is expected to grow "
     "with the init scale to the power 2 - N, N the order or depth (Razin et al. 2021, "
     "Theorem 1; Arora et al. 2019), the better the smaller the init scales.",
@@ -53,7 +53,7 @@ def compare_variant(result: DynamicsResult) -> Comparison:
 
 
 def _target_norms(result: DynamicsResult) -> Values:
-    """Of the target's components, largest first; of a matrix, its singular values."""
+    """Norms of the target's components, largest first; a matrix's singular values."""
     if result.config.factorization == "matrix":
         values: Values = np.linalg.svd(result.target.end_tensor(), compute_uv=False)
         return values[: result.config.target_rank]

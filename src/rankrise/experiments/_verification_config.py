@@ -6,7 +6,6 @@ from typing import Any, Literal
 from rankrise._errors import InputError
 from rankrise.experiments._options import (
     Settings,
-    option,
     require,
     require_mode_dims,
     require_moderate,
@@ -70,10 +69,10 @@ class VerificationConfig(Settings):
     observations: int = 42
     """How many observations."""
     observed: Literal["largest", "random"] = "largest"
-    """Of completion: the entries largest in size, which leaves rank-one and corollary
-    room between zero and the smallest of them, or random ones."""
+    """Entries that completion observes: the largest in size, which leaves rank-one and
+    corollary room between zero and the smallest of them, or random ones."""
     center: bool = False
-    """Of a problem from a file: subtract the mean of the observed values."""
+    """Subtract the mean of the observed values of a problem from a file."""
     components: int = 5
     """How many components."""
     init_scale: float = 0.2
@@ -88,7 +87,8 @@ class VerificationConfig(Settings):
     """Threshold delta of Huber and smooth-L1 loss; by default half the smallest
     observed value in size."""
     radius: float | None = None
-    """Of the sphere in rank-one and corollary; by default half of what is allowed."""
+    """Radius of the sphere in rank-one and corollary; by default half of what is
+    allowed."""
     horizon: float | None = None
     """Time for which rank-one trajectories are compared; by default 25 times the time
     of growth at the sphere."""
@@ -97,8 +97,8 @@ class VerificationConfig(Settings):
     tolerance: float | None = None
     """Replaces the tolerance of every claim."""
     seed: int = 2
-    """Seed of the target, of what is observed and of the start. At others the premise
-    of the corollary can fail."""
+    """Seed of the target, of what is observed and of the start. With others the
+    premise of the corollary can fail."""
 
     def model_post_init(self, context: Any, /) -> None:
         self._check_numbers()
@@ -127,17 +127,17 @@ class VerificationConfig(Settings):
         if self.alphas is not None:
             require(
                 len(set(self.alphas)) >= 3,
-                f"--alphas is {typed(self.alphas)}; a slope needs three or more.",
+                f"`alphas` is {typed(self.alphas)}; a slope needs three or more.",
             )
             for alpha in self.alphas:
                 require_moderate(alphas=alpha)
         require(
             len(self.depths) > 0,
-            "--depths is empty; give at least one number or leave it out.",
+            "`depths` is empty; give at least one number or leave it out.",
         )
         require(
             len(set(self.depths)) == len(self.depths),
-            f"--depths is {typed(self.depths)}; give each once.",
+            f"`depths` is {typed(self.depths)}; give each once.",
         )
         for depth in self.depths:
             require_positive(depths=depth)
@@ -151,7 +151,7 @@ class VerificationConfig(Settings):
         )
         require(
             self.task != "completion" or self.observations <= entries,
-            f"--observations is {self.observations} but a tensor with mode dimensions "
+            f"`observations` is {self.observations} but a tensor with mode dimensions "
             f"{typed(self.dims)} has {entries} entries; ask for fewer.",
         )
 
@@ -161,7 +161,7 @@ class VerificationConfig(Settings):
         for name in self.model_fields_set.intersection(unused):
             where = "a problem from a file" if from_file else "a synthetic problem"
             raise InputError(
-                f"{option(name)} is {getattr(self, name)} but has no use for {where}; "
+                f"`{name}` is {getattr(self, name)} but has no use for {where}; "
                 "leave it out."
             )
 

@@ -20,11 +20,11 @@ class AbstractFactorization(eqx.Module):
     r"""Parameters that stand for an end tensor $\mathcal{W}_e$.
 
     A factorization knows nothing of problems: it evaluates its end tensor and
-    measures its components. Everything is differentiable, and compiled once a shape.
+    measures its components. Everything is differentiable, and compiled once per shape.
 
-    One of your own has arrays as fields, and `end_tensor`. All else has a default, by
-    forming the end tensor; only what is said of components has none. Fields that are
-    no parameters are declared by `eqx.field(static=True)`.
+    A factorization of your own has arrays as fields, and `end_tensor`. Everything else
+    has a default that forms the end tensor, except what is said of components. Fields
+    that are no parameters are declared by `eqx.field(static=True)`.
     """
 
     @abstractmethod

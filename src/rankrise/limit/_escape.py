@@ -43,7 +43,7 @@ class Escape(NamedTuple):
     time_left
         An upper bound of the time after this that each of the others would need.
     evaluations
-        Of the velocity of all components; batches count by their share.
+        Velocities of all components; batches count by their share.
     """
 
     component: int
@@ -204,7 +204,7 @@ def _velocity(field: AbstractPullField, vectors: Any) -> Float[Array, "rows batc
 
 
 def _velocities(field: AbstractPullField, vectors: FloatArray) -> FloatArray:
-    """Of any number of components, batch by batch."""
+    """Velocities of any number of components, batch by batch."""
     count = vectors.shape[1]
     filled = np.pad(vectors, ((0, 0), (0, -count % _BATCH)))
     parts = np.split(filled, range(_BATCH, filled.shape[1], _BATCH), axis=1)

@@ -87,7 +87,7 @@ def begin_growth(vectors: FloatArray, velocity: FloatArray) -> Growth:
 def time_left(mode_dims: ModeDims, growth: Growth) -> Any:
     r"""Upper bound $1/((N-2) \gamma u^{N-2})$ of the time left, or infinity.
 
-    Of arrays of NumPy, or of JAX in compiled code.
+    Takes arrays of NumPy, or of JAX in compiled code.
     """
     xp = array_namespace(growth.vectors)
     order, ends = len(mode_dims), np.cumsum(mode_dims)[:-1]

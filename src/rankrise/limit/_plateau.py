@@ -40,7 +40,7 @@ class Plateau(NamedTuple):
     notes
         What happened on the way that a reader should know.
     residual
-        Of the stationary point; NaN where the flow diverged.
+        Residual of the stationary point; NaN where the flow diverged.
     at_rest
         Whether it is below the tolerance; if not, `learned` is where the flow was.
     """
@@ -189,7 +189,7 @@ def _saddle_threshold(found: Stationary) -> float:
 
 
 def _beside(found: Stationary, flowed: AbstractFactorization) -> AbstractFactorization:
-    """Off the saddle, to the side that the flow was on."""
+    """A point off the saddle, on the side that the flow was on."""
     point = flattened(found.model)
     side = np.dot(flattened(flowed) - point, found.direction)
     length = np.copysign(_LEAVE * np.linalg.norm(point), side)

@@ -42,7 +42,7 @@ class Riser(NamedTuple):
     name
         The same for people.
     pull
-        Of minus the loss gradient on the direction it ends in.
+        Pull of minus the loss gradient on the direction it ends in.
     wait
         Scaled time since the last plateau; NaN where it is not known.
     rivals

@@ -50,7 +50,7 @@ class Limit:
     Attributes
     ----------
     max_components
-        Stop when so many components are learned; by default only when all are.
+        Stop when this many components are learned; by default only when all are.
     loss_tolerance
         Stop when the loss is below.
     pull_tolerance
@@ -59,10 +59,10 @@ class Limit:
     least_improvement
         Stop when the loss fell by less than this share from one plateau to the next.
     flat_plateaus
-        Stop when the selected observable (`solve_limit`'s `select`) had no new minimum
-        at so many plateaus.
+        Stop when the selected observable (`Recording.select`) had no new minimum at
+        this many plateaus.
     max_seconds
-        Stop after so many seconds, over all starts and with compiling; what that cuts
+        Stop after this many seconds, over all starts and with compiling; what that cuts
         off depends on the machine.
     accuracy
         Error of a step of growth over a component's size, and of an escape time over

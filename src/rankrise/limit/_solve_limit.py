@@ -15,7 +15,7 @@ from rankrise.factorizations import AbstractFactorization
 from rankrise.limit._run import Limit, LimitRun
 from rankrise.problems import AbstractProblem
 from rankrise.runs import Progress, Watch
-from rankrise.solvers import check_starts, on_device
+from rankrise.solvers import checked_starts
 from rankrise.trajectories import Recording, Trajectory, build_dataset
 
 
@@ -37,8 +37,8 @@ def solve_limit(
     limit
         When to stop, and how accurately.
     recording
-        What is measured at every plateau, and kept with that, as for `solve`. The
-        plateaus are when, so it has no `save_at`.
+        What is measured at every plateau, as for `solve`; without a `save_at`, since
+        the plateaus decide when.
     progress
         Called at every plateau.
 
@@ -56,17 +56,14 @@ def solve_limit(
     is the root mean square of the start's parameters. For matrices of depth two it is
     flow time over $\\log(1/\\alpha)$; for deeper ones it is not known (NaN).
     """
-    single = isinstance(model, AbstractFactorization)
-    models = [model] if isinstance(model, AbstractFactorization) else list(model)
     if limit is not None and not isinstance(limit, Limit):
         raise InputError(
             f"The limit's settings are {limit!r}; give a `Limit`, or call `solve` for "
             "another solver."
         )
-    models = [on_device(each) for each in models]
-    check_starts(problem, models)
-    compiled = _with_arguments(problem)
-    _check_loss(compiled)
+    models = checked_starts(problem, model)
+    problem = _with_arguments(problem)
+    _check_loss(problem)
     if not all(np.isfinite(x).all() for x in jax.tree.leaves(models)):
         raise InputError(
             "A start is not finite, so it has no directions; draw another."
@@ -75,10 +72,14 @@ def solve_limit(
     if recording.save_at is not None:
         raise InputError("The limit is measured at its plateaus; leave out `save_at`.")
     if limit.flat_plateaus is not None and recording.select is None:
-        raise InputError("flat_plateaus needs `select`, the observable it waits on.")
+        raise InputError(
+            "`flat_plateaus` waits on the observable that a recording selects; give a "
+            "`Recording` with `select`."
+        )
     observables = recording.observables_of(problem, models)
-    runs = [LimitRun(compiled, m, limit, observables, recording.select) for m in models]
+    runs = [LimitRun(problem, m, limit, observables, recording.select) for m in models]
     _advance(runs, limit.max_seconds, progress)
+    single = isinstance(model, AbstractFactorization)
     dataset = build_dataset(
         [run.history() for run in runs], observables, recording, single=single
     )

@@ -17,7 +17,7 @@ SMALL = 1e-6
 class AbstractLoss(ABC):
     r"""A loss $\ell(p, y)$; a problem takes its weighted mean over observations.
 
-    A loss of one's own is a frozen dataclass with `__call__`; all else has a default.
+    A loss of your own is a frozen dataclass with `__call__`; all else has a default.
     To complete with it, it needs a `majorizer`, or `slopes` if it depends on $|p - y|$
     alone.
 

@@ -1,4 +1,4 @@
-"""Train and test error by CP rank, real data beside random twins."""
+"""Train and test error by CP rank, real data beside random controls."""
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator

@@ -55,7 +55,7 @@ class Checkpoint:
             )
 
     def part(self, name: str) -> "Checkpoint":
-        """That of one part of a run, in a file of its own beside this one."""
+        """The checkpoint of one part of a run, in a file of its own beside this one."""
         path = self.path.with_name(f"{self.path.stem}-{name}{self.path.suffix}")
         return replace(self, path=path)
 

@@ -10,8 +10,8 @@ class Progress:
     Attributes
     ----------
     time, end_time
-        Of the run that is furthest behind, on the clock of gradient flow; `end_time`
-        is None where only steps limit the runs.
+        Time of the run that is furthest behind, on the clock of gradient flow;
+        `end_time` is None where only steps limit the runs.
     """
 
     step: int

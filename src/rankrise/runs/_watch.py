@@ -24,7 +24,7 @@ _began: ContextVar[float | None] = ContextVar("began", default=None)
 def counting_seconds() -> Iterator[None]:
     """Within, the clock of a run has begun already: loading counts to its time limit.
 
-    Of several, one within another, the outermost counts.
+    The outermost counts of several, one within another.
     """
     token = _began.set(time.monotonic() if _began.get() is None else _began.get())
     try:

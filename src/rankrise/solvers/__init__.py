@@ -18,8 +18,7 @@ from rankrise.solvers._reference_flow import flow_until as flow_until
 from rankrise.solvers._reference_flow import reference_flow as reference_flow
 from rankrise.solvers._reference_flow import reference_flows as reference_flows
 from rankrise.solvers._reference_flow import velocity as velocity
-from rankrise.solvers._runs import on_device as on_device
 from rankrise.solvers._solve import RunFailedError as RunFailedError
 from rankrise.solvers._solve import solve as solve
 from rankrise.solvers._spectral_radius import spectral_radius as spectral_radius
-from rankrise.solvers._start_checks import check_starts as check_starts
+from rankrise.solvers._start_checks import checked_starts as checked_starts

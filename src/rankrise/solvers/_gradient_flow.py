@@ -57,8 +57,8 @@ class GradientFlow(AbstractSolver[_FlowState]):
     r"""The flow $\dot w = -\nabla\phi(w)$, with error control.
 
     A Runge-Kutta-Chebyshev method of second order (Sommeijer, Shampine and Verwer
-    1998): explicit, and stable on $h\rho$ growing with the square of its stages. The
-    flow is mildly stiff with real eigenvalues, for which that is made. The number of
+    1998): explicit, and stable for $h\rho$ up to a multiple of its stages squared. It
+    is made for flows like this one, mildly stiff with real eigenvalues. The number of
     stages follows from the spectral radius $\rho$ of the Hessian, which a power
     iteration keeps up to date. The local error is measured component by component
     against the component's own size, so that those still near zero, which decide what
@@ -76,7 +76,7 @@ class GradientFlow(AbstractSolver[_FlowState]):
         absolute. Errors of the steps add up, to about `rtol` to the power 2/3. In
         float32, rounding limits `rtol` to about 1e-5.
     most_stages
-        Of one step. Rounding grows with the square of it, so that a tolerance near
+        Most stages of one step. Rounding grows with their square, so a tolerance near
         the precision allows fewer.
     """
 

@@ -43,13 +43,14 @@ class Stop:
         Converged: the loss was below it for `patience` steps in a row. None never
         converges.
     gradient_tolerance
-        Converged: the norm of the gradient by all parameters was. It also is small
-        at a near-zero start, so the tolerance must lie below the gradient there.
+        Converged: the norm of the gradient by all parameters was below it for
+        `patience` steps in a row. The gradient is small at a near-zero start too, so
+        the tolerance must lie below what it is there.
     patience
-        Steps in a row.
+        Steps in a row that a run must spend below a tolerance.
     flat_steps
-        Stopped: the selected observable (`solve`'s `select`) had no new minimum for
-        so many steps. A run rests long on plateaus between two rises, so give it
+        Stopped: the selected observable (`Recording.select`) had no new minimum for
+        this many steps. A run rests long on plateaus between two rises, so give it
         thousands.
     """
 
@@ -114,7 +115,7 @@ class Targets(eqx.Module):
     Attributes
     ----------
     steps, times
-        Of length `SAVES_A_CHUNK`; the first `count` are in use.
+        Arrays of length `SAVES_A_CHUNK`; the first `count` are in use.
     """
 
     steps: Int[Array, " k"]

@@ -41,11 +41,11 @@ class Minibatch(AbstractSolver[_Epoch]):
     Attributes
     ----------
     solver
-        Whose step is taken.
+        The solver whose step is taken.
     batch_size
         Observations per step.
     seed
-        Of the order; every run of a batch of runs sees the same one.
+        Seed of the order; every run of a batch of runs sees the same one.
     order
         Called as `order(key, problem)` before each epoch, it gives the rows of its
         observations, in any number, one after another; all of them shuffled by

@@ -15,9 +15,9 @@ from rankrise.solvers._adaptive_gradient_descent import AdaptiveGradientDescent
 from rankrise.solvers._contract import AbstractSolver
 from rankrise.solvers._gradient_flow import GradientFlow
 from rankrise.solvers._loop import Plan, Stop, make_plan
-from rankrise.solvers._runs import Runs, on_device
+from rankrise.solvers._runs import Runs
 from rankrise.solvers._session import Session
-from rankrise.solvers._start_checks import check_memory, check_starts, checked_limits
+from rankrise.solvers._start_checks import check_memory, checked_limits, checked_starts
 from rankrise.trajectories import Recording, SaveAt, Trajectory
 
 
@@ -53,8 +53,8 @@ def solve(
     solver
         Adaptive gradient descent, the paper's rule, by default.
     max_steps, end_time
-        The run is stopped after so many steps, or when the clock of gradient flow
-        (the sum of learning rates) reaches that time. One of them at least, unless
+        The run is stopped after this many steps, or when the clock of gradient flow
+        (the sum of learning rates) reaches this time. At least one is needed, unless
         saves are at listed times.
     max_seconds
         Time limit, over all the times a run is resumed; what it cuts off depends on
@@ -62,8 +62,8 @@ def solve(
     stop
         When a run ends earlier; by default only when it diverges.
     recording
-        When a run is measured, what of it, and what is kept with that; 500 times, all
-        of `standard_observables`, by default.
+        When a run is measured, and what; by default 500 times, and all of
+        `standard_observables`.
     together
         How many of several runs are advanced as one batch; by default all of them, and
         one for `GradientFlow` on a CPU, where runs of a batch wait for the one whose
@@ -85,18 +85,18 @@ def solve(
             f"The solver is {solver!r}; give one such as `GradientFlow()`, or call "
             "`solve_limit` for the limit of a vanishing init scale."
         )
-    single = isinstance(model, AbstractFactorization)
-    models = [model] if isinstance(model, AbstractFactorization) else list(model)
-    models = [on_device(each) for each in models]
     recording, stop = Recording.checked(recording), stop or Stop()
     if stop.flat_steps is not None and recording.select is None:
-        raise InputError("flat_steps needs `select`, the observable it waits on.")
+        raise InputError(
+            "`flat_steps` waits on the observable that a recording selects; give a "
+            "`Recording` with `select`."
+        )
     save_at = recording.save_at or SaveAt.linear(500)
     limits = checked_limits(
         max_steps, save_at.end_time if end_time is None else end_time
     )
     schedule = save_at.schedule(*limits)
-    check_starts(problem, models)
+    models = checked_starts(problem, model)
     observables = recording.observables_of(problem, models)
     check_memory(len(schedule.steps), models, observables)
     solver = solver or AdaptiveGradientDescent()
@@ -119,6 +119,7 @@ def solve(
         settings=dict(recording.settings),
     )
     cut_off = session.run(max_seconds, checkpoint, progress)
+    single = isinstance(model, AbstractFactorization)
     trajectory = session.trajectory(cut_off, recording, single)
     reasons = [o.reason for o in trajectory.outcomes if o.result == Ending.DIVERGED]
     if throw and reasons:

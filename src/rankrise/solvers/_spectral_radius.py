@@ -28,7 +28,7 @@ class Radius(NamedTuple):
     value
         A little above the estimate.
     direction
-        Of norm one, near the eigenvector: where the next iteration begins.
+        Vector of norm one, near the eigenvector: where the next iteration begins.
     products
         Hessian-vector products taken for it.
     """

@@ -8,6 +8,7 @@ import jax
 from rankrise._errors import InputError
 from rankrise.factorizations import AbstractFactorization
 from rankrise.problems import AbstractProblem
+from rankrise.solvers._runs import on_device
 from rankrise.trajectories import Observable
 
 # What is recorded stays in memory until the run ends.
@@ -31,10 +32,13 @@ def checked_limits(
     return max_steps, end_time
 
 
-def check_starts(
-    problem: AbstractProblem, models: Sequence[AbstractFactorization]
-) -> None:
-    """Refuse starts that do not fit the problem or one another."""
+def checked_starts(
+    problem: AbstractProblem,
+    model: AbstractFactorization | Sequence[AbstractFactorization],
+) -> list[AbstractFactorization]:
+    """One start or several, on the device, if they fit the problem and one another."""
+    given = [model] if isinstance(model, AbstractFactorization) else model
+    models = [on_device(each) for each in given]
     if not models:
         raise InputError("There is no start; give at least one factorization.")
     for model in models:
@@ -48,6 +52,7 @@ def check_starts(
             "Starts that run together must be of one kind with arrays of equal "
             f"shapes; got {' and '.join(sorted(kinds))}."
         )
+    return models
 
 
 def check_memory(

@@ -113,7 +113,7 @@ def measure(
         Standard deviation of the noise over the root mean square of the noiseless
         inner products.
     seed
-        Of the noise; as in `random_target`.
+        Seed of the noise, as in `random_target`.
     """
     if isinstance(measurements, np.ndarray):
         products = _dense_inner_products(factor_matrices, measurements)

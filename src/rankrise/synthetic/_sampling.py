@@ -102,7 +102,7 @@ def observe(
         Standard deviation of the noise over the root mean square of all entries of
         the tensor (its Frobenius norm over the square root of their number).
     seed
-        Of the noise; as in `random_target`.
+        Seed of the noise, as in `random_target`.
     """
     values = noisy(
         cp_entries(factor_matrices, indices),

@@ -44,7 +44,7 @@ class Table:
     Attributes
     ----------
     names
-        Of the columns; None for an array.
+        Names of the columns; None for an array.
     columns
         One series a feature, by the name that an error calls it: numbers in float64, or
         text and categories as Python objects. Its index counts the samples given.

@@ -44,9 +44,9 @@ def load_labelled_set(
         first line names the columns, a `.parquet`, or an `.npz` with the arrays `X`
         and `y`.
     columns
-        Of a table: which to predict, and which to leave out or take for categories.
+        Which columns of a table to predict, leave out or take for categories.
     target_kind
-        Of a table: whether classes are told apart or values predicted; by default
+        Whether a table's classes are told apart or values predicted; by default
         floating point is values and all else is classes.
     levels
         How many values of equal width a pixel is rounded to, by default 2, when it

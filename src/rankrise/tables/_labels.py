@@ -36,10 +36,10 @@ class Labels:
     Attributes
     ----------
     values
-        Of classes one label a sample; of numbers one row a sample and one column a
-        target, in float64.
+        One label a sample for classes; one row a sample and one column a target for
+        numbers, in float64.
     names
-        Of the columns of numbers; empty for classes.
+        Names of the columns of numbers; empty for classes.
     named
         Whether they had names of their own.
     """
@@ -50,7 +50,7 @@ class Labels:
     named: bool = False
 
     def take(self, rows: Rows) -> Labels:
-        """Those of some samples."""
+        """Labels of some samples."""
         return replace(self, values=self.values[rows])
 
     def refuse_unlike(self, others: Labels) -> None:

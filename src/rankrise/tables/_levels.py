@@ -110,7 +110,7 @@ class Levels:
     columns
         One for each feature.
     names
-        Of the columns, where the table had names.
+        Names of the columns, where the table had any.
     order
         For every feature the value that each code stands for, as in
         `CategoricalData`.

@@ -23,16 +23,16 @@ class LabelledSet:
     Attributes
     ----------
     train_labels, test_labels
-        Of classes one label a sample; of values one row a sample and one column a
-        target.
+        One label a sample for classes; one row a sample and one column a target for
+        values.
     source
         Where it is from, for the record.
     kind
         Whether classes are told apart or numbers predicted.
     target_names
-        Of the columns of values; empty for classes.
+        Names of the columns of values; empty for classes.
     content_sha256
-        Of the file it is from, in hexadecimal.
+        SHA-256 of the file it is from, in hexadecimal.
     """
 
     train: CategoricalData

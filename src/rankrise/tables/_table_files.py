@@ -48,7 +48,7 @@ class TableColumns:
     target
         Names of the columns to predict; of an `.npz` the array, by default `y`.
     features
-        Of an `.npz`: the array with one row a sample, by default `X`.
+        The array of an `.npz` with one row a sample, by default `X`.
     drop
         Columns to leave out.
     categories
@@ -75,7 +75,7 @@ class TableFile:
     content_sha256
         Hash of the file's bytes, in hexadecimal.
     line
-        Of text: where a sample, counted from 0, begins.
+        The line of text at which a sample, counted from 0, begins.
     """
 
     features: Any

@@ -33,8 +33,8 @@ class Claim:
         The claim holds where the error, as the explanation defines it, is at most
         the tolerance.
     measuring_error
-        What the integrator and rounding may have added to or hidden of the error, by
-        which it is no violation.
+        By how much the integrator and rounding may have changed the error; an excess
+        within it is no violation.
     compared
         How many values were compared: component-times, times or init scales.
     moved

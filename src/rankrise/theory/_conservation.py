@@ -13,7 +13,7 @@ from rankrise.factorizations import AbstractFactorization, CPFactorization
 from rankrise.problems import AbstractProblem
 from rankrise.solvers import velocity
 from rankrise.theory._claim import Claim, Theorem, check_tolerance
-from rankrise.theory._measuring import ROUNDING, change, judge, perturbed
+from rankrise.theory._measuring import ROUNDING, change, judge, with_rounding
 from rankrise.theory._rates import squared_norms
 from rankrise.theory._run import (
     Run,
@@ -130,7 +130,7 @@ def _rounding(problem: AbstractProblem, run: Run) -> Values:
         steps = learning_rates[:, None, None] ** 2 * gradient_squares
         return jnp.stack([stepped - squares, steps]) / scale
 
-    moved = np.sum(change(terms(run.models), terms(perturbed(run.models))), axis=0)
+    moved = np.sum(with_rounding(terms, run.models)[1], axis=0)
     return moved + moved[:, :1]
 
 

@@ -66,10 +66,10 @@ class _Premise(NamedTuple):
     limit
         W*, where the trajectory along the leading component ends.
     share, spread
-        Of starts with at least the leading component's pull: how many end at W*, and
-        the largest distance left, over the norm of W*.
+        Share of the starts with at least the leading component's pull that end at W*,
+        and the largest distance left, over the norm of W*.
     sphere_share
-        How many of all directions end at W*.
+        Share of all directions that end at W*.
     """
 
     limit: Values

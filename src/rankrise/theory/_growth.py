@@ -1,7 +1,8 @@
 r"""Claim 2: how fast a component grows, when it is balanced and in general."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, Unpack
+import functools as ft
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Unpack
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -19,13 +20,13 @@ from rankrise.theory._measuring import (
     Tolerances,
     change,
     judge,
-    perturbed,
+    with_rounding,
 )
 from rankrise.theory._rates import (
     balance,
     dense_pull,
     end_gradient_of,
-    measured_rates,
+    rates_along,
     relative_unbalancedness,
     squared_norms,
     unbalance,
@@ -113,7 +114,7 @@ def check_growth(
     the derivative of $\sigma_r$ along the flow's velocity; predicted is the formula,
     with a pull contracted from the end tensor's gradient. Then the formula is
     integrated along the flow, by the same adaptive steps, and its integral compared
-    with the component norms, each over the largest that component had.
+    with the component norms, relative to the largest norm of each.
     """
     check_tolerance(tolerance)
     model = require_cp(model, GROWTH.name)
@@ -137,14 +138,10 @@ def check_growth(
         "pull_error": max(largest[1], largest[3]),
         "component_times": float(balanced.errors.size + general.errors.size),
     }
-    at_times = judge(np.concatenate(errors), np.concatenate(bounds), tolerance)
-    judged = at_times
-    if at_times.verdict == "holds" and all(run.moved_far for run in runs):
-        gaps = [
-            _gaps(problem, start, run, law)
-            for law, (start, run) in enumerate(zip(starts, runs, strict=True))
-        ]
-        off, bound = (np.concatenate(part) for part in zip(*gaps, strict=True))
+    judged = judge(np.concatenate(errors), np.concatenate(bounds), tolerance)
+    still = [run for run in runs if not run.moved_far]
+    if judged.verdict == "holds" and not still:
+        off, bound = _between(problem, starts, runs)
         judged = judge(
             np.concatenate([*errors, off]), np.concatenate([*bounds, bound]), tolerance
         )
@@ -153,19 +150,18 @@ def check_growth(
             judged = between
         numbers["integrated_times"] = float(between.compared)
         numbers["integrated_error"] = between.error or 0.0
-    still = [run for run in runs if not run.moved_far]
-    reason = judged.reason if judged.verdict == "not tested" else ""
-    worst = np.unravel_index(
-        np.argmax(np.abs(balanced.predicted)), balanced.predicted.shape
-    )
+    explanation = _explanation(numbers)
+    if still:
+        explanation = standing_still(still[0])
+    elif judged.verdict == "not tested":
+        explanation = judged.reason
+    fastest = np.argmax(np.abs(balanced.predicted))
     return Claim(
         theorem=GROWTH,
         verdict="not tested" if still else judged.verdict,
-        explanation=standing_still(still[0])
-        if still
-        else reason or _explanation(numbers),
-        predicted=float(balanced.predicted[worst]),
-        measured=float(balanced.measured[worst]),
+        explanation=explanation,
+        predicted=float(balanced.predicted.flat[fastest]),
+        measured=float(balanced.measured.flat[fastest]),
         error=judged.error,
         measuring_error=judged.measuring_error,
         compared=judged.compared,
@@ -195,6 +191,18 @@ def _explanation(numbers: dict[str, float]) -> str:
     )
 
 
+def _between(
+    problem: AbstractProblem, starts: Sequence[CPFactorization], runs: Sequence[Run]
+) -> tuple[Values, Values]:
+    """Norms of both runs off the integrals of their laws, and the bounds of these."""
+    gaps = [
+        _gaps(problem, start, run, law)
+        for law, (start, run) in enumerate(zip(starts, runs, strict=True))
+    ]
+    off, bound = (np.concatenate(part) for part in zip(*gaps, strict=True))
+    return off, bound
+
+
 def _gaps(
     problem: AbstractProblem, start: CPFactorization, run: Run, law: int
 ) -> tuple[Values, Values]:
@@ -220,42 +228,23 @@ def _gaps(
 
 
 def _compared(problem: AbstractProblem, run: Run, *, balanced: bool) -> _Comparison:
-    found = _along(problem, run.models)
-    norms, squares, pull, same_pull, steepness, measured = found
+    found, rounded = with_rounding(ft.partial(rates_along, problem), run.models)
+    norms, squares, pull = found.norms, found.squares, found.pull
     order = squares.shape[-2]
     if balanced:
         predicted = balanced_rate(norms, pull, order)
     else:
         predicted = general_rate(norms, pull, squares)
     # What the rate would be if the pull were all of the gradient.
-    scale = steepness[:, None] * norms**2 * jnp.sum(1 / squares, axis=-2)
-    errors = jnp.abs(measured - predicted) / scale
-    pull_errors = jnp.abs(pull - same_pull) / steepness[:, None]
-    near = _along(problem, perturbed(run.models))
-    moved = [change(here, there) for here, there in zip(found, near, strict=True)]
-    bounds = moved[5] / np.asarray(scale) + 8 * order * ROUNDING
-    bounds += np.maximum(moved[2], moved[3]) / np.asarray(steepness)[:, None]
+    steepness = found.steepness[:, None]
+    scale = steepness * norms**2 * jnp.sum(1 / squares, axis=-2)
+    errors = jnp.abs(found.measured - predicted) / scale
+    pull_errors = jnp.abs(pull - found.same_pull) / steepness
+    bounds = rounded.measured / np.asarray(scale) + 8 * order * ROUNDING
+    bounds += np.maximum(rounded.pull, rounded.same_pull) / np.asarray(steepness)
     if balanced:
         # As far off balance as the integrator let it drift, to second order.
         spread = jnp.max(squares, axis=1) / jnp.min(squares, axis=1) - 1
         bounds += np.asarray(spread) ** 2
-    arrays = (norms, predicted, measured, errors, bounds, pull_errors)
+    arrays = (norms, predicted, found.measured, errors, bounds, pull_errors)
     return _Comparison(*map(np.asarray, arrays))
-
-
-@eqx.filter_jit
-def _along(problem: AbstractProblem, models: Any) -> tuple[Array, ...]:
-    """What the formulas need and what was measured, time by time."""
-
-    def at(model: CPFactorization) -> tuple[Array, ...]:
-        gradient, steepness = end_gradient_of(problem, model)
-        return (
-            model.component_norms(),
-            squared_norms(model),
-            dense_pull(gradient, model),
-            model.pull(problem.loss),
-            steepness,
-            measured_rates(problem, model),
-        )
-
-    return eqx.filter_vmap(at)(models)

@@ -1,8 +1,8 @@
 r"""Claim 3: bounds on growth off balance, by the unbalancedness magnitude alone."""
 
-from typing import Any, NamedTuple
+import functools as ft
+from typing import NamedTuple
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -11,13 +11,10 @@ from rankrise._typing import Values
 from rankrise.factorizations import AbstractFactorization, CPFactorization
 from rankrise.problems import AbstractProblem
 from rankrise.theory._claim import Claim, Theorem, check_tolerance
-from rankrise.theory._measuring import ROUNDING, change, judge, perturbed
+from rankrise.theory._measuring import ROUNDING, judge, with_rounding
 from rankrise.theory._rates import (
     balance,
-    dense_pull,
-    end_gradient_of,
-    measured_rates,
-    squared_norms,
+    rates_along,
     unbalance,
 )
 from rankrise.theory._run import Run, learned_run, require_cp, standing_still
@@ -170,7 +167,7 @@ class _Bounded(NamedTuple):
     beyond
         How far the largest squared norm exceeds what the bounds suppose, relative.
     bounds
-        Of the error of measuring, over the scale.
+        Bounds of the error of measuring, over the scale.
     """
 
     rates: Values
@@ -183,15 +180,15 @@ class _Bounded(NamedTuple):
 
 
 def _bounded(problem: AbstractProblem, start: CPFactorization, run: Run) -> _Bounded:
-    found = _along(problem, run.models)
-    norms, pull, steepness, rates, squares, drifted = found
+    found, rounded = with_rounding(ft.partial(rates_along, problem), run.models)
+    norms, pull, squares = found.norms, found.pull, found.squares
     order = len(start.factor_matrices)
     # The flow conserves it; what it drifts by is an error of measuring.
     unbalancedness = start.unbalancedness()
     small = small_bound(norms, pull, unbalancedness, order)
     large = large_bound(norms, pull, unbalancedness, order)
     largest = norms ** (2 / order) + unbalancedness
-    full = jnp.broadcast_to(steepness[:, None], norms.shape)
+    full = jnp.broadcast_to(found.steepness[:, None], norms.shape)
     scale = order * full * largest ** (order - 1)
     rising = pull >= 0
     lower, upper = jnp.where(rising, small, large), jnp.where(rising, large, small)
@@ -200,33 +197,15 @@ def _bounded(problem: AbstractProblem, start: CPFactorization, run: Run) -> _Bou
         order * norms**2 / small_bound(norms, one, unbalancedness, order),
         (large_bound(norms, one, unbalancedness, order) / order) ** (1 / (order - 1)),
     )
-    near = _along(problem, perturbed(run.models))
-    moved = [change(here, there) for here, there in zip(found, near, strict=True)]
-    share = moved[1] / np.asarray(full)
+    share = rounded.pull / np.asarray(full)
     drift = jnp.max(squares, axis=1) * ROUNDING
-    drift += jnp.abs(drifted - unbalancedness)[:, None]
+    drift += jnp.abs(found.unbalancedness - unbalancedness)[:, None]
     balance_share = order**2 * drift / norms ** (2 / order)
     if order * float(unbalancedness) < ROUNDING * float(jnp.max(squares)):
         # At balance the bounds are apart by what rounding left of unbalancedness.
         balance_share += order**2 * unbalancedness / norms ** (2 / order)
-    bounds = moved[3] / np.asarray(scale) + share + np.asarray(balance_share)
+    bounds = rounded.measured / np.asarray(scale) + share + np.asarray(balance_share)
     bounds += 8 * order * ROUNDING
     beyond = jnp.max(squares, axis=1) / supposed - 1
-    arrays = (rates, lower, upper, scale, pull, beyond, bounds)
+    arrays = (found.measured, lower, upper, scale, pull, beyond, bounds)
     return _Bounded(*(np.asarray(each).ravel() for each in arrays))
-
-
-@eqx.filter_jit
-def _along(problem: AbstractProblem, models: Any) -> tuple[Array, ...]:
-    def at(model: CPFactorization) -> tuple[Array, ...]:
-        gradient, steepness = end_gradient_of(problem, model)
-        return (
-            model.component_norms(),
-            dense_pull(gradient, model),
-            steepness,
-            measured_rates(problem, model),
-            squared_norms(model),
-            model.unbalancedness(),
-        )
-
-    return eqx.filter_vmap(at)(models)

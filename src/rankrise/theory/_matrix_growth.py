@@ -1,5 +1,6 @@
 r"""Claim 7: singular values of a deep matrix grow like components of a tensor."""
 
+import functools as ft
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -19,7 +20,7 @@ from rankrise.theory._measuring import (
     Judgement,
     change,
     judge,
-    perturbed,
+    with_rounding,
 )
 from rankrise.theory._rates import end_gradient_of, measured_rates
 from rankrise.theory._run import Run, learned_run, loosely, standing_still
@@ -40,6 +41,15 @@ def matrix_rate(
 ) -> Float[Array, "t r"]:
     r"""$L s_r^{2-2/L} \langle -\nabla\mathcal{L}, u_r v_r^\top \rangle$."""
     return depth * values ** (2 - 2 / depth) * pull
+
+
+class _Rates(NamedTuple):
+    """Singular values, their pulls and rates, and the gradient's norm, by time."""
+
+    values: Array
+    pull: Array
+    steepness: Array
+    measured: Array
 
 
 class _Depth(NamedTuple):
@@ -146,23 +156,21 @@ def _checked_depth(
     problem: AbstractProblem, start: DeepMatrixFactorization, tolerance: float
 ) -> _Depth:
     run = learned_run(problem, start)
-    found = _along(problem, run.models)
-    values, _, steepness, measured = found
+    found, rounded = with_rounding(ft.partial(_along, problem), run.models)
+    values = np.asarray(found.values)
     predicted, errors = _off(found, start.depth)
     loose = _off(_along(problem, loosely(problem, run)), start.depth)[1]
-    near = _along(problem, perturbed(run.models))
-    moved = [change(here, there) for here, there in zip(found, near, strict=True)]
     saved = min(len(errors), len(loose))
-    bounds = moved[3] / _full_rate(steepness, values, start.depth)
-    bounds += moved[1] / np.asarray(steepness)[:, None]
-    bounds += start.depth * (2 * moved[0] / np.asarray(values) + 8 * ROUNDING)
-    bounds += _vector_error(np.asarray(values), start.depth)
+    bounds = np.asarray(rounded.measured) / _full_rate(found, start.depth)
+    bounds += rounded.pull / np.asarray(found.steepness)[:, None]
+    bounds += start.depth * (2 * rounded.values / values + 8 * ROUNDING)
+    bounds += _vector_error(values, start.depth)
     bounds = bounds[:saved] + change(errors[:saved], loose[:saved])
     return _Depth(
         start.depth,
         run,
         predicted[:saved],
-        np.asarray(measured)[:saved],
+        np.asarray(found.measured)[:saved],
         judge(np.abs(errors[:saved]), bounds, tolerance),
     )
 
@@ -181,25 +189,26 @@ def _vector_error(values: Values, depth: int) -> Values:
         return turning * (largest / values) ** (2 - 2 / depth)
 
 
-def _off(found: tuple[Array, ...], depth: int) -> tuple[Values, Values]:
+def _off(found: _Rates, depth: int) -> tuple[Values, Values]:
     """What the formula says, and how far the rates are from that, relative."""
-    values, pull, steepness, measured = found
-    predicted = np.asarray(matrix_rate(values, pull, depth))
-    off = np.asarray(measured) - predicted
-    return predicted, off / _full_rate(steepness, values, depth)
+    predicted = np.asarray(matrix_rate(found.values, found.pull, depth))
+    off = np.asarray(found.measured) - predicted
+    return predicted, off / _full_rate(found, depth)
 
 
-def _full_rate(steepness: Array, values: Array, depth: int) -> Values:
-    """The rate of a singular value under all of the gradient."""
-    return np.asarray(steepness[:, None] * depth * values ** (2 - 2 / depth))
+def _full_rate(found: _Rates, depth: int) -> Values:
+    """The rates of singular values under all of the gradient."""
+    powers = found.values ** (2 - 2 / depth)
+    return np.asarray(found.steepness[:, None] * depth * powers)
 
 
 @eqx.filter_jit
-def _along(problem: AbstractProblem, models: Any) -> tuple[Array, ...]:
-    def at(model: DeepMatrixFactorization) -> tuple[Array, ...]:
+def _along(problem: AbstractProblem, models: Any) -> _Rates:
+    def at(model: DeepMatrixFactorization) -> _Rates:
         left, values, right = jnp.linalg.svd(model.end_tensor(), full_matrices=False)
         gradient, steepness = end_gradient_of(problem, model)
         pull = -jnp.einsum("dr,de,re->r", left, gradient, right)
-        return values, pull, steepness, measured_rates(problem, model)
+        return _Rates(values, pull, steepness, measured_rates(problem, model))
 
-    return eqx.filter_vmap(at)(models)
+    rates: _Rates = eqx.filter_vmap(at)(models)
+    return rates

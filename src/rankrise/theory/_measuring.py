@@ -1,6 +1,7 @@
 """Verdicts that know the error of measuring."""
 
-from typing import Any, NamedTuple, TypedDict
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypedDict, TypeVar
 
 import jax
 import numpy as np
@@ -9,12 +10,14 @@ import numpy.typing as npt
 from rankrise._typing import Values
 from rankrise.theory._claim import Verdict
 
+Found = TypeVar("Found")
+
 # Sums of tens of products are off by several units of rounding.
 ROUNDING = 16 * float(np.finfo(np.float64).eps)
 
 
 class Tolerances(TypedDict, total=False):
-    """Of the flow's steps, where they are not its own."""
+    """Tolerances of the flow's steps, where they differ from its defaults."""
 
     rtol: float
     atol: float
@@ -87,11 +90,17 @@ def judge(errors: Values, bounds: Values, tolerance: float) -> Judgement:
     )
 
 
-def perturbed(models: Any) -> Any:
-    """Every parameter a few units of rounding off, up or down by chance.
+def with_rounding(measure: Callable[[Any], Found], models: Any) -> tuple[Found, Found]:
+    """What is measured of models, and by how much rounding may change each number.
 
-    By how much a number computed from these differs is what rounding may do to it.
+    It is measured again with every parameter a few units of rounding off.
     """
+    found = measure(models)
+    return found, jax.tree.map(change, found, measure(_perturbed(models)))
+
+
+def _perturbed(models: Any) -> Any:
+    """Every parameter a few units of rounding off, up or down by chance."""
     rng = np.random.default_rng(0)
 
     def moved(leaf: Any) -> Any:

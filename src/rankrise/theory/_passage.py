@@ -28,6 +28,12 @@ def _norm(problem: AbstractProblem, model: AbstractFactorization) -> Array:
     return model.frobenius_norm()
 
 
+def _formed_norm(model: AbstractFactorization) -> Array:
+    """The norm to full precision, which inner products of components lose."""
+    tensor = model.end_tensor()
+    return jnp.sqrt(jnp.sum(tensor * tensor))
+
+
 class Passage(NamedTuple):
     """A trajectory from one init scale.
 
@@ -150,21 +156,11 @@ def end_distances(first: Any, second: Any) -> Array:
 @eqx.filter_jit
 def end_norms(models: Any) -> Array:
     """Frobenius norms of end tensors, time by time."""
-
-    def norm(model: CPFactorization) -> Array:
-        tensor = model.end_tensor()
-        return jnp.sqrt(jnp.sum(tensor * tensor))
-
-    return eqx.filter_vmap(norm)(models)
+    return eqx.filter_vmap(_formed_norm)(models)
 
 
 @eqx.filter_jit
 def _time_beyond(problem: AbstractProblem, model: Any, radius: Array) -> Array:
     """By how much the time is past the sphere, to first order."""
-
-    def norm(each: CPFactorization) -> Array:
-        tensor = each.end_tensor()
-        return jnp.sqrt(jnp.sum(tensor * tensor))
-
-    value, slope = jax.jvp(norm, (model,), (velocity(problem, model),))
+    value, slope = jax.jvp(_formed_norm, (model,), (velocity(problem, model),))
     return (value - radius) / slope

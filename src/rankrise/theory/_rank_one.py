@@ -218,45 +218,14 @@ def slope_error(alphas: Values, shares: Values) -> float:
 def _judged(
     setting: RankOneSetting, comparisons: list[_Comparison], tolerance: float
 ) -> Claim:
-    alphas = np.array([each.alpha for each in comparisons])
-    distances = np.array([each.distance for each in comparisons])
-    escapes = np.array([each.escape_time for each in comparisons])
-    earliest = np.array([each.earliest for each in comparisons])
-    latest = np.array([each.latest for each in comparisons])
-    integrator = np.array([each.integrator for each in comparisons])
-    outside = np.maximum(escapes - latest, earliest - escapes) / escapes
+    common = _without_slope(setting, comparisons, tolerance)
+    alphas, distances = common.curves["alpha"], common.curves["distance"]
+    escapes = common.curves["escape_time"]
+    late, early = escapes - common.curves["latest"], common.curves["earliest"] - escapes
+    outside = np.maximum(late, early) / escapes
     bounded = bool(np.max(outside) <= _ROUNDING)
+    integrator = np.array([each.integrator for each in comparisons])
     told = np.array([each.resolved for each in comparisons])
-    common = Claim(
-        theorem=RANK_ONE,
-        verdict="not tested",
-        explanation=_undecided(comparisons),
-        tolerance=tolerance,
-        measuring_error=float(np.max(integrator)),
-        compared=int(np.sum(told)),
-        moved={
-            "norm_growth": float(setting.radius / alphas[-1] ** setting.order),
-            "time": float(escapes[-1] + setting.horizon),
-        },
-        numbers={
-            "radius": setting.radius,
-            "horizon": setting.horizon,
-            "leading_pull": setting.pull,
-            "gradient_norm": setting.steepness,
-            "largest_distance": float(distances[0]),
-            "smallest_distance": float(distances[-1]),
-            "integrator_error": float(np.max(integrator)),
-            "escape_over_latest": float(np.max(escapes / latest)),
-            "escape_over_earliest": float(np.min(escapes / earliest)),
-        },
-        curves={
-            "alpha": alphas,
-            "distance": distances,
-            "escape_time": escapes,
-            "earliest": earliest,
-            "latest": latest,
-        },
-    )
     if np.sum(told) < 3:
         if bounded:
             return common
@@ -288,6 +257,48 @@ def _judged(
         numbers={
             **common.numbers,
             "final_slope": slope(alphas[-3:], distances[-3:]),
+        },
+    )
+
+
+def _without_slope(
+    setting: RankOneSetting, comparisons: list[_Comparison], tolerance: float
+) -> Claim:
+    """What was measured, before a slope is known."""
+    alphas = np.array([each.alpha for each in comparisons])
+    distances = np.array([each.distance for each in comparisons])
+    escapes = np.array([each.escape_time for each in comparisons])
+    earliest = np.array([each.earliest for each in comparisons])
+    latest = np.array([each.latest for each in comparisons])
+    integrator = max(each.integrator for each in comparisons)
+    return Claim(
+        theorem=RANK_ONE,
+        verdict="not tested",
+        explanation=_undecided(comparisons),
+        tolerance=tolerance,
+        measuring_error=integrator,
+        compared=sum(each.resolved for each in comparisons),
+        moved={
+            "norm_growth": float(setting.radius / alphas[-1] ** setting.order),
+            "time": float(escapes[-1] + setting.horizon),
+        },
+        numbers={
+            "radius": setting.radius,
+            "horizon": setting.horizon,
+            "leading_pull": setting.pull,
+            "gradient_norm": setting.steepness,
+            "largest_distance": float(distances[0]),
+            "smallest_distance": float(distances[-1]),
+            "integrator_error": integrator,
+            "escape_over_latest": float(np.max(escapes / latest)),
+            "escape_over_earliest": float(np.min(escapes / earliest)),
+        },
+        curves={
+            "alpha": alphas,
+            "distance": distances,
+            "escape_time": escapes,
+            "earliest": earliest,
+            "latest": latest,
         },
     )
 

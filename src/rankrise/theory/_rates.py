@@ -1,5 +1,8 @@
 """Growth rates along the flow's velocity, and pulls by an independent route."""
 
+from typing import Any, NamedTuple
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -11,6 +14,50 @@ from rankrise.factorizations import (
 )
 from rankrise.problems import AbstractProblem
 from rankrise.solvers import velocity
+
+
+class Rates(NamedTuple):
+    r"""What the laws of growth need, and what is measured: one row per time.
+
+    Attributes
+    ----------
+    squares
+        $\|w_r^n\|^2$, one row per mode.
+    pull, same_pull
+        From the end tensor's gradient, and from that of the parameters.
+    steepness
+        Frobenius norm of the end tensor's gradient.
+    measured
+        $d\sigma_r/dt$ along the flow's velocity.
+    """
+
+    norms: Array
+    squares: Array
+    pull: Array
+    same_pull: Array
+    steepness: Array
+    measured: Array
+    unbalancedness: Array
+
+
+@eqx.filter_jit
+def rates_along(problem: AbstractProblem, models: Any) -> Rates:
+    """The rates of CP factorizations that are stacked along their first axis."""
+
+    def at(model: CPFactorization) -> Rates:
+        gradient, steepness = end_gradient_of(problem, model)
+        return Rates(
+            norms=model.component_norms(),
+            squares=squared_norms(model),
+            pull=dense_pull(gradient, model),
+            same_pull=model.pull(problem.loss),
+            steepness=steepness,
+            measured=measured_rates(problem, model),
+            unbalancedness=model.unbalancedness(),
+        )
+
+    rates: Rates = eqx.filter_vmap(at)(models)
+    return rates
 
 
 def measured_rates(

@@ -33,15 +33,15 @@ class Observable(eqx.Module):
     Attributes
     ----------
     name
-        Under which a `Trajectory` holds it, also as an attribute.
+        Its name in a `Trajectory`, where it is an attribute too.
     measure
-        Called as `measure(problem, model)`, it gives the array. It runs compiled, at
-        every save, so it is written with functions of `jax.numpy`.
+        Function called as `measure(problem, model)`, which gives the array. It runs
+        compiled, at every save, so it is written with functions of `jax.numpy`.
     long_name, units
-        Written beside it in the file; units are "1" for dimensionless.
+        Description and units in the file; units are "1" where it has none.
     per_component
-        Whether its first axis is that of the components, in their order. Such an
-        observable is kept for the largest components only, the largest first.
+        Whether its first axis is that of the components, in their order. Only the
+        largest components are kept, the largest first.
     dims
         Name and length of every other axis; by default there is none.
     """
@@ -199,7 +199,7 @@ def standard_observables(
     Parameters
     ----------
     model
-        The start; where it has no components, theirs are left out.
+        The start; observables of components are left out where it has none.
     heldout
         A problem on held-out observations, for `heldout_error`.
     target

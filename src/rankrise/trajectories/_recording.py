@@ -10,7 +10,7 @@ from rankrise.problems import AbstractProblem
 from rankrise.trajectories._observables import Observable, standard_observables
 from rankrise.trajectories._save_at import SaveAt
 
-# What a trajectory and its dataset have beside observables.
+# Names that a trajectory and its dataset have beside observables.
 _TAKEN = {"step", "time", "valid", "component_index", "run", "save", "component"}
 _TAKEN |= {"rank", "note", "dataset", "model", "models", "outcomes", "result", "runs"}
 _TAKEN |= {"load", "seconds_compile", "seconds_run"}
@@ -35,7 +35,8 @@ class Recording:
     run_labels
         Names and values, one per run (seeds, init scales).
     settings
-        Stored with the trajectory and the checkpoint; resuming asks for equal ones.
+        Stored with the trajectory and the checkpoint; only a run with equal ones is
+        resumed.
     """
 
     save_at: SaveAt | None = None
@@ -56,7 +57,7 @@ class Recording:
 
     @classmethod
     def checked(cls, recording: "Recording | None") -> "Recording":
-        """This one, or that of the defaults; refuses anything else."""
+        """The recording given, or the default one; refuses anything else."""
         if not isinstance(recording, Recording | None):
             raise InputError(
                 f"The recording is {recording!r}; give a `Recording`, such as "
@@ -67,7 +68,7 @@ class Recording:
     def observables_of(
         self, problem: AbstractProblem, starts: Sequence[AbstractFactorization]
     ) -> tuple[Observable, ...]:
-        """What is measured of these starts; refuses what does not fit them."""
+        """The observables of these starts; refuses what does not fit them."""
         standard = standard_observables(problem, starts[0])
         known = {each.name: each for each in standard}
         chosen = standard if self.observables is None else self.observables

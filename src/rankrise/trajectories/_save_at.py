@@ -41,19 +41,19 @@ class SaveAt:
 
     @classmethod
     def every(cls, steps: int) -> SaveAt:
-        """Every so many steps."""
+        """One save every `steps` steps."""
         check_whole("the number of steps between saves", steps, 1)
         return cls("every", steps)
 
     @classmethod
     def linear(cls, saves: int) -> SaveAt:
-        """So many saves, evenly spaced up to the limit of the run."""
+        """A number of saves, evenly spaced up to the limit of the run."""
         check_whole("the number of saves", saves, 1)
         return cls("linear", saves)
 
     @classmethod
     def logarithmic(cls, saves: int) -> SaveAt:
-        """So many saves, evenly spaced in the logarithm of the step or the time.
+        """A number of saves, evenly spaced in the logarithm of the step or the time.
 
         In time, they begin at a millionth of the end time.
         """

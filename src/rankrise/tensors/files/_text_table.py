@@ -45,7 +45,7 @@ class TextSource:
     line
         Number of that line, counted from 1.
     encoding, decimal
-        Those of the file, which is UTF-8 with decimal points here.
+        What the file has; `content` is UTF-8 with decimal points.
     """
 
     content: bytes = field(repr=False)
@@ -291,7 +291,8 @@ def _has_row_names(rows: Sequence[Sequence[str]]) -> bool:
         return False
     names = [row[0] for row in rows[1:]]
     could_be_header = not all(map(is_number, rows[0])) or not any(map(is_number, names))
-    is_ended = not any(row[-1] for row in rows[1:])  # By a delimiter that counts not.
+    # By a delimiter that adds no field.
+    is_ended = not any(row[-1] for row in rows[1:])
     return could_be_header and not is_ended and len(set(names)) == len(names)
 
 
