@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from rankrise._compiling import prepare
-from rankrise._errors import InputError
+from rankrise._errors import InputError, reason
 from rankrise._tracing import compiling
 from rankrise._typing import ModeDims, Values
 from rankrise.factorizations import AbstractFactorization
@@ -116,12 +116,22 @@ def checked_loss(loss_function: AbstractLoss | None, values: Values) -> Abstract
             "your own that is an `AbstractLoss` and a frozen dataclass."
         )
     loss.check_values(values)
-    with compiling(f"The loss {name}"):
-        losses = jax.eval_shape(loss, some, some)
-    if getattr(losses, "shape", None) != some.shape:
+    try:
+        with compiling(f"The loss {name}"):
+            losses = jax.eval_shape(loss, some, some)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"The loss {name} fails on two predictions and two values "
+            f"({reason(error)}); it has to take arrays of any equal length."
+        ) from error
+    fits = getattr(losses, "shape", None) == some.shape
+    if not (fits and jnp.issubdtype(losses.dtype, jnp.floating)):
         raise InputError(
             f"The loss {name} gives {losses} for predictions of shape {some.shape}; "
-            "one loss of each prediction is needed, for the problem takes the mean."
+            "one loss of each prediction, a real number, is needed, for the problem "
+            "takes the mean."
         )
     return loss
 
