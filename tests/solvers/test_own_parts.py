@@ -185,6 +185,12 @@ def test_a_factorization_of_its_end_tensor_alone_is_trained(problem, tucker):
     assert "component_norms" not in found.dataset
 
 
+def test_parameters_of_whole_numbers_are_refused(problem, tucker):
+    whole = Tucker(np.ones((2, 2, 2), int), tucker.factor_matrices)
+    with pytest.raises(rr.InputError, match=r"an array of int64 .* so convert it"):
+        rr.solve(problem, whole, max_steps=1)
+
+
 def test_inner_products_are_those_of_the_end_tensor(tucker):
     model = jax.tree.map(jnp.asarray, tucker)
     rng = np.random.default_rng(1)

@@ -76,18 +76,23 @@ class AbstractProblem(eqx.Module):
                 f"A start is of type {type(model).__name__}; give a factorization, "
                 "such as `near_zero` makes."
             )
+        for leaf in jax.tree.leaves(model):
+            if not eqx.is_array(leaf):
+                raise InputError(
+                    f"{type(model).__name__} has a field with {leaf!r}, which is no "
+                    "parameter; declare it by `eqx.field(static=True)`."
+                )
+            if not jnp.issubdtype(leaf.dtype, jnp.floating):
+                raise InputError(
+                    f"{type(model).__name__} has an array of {leaf.dtype} among its "
+                    "fields; parameters are floating-point numbers, so convert it."
+                )
         if model.mode_dims != self.mode_dims:
             raise InputError(
                 f"The factorization has mode dimensions {model.mode_dims} but the "
                 f"problem has {self.mode_dims}; build it with "
                 "`near_zero(problem.mode_dims, ...)`."
             )
-        for leaf in jax.tree.leaves(model):
-            if not (eqx.is_array(leaf) and jnp.issubdtype(leaf.dtype, jnp.floating)):
-                raise InputError(
-                    f"{type(model).__name__} has a field with {leaf!r}, which is no "
-                    "parameter; declare it by `eqx.field(static=True)`."
-                )
         kinds = {leaf.dtype for leaf in jax.tree.leaves(model)}
         if kinds != {self.values.dtype}:
             raise InputError(
