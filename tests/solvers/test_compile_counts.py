@@ -2,6 +2,7 @@
 
 import functools as ft
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
@@ -106,6 +107,53 @@ def test_another_threshold_of_a_loss_compiles_nothing_and_changes_the_run(loss):
 
     assert programs(again) == 0
     assert not np.array_equal(first, found[0])
+
+
+class Scaled(AbstractSolver[None]):
+    scale: Callable[[jax.Array], jax.Array]
+
+    def init(self, problem, model):
+        return None
+
+    def step(self, problem, model, state, remaining):
+        loss, slope = jax.value_and_grad(problem.loss)(model)
+        moved = jax.tree.map(lambda w, g: w - self.scale(g), model, slope)
+        return Step(moved, state, loss)
+
+
+rate, rates = 0.1, {"first": 0.1}
+
+
+def doubled():
+    return 2 * rate
+
+
+@pytest.mark.parametrize(
+    "scaled",
+    [
+        lambda: lambda slope: rate * slope,
+        lambda: lambda slope: doubled() / 2 * slope,
+        lambda: lambda slope: jax.tree.map(lambda each: rate * each, slope),
+        lambda: lambda slope: rates["first"] * slope,
+    ],
+    ids=["number", "function", "lambda", "dict"],
+)
+def test_functions_built_anew_see_their_globals_as_they_are(scaled, monkeypatch):
+    plain = losses(rr.GradientDescent(0.1)), losses(rr.GradientDescent(0.05))
+    first = losses(Scaled(scaled()))
+    np.testing.assert_allclose(first, plain[0], rtol=1e-12)
+    monkeypatch.setitem(globals(), "rate", 0.05)
+    monkeypatch.setitem(rates, "first", 0.05)
+    # Compiled or not rounds differently, 30 steps long.
+    np.testing.assert_allclose(losses(Scaled(scaled())), plain[1], rtol=1e-12)
+
+
+def test_functions_built_anew_with_globals_that_stay_compile_nothing():
+    def run():
+        losses(Scaled(lambda slope: doubled() * slope))
+
+    run()
+    assert programs(run) == 0
 
 
 def test_optax_rules_go_as_optax_by_hand():

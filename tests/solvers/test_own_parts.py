@@ -133,6 +133,10 @@ scalar = ft.partial(rr.Observable, measure=lambda problem, model: jnp.zeros(()))
             "'on_host' cannot be compiled",
         ),
         (["los"], "no observable 'los' .* among loss, train_error"),
+        (
+            [rr.Observable("nothing", lambda problem, model: None)],
+            r"'nothing' measures None where real numbers of shape \(\)",
+        ),
         ([scalar("step")], "'step' of an observable"),
         ([scalar("no name")], "'no name' of an observable"),
         ([scalar("twice"), scalar("twice")], "'twice' of an observable"),
@@ -151,7 +155,7 @@ def test_observables_that_cannot_be_recorded_are_refused(
 
 
 def test_an_axis_without_length_is_refused():
-    with pytest.raises(rr.InputError, match="the length of mode is 0"):
+    with pytest.raises(rr.InputError, match="The length of mode is 0"):
         scalar("modes", dims={"mode": 0})
 
 
@@ -159,6 +163,11 @@ def test_a_recording_is_checked(problem, starts):
     at_steps = rr.Recording(save_at=rr.SaveAt.every(1))
     with pytest.raises(rr.InputError, match="leave out `save_at`"):
         rr.solve_limit(problem, starts[0], recording=at_steps)
+
+
+def test_settings_that_cannot_be_written_are_refused_before_a_run():
+    with pytest.raises(rr.InputError, match="`settings` cannot be stored as JSON"):
+        rr.Recording(settings={"rule": print})
 
 
 def test_a_factorization_of_its_end_tensor_alone_is_trained(problem, tucker):
@@ -174,6 +183,12 @@ def test_a_factorization_of_its_end_tensor_alone_is_trained(problem, tucker):
     norm = np.linalg.norm(whole)
     assert found.frobenius_norm[-1] == pytest.approx(norm, rel=1e-12)
     assert "component_norms" not in found.dataset
+
+
+def test_parameters_of_whole_numbers_are_refused(problem, tucker):
+    whole = Tucker(np.ones((2, 2, 2), int), tucker.factor_matrices)
+    with pytest.raises(rr.InputError, match=r"an array of int64 .* so convert it"):
+        rr.solve(problem, whole, max_steps=1)
 
 
 def test_inner_products_are_those_of_the_end_tensor(tucker):
@@ -320,6 +335,23 @@ class Mean(rr.AbstractLoss):
         return ((predictions - values) ** 2).mean()
 
 
+class Branches(rr.AbstractLoss):
+    def __call__(self, predictions, values):
+        if abs(predictions - values) < 1:
+            return (predictions - values) ** 2
+        return abs(predictions - values)
+
+
+class Over(rr.AbstractLoss):
+    def __call__(self, predictions, values):
+        return predictions > values
+
+
+class ForThree(rr.AbstractLoss):
+    def __call__(self, predictions, values):
+        return jnp.ones(3) * (predictions - values) ** 2
+
+
 class OnHost(rr.AbstractLoss):
     def __call__(self, predictions, values):
         return np.cosh(np.asarray(predictions - values))
@@ -347,7 +379,10 @@ def test_a_loss_of_ones_own_is_minimized(observations, starts):
     [
         (Unhashable(), "frozen dataclass"),
         (Mean(), r"one loss of each prediction"),
+        (Over(), r"one loss of each prediction, a real number"),
         (OnHost(), "The loss OnHost cannot be compiled"),
+        (Branches(), "Branches cannot be compiled .*`jnp.where` instead of `if`"),
+        (ForThree(), "ForThree fails on two predictions .*any equal length"),
     ],
 )
 def test_a_loss_that_no_problem_can_take_is_refused(loss, words, observations):

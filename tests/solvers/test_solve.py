@@ -59,7 +59,7 @@ def test_a_run_that_ends_between_saves_is_measured_where_it_ended(
 
 def test_all_components_are_kept_where_asked(run, starts):
     kept = run(starts[0], max_steps=5, kept_components="all")
-    fewer = run(starts[0], max_steps=5, kept_components=1)
+    fewer = run(starts[0], max_steps=5, kept_components=np.int64(1))
     assert sorted(kept.component_index) == [0, 1, 2]
     assert len(fewer.component_index) < 3
 

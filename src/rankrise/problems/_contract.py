@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from rankrise._compiling import prepare
-from rankrise._errors import InputError
+from rankrise._errors import InputError, reason
 from rankrise._tracing import compiling
 from rankrise._typing import ModeDims, Values
 from rankrise.factorizations import AbstractFactorization
@@ -76,18 +76,23 @@ class AbstractProblem(eqx.Module):
                 f"A start is of type {type(model).__name__}; give a factorization, "
                 "such as `near_zero` makes."
             )
+        for leaf in jax.tree.leaves(model):
+            if not eqx.is_array(leaf):
+                raise InputError(
+                    f"{type(model).__name__} has a field with {leaf!r}, which is no "
+                    "parameter; declare it by `eqx.field(static=True)`."
+                )
+            if not jnp.issubdtype(leaf.dtype, jnp.floating):
+                raise InputError(
+                    f"{type(model).__name__} has an array of {leaf.dtype} among its "
+                    "fields; parameters are floating-point numbers, so convert it."
+                )
         if model.mode_dims != self.mode_dims:
             raise InputError(
                 f"The factorization has mode dimensions {model.mode_dims} but the "
                 f"problem has {self.mode_dims}; build it with "
                 "`near_zero(problem.mode_dims, ...)`."
             )
-        for leaf in jax.tree.leaves(model):
-            if not (eqx.is_array(leaf) and jnp.issubdtype(leaf.dtype, jnp.floating)):
-                raise InputError(
-                    f"{type(model).__name__} has a field with {leaf!r}, which is no "
-                    "parameter; declare it by `eqx.field(static=True)`."
-                )
         kinds = {leaf.dtype for leaf in jax.tree.leaves(model)}
         if kinds != {self.values.dtype}:
             raise InputError(
@@ -116,12 +121,22 @@ def checked_loss(loss_function: AbstractLoss | None, values: Values) -> Abstract
             "your own that is an `AbstractLoss` and a frozen dataclass."
         )
     loss.check_values(values)
-    with compiling(f"The loss {name}"):
-        losses = jax.eval_shape(loss, some, some)
-    if getattr(losses, "shape", None) != some.shape:
+    try:
+        with compiling(f"The loss {name}"):
+            losses = jax.eval_shape(loss, some, some)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"The loss {name} fails on two predictions and two values "
+            f"({reason(error)}); it has to take arrays of any equal length."
+        ) from error
+    fits = getattr(losses, "shape", None) == some.shape
+    if not (fits and jnp.issubdtype(losses.dtype, jnp.floating)):
         raise InputError(
             f"The loss {name} gives {losses} for predictions of shape {some.shape}; "
-            "one loss of each prediction is needed, for the problem takes the mean."
+            "one loss of each prediction, a real number, is needed, for the problem "
+            "takes the mean."
         )
     return loss
 

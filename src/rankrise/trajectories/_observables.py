@@ -23,7 +23,7 @@ def _axes(dims: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
             f"dims is {dims!r}; give names with lengths, as {{'mode': 3}}."
         )
     for name, length in dims.items():
-        check_whole(f"the length of {name}", length, 1)
+        check_whole(f"The length of {name}", length, 1)
     return (*dims.items(),)
 
 
@@ -72,16 +72,21 @@ class Observable(eqx.Module):
     ) -> Float[Array, "..."]:
         """Measure, in the precision of the problem."""
         with compiling(f"The observable {self.name!r}"):
-            measured = jnp.asarray(self.measure(problem, model))
+            measured = self.measure(problem, model)
         declared = self.shape(model)
-        if measured.shape != declared or measured.dtype.kind not in "biuf":
+        try:
+            array = jnp.asarray(measured)
+            found = f"an array of shape {array.shape} ({array.dtype})"
+            fits = array.shape == declared and array.dtype.kind in "biuf"
+        except (TypeError, ValueError):
+            found, fits = repr(measured), False
+        if not fits:
             raise InputError(
-                f"The observable {self.name!r} measures an array of shape "
-                f"{measured.shape} ({measured.dtype}) where real numbers of shape "
-                f"{declared} are declared; say by `per_component` and `dims` what it "
-                'is, as in `dims={"singular_value": 3}`.'
+                f"The observable {self.name!r} measures {found} where real numbers of "
+                f"shape {declared} are declared; say by `per_component` and `dims` "
+                'what it is, as in `dims={"singular_value": 3}`.'
             )
-        return measured.astype(problem.values.dtype)
+        return array.astype(problem.values.dtype)
 
 
 def _entropy_rank(

@@ -1,10 +1,13 @@
 """What is recorded of runs: when, what, of which components, and under which labels."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rankrise._errors import InputError
+import numpy as np
+
+from rankrise._errors import InputError, reason
 from rankrise.factorizations import AbstractFactorization
 from rankrise.problems import AbstractProblem
 from rankrise.trajectories._observables import Observable, standard_observables
@@ -42,18 +45,31 @@ class Recording:
     save_at: SaveAt | None = None
     observables: Sequence[Observable | str] | None = None
     select: str | None = None
-    kept_components: int | Literal["all"] = 10
+    kept_components: int | np.integer | Literal["all"] = 10
     run_labels: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         count = self.kept_components
-        is_whole = isinstance(count, int) and not isinstance(count, bool)
-        if count != "all" and not (is_whole and count >= 1):
+        is_whole = isinstance(count, int | np.integer) and not isinstance(count, bool)
+        if count != "all" and not (is_whole and int(count) >= 1):
             raise InputError(
                 f"`kept_components` is {count!r}; give a positive whole number or "
                 "'all'."
             )
+        if not isinstance(self.save_at, SaveAt | None):
+            raise InputError(
+                f"`save_at` is {self.save_at!r}; give a `SaveAt`, such as "
+                "`SaveAt.every(10)`."
+            )
+        # They are written when the run is over, which would be too late to fail.
+        try:
+            json.dumps(dict(self.settings))
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"`settings` cannot be stored as JSON ({reason(error)}); give names "
+                "with numbers, texts or lists of them."
+            ) from error
 
     @classmethod
     def checked(cls, recording: "Recording | None") -> "Recording":
@@ -108,7 +124,7 @@ class Recording:
                     )
         seen = {*_TAKEN}
         for name in [*(each.name for each in observables), *dims, *self.run_labels]:
-            if not name.isidentifier() or name in seen:
+            if not str(name).isidentifier() or name in seen:
                 raise InputError(
                     f"The name {name!r} of an observable, an axis or a run label is "
                     "given twice, used by every trajectory or no Python name; choose "

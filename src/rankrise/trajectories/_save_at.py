@@ -42,13 +42,13 @@ class SaveAt:
     @classmethod
     def every(cls, steps: int) -> SaveAt:
         """One save every `steps` steps."""
-        check_whole("the number of steps between saves", steps, 1)
+        check_whole("The number of steps between saves", steps, 1)
         return cls("every", steps)
 
     @classmethod
     def linear(cls, saves: int) -> SaveAt:
         """A number of saves, evenly spaced up to the limit of the run."""
-        check_whole("the number of saves", saves, 1)
+        check_whole("The number of saves", saves, 1)
         return cls("linear", saves)
 
     @classmethod
@@ -57,7 +57,7 @@ class SaveAt:
 
         In time, they begin at a millionth of the end time.
         """
-        check_whole("the number of saves", saves, 1)
+        check_whole("The number of saves", saves, 1)
         return cls("logarithmic", saves)
 
     @classmethod

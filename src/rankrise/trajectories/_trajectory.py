@@ -219,7 +219,7 @@ def _padded(pieces: Sequence[xr.Dataset]) -> list[xr.Dataset]:
 def _variables(
     history: History,
     observables: Sequence[Observable],
-    kept_components: int | Literal["all"],
+    kept_components: int | np.integer | Literal["all"],
 ) -> dict[str, Any]:
     step_attributes = {"long_name": "steps of gradient descent", "units": "1"}
     time_attributes = {"long_name": "sum of learning rates", "units": "1"}
@@ -248,7 +248,7 @@ def _variables(
 
 
 def largest_components(
-    norms: npt.NDArray[np.floating], count: int
+    norms: npt.NDArray[np.floating], count: int | np.integer
 ) -> npt.NDArray[np.int64]:
     """Columns of the largest components, by last norm and by highest, largest first.
 
