@@ -205,7 +205,8 @@ class CompletionSettings(Settings):
             if not loss.has_majorizer:
                 raise InputError(
                     f"{type(loss).__name__} has no `majorizer`, which alternating "
-                    "least squares need; give it one, or choose another loss or method."
+                    "least squares need; give it one or `slopes`, or choose another "
+                    "loss or method."
                 )
             return
         for name in ("models", "smooth", "non_negative", "main_effects", "penalties"):

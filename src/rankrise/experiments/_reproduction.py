@@ -33,6 +33,8 @@ from rankrise.runs import Checkpoint, Ending, Progress, Watch
 from rankrise.tables import LabelledSet
 from rankrise.theory import Claim
 
+# Whose numbers are of another time, so that nothing is said by them.
+_CUT_OFF = (Ending.INTERRUPTED, Ending.TIME_LIMIT)
 DynamicsResults = Mapping[Variant, DynamicsResult]
 Outcome = TypeVar("Outcome", DynamicsResults, ComplexityResult, VerificationResult)
 
@@ -104,7 +106,10 @@ def _compared(
 
     def labelled(name: str) -> Iterator[Any]:
         for variant, part in parts.items():
+            ending = outcomes[variant].trajectory.result
             for each in getattr(part, name):
+                if isinstance(each, Statement) and ending in _CUT_OFF:
+                    each = replace(each, ours=None, evidence=f"{ending}")
                 yield replace(each, group=config.label(variant, each.group))
 
     return Comparison(

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from typing import Any, Literal, TypedDict
 
 import numpy as np
-from pydantic import ValidationInfo, field_validator
+from pydantic import field_validator
 
 from rankrise._errors import InputError
 from rankrise._settings import Settings
@@ -76,7 +76,7 @@ class Reading(Settings):
 
     @field_validator("modes", "mode_dims")
     @classmethod
-    def _not_empty(cls, given: Any, info: ValidationInfo) -> Any:
+    def _not_empty(cls, given: Any, info: Any) -> Any:
         if given == ():
             raise InputError(
                 f"`{info.field_name}` is empty; give at least one or leave it out."

@@ -58,6 +58,9 @@ class Claim:
     numbers: Mapping[str, float] = field(default_factory=dict)
     curves: Mapping[str, Values] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"<Claim {self.theorem.name}: {self.verdict}. {self.explanation}>"
+
 
 def claim_record(claim: Claim) -> dict[str, Any]:
     """The claim in numbers, words and lists, without its curves."""

@@ -1,8 +1,10 @@
 """A run that moved: gradient flow until the loss has fallen, at well-chosen times."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Unpack
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -53,7 +55,14 @@ def learned_run(problem: AbstractProblem, model: AbstractFactorization) -> Run:
     Where it does not come to that, the run ends at a step limit or at rest, and is what
     was saved until then.
     """
-    level = _FURTHER * float(problem.loss(model))
+    loss, slopes = eqx.filter_value_and_grad(problem.loss)(model)
+    if not (math.isfinite(loss) and any(map(jnp.any, jax.tree.leaves(slopes)))):
+        raise InputError(
+            f"The loss of the start is {float(loss):.3g} and its gradient "
+            f"{'zero' if math.isfinite(loss) else 'no number'}, so nothing moves; give "
+            "another start or loss."
+        )
+    level = _FURTHER * float(loss)
     crossing = flow_until(
         problem, model, AbstractProblem.loss, level, times=_TIMES, max_steps=MOST_STEPS
     )

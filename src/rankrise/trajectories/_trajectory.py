@@ -85,6 +85,14 @@ class Trajectory:
     seconds_run: float = 0.0
     _single: bool = field(default=True, repr=False)
 
+    def __repr__(self) -> str:
+        runs, saves = len(self.outcomes), self.dataset.sizes["save"]
+        names = ", ".join(map(str, self.dataset.data_vars))
+        return (
+            f"<Trajectory of {runs} run{'s' * (runs > 1)}, {saves} saves: "
+            f"{self.result}\n holds {names}>"
+        )
+
     def __getattr__(self, name: str) -> npt.NDArray[Any]:
         if name.startswith("_") or "dataset" not in self.__dict__:
             raise AttributeError(name)
