@@ -223,6 +223,12 @@ def test_variants_that_are_interrupted_go_on_where_they_were(
     assert (folder / "checkpoint-main.npz").exists()
     ends = [run["result"] for run in summary(folder)["experiment"]["runs"]]
     assert ends == ["stopped"] * 3 + ["interrupted"] * 2
+    said = {
+        (each["group"].startswith("order-3"), each["ours"])
+        for each in summary(folder)["statements"]
+    }
+    assert {ours for is_cut_off, ours in said if is_cut_off} == {None}
+    assert {ours for is_cut_off, ours in said if not is_cut_off} <= {True, False}
     assert reproduce("dynamics", "--resume", "--quiet", folder=folder) == 0
     assert summary(folder)["rows"] == summary(whole)["rows"]
     assert set(contents(folder)) == set(contents(whole))

@@ -285,3 +285,25 @@ def test_the_dense_pull_is_the_pull(problem, start):
     np.testing.assert_allclose(
         dense_pull(gradient, start), start.pull(problem.loss), rtol=1e-12
     )
+
+
+@dataclass(frozen=True)
+class Flat(AbstractLoss):
+    factor: float
+
+    def __call__(self, predictions, values):
+        return self.factor * predictions
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"), [(0.0, "gradient zero"), (np.nan, "gradient no number")]
+)
+def test_a_loss_by_which_nothing_moves_is_refused(factor, words, start):
+    with pytest.raises(InputError, match=words):
+        check_growth(completion(MODE_DIMS, 0.7, Flat(factor)), start)
+
+
+def test_a_claim_prints_its_verdict_in_few_lines(problem, start):
+    printed = repr(check_conservation(problem, start))
+    assert printed.startswith("<Claim conservation: holds.")
+    assert len(printed) < 600

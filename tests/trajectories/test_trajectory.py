@@ -297,3 +297,10 @@ def test_a_missing_file_is_refused(tmp_path):
 )
 def test_the_result_of_several_runs_is_the_worst(results, worst):
     assert trajectory_of(HISTORIES, results).result == worst
+
+
+def test_a_trajectory_prints_how_it_ended_and_what_it_holds():
+    printed = repr(trajectory_of(HISTORIES[:1]))
+    assert "1 run, " in printed
+    assert "component_norms" in printed
+    assert printed.count("\n") < 10
