@@ -402,7 +402,7 @@ def test_a_result_too_long_for_a_sheet_is_written_as_csv(tmp_path, caplog):
     places = np.arange(1100)
     source = pd.DataFrame({"site": places, "year": places, "level": places / 8})
     source.to_excel(tmp_path / "x.xlsx", index=False)
-    file = read_tensor(tmp_path / "x.xlsx")
+    file = read_tensor(tmp_path / "x.xlsx", layout="long")
     dims = file.observations.mode_dims
     (tmp_path / "out").mkdir()
     written = write_completed(file, np.ones(dims), tmp_path / "out")
