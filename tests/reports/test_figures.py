@@ -7,13 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from rankrise import (
-    CompletionProblem,
-    DenseTensor,
-    Observations,
-    Outcome,
-    Trajectory,
-)
+from rankrise import CompletionProblem, Observations
 from rankrise.completion import (
     Completion,
     CompletionSettings,
@@ -25,11 +19,18 @@ from rankrise.completion import (
 )
 from rankrise.completion._arrangement import Rows
 from rankrise.completion._model import Baseline
+from rankrise.factorizations import DenseTensor
 from rankrise.losses import SquaredLoss
 from rankrise.reports import completion_figure, dynamics_figure, save_figure
 from rankrise.runs import Ending
 from rankrise.tensors import incomplete_tensor
-from rankrise.trajectories import Recording, build_dataset, standard_observables
+from rankrise.trajectories import (
+    Outcome,
+    Recording,
+    Trajectory,
+    build_dataset,
+    standard_observables,
+)
 
 STEPS = np.arange(0, 1000, 100, dtype=np.int32)
 

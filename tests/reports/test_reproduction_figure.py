@@ -4,7 +4,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rankrise import Outcome, Trajectory
 from rankrise.complexity import CONTROLS, RankCurve, RankFit
 from rankrise.factorizations import DenseTensor
 from rankrise.reports import (
@@ -15,7 +14,9 @@ from rankrise.reports import (
 from rankrise.runs import Ending
 from rankrise.trajectories import (
     Observable,
+    Outcome,
     Recording,
+    Trajectory,
     build_dataset,
     reconstruction_error,
 )
