@@ -12,6 +12,7 @@ from pathlib import Path
 
 import hypothesis
 import jax
+import jaxtyping
 import pytest
 from matplotlib.figure import Figure
 
@@ -62,6 +63,14 @@ def _few_programs() -> Iterator[None]:
     if areas.exists() and areas.read_bytes().count(b"\n") > 20_000:
         jax.clear_caches()
         gc.collect()
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Arguments meet our own checks, as users' do, where `make test-all` checks types."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+        yield
 
 
 @pytest.fixture

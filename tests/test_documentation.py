@@ -45,6 +45,7 @@ def run_block(language: str, text: str, names: dict[str, object]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("pages", [QUICK, SLOW], ids=["quick", "slow"])
 def test_pages_run_as_printed(pages, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

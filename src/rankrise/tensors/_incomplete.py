@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Unpack
 
@@ -79,7 +79,7 @@ class IncompleteTensor:
             for name, labels in zip(names, self.labels, strict=True)
         )
 
-    def place(self, indices: npt.ArrayLike) -> str:
+    def place(self, indices: Iterable[int | np.integer]) -> str:
         """Words for one entry: the labels of its indices."""
         return place_of(self.axes, indices)
 
