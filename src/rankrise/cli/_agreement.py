@@ -34,13 +34,12 @@ def agreement(
     if folder.is_finished():
         return DONE
     from rankrise.experiments import run_agreement, summarize_agreement
-    from rankrise.reports import agreement_figure, save_figure
+    from rankrise.reports import save_figure
 
     with running_whole(lambda: folder.begin(settings), output.quiet) as progress:
         outcome = run_agreement(settings, progress=progress)
     summary = summarize_agreement(outcome)
-    figure = agreement_figure(outcome)
-    picture, _ = save_figure(figure, folder.path / "agreement", ("png", "pdf"))
+    picture, *_ = save_figure(outcome.figure(), folder.path / "agreement")
     folder.finish(summary)
     if not output.quiet:
         _print(summary, outcome)

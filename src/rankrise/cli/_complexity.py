@@ -60,7 +60,7 @@ def complexity(
     if folder.is_finished():
         return DONE
     from rankrise.experiments import run_complexity, summarize_complexity
-    from rankrise.reports import complexity_figure, save_figure
+    from rankrise.reports import save_figure
 
     data = load_unchanged(source, settings)
     checkpoint = make_checkpoint(folder, output)
@@ -77,8 +77,7 @@ def complexity(
             progress=progress,
         )
     summary = summarize_complexity(outcome)
-    figure = complexity_figure(outcome.curve, outcome.dataset)
-    picture, _ = save_figure(figure, folder.path / "complexity", ("png", "pdf"))
+    picture, *_ = save_figure(outcome.figure(), folder.path / "complexity")
     folder.finish(summary)
     if not output.quiet:
         _print(outcome)

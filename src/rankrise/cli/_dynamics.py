@@ -52,11 +52,10 @@ def dynamics(
 
 
 def _write(folder: RunFolder, outcome: "DynamicsResult") -> None:
-    from rankrise.reports import dynamics_figure, save_figure
+    from rankrise.reports import save_figure
 
     write_runs(folder, outcome)
-    figure = dynamics_figure(outcome.trajectory.runs(), clock=outcome.config.clock)
-    save_figure(figure, folder.path / "dynamics", ("png", "pdf"))
+    save_figure(outcome.figure(), folder.path / "dynamics")
 
 
 def write_runs(folder: RunFolder, outcome: "DynamicsResult", part: str = "") -> None:

@@ -72,7 +72,7 @@ def dynamics(
     if folder.is_finished():
         return DONE
     from rankrise.experiments import expected_dynamics_time, reproduce_dynamics
-    from rankrise.reports import dynamics_reproduction_figure, save_figure
+    from rankrise.reports import save_figure
 
     checkpoint = make_checkpoint(folder, output)
     several = len(settings.variants) > 1
@@ -89,10 +89,7 @@ def dynamics(
         )
     for variant, outcome in result.outcome.items():
         write_runs(folder, outcome, f"-{variant}" if several else "")
-    runs = {name: each.trajectory.runs() for name, each in result.outcome.items()}
-    save_figure(
-        dynamics_reproduction_figure(runs), folder.path / "dynamics", ("png", "pdf")
-    )
+    save_figure(result.figure(), folder.path / "dynamics")
     return _finish(folder, output, result, "Dynamics, ours beside the paper's")
 
 
@@ -118,7 +115,7 @@ def complexity(
     if output.resume:
         source = folder.source(SamplesSource)
     from rankrise.experiments import expected_complexity_time, reproduce_complexity
-    from rankrise.reports import complexity_reproduction_figure, save_figure
+    from rankrise.reports import save_figure
 
     data = load_unchanged(source, settings.experiment)
     checkpoint = make_checkpoint(folder, output)
@@ -129,8 +126,7 @@ def complexity(
         result = reproduce_complexity(
             settings, data=data, checkpoint=checkpoint, progress=progress
         )
-    figure = complexity_reproduction_figure(result.outcome.curve, settings.dataset)
-    save_figure(figure, folder.path / "complexity", ("png", "pdf"))
+    save_figure(result.figure(), folder.path / "complexity")
     title = f"Complexity of {settings.dataset}, ours beside the paper's"
     return _finish(folder, output, result, title)
 

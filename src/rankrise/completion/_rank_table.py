@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from rankrise._typing import Values
+from rankrise.drawing import Drawing, Plotted
 
 
 class RankRow(NamedTuple):
@@ -41,7 +42,7 @@ class RankProgress(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class RankEstimate:
+class RankEstimate(Plotted):
     """The rank of a tensor, and what it was told by.
 
     Attributes
@@ -113,6 +114,12 @@ class RankEstimate:
             "rank_observed_entries": self.observed,
             "rank_table": [row._asdict() for row in self.rows],
         }
+
+    def drawing(self) -> Drawing:
+        """The table as curves: `rank` (held-out errors by components) and `match`."""
+        from rankrise.completion._plot import draw_rank
+
+        return draw_rank(self)
 
     def __repr__(self) -> str:
         return f"RankEstimate({self.words})"

@@ -25,6 +25,7 @@ from rankrise.completion._model import (
     Model,
     match_scores,
     norms_of,
+    signed,
     unit_columns,
     with_constant,
 )
@@ -32,6 +33,7 @@ from rankrise.completion._path import PathPoint
 from rankrise.completion._rank import is_told_by_fits, rank_of_paths, tell_rank
 from rankrise.completion._rank_table import RankEstimate, RankProgress
 from rankrise.completion._settings import Centering, CompletionSettings
+from rankrise.drawing import Drawing, Plotted
 from rankrise.losses import AbstractLoss
 from rankrise.runs import Ending
 from rankrise.tensors import IncompleteTensor, ModeAxis, Observations
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Completion:
+class Completion(Plotted):
     """A completed tensor, and how it was found.
 
     Attributes
@@ -265,9 +267,10 @@ class Completion:
     def factors(self) -> tuple[Values, ...]:
         """Factor matrices of the reference: index by component, in units of the data.
 
-        Rows of slices without any observation are zero.
+        Rows of slices without any observation are zero. The largest entry of every
+        component is positive in every mode but the last.
         """
-        factors = self.reference.factors
+        factors = signed(self.reference.factors)
         return tuple(self._expanded(w, mode) for mode, w in enumerate(factors))
 
     @property
@@ -356,6 +359,7 @@ class Completion:
                 own = with_constant(own, 0, found.offset)
         else:
             own = self.reference.with_baseline()
+        own = signed(own)
         factors = [self._expanded(matrix, mode) for mode, matrix in enumerate(own)]
         return CPTensor((norms_of(factors), list(map(unit_columns, factors))))
 
@@ -483,6 +487,26 @@ class Completion:
                 "Alternating least squares have no trajectory; see `path`."
             )
         return self.trajectory.runs()[self.chosen]
+
+    @property
+    def warning(self) -> str:
+        """What must be said wherever it is shown, where a run was cut short."""
+        if not self.ending.warning or len(self.models) >= self.folds.count:
+            return self.ending.warning
+        made = f" {len(self.models)} of {self.folds.count} models were made."
+        return self.ending.warning + made
+
+    def drawing(self) -> Drawing:
+        """How it was chosen, how well it predicts, what was learned.
+
+        Panels are `rank` and `match` (the rank's evidence), `path` and `norms` (the
+        models; of a gradient method `norms` and `errors` of its run), `heldout`,
+        `observed`, `completed` and `standard deviation` (entries of two modes), and
+        `factors ...` for every mode.
+        """
+        from rankrise.completion._plot import draw_completion
+
+        return draw_completion(self)
 
     def __repr__(self) -> str:
         dims = " x ".join(map(str, self.observations.mode_dims))

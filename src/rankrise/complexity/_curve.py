@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError
-from rankrise.complexity._controls import CONTROLS, Control
+from rankrise.complexity._controls import CONTROL_NAMES, CONTROLS, Control
+from rankrise.drawing import Drawing, Plotted
 from rankrise.runs import Ending
 from rankrise.tables import TargetKind
 
@@ -88,7 +89,7 @@ class SmallestRank:
 
 
 @dataclass(frozen=True, eq=False)
-class RankCurve:
+class RankCurve(Plotted):
     """Errors by rank.
 
     Attributes
@@ -169,6 +170,24 @@ class RankCurve:
         """
         return np.array(
             [_spread(self.errors(control, rank, split)) for rank in self.ranks]
+        )
+
+    def drawing(self) -> Drawing:
+        """Errors by rank, of the data and of random controls: `train` and `test`."""
+        from rankrise.complexity._plot import draw_curve
+
+        return draw_curve(self)
+
+    def __repr__(self) -> str:
+        ranks = ", ".join(map(str, self.ranks))
+        least = {
+            CONTROL_NAMES[control]: float(self.mean(control, "test").min())
+            for control in self.controls
+        }
+        words = ", ".join(f"{name} {error:.3g}" for name, error in least.items())
+        return (
+            f"<RankCurve of {len(self.fits)} models, ranks {ranks}: {self.ending}\n"
+            f" least mean test error: {words}>"
         )
 
     def first_rise(self, control: Control) -> tuple[int, int] | None:

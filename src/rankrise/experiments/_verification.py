@@ -12,6 +12,7 @@ import numpy as np
 
 from rankrise._errors import InputError
 from rankrise._typing import Values
+from rankrise.drawing import Drawing, Plotted
 from rankrise.experiments._precision import precision
 from rankrise.experiments._verification_config import (
     CLAIM_NAMES,
@@ -56,7 +57,7 @@ _MARGIN = 0.9
 
 
 @dataclass(frozen=True, eq=False)
-class VerificationResult:
+class VerificationResult(Plotted):
     """Claims in the order they were put to the test, and how long each took.
 
     Attributes
@@ -79,6 +80,17 @@ class VerificationResult:
     def untested(self) -> list[str]:
         """Names of claims that were not put to the test."""
         return self._names("not tested")
+
+    def drawing(self) -> Drawing:
+        """Errors of all claims beside their tolerances, in one panel `claims`."""
+        from rankrise.experiments._plot import draw_verification
+
+        return draw_verification(self)
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{c.theorem.name} {c.verdict}" for c in self.claims)
+        cut = " (interrupted: some are missing)" if self.interrupted else ""
+        return f"<VerificationResult of {len(self.claims)} claims{cut}: {told}>"
 
     def _names(self, verdict: Verdict) -> list[str]:
         return [c.theorem.name for c in self.claims if c.verdict == verdict]

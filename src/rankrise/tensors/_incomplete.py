@@ -30,6 +30,7 @@ from rankrise.tensors.files._cf_conventions import (
     choose_described,
     declared,
     pointed_to,
+    text,
     unpacked,
 )
 from rankrise.tensors.files._declared import (
@@ -63,20 +64,31 @@ class IncompleteTensor:
         Labels of each mode's indices, None for a mode without labels.
     form
         Makes the result of `restore` from a checked array.
+    name, units
+        Of the values; empty where the input says nothing.
+    mode_units
+        Units of each mode's labels; empty where the input says nothing.
+    coordinates
+        All coordinates of an xarray object, None of other inputs.
     """
 
     observations: Observations
     mode_names: tuple[Hashable, ...] | None
     labels: tuple[npt.NDArray[Any] | None, ...]
     form: Callable[[Values], Any] = field(repr=False)
+    name: str = ""
+    units: str = ""
+    mode_units: tuple[str, ...] = ()
+    coordinates: Any = field(default=None, repr=False)
 
     @property
     def axes(self) -> tuple[ModeAxis, ...]:
         """Names of the modes and labels of their indices."""
         names = self.mode_names or (None,) * len(self.labels)
+        units = self.mode_units or ("",) * len(self.labels)
         return tuple(
-            ModeAxis(None if name is None else str(name), labels)
-            for name, labels in zip(names, self.labels, strict=True)
+            ModeAxis(None if name is None else str(name), labels, own)
+            for name, labels, own in zip(names, self.labels, units, strict=True)
         )
 
     def place(self, indices: npt.ArrayLike) -> str:
@@ -275,6 +287,15 @@ def _from_xarray(source: Any, mask: Any) -> IncompleteTensor:
         tuple(source.dims),
         labels,
         ft.partial(_data_array, source),
+        name="" if source.name is None else str(source.name),
+        units=text(source.attrs.get("units", "")),
+        mode_units=tuple(
+            text(source.coords[dim].attrs.get("units", ""))
+            if dim in source.coords
+            else ""
+            for dim in source.dims
+        ),
+        coordinates=source.coords,
     )
 
 
@@ -312,6 +333,9 @@ def _from_file(file: TensorFile) -> IncompleteTensor:
         tuple(axis.name for axis in axes),
         tuple(axis.labels for axis in axes),
         np.asarray,
+        name=file.variable or "",
+        units=file.layout.units,
+        mode_units=tuple(axis.units for axis in axes),
     )
 
 

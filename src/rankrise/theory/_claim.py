@@ -8,6 +8,7 @@ import numpy as np
 
 from rankrise._errors import InputError
 from rankrise._typing import Values
+from rankrise.drawing import Drawing, Plotted
 
 Verdict = Literal["holds", "violated", "not tested"]
 
@@ -22,7 +23,7 @@ class Theorem(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Claim:
+class Claim(Plotted):
     """A theorem put to the test.
 
     Attributes
@@ -57,6 +58,23 @@ class Claim:
     moved: Mapping[str, float] = field(default_factory=dict)
     numbers: Mapping[str, float] = field(default_factory=dict)
     curves: Mapping[str, Values] = field(default_factory=dict)
+
+    def drawing(self) -> Drawing:
+        """Predicted beside measured, and `residuals` against the tolerance.
+
+        Raises
+        ------
+        InputError
+            If nothing was measured.
+        """
+        from rankrise.theory._plot import draw_claim
+
+        if not self.curves:
+            raise InputError(
+                f"The claim {self.theorem.name} was not measured, so it has no "
+                f"picture: {self.explanation}"
+            )
+        return draw_claim(self)
 
     def __repr__(self) -> str:
         return f"<Claim {self.theorem.name}: {self.verdict}. {self.explanation}>"

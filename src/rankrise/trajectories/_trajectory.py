@@ -14,6 +14,7 @@ import numpy.typing as npt
 from rankrise._atomic import atomic_path
 from rankrise._environment import environment
 from rankrise._errors import InputError, reason
+from rankrise.drawing import Drawing, Plotted
 from rankrise.factorizations import AbstractFactorization
 from rankrise.runs import Ending
 from rankrise.tensors.files import check_hdf5
@@ -23,6 +24,7 @@ from rankrise.trajectories._recording import Recording
 if TYPE_CHECKING:
     import xarray as xr
 
+Clock = Literal["step", "time", "scaled time"]
 History = Mapping[str, npt.NDArray[Any]]
 
 
@@ -54,7 +56,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, eq=False)
-class Trajectory:
+class Trajectory(Plotted):
     """What was measured along a run, where it ended, and why.
 
     Every variable of `dataset` is also an attribute: `trajectory.loss`,
@@ -137,6 +139,19 @@ class Trajectory:
             return [self]
         return [self.run(index) for index in range(len(self.outcomes))]
 
+    def drawing(self, clock: Clock | None = None) -> Drawing:
+        """Component norms for each init scale, and errors.
+
+        Panels are `norms` (of several init scales `norms 0.05`, ...) and `errors`.
+
+        Parameters
+        ----------
+        clock
+            The horizontal axis; by default steps, and of the limit of small starts its
+            scaled time.
+        """
+        return draw_groups({"": self.runs()}, clock)
+
     def save(self, path: Path | str) -> Path:
         """Write one netCDF file, atomically. The factorizations are not in it."""
         path = Path(path)
@@ -179,6 +194,15 @@ class Trajectory:
             ) from error
         single = "run" not in dataset.dims
         return cls(dataset, (), outcomes, compile_time, run_time, single)
+
+
+def draw_groups(
+    groups: Mapping[str, Sequence[Trajectory]], clock: Clock | None = None
+) -> Drawing:
+    """The panels of groups of runs, one group below another."""
+    from rankrise.trajectories._plot import draw_runs
+
+    return draw_runs(groups, clock)
 
 
 def build_dataset(

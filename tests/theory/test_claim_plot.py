@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from rankrise.reports import claim_figure
 from rankrise.theory import Claim, Theorem
 
 NUMBERS = np.linspace(0.1, 1.0, 12)
@@ -36,20 +35,20 @@ def a_claim(name, leave_out=()):
 
 @pytest.mark.parametrize("name", CURVES)
 def test_each_claim_has_its_figure(name):
-    figure = claim_figure(a_claim(name))
+    figure = a_claim(name).figure()
     assert len(figure.axes) == PANELS[name]
     assert figure.get_suptitle() == f"On {name}: holds"
     assert all(panel.lines or panel.collections for panel in figure.axes)
 
 
 def test_distance_is_shown_against_alpha_on_logarithmic_axes():
-    panel = claim_figure(a_claim("rank-one")).axes[0]
+    panel = a_claim("rank-one").figure().axes[0]
     assert (panel.get_xscale(), panel.get_yscale()) == ("log", "log")
     np.testing.assert_array_equal(panel.lines[0].get_ydata(), NUMBERS)
 
 
 def test_a_premise_that_failed_is_shown_alone():
-    figure = claim_figure(a_claim("corollary", leave_out=("alpha", "distance")))
+    figure = a_claim("corollary", leave_out=("alpha", "distance")).figure()
     assert [panel.get_title() for panel in figure.axes] == [
         "rank-one trajectories to W*"
     ]

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from rankrise.complexity import CONTROLS, RankCurve, RankFit
-from rankrise.reports import complexity_figure
 from rankrise.runs import Ending
 
 
@@ -24,7 +23,7 @@ def a_curve(controls=CONTROLS, kind="classes", seeds=(0, 1)) -> RankCurve:
 
 
 def test_each_split_has_a_panel_with_a_curve_a_control():
-    figure = complexity_figure(a_curve(), "x")
+    figure = a_curve().figure()
     assert len(figure.axes) == 2
     for panel in figure.axes:
         names = [each.get_label() for each in panel.containers]
@@ -32,7 +31,7 @@ def test_each_split_has_a_panel_with_a_curve_a_control():
 
 
 def test_points_are_means_and_bars_are_spreads():
-    line, _, (bars,) = complexity_figure(a_curve(), "x").axes[0].containers[0]
+    line, _, (bars,) = a_curve().figure().axes[0].containers[0]
     assert list(line.get_xdata()) == [1, 2, 3]
     np.testing.assert_allclose(list(line.get_ydata()), [1.1, 0.6, 0.1 + 1 / 3])
     heights = [np.ptp(bar[:, 1]) for bar in bars.get_segments()]
@@ -41,7 +40,7 @@ def test_points_are_means_and_bars_are_spreads():
 
 @pytest.mark.parametrize(("panel", "height"), [(0, 0.15), (1, 0.35)])
 def test_a_dotted_line_is_the_error_of_a_constant(panel, height):
-    axes = complexity_figure(a_curve(), "x").axes[panel]
+    axes = a_curve().figure().axes[panel]
     (line,) = [each for each in axes.lines if each.get_label() == "constant"]
     np.testing.assert_allclose(list(line.get_ydata()), height)
 
@@ -50,6 +49,6 @@ def test_a_curve_of_one_target_and_seed_has_no_bars(tmp_path):
     fits = tuple(f for f in a_curve(("real",)).fits if (f.target, f.seed) == ("a", 0))
     constant = {"train": np.array([0.1]), "test": np.array([0.3])}
     curve = RankCurve(fits, "values", constant, {}, 0.0, 0.0)
-    figure = complexity_figure(curve, "x")
+    figure = curve.figure()
     figure.savefig(tmp_path / "x.png")
     assert "share of the variance" in figure.axes[0].get_ylabel()
