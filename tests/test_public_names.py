@@ -114,6 +114,7 @@ PUBLIC_NAMES: list[str] = [
     "incomplete_tensor",
     "labelled_table",
     "leading_component",
+    "load",
     "load_factors",
     "load_image_set",
     "load_labelled_set",

@@ -43,6 +43,7 @@ from .experiments import ReproductionResult as ReproductionResult
 from .experiments import TheoryReproductionConfig as TheoryReproductionConfig
 from .experiments import VerificationConfig as VerificationConfig
 from .experiments import VerificationResult as VerificationResult
+from .experiments import load as load
 from .experiments import reproduce_complexity as reproduce_complexity
 from .experiments import reproduce_dynamics as reproduce_dynamics
 from .experiments import reproduce_theory as reproduce_theory

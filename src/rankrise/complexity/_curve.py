@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError
+from rankrise._html import html_of
 from rankrise.complexity._controls import CONTROL_NAMES, CONTROLS, Control
 from rankrise.drawing import Drawing, Plotted
 from rankrise.runs import Ending
 from rankrise.tables import TargetKind
+from rankrise.tensors.files import loaded_result
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
@@ -177,6 +180,58 @@ class RankCurve(Plotted):
         from rankrise.complexity._plot import draw_curve
 
         return draw_curve(self)
+
+    def to_dataset(self) -> Any:
+        """Errors as an xarray.Dataset by control, rank, target and seed.
+
+        `train_error`, `test_error`, `epochs` and `ending` of every model (NaN and empty
+        where none was fitted), `constant_train_error` and `constant_test_error` of
+        every target.
+        """
+        from rankrise.complexity._saved_curve import curve_dataset
+
+        return curve_dataset(self)
+
+    def save(self, path: Path | str) -> Path:
+        """Write one `.npz` file, atomically, that `rankrise.load` reads."""
+        from rankrise.complexity._saved_curve import save_curve
+
+        return save_curve(self, path)
+
+    @classmethod
+    def load(cls, path: Path | str) -> RankCurve:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        InputError
+            If the file is something else, or damaged.
+        """
+        from rankrise.complexity._saved_curve import KIND, curve_fields
+
+        with loaded_result(path, KIND) as (_, facts, arrays):
+            fits, fields = curve_fields(facts, arrays)
+            return cls(tuple(RankFit(*each) for each in fits), **fields)
+
+    def _repr_html_(self) -> str:
+        means = {
+            f"{CONTROL_NAMES[control]}, {split}": self.mean(control, split)
+            for control in self.controls
+            for split in SPLITS
+        }
+        table = [
+            {
+                "rank": str(rank),
+                **{name: f"{errors[place]:.3g}" for name, errors in means.items()},
+            }
+            for place, rank in enumerate(self.ranks)
+        ]
+        facts = {
+            "ended": str(self.ending),
+            "models": str(len(self.fits)),
+            "errors": f"mean squared, of {self.kind}",
+        }
+        return html_of("RankCurve", facts, table, self.ending.warning)
 
     def __repr__(self) -> str:
         ranks = ", ".join(map(str, self.ranks))

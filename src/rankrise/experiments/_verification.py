@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rankrise._errors import InputError
+from rankrise._html import html_of
 from rankrise._typing import Values
 from rankrise.drawing import Drawing, Plotted
 from rankrise.experiments._precision import precision
@@ -28,7 +29,7 @@ from rankrise.factorizations import (
 )
 from rankrise.losses import loss_named
 from rankrise.problems import AbstractProblem, CompletionProblem, SensingProblem
-from rankrise.runs import Watch
+from rankrise.runs import Ending, Watch
 from rankrise.synthetic import (
     cp_entries,
     gaussian_measurements,
@@ -86,6 +87,20 @@ class VerificationResult(Plotted):
         from rankrise.experiments._plot import draw_verification
 
         return draw_verification(self)
+
+    def _repr_html_(self) -> str:
+        table = [
+            {
+                "claim": claim.theorem.name,
+                "verdict": claim.verdict,
+                "error": "" if claim.error is None else f"{claim.error:.2g}",
+                "tolerance": f"{claim.tolerance:.2g}",
+                "found": claim.explanation,
+            }
+            for claim in self.claims
+        ]
+        warning = Ending.INTERRUPTED.warning if self.interrupted else ""
+        return html_of("VerificationResult", {}, table, warning)
 
     def __repr__(self) -> str:
         told = ", ".join(f"{c.theorem.name} {c.verdict}" for c in self.claims)

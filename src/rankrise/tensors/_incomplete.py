@@ -95,6 +95,28 @@ class IncompleteTensor:
         """Words for one entry: the labels of its indices."""
         return place_of(self.axes, indices)
 
+    def data_array(self, entries: Values) -> Any:
+        """All entries as an xarray.DataArray, whatever the form of the input.
+
+        It has the input's names, units and coordinates; modes without a name are
+        `mode_1`, `mode_2`, ...
+        """
+        import xarray as xr
+
+        dims = list[str]()
+        for mode, axis in enumerate(self.axes):
+            name = axis.name or f"mode_{mode + 1}"
+            dims.append(f"{name}_{mode + 1}" if name in dims else name)
+        coordinates = self.coordinates
+        if coordinates is None:
+            coordinates = {
+                dim: (dim, axis.labels, {"units": axis.units} if axis.units else {})
+                for dim, axis in zip(dims, self.axes, strict=True)
+                if axis.labels is not None
+            }
+        units = {"units": self.units} if self.units else {}
+        return xr.DataArray(entries, coordinates, dims, self.name or None, units)
+
     def restore(self, completed: npt.ArrayLike) -> Any:
         """Give all entries in the form of the input.
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from rankrise._atomic import atomic_path
 from rankrise._environment import environment
 from rankrise._errors import InputError, reason
+from rankrise._html import html_of
 from rankrise.drawing import Drawing, Plotted
 from rankrise.factorizations import AbstractFactorization
 from rankrise.runs import Ending
@@ -94,6 +95,38 @@ class Trajectory(Plotted):
             f"<Trajectory of {runs} run{'s' * (runs > 1)}, {saves} saves: "
             f"{self.result}\n holds {names}>"
         )
+
+    def _repr_html_(self) -> str:
+        table = [
+            {
+                **{
+                    name: f"{float(run.dataset[name]):g}"
+                    for name in ("init_scale", "start_seed")
+                    if name in run.dataset.coords
+                },
+                "ended": str(outcome.result),
+                "why": outcome.reason,
+                "steps": str(outcome.steps),
+                **{
+                    name.replace("_", " "): f"{float(run.dataset[name][-1]):.3g}"
+                    for name in ("train_error", "heldout_error", "reconstruction_error")
+                    if name in run.dataset
+                },
+            }
+            for run, outcome in zip(self.runs(), self.outcomes, strict=True)
+        ]
+        facts = {
+            "ended": str(self.result),
+            "saves": str(self.dataset.sizes["save"]),
+            "holds": ", ".join(map(str, self.dataset.data_vars)),
+        }
+        return html_of("Trajectory", facts, table, self.result.warning)
+
+    def to_dataset(self) -> xr.Dataset:
+        """A copy of `dataset` whose attributes say how the runs ended."""
+        reasons = [outcome.reason for outcome in self.outcomes]
+        ended = {"ending": str(self.result), "warning": self.result.warning}
+        return self.dataset.assign_attrs(**ended, reasons=json.dumps(reasons))
 
     def __getattr__(self, name: str) -> npt.NDArray[Any]:
         if name.startswith("_") or "dataset" not in self.__dict__:
