@@ -168,7 +168,7 @@ def draw_verification(result: VerificationResult) -> Drawing:
         "most the tolerance"
     )
     panel = Panel("claims", caption, lambda panel: _plot_claims(panel, result))
-    return Drawing([[panel]], "Claims", note, (4.6, 3.4))
+    return Drawing([[panel]], note=note, size=(4.6, 3.4))
 
 
 def _plot_claims(panel: Axes, result: VerificationResult) -> None:
@@ -189,8 +189,8 @@ def _plot_claims(panel: Axes, result: VerificationResult) -> None:
     log_axis(panel, "x")
     panel.set_yticks(range(len(names)), names)
     panel.set_ylim(len(names) - 0.5, -0.5)
-    panel.set(xlabel="error and tolerance", title="claims")
-    panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.08), ncols=2)
+    panel.set_xlabel("error and tolerance")
+    panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
 
 # The paper's figures.

@@ -74,7 +74,7 @@ def _residuals(claim: Claim, name: str = "residuals", words: str = "") -> list[P
         log_axis(panel, "y")
         mark_tolerance(panel, claim.tolerance)
         panel.set(
-            xlabel="share of the comparisons (%), largest first",
+            xlabel="share of comparisons (%)",
             ylabel="|measured − predicted|, relative",
             title=f"residuals{words}",
         )
@@ -85,7 +85,8 @@ def _residuals(claim: Claim, name: str = "residuals", words: str = "") -> list[P
         Panel(
             name,
             f"Residuals{words}: |measured - predicted| over {over}, of comparisons "
-            "told apart from their error of measuring; the claim holds where none is "
+            "told apart from their error of measuring, largest first, exact agreement "
+            f"at {_LEAST:g}; the claim holds where none is "
             f"above the tolerance, {claim.tolerance:.3g}",
             draw,
         )
