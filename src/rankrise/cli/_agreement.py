@@ -25,8 +25,8 @@ def agreement(
     """Compare gradient descent, gradient flow and its limit on one problem.
 
     Descent comes near the flow in proportion to its learning rate, and the flow comes
-    near its limit as the init scale falls. Writes summary.json, agreement.png and
-    agreement.pdf.
+    near its limit as the init scale falls. Writes summary.json and agreement.png,
+    .pdf and .svg with a caption in agreement.txt.
     """
     output = output or OutputOptions()
     folder = RunFolder(output, "agreement")

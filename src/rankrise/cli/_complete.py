@@ -45,8 +45,8 @@ def complete(
     unobserved; tables, long or wide, as text (.csv, .tsv, .txt), .parquet, .feather and
     .xlsx; and .tns coordinates. Observed entries are held out to choose what is learned
     and to say how far it may be off. Writes the completed tensor and its standard
-    deviations in the input's form, summary.json, factors.npz and completion.png; for a
-    gradient method trajectory.nc.
+    deviations in the input's form, summary.json, factors.npz and completion.png,
+    .pdf and .svg; for a gradient method trajectory.nc.
 
     Parameters
     ----------

@@ -43,8 +43,8 @@ def complexity(
     """Measure how low a CP rank suffices for a data set, beside random controls.
 
     Fits predictors of CP rank 1, 2, 3, ..., each class against all others (Razin,
-    Maman and Cohen 2021, Section 5). Writes summary.json, complexity.png and
-    complexity.pdf.
+    Maman and Cohen 2021, Section 5). Writes summary.json and complexity.png,
+    .pdf and .svg with a caption in complexity.txt.
 
     Parameters
     ----------

@@ -30,8 +30,8 @@ def dynamics(
 
     The defaults are the settings of Razin, Maman and Cohen (2021): order 4, mode
     dimension 10, a target of CP rank 5, 2000 observed entries, 1000 components, and
-    three init scales. Writes summary.json, trajectory.nc, factors.npz, dynamics.png
-    and dynamics.pdf.
+    three init scales. Writes summary.json, trajectory.nc, factors.npz, and
+    dynamics.png, .pdf and .svg with a caption in dynamics.txt.
     """
     output = output or OutputOptions()
     folder = RunFolder(output, "dynamics")

@@ -63,7 +63,7 @@ def rank(
 
     Fits one component more at a time, with other entries held out, and compares fits
     to two halves of the entries. Prints a table by number of components; writes it as
-    rank.csv, with summary.json, rank.png and rank.pdf.
+    rank.csv, with summary.json, and rank.png, .pdf and .svg with a caption in rank.txt.
 
     Parameters
     ----------

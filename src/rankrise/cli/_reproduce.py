@@ -64,7 +64,7 @@ def dynamics(
     expects, those of the paper's figure beside the paper's.
 
     Writes comparison.md and .csv, summary.json, trajectory.nc, factors.npz (with all
-    variants, a trajectory and factors for each), dynamics.png and dynamics.pdf.
+    variants, a trajectory and factors for each), dynamics.png, .pdf and .svg.
     """
     output = output or OutputOptions()
     folder = RunFolder(output, "reproduce dynamics")
@@ -104,7 +104,7 @@ def complexity(
     """Errors by CP rank, of images and of random controls.
 
     In full this takes a day or more on two cores. Writes comparison.md and .csv,
-    summary.json, complexity.png and complexity.pdf.
+    summary.json, complexity.png, .pdf and .svg.
     """
     output = output or OutputOptions()
     folder = RunFolder(output, "reproduce complexity")
@@ -140,7 +140,7 @@ def theory(
     """The paper's theorems: predicted beside measured.
 
     The exit status is 1 if a claim is violated. Writes comparison.md and .csv,
-    summary.json, claims.json, and a .png and .pdf for each claim.
+    summary.json, claims.json, and a .png, .pdf and .svg for each claim.
     """
     output = output or OutputOptions()
     folder = RunFolder(output, "reproduce theory")
