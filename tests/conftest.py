@@ -1,5 +1,6 @@
 """Settings and fixtures shared by all tests."""
 
+import gc
 import importlib
 import os
 import sys
@@ -49,6 +50,17 @@ def pytest_configure(config: pytest.Config) -> None:
         "filterwarnings",
         "ignore:Error (reading|writing) persistent compilation cache entry:UserWarning",
     )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_programs() -> Iterator[None]:
+    """Linux allows a process 65,530 mapped areas, and each compiled program takes some:
+    all tests together would end in an abort."""
+    yield
+    areas = Path("/proc/self/maps")
+    if areas.exists() and areas.read_bytes().count(b"\n") > 20_000:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture

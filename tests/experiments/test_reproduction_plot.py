@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rankrise import (
+from rankrise.complexity import CONTROLS, RankCurve, RankFit
+from rankrise.experiments import (
     Comparison,
     ComplexityConfig,
     ComplexityReproductionConfig,
@@ -12,17 +13,16 @@ from rankrise import (
     DynamicsConfig,
     DynamicsReproductionConfig,
     DynamicsResult,
-    Outcome,
     ReproductionResult,
-    Trajectory,
 )
-from rankrise.complexity import CONTROLS, RankCurve, RankFit
 from rankrise.factorizations import DenseTensor
 from rankrise.reports import save_figure
 from rankrise.runs import Ending
 from rankrise.trajectories import (
     Observable,
+    Outcome,
     Recording,
+    Trajectory,
     build_dataset,
     reconstruction_error,
 )

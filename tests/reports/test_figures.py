@@ -7,13 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from rankrise import (
-    CompletionProblem,
-    DenseTensor,
-    Observations,
-    Outcome,
-    Trajectory,
-)
+from rankrise import CompletionProblem, Observations
 from rankrise.completion import (
     Completion,
     CompletionSettings,
@@ -26,12 +20,15 @@ from rankrise.completion import (
 from rankrise.completion._arrangement import Rows
 from rankrise.completion._model import Baseline
 from rankrise.drawing import picture_of
+from rankrise.factorizations import DenseTensor
 from rankrise.losses import SquaredLoss
 from rankrise.reports import FORMS, save_figure
 from rankrise.runs import Ending
 from rankrise.tensors import incomplete_tensor
 from rankrise.trajectories import (
+    Outcome,
     Recording,
+    Trajectory,
     build_dataset,
     draw_groups,
     standard_observables,
