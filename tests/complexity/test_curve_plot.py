@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import rankrise as rr
 from rankrise.complexity import CONTROLS, RankCurve, RankFit
 from rankrise.runs import Ending
 
@@ -52,3 +53,26 @@ def test_a_curve_of_one_target_and_seed_has_no_bars(tmp_path):
     figure = curve.figure()
     figure.savefig(tmp_path / "x.png")
     assert "share of the variance" in figure.axes[0].get_ylabel()
+
+
+def test_a_saved_curve_comes_back_as_it_was(tmp_path):
+    whole = a_curve()
+    losses = {"real": np.array([[0.5, np.nan] * 6, [0.1, 0.2] * 6])}
+    curve = RankCurve(
+        whole.fits,
+        "classes",
+        whole.constant_errors,
+        losses,
+        1.5,
+        2.5,
+        Ending.TIME_LIMIT,
+    )
+    back = rr.load(curve.save(tmp_path / "curve.npz"))
+    assert back.fits == curve.fits
+    assert (back.cut_off, back.seconds_run) == (Ending.TIME_LIMIT, 2.5)
+    np.testing.assert_array_equal(back.train_losses["real"], losses["real"])
+    assert back.to_dataset().identical(curve.to_dataset())
+    errors = curve.to_dataset()["train_error"].sel(control="labels", rank=2)
+    np.testing.assert_array_equal(errors, curve.errors("labels", 2))
+    assert "Cut short by the time limit" in back._repr_html_()
+    assert "time limit" in repr(back)
