@@ -76,11 +76,12 @@ def test_quick_pages_run_at_smaller_sizes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     unused = set(SHORTER)
     for page in QUICK:
+        names: dict[str, object] = {"__name__": "documentation"}
         for language, text in blocks(page):
             for printed in [words for words in SHORTER if words in text]:
                 text = text.replace(printed, SHORTER[printed])
                 unused.discard(printed)
-            run_block(language, text, {"__name__": "documentation"})
+            run_block(language, text, names)
     assert not unused, "no page prints that any more"
     assert (tmp_path / "runs/photograph/completed.npy").exists()
 

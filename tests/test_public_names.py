@@ -54,6 +54,7 @@ TOP: list[str] = [
     "estimate_tensor_rank",
     "flow_until",
     "incomplete_tensor",
+    "load",
     "problem_scale",
     "random_inputs",
     "random_labels",

@@ -30,6 +30,7 @@ from .complexity import rank_curve as rank_curve
 from .estimators import TensorClassifier as TensorClassifier
 from .estimators import TensorCompleter as TensorCompleter
 from .estimators import TensorRegressor as TensorRegressor
+from .experiments import load as load
 from .limit import Limit as Limit
 from .limit import solve_limit as solve_limit
 from .problems import AbstractProblem as AbstractProblem

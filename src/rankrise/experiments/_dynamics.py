@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rankrise._typing import Values
+from rankrise.drawing import Drawing, Plotted
 from rankrise.experiments._dynamics_config import DynamicsConfig
 from rankrise.experiments._precision import precision
 from rankrise.factorizations import (
@@ -49,7 +50,7 @@ _STEPS = (40_000, 10_000)
 
 
 @dataclass(frozen=True, eq=False)
-class DynamicsResult:
+class DynamicsResult(Plotted):
     """The runs of one `DynamicsConfig`.
 
     Attributes
@@ -63,6 +64,14 @@ class DynamicsResult:
     config: DynamicsConfig
     trajectory: Trajectory
     target: CPFactorization
+
+    def drawing(self) -> Drawing:
+        """Component norms for each init scale, and errors, on the clock asked for."""
+        return self.trajectory.drawing(self.config.clock)
+
+    def __repr__(self) -> str:
+        dims = " x ".join(map(str, self.config.dims))
+        return f"<DynamicsResult of {dims}\n {self.trajectory}>"
 
 
 def run_dynamics(

@@ -19,10 +19,13 @@ class ModeAxis(NamedTuple):
         None if it has none.
     labels
         In the order of the indices, None if there are none.
+    units
+        Of the labels, empty if they have none.
     """
 
     name: str | None = None
     labels: npt.NDArray[Any] | None = None
+    units: str = ""
 
     def label(self, index: int) -> str:
         """The label of an index, or its number."""
