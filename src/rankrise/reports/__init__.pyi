@@ -9,6 +9,7 @@ from ._comparison_table import save_comparison as save_comparison
 from ._completion_figure import completion_figure as completion_figure
 from ._complexity_figure import complexity_figure as complexity_figure
 from ._dynamics_figure import dynamics_figure as dynamics_figure
+from ._page import write_report as write_report
 from ._rank_figure import rank_figure as rank_figure
 from ._reproduction_figure import (
     complexity_reproduction_figure as complexity_reproduction_figure,
