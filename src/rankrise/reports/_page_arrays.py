@@ -296,6 +296,8 @@ def _factors(
             {**axis, "labels": [axis["labels"][i] for i in _some(dim).tolist()]}
             for axis, dim in zip(axes, rows, strict=True)
         ],
+        # Of runs the last is nearest to the limit; of models the first stands for all.
+        "start": len(shown) - 1 if "runs" in run.summary else 0,
         "models": [
             {"name": name, **each} for name, each in zip(names, shown, strict=True)
         ],

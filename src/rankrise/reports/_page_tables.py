@@ -54,6 +54,12 @@ def facts_of(run: StoredRun) -> list[dict[str, Any]]:
     for key, name in (("claims", "claims"), ("runs", "runs"), ("models", "models")):
         if summary.get(key):
             facts.append({"name": name, **_cell(len(summary[key]))})
+    runs = summary.get("runs") or []
+    errors = [x["reconstruction_error"] for x in runs if x.get("reconstruction_error")]
+    if errors:
+        facts.append({"name": "least reconstruction error", **_cell(min(errors))})
+        risen = [sum(x is not None for x in each["rises"]) for each in runs]
+        facts.append({"name": "components that rose", **_cell(risen)})
     seconds = [summary.get(x) for x in ("seconds", "seconds_run", "seconds_compile")]
     total = sum(x for x in seconds if isinstance(x, int | float))
     if total:

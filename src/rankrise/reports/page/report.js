@@ -151,7 +151,7 @@
   };
   const axis = (title, more = {}) => ({
     title: { text: text(title), standoff: 6 }, gridcolor: css("--grid"), zerolinecolor: css("--line"),
-    linecolor: css("--line"), tickcolor: css("--line"), automargin: true, fixedrange: false, nticks: 7, ...more,
+    linecolor: css("--line"), tickcolor: css("--line"), automargin: true, nticks: innerWidth < 640 ? 5 : 7, ...more,
   });
   const layout = (x, y, more = {}) => ({
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
@@ -159,7 +159,7 @@
     margin: { l: 54, r: 14, t: 26, b: 42 }, hovermode: "closest", dragmode: coarse ? false : "zoom",
     hoverlabel: { bgcolor: css("--card"), bordercolor: css("--soft"), font: { color: css("--ink") } },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: css("--soft"), activecolor: css("--accent") },
-    legend: { orientation: "h", x: 0, y: -0.22, yanchor: "top", font: { size: 11 } },
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } },
     colorway: palettes[root.dataset.theme], xaxis: x, yaxis: y, uirevision: "kept", ...more,
   });
   const config = {
@@ -210,7 +210,7 @@
         const y = axis(panel.y, { ...logarithmic(log()), ...(zero ? { rangemode: "tozero" } : {}) });
         const shape = layout(x, y, { shapes: marks });
         if (panel.traces.some((each) => each.axis === 2)) {
-          shape.yaxis2 = axis(panel.y2, { overlaying: "y", side: "right", range: [0, 1.08], showgrid: false });
+          shape.yaxis2 = axis(panel.y2, { overlaying: "y", side: "right", range: [0, 1.08], showgrid: false, tickmode: "array", tickvals: [0, 0.5, 1] });
           shape.margin.r = 50;
         }
         return react(place, traces, shape);
@@ -313,6 +313,7 @@
       };
       const sliders = order > 2 ? modes.map((mode) => parts.slider(axes[mode].title, dims[mode], Math.floor(dims[mode] / 2),
         (value) => label(mode, value), () => draw())) : [];
+      const own = parts.check("colours of this slice alone", false, () => draw());
       let down; let across; let picked;
       const arrange = () => {
         const rest = modes.filter((mode) => mode !== along());
@@ -329,8 +330,10 @@
       }));
       const span = (list) => {
         let [low, high] = [Infinity, -Infinity];
-        for (const name of list) for (const value of values(name)) if (value < low) low = value; else if (value > high) high = value;
-        for (const name of list) for (const value of values(name)) { if (value > high) high = value; }
+        for (const name of list) for (const value of values(name)) {
+          if (value < low) low = value;
+          if (value > high) high = value;
+        }
         return [low, high];
       };
       const common = span(names.filter((name) => name === "observed" || name === "completed"));
@@ -355,9 +358,12 @@
         const ticks = (mode) => (axes[mode].kind === "word" ? axes[mode].labels.map(text) : axes[mode].labels);
         const type = (mode) => ({ number: "linear", date: "date", word: "category" }[axes[mode].kind]);
         const heat = (place, name) => {
-          const [low, high] = range(name);
+          const z = matrix(name);
+          const flat = z.flat().filter((value) => value !== null);
+          const whole = flat.length && own() && name !== "residual";
+          const [low, high] = whole ? [Math.min(...flat), Math.max(...flat)] : range(name);
           const traces = [{
-            type: "heatmap", z: matrix(name), x: ticks(across), y: ticks(down), zmin: low, zmax: high,
+            type: "heatmap", z, x: ticks(across), y: ticks(down), zmin: low, zmax: high,
             colorscale: scale(name), reversescale: false, hoverongaps: false,
             colorbar: { thickness: 10, len: 1, outlinewidth: 0, title: { text: text(panel.unit), side: "right" }, nticks: 6 },
             hovertemplate: `${text(axes[down].title)}: %{y}<br>${text(axes[across].title)}: %{x}<br>${text(name)}: %{z:.5~g}<extra></extra>`,
@@ -379,13 +385,15 @@
         };
         const name = names[quantity()];
         right.heading.textContent = name;
-        if (left) left.outer.style.display = name === "observed" ? "none" : "";
+        const pair = left && name !== "observed";
+        if (left) left.outer.style.display = pair ? "" : "none";
+        right.outer.classList.toggle("full", !pair);
         const done = [heat(right, name)];
-        if (left && name !== "observed") done.push(heat(left, "observed"));
+        if (pair) done.push(heat(left, "observed"));
         const mode = fiber();
         const at = (array) => Array.from({ length: dims[mode] }, (_, place) => {
-          const own = index(...picked) + strides[mode] * (place - (order > 2 ? sliders[mode]() : picked[1]));
-          const value = values(array)[own];
+          const entry = index(...picked) + strides[mode] * (place - (order > 2 ? sliders[mode]() : picked[1]));
+          const value = values(array)[entry];
           return Number.isNaN(value) ? null : value;
         });
         const x = ticks(mode);
@@ -459,12 +467,12 @@
       const east = axes.findIndex((each) => each.place === "longitude");
       const isMap = north >= 0 && east >= 0;
       const forms = isMap ? ["map", "lines", "bars"] : ["as fits", "lines", "bars"];
-      const model = parts.select("model", models.map((each) => each.name), 0, () => draw());
+      const model = parts.select("model", models.map((each) => each.name), panel.start, () => draw());
       const form = parts.select("as", forms, 0, () => draw());
       const count = Math.max(...models.map((each) => each.norms.length));
       const picks = element("fieldset", { className: "picks" });
       parts.place.append(picks);
-      const checks = Array.from({ length: count }, (_, place) => parts.check(`${place + 1}`, place < 6, () => draw(), picks, place));
+      const checks = Array.from({ length: count }, (_, place) => parts.check(`${place + 1}`, place < 6 && models[model()].norms[place] > 0.01 * models[model()].norms[0], () => draw(), picks, place));
       picks.prepend(element("span", { textContent: "components" }));
       const decoded = models.map(() => null);
       const columns = () => {
