@@ -146,6 +146,7 @@ PUBLIC_NAMES: list[str] = [
     "solve_limit",
     "standard_observables",
     "write_completed",
+    "write_report",
 ]
 
 # Plain values, which have no docstring of their own.

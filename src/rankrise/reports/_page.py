@@ -109,6 +109,7 @@ def write_report(
 
 def _shown(run: StoredRun) -> dict[str, Any]:
     panels, notes = panels_of(run)
+    notes += map(str, run.summary.get("notes") or ())
     with refusing_damage(run.path / "summary.json"):
         return {
             "name": run.name,

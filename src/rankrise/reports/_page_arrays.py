@@ -1,9 +1,11 @@
 """Arrays for a page: slices of the completed tensor, and factors with their labels."""
 
 import base64
+import contextlib
 import math
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,8 +91,6 @@ def _observed(
     run: StoredRun, reading: dict[str, Any], notes: list[str]
 ) -> TensorFile | None:
     """The input, if it is still the one that was completed."""
-    from pathlib import Path
-
     path = Path(str(run.source.get("path")))
     try:
         # A folder from elsewhere may name any file here. Whoever wrote down the hash
@@ -113,7 +113,7 @@ def named_axes(tensor: TensorFile) -> tuple[ModeAxis, ...]:
     return tensor.layout.axes(tensor.observations.order)
 
 
-def _units(path: Any, tensor: TensorFile) -> dict[str, str]:
+def _units(path: Path, tensor: TensorFile) -> dict[str, str]:
     """Units of the values (under no name) and of coordinates, of a netCDF file."""
     if path.suffix != ".nc":
         return {}
@@ -163,10 +163,8 @@ def _labels(labels: Values | None, dim: int, unit: str) -> tuple[list[Any], str]
     if " since " in unit and np.asarray(labels).dtype.kind in "iuf":
         from xarray.coding.times import decode_cf_datetime
 
-        try:
+        with contextlib.suppress(ValueError, OverflowError):
             labels = np.asarray(decode_cf_datetime(labels, unit))
-        except (ValueError, OverflowError):
-            pass
     labels = np.asarray(labels)
     if labels.dtype.kind == "M":
         return [str(x) for x in labels.astype("datetime64[s]")], "date"
@@ -274,7 +272,9 @@ def _factors(
         models = {}
         for label in order[:_MODELS]:
             arrays = members.read(matrices[label].values())
-            models[label] = [arrays[matrices[label][n]] for n in sorted(matrices[label])]
+            models[label] = [
+                arrays[matrices[label][n]] for n in sorted(matrices[label])
+            ]
     models = {label: each for label, each in models.items() if each[0].shape[1]}
     if not models:
         return None
@@ -282,8 +282,12 @@ def _factors(
     rows = [len(matrix) for matrix in next(iter(models.values()))]
     if [len(axis["labels"]) for axis in axes] != rows:
         axes = [
-            {"title": f"mode {mode}", "labels": list(range(dim)), "kind": "number",
-             "place": None}
+            {
+                "title": f"mode {mode}",
+                "labels": list(range(dim)),
+                "kind": "number",
+                "place": None,
+            }
             for mode, dim in enumerate(rows, start=1)
         ]
     names = _model_names(run, list(models))

@@ -128,10 +128,17 @@ def _rank(summary: dict[str, Any]) -> list[Panel]:
             "components",
             "held-out error",
             [
-                trace("held-out error", sizes, errors, error=spreads,
-                      mode="lines+markers"),
-                trace("match of halves", sizes, matches, mode="lines+markers",
-                      dash="dot", axis=2),
+                trace(
+                    "held-out error", sizes, errors, error=spreads, mode="lines+markers"
+                ),
+                trace(
+                    "match of halves",
+                    sizes,
+                    matches,
+                    mode="lines+markers",
+                    dash="dot",
+                    axis=2,
+                ),
             ],
             "Held-out error by number of components, with its standard error; and how "
             "well fits to two halves of the entries match.",
@@ -261,7 +268,7 @@ def _so_far(run: StoredRun, notes: list[str]) -> list[Panel]:
     ]
     panels = _watched(named, notes)
     traces = []
-    paths = [each["facts"] if "facts" in each else each for each in _paths(facts)]
+    paths = [each.get("facts", each) for each in _paths(facts)]
     for number, path in enumerate(paths, start=1):
         points = path.get("points") or []
         rows = [_point(point) for point in points]
@@ -321,8 +328,13 @@ def _agreement(summary: dict[str, Any]) -> list[Panel]:
             "distance",
             [
                 trace("plateau errors", scales, plateaus, mode="lines+markers"),
-                trace("escape times (relative)", scales, escapes, mode="lines+markers",
-                      dash="dash"),
+                trace(
+                    "escape times (relative)",
+                    scales,
+                    escapes,
+                    mode="lines+markers",
+                    dash="dash",
+                ),
             ],
             "Both fall with the init scale.",
             log=True,
@@ -340,7 +352,8 @@ def _complexity(summary: dict[str, Any]) -> list[Panel]:
             own = [row for row in rows if row["control"] == control]
             ranks = sorted({row["rank"] for row in own})
             errors = [
-                [r[f"{split}_error"] for r in own if r["rank"] == rank] for rank in ranks
+                [r[f"{split}_error"] for r in own if r["rank"] == rank]
+                for rank in ranks
             ]
             means = [float(np.mean(np.array(each, float))) for each in errors]
             spreads = [float(np.std(np.array(each, float))) for each in errors]
@@ -369,8 +382,11 @@ def _claims(claims: dict[str, Any]) -> list[Panel]:
         title = f"{record['title']}: {record['verdict']}"
         drawn = _CLAIMS.get(name, lambda data, record: [])(data, record)
         panels += [
-            {**panel, "title": f"{title} — {panel['title']}",
-             "caption": str(record["explanation"])}
+            {
+                **panel,
+                "title": f"{title} — {panel['title']}",
+                "caption": str(record["explanation"]) + panel["caption"],
+            }
             for panel in drawn
         ]
     return panels
@@ -399,8 +415,9 @@ def _beside(
         curves(
             f"{title}, residuals",
             "predicted",
-            "|measured - predicted| / largest predicted",
+            "relative residual",
             [trace("residual", predicted, residuals, mode="markers")],
+            " Residuals are shares of the largest prediction.",
             log=True,
             marks=[{"y": record["tolerance"], "label": "tolerance"}],
         ),
@@ -473,9 +490,11 @@ def _corollary(data: dict[str, Any], record: dict[str, Any]) -> list[Panel]:
     ]
     title = "rank-one trajectories to W*"
     premise = curves(title, "time", "distance", lines, log=True)
-    return [_against_alpha(data, "nearest to W*"), premise] if "alpha" in data else [
-        premise
-    ]
+    return (
+        [_against_alpha(data, "nearest to W*"), premise]
+        if "alpha" in data
+        else [premise]
+    )
 
 
 def _against_alpha(data: dict[str, Any], title: str) -> Panel:

@@ -11,6 +11,8 @@ from rankrise.runs import Ending
 # Of a table on a page; the folder holds all.
 _ROWS = 500
 _LONGEST = 200
+# Shown open: what the command was called for.
+_OPEN = {"Statements", "Claims", "Runs", "Descents", "Experiment: claims"}
 _GOOD = {"converged", "done"}
 _BAD = {"diverged", "failed", "violated"}
 # Told beside the figures, by name.
@@ -35,7 +37,9 @@ def ending_of(run: StoredRun) -> str:
 def tone_of(run: StoredRun) -> str:
     """Whether the ending is good news: good, warn or bad."""
     ending = ending_of(run)
-    return "good" if ending in _GOOD else "bad" if ending in _BAD else "warn"
+    if ending in (*_GOOD, Ending.STOPPED):
+        return "good" if ending in _GOOD else "plain"
+    return "bad" if ending in _BAD else "warn"
 
 
 def facts_of(run: StoredRun) -> list[dict[str, Any]]:
@@ -76,7 +80,9 @@ def warnings_of(run: StoredRun) -> list[str]:
         ]
     summary, found = _inner(run), []
     ending = ending_of(run)
-    if ending in list(Ending) and Ending(ending).remedy:
+    # Models of a study are meant to use all their epochs.
+    is_meant = ending == Ending.STOPPED and run.command.endswith("complexity")
+    if ending in list(Ending) and Ending(ending).remedy and not is_meant:
         found.append(f"The run ended as {ending}. {Ending(ending).remedy}")
     asked, models = summary.get("asked_models"), summary.get("models")
     if asked and models is not None and len(models) < asked:
@@ -104,7 +110,7 @@ def warnings_of(run: StoredRun) -> list[str]:
     return found
 
 
-def tables_of(run: StoredRun) -> list[tuple[str, dict[str, Any]]]:
+def tables_of(run: StoredRun) -> list[tuple[str, dict[str, Any], bool]]:
     """Settings, all single values of the summary, and every list of rows in it."""
     single: dict[str, Any] = {}
     rows: dict[str, list[dict[str, Any]]] = {}
@@ -119,7 +125,7 @@ def tables_of(run: StoredRun) -> list[tuple[str, dict[str, Any]]]:
     settings = dict(_flat(run.settings))
     tables.append(("Settings", _pairs(settings)))
     tables.append(("Everything else", _pairs(single)))
-    return [each for each in tables if each[1]["rows"]]
+    return [(name, each, name in _OPEN) for name, each in tables if each["rows"]]
 
 
 def comparison_table(runs: Sequence[StoredRun]) -> dict[str, Any]:
@@ -159,8 +165,7 @@ def _table(
     columns: list[str], rows: list[list[dict[str, Any]]], count: int = 0
 ) -> dict[str, Any]:
     left_out = f"The first {_ROWS} of {count} rows." if count > len(rows) else ""
-    cells = [{"cells": row, "differs": False} for row in rows]
-    return {"columns": columns, "rows": cells, "left_out": left_out}
+    return {"columns": columns, "rows": rows, "left_out": left_out}
 
 
 def _pairs(values: dict[str, Any]) -> dict[str, Any]:
@@ -187,7 +192,7 @@ def _is_rows(value: Any) -> bool:
 
 
 def _title(name: str) -> str:
-    words = name.removeprefix("experiment.").replace("_", " ").replace(".", ": ")
+    words = name.replace("_", " ").replace(".", ": ")
     return words[:1].upper() + words[1:]
 
 
@@ -202,10 +207,10 @@ def _cell(value: Any) -> dict[str, Any]:
         if not math.isfinite(value):
             return {"text": "–", "value": None}
         return {"text": f"{value:.4g}", "value": repr(value)}
-    if isinstance(value, list | dict):
-        value = ", ".join(_cell(each)["text"] for each in value) if isinstance(
-            value, list
-        ) else json.dumps(value)
+    if isinstance(value, list):
+        value = ", ".join(_cell(each)["text"] for each in value)
+    elif isinstance(value, dict):
+        value = json.dumps(value)
     words = str(value)
     if len(words) > _LONGEST:
         words = f"{words[: _LONGEST - 1]}…"

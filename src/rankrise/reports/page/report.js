@@ -167,11 +167,16 @@
     modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
   };
   const react = (place, traces, shape) => window.Plotly.react(place, traces, shape, config);
-  const logarithmic = (on) => (on ? { type: "log", exponentformat: "power", dtick: null } : { type: "linear" });
+  // Within two decades 2 and 5 have ticks besides; beyond, some powers of ten.
+  const logarithmic = (values) => {
+    const positive = values.filter((value) => value > 0);
+    const decades = Math.log10(Math.max(...positive, 1e-300) / Math.min(...positive, 1e300));
+    return { type: "log", exponentformat: "power", dtick: decades > 2 ? Math.ceil(decades / 6) : "D2" };
+  };
   const vertical = (at, label = "") => ({
     type: "line", x0: at, x1: at, yref: "paper", y0: 0, y1: 1,
     line: { color: css("--soft"), width: 1, dash: "dash" },
-    label: { text: text(label), textposition: "end", textangle: 0, xanchor: "left", font: { size: 11, color: css("--soft") } },
+    label: { text: text(label), textposition: "start", textangle: 0, xanchor: "left", yanchor: "bottom", font: { size: 11, color: css("--soft") } },
   });
 
   const kinds = {
@@ -201,13 +206,13 @@
         const marks = (panel.marks || []).map((mark) => ("x" in mark ? vertical(mark.x, mark.label) : {
           type: "line", y0: mark.y, y1: mark.y, xref: "paper", x0: 0, x1: 1,
           line: { color: css("--soft"), width: 1, dash: "dash" },
-          label: { text: text(mark.label), textposition: "start", yanchor: "bottom", font: { size: 11, color: css("--soft") } },
+          label: { text: text(mark.label), textposition: "start", yanchor: "top", font: { size: 11, color: css("--soft") } },
         }));
         const zero = !log() && !panel.traces.some((each) => each.mode === "markers" && each.axis !== 2) && positive;
         const whole = panel.traces.every((each) => each.x.every(Number.isInteger)) && !panel.logx;
-        const x = axis(panel.x, panel.logx ? logarithmic(true) : whole ? { tickformat: "d" } : {});
+        const x = axis(panel.x, panel.logx ? logarithmic(panel.traces.flatMap((each) => each.x)) : whole ? { tickformat: "d" } : {});
         if (whole && Math.max(...panel.traces.flatMap((each) => each.x)) <= 12) x.dtick = 1;
-        const y = axis(panel.y, { ...logarithmic(log()), ...(zero ? { rangemode: "tozero" } : {}) });
+        const y = axis(panel.y, { ...(log() ? logarithmic(panel.traces.flatMap((each) => (each.axis === 2 ? [] : each.y))) : { type: "linear" }), ...(zero ? { rangemode: "tozero" } : {}) });
         const shape = layout(x, y, { shapes: marks });
         if (panel.traces.some((each) => each.axis === 2)) {
           shape.yaxis2 = axis(panel.y2, { overlaying: "y", side: "right", range: [0, 1.08], showgrid: false, tickmode: "array", tickvals: [0, 0.5, 1] });
@@ -250,11 +255,11 @@
           hovertemplate: `${clock() ? "time" : "step"} %{x:.5~g}<br>component ${place + 1}: %{y:.4~g}<extra></extra>`,
         }));
         const top = 1.05 * Math.max(...norms.flat().filter((value) => value !== null), 1e-12);
-        const y = axis("component norm", log() ? logarithmic(true) : { type: "linear", range: [0, top] });
+        const y = axis("component norm", log() ? logarithmic(norms.flat()) : { type: "linear", range: [0, top] });
         const x = axis(clock() ? "time of gradient flow" : "steps");
         const done = react(lines, traces, layout(x, y, { shapes: [vertical(places()[at()])] }));
         const heights = norms.map((values) => values[at()]);
-        const now = axis("norm at the slider", log() ? logarithmic(true) : { type: "linear", range: [0, top] });
+        const now = axis("norm at the slider", log() ? logarithmic(norms.flat()) : { type: "linear", range: [0, top] });
         const shape = layout(axis("component", { dtick: norms.length > 8 ? null : 1, tickformat: "d" }), now, { showlegend: false });
         return Promise.all([done, react(bars, [{
           type: "bar", x: heights.map((_, place) => place + 1), y: heights,
@@ -282,7 +287,7 @@
           line: { color: colour(row), dash: row < 4 ? dashes[row] : dash(row), width: 2 },
           hovertemplate: `${clock() ? "time" : "step"} %{x:.5~g}<br>${names[name()]}: %{y:.4~g}<extra></extra>`,
         }));
-        const y = axis(names[name()], log() ? logarithmic(true) : { type: "linear", rangemode: "tozero" });
+        const y = axis(names[name()], log() ? logarithmic(shown().flatMap((each) => each.values)) : { type: "linear", rangemode: "tozero" });
         return react(place, traces, layout(axis(clock() ? "time of gradient flow" : "steps"), y, { showlegend: true }));
       };
       const rows = () => [["run", "step", "time", names[name()]], ...shown().flatMap((each) => each.step.map(
