@@ -66,7 +66,7 @@ def _few_programs() -> Iterator[None]:
 
 @pytest.fixture
 def unchecked() -> Iterator[None]:
-    """Arguments meet our own checks, as users' do, where `make test-all` checks types."""
+    """Arguments meet our own checks only, as they do where types are not checked."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
         yield

@@ -126,6 +126,7 @@ def test_demo_completes_a_photograph(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(demo, "rankrise", lambda *words: _shortened(words))
     demo.main()
     assert (tmp_path / "runs/demo/complete/completion.png").stat().st_size > 10_000
+    assert (tmp_path / "runs/demo/report.html").stat().st_size > 10**6
     assert "completion.png" in capfd.readouterr().out
 
 
@@ -134,4 +135,4 @@ def _shortened(words: tuple[str, ...]) -> None:
         "complete": ["--models", "1", "--max-components", "2", "--no-smooth"],
         "dynamics": ["--steps", "40", "--components", "12"],
     }
-    assert run([*words, *shorter[words[0]]]) == 0
+    assert run([*words, *shorter.get(words[0], [])]) == 0

@@ -37,6 +37,7 @@ from .problems import AbstractProblem as AbstractProblem
 from .problems import CompletionProblem as CompletionProblem
 from .problems import SensingProblem as SensingProblem
 from .problems import problem_scale as problem_scale
+from .reports import write_report as write_report
 from .runs import Checkpoint as Checkpoint
 from .runs import Ending as Ending
 from .runs import Progress as Progress
