@@ -135,7 +135,7 @@ def _problem(config: DynamicsConfig, target: tuple[Values, ...]) -> AbstractProb
         observations = _observed_entries(config, target)
         loss = _loss(config, observations.values)
         return CompletionProblem.from_observations(observations, loss)
-    count, seed = config.observations, config.seed
+    count, seed = config.observation_count, config.seed
     measurements: Any
     if config.task == "sensing":
         measurements = gaussian_measurements(config.dims, count, seed=seed)
@@ -156,10 +156,12 @@ def _observed_entries(
     config: DynamicsConfig, target: tuple[Values, ...]
 ) -> Observations:
     if config.gaps == "entries":
-        indices = sample_indices(config.dims, config.observations, seed=config.seed)
+        indices = sample_indices(
+            config.dims, config.observation_count, seed=config.seed
+        )
     else:
         entries = float(np.prod(config.dims))
-        share = 1 - config.observations / entries
+        share = 1 - config.observation_count / entries
         indices = missing_fibers(config.dims, 0, share, seed=config.seed)
     return observe(target, indices, noise_level=config.noise_level, seed=config.seed)
 
