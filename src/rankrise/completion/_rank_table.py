@@ -50,7 +50,7 @@ class RankProgress(NamedTuple):
     def words(self) -> str:
         """Where the estimate is, for a person to read."""
         plural = "s" if self.components != 1 else ""
-        tried = f"{self.components} component{plural} tried"
+        tried = f"rank: {self.components} component{plural} tried"
         return f"{tried}, held-out error {self.heldout_error:.3g}"
 
 

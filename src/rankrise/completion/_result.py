@@ -33,7 +33,7 @@ from rankrise.completion._rank import is_told_by_fits, rank_of_paths, tell_rank
 from rankrise.completion._rank_table import RankEstimate, RankProgress
 from rankrise.completion._settings import Centering, CompletionSettings
 from rankrise.losses import AbstractLoss
-from rankrise.runs import Ending
+from rankrise.runs import Ending, note_progress
 from rankrise.tensors import IncompleteTensor, ModeAxis, Observations
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ class Completion:
         minute. From more observations than fits could take, the models' paths tell it;
         with a gradient method it is the components that had risen where that ended.
         """
-        return self._told_rank(None)
+        return self._told_rank(note_progress)
 
     @cached_property
     def rank_in_time(self) -> RankEstimate | None:
@@ -215,7 +215,8 @@ class Completion:
             return self.rank_estimate
         deadline = time.monotonic() + most - self.seconds
 
-        def look(_: RankProgress) -> None:
+        def look(at: RankProgress) -> None:
+            note_progress(at)
             if time.monotonic() > deadline:
                 raise TimeoutError
 

@@ -85,10 +85,14 @@ class Display:
         self._first: tuple[float, float] | None = None
         self._share = 0.0
         self._end: float | None = None
+        self._kind: type | None = None
         self._words = "beginning"
 
     def __call__(self, *report: Any) -> None:
         at: Report = report[-1]
+        if type(at) is not self._kind:
+            # Something else is done now, such as telling the rank after completing.
+            self._kind, self._first, self._share = type(at), None, 0.0
         share, words = at.share, at.words
         for name, place, count in reversed(_parts.get()):
             share = None if share is None else (place + share) / count
@@ -131,6 +135,12 @@ class Display:
 
 # The one that is open.
 _open: Display | None = None
+
+
+def note_progress(at: Report) -> None:
+    """Show this, where progress is shown."""
+    if _open is not None:
+        _open(at)
 
 
 def note_cut_off(ending: Ending) -> None:
@@ -239,7 +249,8 @@ class _Bar:
             """Seconds go on between two reports."""
 
             def render(self, task: Any) -> Text:
-                return Text(task.fields["times"]())
+                times = task.fields["times"]()
+                return Text(f"· {times}" if times else "")
 
         columns = (
             BarColumn(bar_width=20),
