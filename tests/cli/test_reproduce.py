@@ -12,7 +12,6 @@ import pytest
 
 from rankrise.cli._folder import RunFolder
 from rankrise.cli._main import run
-from rankrise.cli._reproduce import in_words
 from rankrise.experiments import _reproduction_config as presets
 from rankrise.experiments import verification_record
 from rankrise.experiments._verification_config import CLAIM_NAMES
@@ -428,11 +427,3 @@ def test_by_default_each_has_a_folder_of_its_own(assert_refused):
         ["reproduce", "theory", "--resume"],
         "no run to resume in runs/reproduce-theory",
     )
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.1, "1 s"), (42.4, "42 s"), (540.0, "9 minutes"), (108_000.0, "30.0 hours")],
-)
-def test_a_time_is_said_as_people_say_it(seconds, words):
-    assert in_words(seconds) == words

@@ -36,7 +36,7 @@ def agreement(
     from rankrise.experiments import run_agreement, summarize_agreement
     from rankrise.reports import save_figure
 
-    with running_whole(lambda: folder.begin(settings), output.quiet) as progress:
+    with running_whole(lambda: folder.begin(settings), output) as progress:
         outcome = run_agreement(settings, progress=progress)
     summary = summarize_agreement(outcome)
     picture, *_ = save_figure(outcome.figure(), folder.path / "agreement")

@@ -16,7 +16,7 @@ from rankrise.cli._reading_options import ReadingFlags, TensorSource
 from rankrise.cli._refusal import sentence
 from rankrise.cli._session import (
     make_checkpoint,
-    running_models,
+    running,
     status_of,
 )
 from rankrise.cli._status import BAD_INPUT, DONE, INTERRUPTED
@@ -115,9 +115,7 @@ def _complete(
 
     checkpoint = make_checkpoint(folder, output)
     source["sha256"] = tensor.content_sha256
-    with running_models(
-        lambda: folder.begin(options, source), output.quiet
-    ) as progress:
+    with running(lambda: folder.begin(options, source), output) as progress:
         found = complete_tensor(
             incomplete_tensor(tensor),
             settings,
@@ -125,7 +123,8 @@ def _complete(
             checkpoint=checkpoint,
             progress=progress,
         )
-    summary = summarize_completion(found, source, options.interval)
+        # Here the rank is estimated, which may take as long.
+        summary = summarize_completion(found, source, options.interval)
     written = _write(folder, found, tensor, options.interval)
     folder.finish(summary)
     status = status_of(summary, folder)
@@ -261,9 +260,16 @@ def _how(summary: dict[str, Any]) -> str:
     if summary["heldout_blocks"]:
         along = "gaps of these kinds"
     if "models" in summary:
-        count = len(summary["models"])
-        models = f"{count} model{'s' if count > 1 else ''}"
+        count, asked = len(summary["models"]), summary["asked_models"]
+        models = f"{count} of {asked}" if count < asked else str(count)
+        models += f" model{'s' if asked > 1 else ''}{_cut(summary)}"
         return f"{models}, chosen on held-out {along}"
     scale = summary["runs"][summary["chosen_run"]]["init_scale"]
     began = f"init scale {scale:g}, " if scale else ""
-    return f"{began}step {summary['chosen_step']}, chosen on held-out {along}"
+    step = f"step {summary['chosen_step']}{_cut(summary)}"
+    return f"{began}{step}, chosen on held-out {along}"
+
+
+def _cut(summary: dict[str, Any]) -> str:
+    is_cut = summary["result"] == Ending.TIME_LIMIT
+    return ", stopped at the time limit" if is_cut else ""

@@ -16,7 +16,7 @@ from rankrise.cli._options import OutputOptions
 from rankrise.cli._session import (
     load_unchanged,
     make_checkpoint,
-    running_epochs,
+    running,
     status_of,
 )
 from rankrise.cli._source import SamplesSource
@@ -68,7 +68,7 @@ def complexity(
     def begin() -> None:
         folder.begin(settings, source)
 
-    with running_epochs(begin, output.quiet) as progress:
+    with running(begin, output) as progress:
         outcome = run_complexity(
             source["dataset"],
             settings,
@@ -197,8 +197,8 @@ def _status(
 
     for words in _warnings(outcome):
         say(f"rankrise: {words}", file=sys.stderr)
-    interrupted = outcome.ending == Ending.INTERRUPTED
-    return status_of(summary, folder) if interrupted else DONE
+    is_cut_off = outcome.ending in (Ending.INTERRUPTED, Ending.TIME_LIMIT)
+    return status_of(summary, folder) if is_cut_off else DONE
 
 
 def _warnings(outcome: "ComplexityResult") -> Iterator[str]:

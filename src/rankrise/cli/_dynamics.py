@@ -41,7 +41,7 @@ def dynamics(
     from rankrise.experiments import run_dynamics, summarize_dynamics
 
     checkpoint = make_checkpoint(folder, output)
-    with running(lambda: folder.begin(settings), output.quiet) as progress:
+    with running(lambda: folder.begin(settings), output) as progress:
         outcome = run_dynamics(settings, checkpoint=checkpoint, progress=progress)
     summary = summarize_dynamics(outcome)
     _write(folder, outcome)

@@ -14,7 +14,7 @@ from rankrise.cli._complete import read_source, tensor_source
 from rankrise.cli._folder import RunFolder
 from rankrise.cli._options import OutputOptions
 from rankrise.cli._reading_options import ReadingFlags
-from rankrise.cli._session import running_ranks
+from rankrise.cli._session import running_whole
 from rankrise.cli._status import DONE
 from rankrise.cli._terminal import say
 from rankrise.completion import CompletionSettings, SingleLossName
@@ -84,9 +84,7 @@ def rank(
     from rankrise.runs import Ending
     from rankrise.tensors import incomplete_tensor
 
-    with running_ranks(
-        lambda: folder.begin(settings, source), output.quiet
-    ) as progress:
+    with running_whole(lambda: folder.begin(settings, source), output) as progress:
         found = estimate_tensor_rank(
             incomplete_tensor(tensor), settings.settings(), progress=progress
         )

@@ -21,7 +21,6 @@ from rankrise.cli._session import (
     load_unchanged,
     make_checkpoint,
     running,
-    running_epochs,
     status_of,
 )
 from rankrise.cli._source import SamplesSource
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     )
 
 _TABLE_WIDTH = 100
-_MINUTE, _HOUR = 60, 3600
 
 reproduce = App(
     name="reproduce",
@@ -83,7 +81,7 @@ def dynamics(
         _announce_time(output, lambda: expected_dynamics_time(settings, variant))
 
     _announce_lacks(settings, output)
-    with running(lambda: folder.begin(settings), output.quiet) as progress:
+    with running(lambda: folder.begin(settings), output) as progress:
         result = reproduce_dynamics(
             settings, checkpoint=checkpoint, progress=progress, starting=announce
         )
@@ -120,9 +118,7 @@ def complexity(
     data = load_unchanged(source, settings.experiment)
     checkpoint = make_checkpoint(folder, output)
     _announce(settings, output, lambda: expected_complexity_time(settings, data))
-    with running_epochs(
-        lambda: folder.begin(settings, source), output.quiet
-    ) as progress:
+    with running(lambda: folder.begin(settings, source), output) as progress:
         result = reproduce_complexity(
             settings, data=data, checkpoint=checkpoint, progress=progress
         )
@@ -153,7 +149,7 @@ def theory(
     done = kept_claims(folder.path) if output.resume else {}
     _announce(settings, output, lambda: expected_theory_time(settings, tuple(done)))
     folder.begin(settings)
-    with running_claims(output.quiet) as show:
+    with running_claims(output) as show:
         result = reproduce_theory(
             settings,
             done=done,
@@ -184,18 +180,11 @@ def _announce_time(
 ) -> None:
     if output.quiet:
         return
+    from rankrise.runs import time_in_words
+
     expected = measure()
     whole = " for the whole of it, of which some is done" if output.resume else ""
-    say(f"expected time: {in_words(expected.seconds)}{whole} ({expected.basis})")
-
-
-def in_words(seconds: float) -> str:
-    """A time as people say it."""
-    if seconds < 1.5 * _MINUTE:
-        return f"{max(1, round(seconds))} s"
-    if seconds < 1.5 * _HOUR:
-        return f"{seconds / _MINUTE:.0f} minutes"
-    return f"{seconds / _HOUR:.1f} hours"
+    say(f"expected time: {time_in_words(expected.seconds)}{whole} ({expected.basis})")
 
 
 def _finish(

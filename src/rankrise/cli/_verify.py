@@ -74,7 +74,7 @@ def verify(
 
     done = kept_claims(folder.path) if output.resume else {}
     folder.begin(settings, source)
-    with running_claims(output.quiet) as show:
+    with running_claims(output) as show:
         outcome = run_verification(
             settings,
             tuple(source["claims"]),

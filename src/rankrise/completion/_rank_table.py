@@ -36,10 +36,24 @@ class RankRow(NamedTuple):
 
 
 class RankProgress(NamedTuple):
-    """How far an estimate is; given to `progress` once a number was tried."""
+    """How far an estimate is; given to `progress` once a number was tried.
+
+    Attributes
+    ----------
+    share
+        What is done, as far as it can be told: one more component may always help.
+    """
 
     components: int
     heldout_error: float
+    share: float | None = None
+
+    @property
+    def words(self) -> str:
+        """Where the estimate is, for a person to read."""
+        plural = "s" if self.components != 1 else ""
+        tried = f"rank: {self.components} component{plural} tried"
+        return f"{tried}, held-out error {self.heldout_error:.3g}"
 
 
 @dataclass(frozen=True, eq=False)

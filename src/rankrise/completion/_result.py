@@ -36,7 +36,7 @@ from rankrise.completion._rank_table import RankEstimate, RankProgress
 from rankrise.completion._settings import Centering, CompletionSettings
 from rankrise.drawing import Drawing, Plotted
 from rankrise.losses import AbstractLoss
-from rankrise.runs import Ending
+from rankrise.runs import Ending, note_progress
 from rankrise.tensors import IncompleteTensor, ModeAxis, Observations
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ class Completion(Plotted):
         minute. From more observations than fits could take, the models' paths tell it;
         with a gradient method it is the components that had risen where that ended.
         """
-        return self._told_rank(None)
+        return self._told_rank(note_progress)
 
     @cached_property
     def rank_in_time(self) -> RankEstimate | None:
@@ -218,7 +218,8 @@ class Completion(Plotted):
             return self.rank_estimate
         deadline = time.monotonic() + most - self.seconds
 
-        def look(_: RankProgress) -> None:
+        def look(at: RankProgress) -> None:
+            note_progress(at)
             if time.monotonic() > deadline:
                 raise TimeoutError
 

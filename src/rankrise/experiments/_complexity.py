@@ -21,7 +21,7 @@ from rankrise.experiments._complexity_config import (
     ComplexityConfig,
 )
 from rankrise.experiments._precision import precision
-from rankrise.runs import Checkpoint, Ending
+from rankrise.runs import Checkpoint, Ending, ShowProgress
 from rankrise.solvers import optax_optimizer
 from rankrise.tables import LabelledSet, TableColumns, load_labelled_set
 
@@ -87,7 +87,7 @@ def run_complexity(
     *,
     data: LabelledSet | None = None,
     checkpoint: Checkpoint | None = None,
-    progress: Callable[[Control, FitProgress], None] | None = None,
+    progress: ShowProgress | Callable[[Control, FitProgress], None] = None,
 ) -> ComplexityResult:
     """Fit predictors of every rank to a data set and to random controls.
 

@@ -22,7 +22,7 @@ from rankrise.factorizations import (
 from rankrise.limit import Limit, solve_limit
 from rankrise.losses import loss_named
 from rankrise.problems import AbstractProblem, CompletionProblem, SensingProblem
-from rankrise.runs import Checkpoint, Progress
+from rankrise.runs import Checkpoint, Progress, ShowProgress
 from rankrise.solvers import AbstractSolver, Stop, make_solver, solve
 from rankrise.synthetic import (
     gaussian_measurements,
@@ -78,7 +78,7 @@ def run_dynamics(
     config: DynamicsConfig,
     *,
     checkpoint: Checkpoint | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: ShowProgress | Callable[[Progress], None] = None,
 ) -> DynamicsResult:
     """Build the problem, run every init scale and seed as one batch."""
     with precision(config.precision):

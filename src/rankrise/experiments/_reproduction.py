@@ -30,7 +30,15 @@ from rankrise.experiments._variant_comparison import compare_variant
 from rankrise.experiments._verification import VerificationResult, run_verification
 from rankrise.experiments._verification_config import CLAIM_NAMES
 from rankrise.experiments._verification_record import summarize_verification
-from rankrise.runs import Checkpoint, Ending, Progress, Watch
+from rankrise.runs import (
+    Checkpoint,
+    Ending,
+    Progress,
+    ShowProgress,
+    Watch,
+    as_part,
+    showing,
+)
 from rankrise.tables import LabelledSet
 from rankrise.theory import Claim
 
@@ -83,7 +91,7 @@ def reproduce_dynamics(
     config: DynamicsReproductionConfig | None = None,
     *,
     checkpoint: Checkpoint | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: ShowProgress | Callable[[Progress], None] = None,
     starting: Callable[[Variant, int, int], None] | None = None,
 ) -> ReproductionResult[DynamicsResults]:
     """Components that rise at several init scales (Razin et al. 2021).
@@ -104,14 +112,15 @@ def reproduce_dynamics(
     config = config or DynamicsReproductionConfig()
     outcomes: dict[Variant, DynamicsResult] = {}
     several = len(config.variants) > 1
-    with Watch() as watch:
+    with showing(progress) as report, Watch() as watch:
         for place, (variant, experiment) in enumerate(config.experiments.items(), 1):
             if starting is not None:
                 starting(variant, place, len(config.variants))
             own = checkpoint.part(variant) if checkpoint and several else checkpoint
-            outcomes[variant] = run_dynamics(
-                experiment, checkpoint=own, progress=progress
-            )
+            with as_part(variant if several else "", place - 1, len(config.variants)):
+                outcomes[variant] = run_dynamics(
+                    experiment, checkpoint=own, progress=report
+                )
             if watch.ending() is not None:
                 break
     return ReproductionResult(config, outcomes, _compared(config, outcomes))
@@ -149,7 +158,7 @@ def reproduce_complexity(
     *,
     data: LabelledSet | None = None,
     checkpoint: Checkpoint | None = None,
-    progress: Callable[[Control, FitProgress], None] | None = None,
+    progress: ShowProgress | Callable[[Control, FitProgress], None] = None,
 ) -> ReproductionResult[ComplexityResult]:
     """Errors by rank of images and of random controls (Razin et al. 2021, Section 5).
 
