@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 from rankrise._errors import InputError, printable
 from rankrise.runs._ending import Ending
@@ -23,6 +23,7 @@ _NOTEBOOK_SECONDS = 0.25
 _MINUTE, _HOUR = 60.0, 3600.0
 
 
+@runtime_checkable
 class Report(Protocol):
     """How far something is."""
 
@@ -35,6 +36,7 @@ class Report(Protocol):
         """What is done of it, from 0 to 1, as well as can be told."""
 
 
+@runtime_checkable
 class Screen(Protocol):
     """Something that progress is shown on."""
 
