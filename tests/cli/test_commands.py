@@ -59,11 +59,15 @@ def end(process, folder):
     return Ended(folder, process.returncode, out, err)
 
 
+# On a slow machine a short run is long enough for lines of progress.
+SILENT = ("--progress", "none")
+
+
 def run_here(*tokens, folder):
     """Run a command in this process, its results in `folder`."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
-        status = run([str(token) for token in (*tokens, "--out", folder)])
+        status = run([str(token) for token in (*tokens, *SILENT, "--out", folder)])
     return Ended(folder, status, out.getvalue(), err.getvalue())
 
 
@@ -71,7 +75,9 @@ def run_here(*tokens, folder):
 def completed(start, tensor_file, tmp_path_factory):
     """A small run of `complete`, whose warnings only a process has on stderr."""
     folder = tmp_path_factory.mktemp("runs") / "completed"
-    return end(start("complete", tensor_file, *COMPLETE, "--out", folder), folder)
+    return end(
+        start("complete", tensor_file, *COMPLETE, *SILENT, "--out", folder), folder
+    )
 
 
 @pytest.fixture(scope="session")
@@ -500,7 +506,11 @@ def at_a_terminal(tmp_path_factory, blanking):
 def test_progress_is_shown_at_a_terminal(at_a_terminal):
     assert at_a_terminal.status == 0
     assert "loss" in at_a_terminal.err
-    assert "20000" in at_a_terminal.err
+    assert "of 20000" in at_a_terminal.err
+    assert " left" in at_a_terminal.err
+    # The cursor is shown again.
+    shown, hidden = map(at_a_terminal.err.rindex, ("\x1b[?25h", "\x1b[?25l"))
+    assert shown > hidden
 
 
 def test_progress_is_no_part_of_the_output(at_a_terminal):

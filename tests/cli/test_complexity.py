@@ -199,7 +199,10 @@ def test_a_study_that_is_cut_off_or_diverges_says_so_in_valid_json(
     assert summary(tmp_path / "cut")["result"] == "time limit"
     # After one epoch nothing has been measured on the samples for testing.
     assert summary(tmp_path / "cut")["rows"][0]["test_error"] is None
-    assert capsys.readouterr().err == ""
+    said = capsys.readouterr().err
+    assert said == (
+        "rankrise: stopped at the time limit; raise --max-seconds to go further.\n"
+    )
     too_fast = ["--optimizer", "sgd", "--learning-rate", "1e9", "--epochs", "12"]
     wild = [*tokens[: -len(QUICK)], "--ranks", "1-2", *too_fast]
     wild = [*wild, "--out", tmp_path / "wild"]

@@ -298,8 +298,8 @@ def test_a_time_limit_is_warned_of():
 
 
 def test_an_interrupt_leaves_no_model_that_was_learned_in_part(monkeypatch):
-    def interrupted(*args):
-        def interrupt(progress):
+    def interrupted(*args, progress):
+        def interrupt(at):
             os.kill(os.getpid(), signal.SIGINT)
 
         return complete_by_alternation(*args, progress=interrupt)

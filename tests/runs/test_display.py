@@ -52,7 +52,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def every_report(monkeypatch):
-    """Lines of every report, not of one in ten seconds."""
+    """Lines of every report, not of one in half a minute."""
     monkeypatch.setattr("rankrise.runs._display._LINE_SECONDS", 0.0)
     monkeypatch.setattr("rankrise.runs._display._LINE_SHARE", 0.0)
 
@@ -113,7 +113,7 @@ def test_parts_of_a_whole_have_their_share_of_it(every_report, capfd):
     assert "right: round 5 of 10" in second
 
 
-def test_lines_come_every_ten_seconds_and_later_less_often(clock, capfd):
+def test_lines_come_every_half_minute_and_later_less_often(clock, capfd):
     spoken = []
     with showing("auto") as report:
         for second in range(4000):
@@ -121,7 +121,7 @@ def test_lines_come_every_ten_seconds_and_later_less_often(clock, capfd):
             if lines(capfd):
                 spoken.append(second)
             clock.now += 1
-    assert spoken[:4] == [10, 20, 30, 40]
+    assert spoken[:4] == [30, 60, 90, 120]
     assert 100 < spoken[-1] - spoken[-2] <= 200
     assert lines(capfd) == ["rankrise: done after 67 minutes: round 1 of 10"]
 

@@ -2,17 +2,15 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rankrise._atomic import write_json
 from rankrise._errors import InputError
 from rankrise.cli._folder import CLAIMS
 from rankrise.cli._interrupts import raise_when_interrupted
-from rankrise.cli._options import OutputOptions
 
 if TYPE_CHECKING:
     from rankrise.theory import Claim
@@ -61,36 +59,11 @@ def draw_claims(folder: Path, claims: "tuple[Claim, ...]") -> None:
             save_figure(claim.figure(), folder / claim.theorem.name)
 
 
-@dataclass(frozen=True)
-class _Claims:
-    """How many claims are checked."""
-
-    name: str
-    place: int
-    count: int
-
-    @property
-    def words(self) -> str:
-        return f"claim {self.place + 1} of {self.count}, {self.name}"
-
-    @property
-    def share(self) -> float:
-        return self.place / self.count
-
-
 @contextmanager
-def running_claims(output: OutputOptions) -> Iterator[Callable[[str, int, int], None]]:
-    """What is told which claim is being checked.
+def running_claims() -> Iterator[None]:
+    """Within, claims that were checked are kept at an interrupt."""
+    from rankrise.runs import keeping_interrupted
 
-    Claims that were checked are kept at an interrupt.
-    """
-    from rankrise.runs import keeping_interrupted, showing
-
-    with keeping_interrupted(), showing(output.shown) as show:
-
-        def report(*claim: Any) -> None:
-            if show is not None:
-                show(_Claims(*claim))
-
-        yield report
+    with keeping_interrupted():
+        yield
     raise_when_interrupted()

@@ -149,11 +149,11 @@ def theory(
     done = kept_claims(folder.path) if output.resume else {}
     _announce(settings, output, lambda: expected_theory_time(settings, tuple(done)))
     folder.begin(settings)
-    with running_claims(output) as show:
+    with running_claims():
         result = reproduce_theory(
             settings,
             done=done,
-            starting=show,
+            progress=output.shown,
             finished=lambda *found: keep_claim(folder.path, done, *found),
         )
     draw_claims(folder.path, result.outcome.claims)

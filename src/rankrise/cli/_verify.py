@@ -74,13 +74,13 @@ def verify(
 
     done = kept_claims(folder.path) if output.resume else {}
     folder.begin(settings, source)
-    with running_claims(output) as show:
+    with running_claims():
         outcome = run_verification(
             settings,
             tuple(source["claims"]),
             observations=None if tensor is None else tensor.observations,
             done=done,
-            starting=show,
+            progress=output.shown,
             finished=lambda claim, seconds: keep_claim(
                 folder.path, done, claim, seconds
             ),

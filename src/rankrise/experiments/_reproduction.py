@@ -27,7 +27,11 @@ from rankrise.experiments._summary import (
 )
 from rankrise.experiments._theory_comparison import compare_theory
 from rankrise.experiments._variant_comparison import compare_variant
-from rankrise.experiments._verification import VerificationResult, run_verification
+from rankrise.experiments._verification import (
+    ClaimProgress,
+    VerificationResult,
+    run_verification,
+)
 from rankrise.experiments._verification_config import CLAIM_NAMES
 from rankrise.experiments._verification_record import summarize_verification
 from rankrise.runs import (
@@ -182,19 +186,19 @@ def reproduce_theory(
     config: TheoryReproductionConfig | None = None,
     *,
     done: Mapping[str, tuple[Claim, float]] | None = None,
-    starting: Callable[[str, int, int], None] | None = None,
+    progress: ShowProgress | Callable[[ClaimProgress], None] = None,
     finished: Callable[[Claim, float], None] | None = None,
 ) -> ReproductionResult[VerificationResult]:
     """The paper's theorems, predicted against measured.
 
     Parameters
     ----------
-    done, starting, finished
+    done, progress, finished
         As `run_verification` takes them.
     """
     config = config or TheoryReproductionConfig()
     outcome = run_verification(
-        config.experiment, done=done, starting=starting, finished=finished
+        config.experiment, done=done, progress=progress, finished=finished
     )
     return ReproductionResult(config, outcome, compare_theory(outcome))
 

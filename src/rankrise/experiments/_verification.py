@@ -29,7 +29,7 @@ from rankrise.factorizations import (
 )
 from rankrise.losses import loss_named
 from rankrise.problems import AbstractProblem, CompletionProblem, SensingProblem
-from rankrise.runs import Ending, Watch
+from rankrise.runs import Ending, ShowProgress, Watch, showing
 from rankrise.synthetic import (
     cp_entries,
     gaussian_measurements,
@@ -111,13 +111,32 @@ class VerificationResult(Plotted):
         return [c.theorem.name for c in self.claims if c.verdict == verdict]
 
 
+@dataclass(frozen=True)
+class ClaimProgress:
+    """Which claim is checked, from 0, of how many; given to `progress`."""
+
+    name: str
+    place: int
+    count: int
+
+    @property
+    def words(self) -> str:
+        """Which it is, for a person to read."""
+        return f"claim {self.place + 1} of {self.count}, {self.name}"
+
+    @property
+    def share(self) -> float:
+        """What is done of the claims."""
+        return self.place / self.count
+
+
 def run_verification(
     config: VerificationConfig,
     claims: tuple[str, ...] = CLAIM_NAMES,
     *,
     observations: Observations | None = None,
     done: Mapping[str, tuple[Claim, float]] | None = None,
-    starting: Callable[[str, int, int], None] | None = None,
+    progress: ShowProgress | Callable[[ClaimProgress], None] = None,
     finished: Callable[[Claim, float], None] | None = None,
 ) -> VerificationResult:
     """Put claims to the test, in float64, on one problem.
@@ -128,22 +147,22 @@ def run_verification(
         Entries of a tensor to complete, instead of a synthetic problem.
     done
         Claims of an earlier run, with their seconds, by name; they are not repeated.
-    starting
-        Told a claim's name, its place and how many there are.
+    progress
+        True shows which claim is checked; a function is called before each.
     finished
         Told every claim that was put to the test now.
     """
     kept = dict(done or {})
     results: list[Claim] = []
     seconds: dict[str, float] = {}
-    with precision("float64"), Watch() as watch:
+    with precision("float64"), showing(progress) as report, Watch() as watch:
         checks = _checks(config, _Problems(config, observations))
         for place, name in enumerate(claims):
             if name not in kept:
                 if watch.ending():
                     break
-                if starting is not None:
-                    starting(name, place, len(claims))
+                if report is not None:
+                    report(ClaimProgress(name, place, len(claims)))
                 begin = time.perf_counter()
                 claim = checks[name]()
                 kept[name] = (claim, time.perf_counter() - begin)

@@ -17,7 +17,7 @@ ShowProgress = bool | ProgressKind | None
 
 # Between two lines: so many seconds, and this share of the time so far, so that a
 # night fills no more than a page or two.
-_LINE_SECONDS, _LINE_SHARE = 10.0, 0.05
+_LINE_SECONDS, _LINE_SHARE = 30.0, 0.05
 # Between two changes of what a notebook shows.
 _NOTEBOOK_SECONDS = 0.25
 _MINUTE, _HOUR = 60.0, 3600.0
@@ -192,8 +192,7 @@ def showing(
 def _screen(kind: ProgressKind) -> Screen:
     if kind == "log":
         return _Lines()
-    shell = _notebook()
-    if shell is not None:
+    if _is_notebook():
         return _Notebook()
     # A terminal that knows no control characters gets lines.
     is_terminal = sys.stderr is not None and sys.stderr.isatty()
@@ -202,12 +201,10 @@ def _screen(kind: ProgressKind) -> Screen:
     return _Lines(_LINE_SECONDS)
 
 
-def _notebook() -> Any:
-    """The shell of the notebook that this runs in, if it does."""
-    if "IPython" not in sys.modules:
-        return None
-    shell = sys.modules["IPython"].get_ipython()
-    return shell if hasattr(shell, "kernel") else None
+def _is_notebook() -> bool:
+    # A terminal's IPython has no kernel.
+    python = sys.modules.get("IPython")
+    return python is not None and hasattr(python.get_ipython(), "kernel")
 
 
 class _Lines:
