@@ -45,6 +45,7 @@ def run_block(language: str, text: str, names: dict[str, object]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("pages", [QUICK, SLOW], ids=["quick", "slow"])
 def test_pages_run_as_printed(pages, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -75,11 +76,12 @@ def test_quick_pages_run_at_smaller_sizes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     unused = set(SHORTER)
     for page in QUICK:
+        names: dict[str, object] = {"__name__": "documentation"}
         for language, text in blocks(page):
             for printed in [words for words in SHORTER if words in text]:
                 text = text.replace(printed, SHORTER[printed])
                 unused.discard(printed)
-            run_block(language, text, {"__name__": "documentation"})
+            run_block(language, text, names)
     assert not unused, "no page prints that any more"
     assert (tmp_path / "runs/photograph/completed.npy").exists()
 

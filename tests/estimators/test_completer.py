@@ -15,9 +15,10 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from rankrise import IdentityPoissonLoss, InputError, LogisticLoss, TensorCompleter
+from rankrise import InputError, TensorCompleter
 from rankrise.completion import complete_by_alternation
 from rankrise.estimators import _completer
+from rankrise.losses import IdentityPoissonLoss, LogisticLoss
 from rankrise.tensors import read_tensor
 
 DIMS = (8, 6, 5)
