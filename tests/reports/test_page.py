@@ -275,3 +275,18 @@ def test_a_live_report_ends_with_its_run(folder, tmp_path, monkeypatch):
     assert run(["report", str(copy), "--live", "--every", "2", "--out", str(out)]) == 0
     assert written == [2]
     assert Page(out.read_text(encoding="utf-8")).data["refresh"] is None
+
+
+def test_a_live_report_that_is_stopped_is_not_loaded_anew(
+    folder, tmp_path, monkeypatch
+):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / "summary.json").unlink()
+    out = tmp_path / "report.html"
+
+    def stop(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rankrise.cli._report.time.sleep", stop)
+    assert run(["report", str(copy), "--live", "--out", str(out)]) == 130
+    assert Page(out.read_text(encoding="utf-8")).data["refresh"] is None

@@ -1,6 +1,7 @@
 """`rankrise report FOLDER ...`."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -54,7 +55,23 @@ def report(
     finished = write_report(folders, out, refresh=refresh)
     if not quiet:
         say(f"report: {out}")
-    while live and not finished:
-        time.sleep(every)
-        finished = write_report(folders, out, refresh=refresh)
+    try:
+        while live and not finished:
+            time.sleep(every)
+            finished = _write_again(folders, out, every)
+    except KeyboardInterrupt:
+        # What stays behind is not loaded anew for ever.
+        write_report(folders, out)
+        raise
     return DONE
+
+
+def _write_again(folders: Sequence[Path], out: Path, every: int) -> bool:
+    """Write the page of runs that may change a file while it is read."""
+    from rankrise.reports import write_report
+
+    try:
+        return write_report(folders, out, refresh=every)
+    except InputError:
+        time.sleep(every)
+        return write_report(folders, out, refresh=every)

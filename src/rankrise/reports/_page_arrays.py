@@ -124,7 +124,7 @@ def _units(path: Path, tensor: TensorFile) -> dict[str, str]:
         with xr.open_dataset(path, decode_times=False) as file:
             axes = named_axes(tensor)
             for axis in axes:
-                if axis.name in file:
+                if axis.name is not None and axis.name in file:
                     units[axis.name] = str(file[axis.name].attrs.get("units", ""))
             values = [x for x in file.data_vars.values() if x.ndim == len(axes)]
             units[""] = str(values[0].attrs.get("units", "")) if values else ""

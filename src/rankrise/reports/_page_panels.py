@@ -269,15 +269,15 @@ def _so_far(run: StoredRun, notes: list[str]) -> list[Panel]:
     panels = _watched(named, notes)
     traces = []
     paths = [each.get("facts", each) for each in _paths(facts)]
-    for number, path in enumerate(paths, start=1):
-        points = path.get("points") or []
-        rows = [_point(point) for point in points]
+    for place, path in enumerate(paths, start=1):
+        # Penalty, components, training and held-out loss, and what else was measured.
+        rows = [(int(p[1]), float(p[3])) for p in path.get("points") or []]
         if rows:
             counts, held = zip(*rows, strict=True)
             errors = [math.sqrt(max(0.0, loss)) for loss in held]
             order = list(range(1, len(errors) + 1))
             hover = [f"{count} components" for count in counts]
-            traces.append(trace(f"model {number}", order, errors, text=hover))
+            traces.append(trace(f"model {place}", order, errors, text=hover))
     if traces:
         caption = "Each model so far, from fit to fit."
         title = "Held-out error so far"
@@ -287,13 +287,6 @@ def _so_far(run: StoredRun, notes: list[str]) -> list[Panel]:
 
 def _paths(facts: dict[str, Any]) -> list[dict[str, Any]]:
     return [*(facts.get("models") or []), *(facts.get("walks") or [])]
-
-
-def _point(point: Any) -> tuple[int, float]:
-    if isinstance(point, dict):
-        return int(point["components"]), float(point["heldout_loss"])
-    _, components, _, heldout, *_ = point
-    return int(components), float(heldout)
 
 
 def _agreement(summary: dict[str, Any]) -> list[Panel]:
@@ -380,7 +373,7 @@ def _claims(claims: dict[str, Any]) -> list[Panel]:
     for name, claim in claims.items():
         record, data = claim["record"], claim["curves"]
         title = f"{record['title']}: {record['verdict']}"
-        drawn = _CLAIMS.get(name, lambda data, record: [])(data, record)
+        drawn = _CLAIMS[name](data, record) if name in _CLAIMS else []
         panels += [
             {
                 **panel,
@@ -477,8 +470,7 @@ def _rank_one(data: dict[str, Any], record: dict[str, Any]) -> list[Panel]:
         trace("latest", alpha, data["latest"], dash="dot"),
         trace("measured", alpha, data["escape_time"], mode="lines+markers"),
     ]
-    log = {"log": True, "logx": True}
-    escapes = curves("escape time", "alpha", "time", lines, **log)
+    escapes = curves("escape time", "alpha", "time", lines, log=True, logx=True)
     return [_against_alpha(data, "distance"), escapes]
 
 

@@ -30,9 +30,9 @@
   const css = (name) => getComputedStyle(root).getPropertyValue(name).trim();
   const colour = (place) => palettes[root.dataset.theme][place % 7];
   const dash = (place) => dashes[Math.floor(place / 7) % 4];
-  const short = (label) => (String(label).length > 40 ? `${String(label).slice(0, 39)}…` : String(label));
+  const short = (label, most = 40) => (String(label).length > most ? `${String(label).slice(0, most - 1)}…` : String(label));
   // Plotly reads a few tags and %{...} in text; labels shall be shown as they are.
-  const text = (label) => short(label).replace(/&/g, "&amp;").replace(/</g, "&lt;")
+  const text = (label, most = 40) => short(label, most).replace(/&/g, "&amp;").replace(/</g, "&lt;")
     .replace(/>/g, "&gt;").replace(/%\{/g, "%&#123;");
   const number = (value) => (value === null || !Number.isFinite(value) ? "–" : Number(value.toPrecision(4)).toString());
   const decode = (packed, Kind) => {
@@ -150,9 +150,17 @@
     return inner;
   };
   const axis = (title, more = {}) => ({
-    title: { text: text(title), standoff: 6 }, gridcolor: css("--grid"), zerolinecolor: css("--line"),
+    title: { text: text(title, 28), standoff: 6 }, gridcolor: css("--grid"), zerolinecolor: css("--line"),
     linecolor: css("--line"), tickcolor: css("--line"), automargin: true, nticks: innerWidth < 640 ? 5 : 7, ...more,
   });
+  const spans = { number: "linear", date: "date", word: "category" };
+  // The axis of a mode: some of its words, cut short, leave room for the figure.
+  const mode = ({ kind, labels }, title, more = {}) => {
+    const every = Math.ceil(labels.length / (innerWidth < 640 ? 8 : 16));
+    const some = kind === "word" ? labels.filter((_, place) => place % every === 0) : [];
+    const ticks = kind === "word" ? { tickvals: some.map((label) => text(label)), ticktext: some.map((label) => text(label, 14)) } : {};
+    return axis(title, { type: spans[kind], ...ticks, ...more });
+  };
   const layout = (x, y, more = {}) => ({
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: "system-ui, sans-serif", size: 12, color: css("--ink") },
@@ -193,7 +201,7 @@
             x: each.x, y: each.y, name: text(each.name), yaxis: each.axis === 2 ? "y2" : "y",
             hovertemplate: `${text(panel.x)}: %{x:.5~g}<br>${text(each.name)}: %{y:.5~g}<extra></extra>`,
           };
-          if (each.text) Object.assign(made, { text: each.text.map(text), hovertemplate: `%{text}<br>${text(each.name)}: %{y:.5~g}<extra></extra>` });
+          if (each.text) Object.assign(made, { text: each.text.map((label) => text(label)), hovertemplate: `%{text}<br>${text(each.name)}: %{y:.5~g}<extra></extra>` });
           if (each.error) made.error_y = { type: "data", array: each.error, thickness: 1, width: 3, color: colour(number) };
           if (each.mode === "bars") return { ...made, type: "bar", marker: { color: colour(number), opacity: 0.75 } };
           const small = each.y.length > 200;
@@ -360,8 +368,7 @@
         const square = geo ? { scaleanchor: "x", scaleratio: 1 / Math.max(0.1, Math.cos((latitudes[0] + latitudes.at(-1)) * Math.PI / 360)), constrain: "domain" }
           : image && both.every((mode) => axes[mode].labels.every((value, at) => value === at)) && ratio < 4 && ratio > 0.25
             ? { scaleanchor: "x", scaleratio: 1, constrain: "domain" } : {};
-        const ticks = (mode) => (axes[mode].kind === "word" ? axes[mode].labels.map(text) : axes[mode].labels);
-        const type = (mode) => ({ number: "linear", date: "date", word: "category" }[axes[mode].kind]);
+        const ticks = (mode) => (axes[mode].kind === "word" ? axes[mode].labels.map((label) => text(label)) : axes[mode].labels);
         const heat = (place, name) => {
           const z = matrix(name);
           const flat = z.flat().filter((value) => value !== null);
@@ -376,8 +383,8 @@
             type: "scatter", mode: "markers", x: [ticks(across)[picked[1]]], y: [ticks(down)[picked[0]]], hoverinfo: "skip",
             marker: { symbol: "circle-open", size: 13, color: "#ffffff", line: { width: 3, color: "#D55E00" } }, showlegend: false,
           }];
-          const x = axis(axes[across].title, { type: type(across), constrain: "domain", showgrid: false, zeroline: false });
-          const y = axis(axes[down].title, { type: type(down), showgrid: false, zeroline: false, ...square, ...(geo && latitudes[0] < latitudes.at(-1) ? {} : { autorange: geo ? true : "reversed" }) });
+          const x = mode(axes[across], axes[across].title, { constrain: "domain", showgrid: false, zeroline: false });
+          const y = mode(axes[down], axes[down].title, { showgrid: false, zeroline: false, ...square, ...(geo && latitudes[0] < latitudes.at(-1) ? {} : { autorange: geo ? true : "reversed" }) });
           const done = react(place, traces, layout(x, y, { plot_bgcolor: css("--gap"), showlegend: false, uirevision: `${down}-${across}` }));
           if (!place.heard) {
             place.heard = true;
@@ -395,14 +402,14 @@
         right.outer.classList.toggle("full", !pair);
         const done = [heat(right, name)];
         if (pair) done.push(heat(left, "observed"));
-        const mode = fiber();
-        const at = (array) => Array.from({ length: dims[mode] }, (_, place) => {
-          const entry = index(...picked) + strides[mode] * (place - (order > 2 ? sliders[mode]() : picked[1]));
+        const fibers = fiber();
+        const at = (array) => Array.from({ length: dims[fibers] }, (_, place) => {
+          const entry = index(...picked) + strides[fibers] * (place - (order > 2 ? sliders[fibers]() : picked[1]));
           const value = values(array)[entry];
           return Number.isNaN(value) ? null : value;
         });
-        const x = ticks(mode);
-        const hover = (array) => ({ hovertemplate: `${text(axes[mode].title)}: %{x}<br>${array}: %{y:.5~g}<extra></extra>` });
+        const x = ticks(fibers);
+        const hover = (array) => ({ hovertemplate: `${text(axes[fibers].title)}: %{x}<br>${array}: %{y:.5~g}<extra></extra>` });
         const traces = [];
         const completed = at("completed");
         let words = "";
@@ -421,10 +428,10 @@
         }
         traces.push({ x, y: completed, mode: x.length > 60 ? "lines" : "lines+markers", name: "completed", line: { color: colour(0), width: 2 }, marker: { size: 4 }, ...hover("completed") });
         if (names.includes("observed")) traces.push({ x, y: at("observed"), mode: "markers", name: "observed", marker: { color: colour(1), size: 8, symbol: "circle-open", line: { width: 2 } }, ...hover("observed") });
-        const through = modes.filter((each) => each !== mode).map((each) => `${axes[each].title} ${label(each, each === down ? picked[0] : each === across ? picked[1] : sliders[each]())}`);
-        line.heading.textContent = `through ${through.map(short).join(", ")}`;
-        const shape = layout(axis(axes[mode].title, { type: type(mode) }), axis(panel.unit || "value"), {
-          showlegend: true, shapes: order > 2 ? [vertical(type(mode) === "category" ? sliders[mode]() : x[sliders[mode]()])] : [],
+        const through = modes.filter((each) => each !== fibers).map((each) => `${axes[each].title} ${label(each, each === down ? picked[0] : each === across ? picked[1] : sliders[each]())}`);
+        line.heading.textContent = `through ${through.map((words_) => short(words_)).join(", ")}`;
+        const shape = layout(mode(axes[fibers], axes[fibers].title), axis(panel.unit || "value"), {
+          showlegend: true, shapes: order > 2 ? [vertical(axes[fibers].kind === "word" ? sliders[fibers]() : x[sliders[fibers]()])] : [],
         });
         done.push(react(line, traces, shape));
         return Promise.all(done);
@@ -497,20 +504,19 @@
       const draw = () => {
         const done = [];
         const asMap = forms[form()] === "map";
-        axes.forEach((each, mode) => {
-          const hidden = asMap && (mode === north || mode === east);
-          places[mode].outer.style.display = hidden ? "none" : "";
+        axes.forEach((each, place_) => {
+          const hidden = asMap && (place_ === north || place_ === east);
+          places[place_].outer.style.display = hidden ? "none" : "";
           if (hidden) return;
-          const x = each.kind === "word" ? each.labels.map(text) : each.labels;
+          const x = each.kind === "word" ? each.labels.map((label) => text(label)) : each.labels;
           const asBars = forms[form()] === "bars" || (forms[form()] !== "lines" && each.kind === "word");
           const traces = shown().map((place) => ({
-            x, y: columns()[mode][place], name: `component ${place + 1}`, showlegend: false,
+            x, y: columns()[place_][place], name: `component ${place + 1}`, showlegend: false,
             hovertemplate: `${text(each.title)}: %{x}<br>component ${place + 1}: %{y:.4~g}<extra></extra>`,
             ...(asBars ? { type: "bar", marker: { color: colour(place) } }
               : { type: "scatter", mode: x.length > 40 ? "lines" : "lines+markers", line: { color: colour(place), dash: dash(place), width: 2 }, marker: { size: 5 } }),
           }));
-          const type = { number: "linear", date: "date", word: "category" }[each.kind];
-          done.push(react(places[mode], traces, layout(axis("", { type }), axis("weight"), { margin: { l: 54, r: 10, t: 10, b: 34 } })));
+          done.push(react(places[place_], traces, layout(mode(each, ""), axis("weight"), { margin: { l: 54, r: 10, t: 10, b: 34 } })));
         });
         maps.forEach((place, component) => {
           const visible = asMap && shown().includes(component);
