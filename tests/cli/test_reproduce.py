@@ -19,6 +19,9 @@ from rankrise.tables import load_labelled_set
 from rankrise.theory import Claim, Theorem
 from rankrise.trajectories import Trajectory
 
+# What a picture is written as.
+FORMS = ("png", "pdf", "svg", "txt")
+
 pytestmark = pytest.mark.usefixtures("blank_figures")
 
 SMALL_DYNAMICS = {
@@ -99,7 +102,7 @@ def risen(tmp_path_factory, program_environment, blanking):
 def test_dynamics_leave_a_comparison_beside_what_every_run_leaves(risen):
     assert set(contents(risen)) == {
         "settings.json", "summary.json", "comparison.md", "comparison.csv",
-        "trajectory.nc", "factors.npz", "dynamics.png", "dynamics.pdf",
+        "trajectory.nc", "factors.npz", *(f"dynamics.{form}" for form in FORMS),
     }  # fmt: skip
 
 
@@ -181,7 +184,8 @@ def test_all_variants_are_run_one_after_another_and_resumed(tmp_path, capsys):
     assert re.search(r"variant +init scale .*\n(main .*\n){3}(order-3 .*\n){2}", out)
     assert set(contents(folder)) == {
         "settings.json", "summary.json", "comparison.md", "comparison.csv",
-        "trajectory-main.nc", "factors-main.npz", "dynamics.png", "dynamics.pdf",
+        "trajectory-main.nc", "factors-main.npz",
+        *(f"dynamics.{form}" for form in FORMS),
         "trajectory-order-3.nc", "factors-order-3.npz",
     }  # fmt: skip
     found = summary(folder)
@@ -301,7 +305,7 @@ def test_complexity_is_compared_rank_by_rank_and_resumed(tmp_path, monkeypatch, 
     assert (rows[0]["group"], rows[0]["paper"]) == ("data, train error", 0.0228)
     assert set(contents(folder)) == {
         "settings.json", "summary.json", "comparison.md", "comparison.csv",
-        "complexity.png", "complexity.pdf",
+        *(f"complexity.{form}" for form in FORMS),
     }  # fmt: skip
 
 

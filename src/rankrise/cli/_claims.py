@@ -52,12 +52,11 @@ def kept_claims(folder: Path) -> Done:
 
 def draw_claims(folder: Path, claims: "tuple[Claim, ...]") -> None:
     """A figure for every claim that has one."""
-    from rankrise.reports import claim_figure, save_figure
+    from rankrise.reports import save_figure
 
     for claim in claims:
         if claim.curves:
-            name = claim.theorem.name
-            save_figure(claim_figure(claim), folder / name, ("png", "pdf"))
+            save_figure(claim.figure(), folder / claim.theorem.name)
 
 
 @contextmanager

@@ -45,8 +45,8 @@ def complete(
     unobserved; tables, long or wide, as text (.csv, .tsv, .txt), .parquet, .feather and
     .xlsx; and .tns coordinates. Observed entries are held out to choose what is learned
     and to say how far it may be off. Writes the completed tensor and its standard
-    deviations in the input's form, summary.json, factors.npz and completion.png; for a
-    gradient method trajectory.nc.
+    deviations in the input's form, summary.json, factors.npz and completion.png,
+    .pdf and .svg; for a gradient method trajectory.nc.
 
     Parameters
     ----------
@@ -188,13 +188,12 @@ def _write(
     folder: RunFolder, found: "Completion", tensor: "TensorFile", level: float | None
 ) -> dict[str, Path]:
 
-    from rankrise.reports import completion_figure, save_figure
+    from rankrise.reports import save_figure
     from rankrise.tensors import write_completed
 
     written: dict[str, Path] = {"factors": found.save_factors(folder.path)}
     if found.trajectory is not None:
         found.trajectory.save(folder.path / "trajectory.nc")
-    completed = None
     if tensor.observations.entry_count <= _LARGEST_COMPLETED:
         completed, std = found.completed_arrays()
         tensors = {COMPLETED: completed, STD: std}
@@ -207,10 +206,7 @@ def _write(
         # No figure: it takes seconds, and the resumed run draws it.
         return written
 
-    figure = completion_figure(found, completed)
-    written["picture"], _ = save_figure(
-        figure, folder.path / "completion", ("png", "pdf")
-    )
+    written["picture"], *_ = save_figure(found.figure(), folder.path / "completion")
     return written
 
 

@@ -63,7 +63,7 @@ def rank(
 
     Fits one component more at a time, with other entries held out, and compares fits
     to two halves of the entries. Prints a table by number of components; writes it as
-    rank.csv, with summary.json, rank.png and rank.pdf.
+    rank.csv, with summary.json, and rank.png, .pdf and .svg with a caption in rank.txt.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def rank(
     source["sha256"] = tensor.content_sha256
     from rankrise._environment import environment
     from rankrise.completion import estimate_tensor_rank
-    from rankrise.reports import rank_figure, save_figure
+    from rankrise.reports import save_figure
     from rankrise.runs import Ending
     from rankrise.tensors import incomplete_tensor
 
@@ -89,7 +89,7 @@ def rank(
             incomplete_tensor(tensor), settings.settings(), progress=progress
         )
     found.table.to_csv(folder.path / "rank.csv")
-    picture, _ = save_figure(rank_figure(found), folder.path / "rank", ("png", "pdf"))
+    picture, *_ = save_figure(found.figure(), folder.path / "rank")
     summary = {
         "settings": settings.model_dump(mode="json"),
         **environment(),

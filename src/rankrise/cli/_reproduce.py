@@ -62,7 +62,7 @@ def dynamics(
     expects, those of the paper's figure beside the paper's.
 
     Writes comparison.md and .csv, summary.json, trajectory.nc, factors.npz (with all
-    variants, a trajectory and factors for each), dynamics.png and dynamics.pdf.
+    variants, a trajectory and factors for each), dynamics.png, .pdf and .svg.
     """
     output = output or OutputOptions()
     folder = RunFolder(output, "reproduce dynamics")
@@ -70,7 +70,7 @@ def dynamics(
     if folder.is_finished():
         return DONE
     from rankrise.experiments import expected_dynamics_time, reproduce_dynamics
-    from rankrise.reports import dynamics_reproduction_figure, save_figure
+    from rankrise.reports import save_figure
 
     checkpoint = make_checkpoint(folder, output)
     several = len(settings.variants) > 1
@@ -87,10 +87,7 @@ def dynamics(
         )
     for variant, outcome in result.outcome.items():
         write_runs(folder, outcome, f"-{variant}" if several else "")
-    runs = {name: each.trajectory.runs() for name, each in result.outcome.items()}
-    save_figure(
-        dynamics_reproduction_figure(runs), folder.path / "dynamics", ("png", "pdf")
-    )
+    save_figure(result.figure(), folder.path / "dynamics")
     return _finish(folder, output, result, "Dynamics, ours beside the paper's")
 
 
@@ -105,7 +102,7 @@ def complexity(
     """Errors by CP rank, of images and of random controls.
 
     In full this takes a day or more on two cores. Writes comparison.md and .csv,
-    summary.json, complexity.png and complexity.pdf.
+    summary.json, complexity.png, .pdf and .svg.
     """
     output = output or OutputOptions()
     folder = RunFolder(output, "reproduce complexity")
@@ -116,7 +113,7 @@ def complexity(
     if output.resume:
         source = folder.source(SamplesSource)
     from rankrise.experiments import expected_complexity_time, reproduce_complexity
-    from rankrise.reports import complexity_reproduction_figure, save_figure
+    from rankrise.reports import save_figure
 
     data = load_unchanged(source, settings.experiment)
     checkpoint = make_checkpoint(folder, output)
@@ -125,8 +122,7 @@ def complexity(
         result = reproduce_complexity(
             settings, data=data, checkpoint=checkpoint, progress=progress
         )
-    figure = complexity_reproduction_figure(result.outcome.curve, settings.dataset)
-    save_figure(figure, folder.path / "complexity", ("png", "pdf"))
+    save_figure(result.figure(), folder.path / "complexity")
     title = f"Complexity of {settings.dataset}, ours beside the paper's"
     return _finish(folder, output, result, title)
 
@@ -140,7 +136,7 @@ def theory(
     """The paper's theorems: predicted beside measured.
 
     The exit status is 1 if a claim is violated. Writes comparison.md and .csv,
-    summary.json, claims.json, and a .png and .pdf for each claim.
+    summary.json, claims.json, and a .png, .pdf and .svg for each claim.
     """
     output = output or OutputOptions()
     folder = RunFolder(output, "reproduce theory")

@@ -24,6 +24,7 @@ from rankrise.completion._model import (
     by_falling_norm,
     fit_baseline,
     match_scores,
+    signed,
 )
 from rankrise.completion._path import PathPoint
 from rankrise.completion._plain_fit import Fit, PlainFits, mean_and_error
@@ -153,7 +154,7 @@ def rank_of_paths(
     if others:
         scores = [match_scores(reference.factors, each.factors) for each in others]
         kept = np.flatnonzero(np.max(scores, axis=0)[:needed] >= _FOUND_AGAIN)
-    factors = tuple(matrix[:-1, kept] for matrix in reference.factors)
+    factors = tuple(signed([matrix[:-1, kept] for matrix in reference.factors]))
     return RankEstimate(
         len(kept), needed, offset, factors, tuple(rows), len(folds.part)
     )
@@ -386,7 +387,7 @@ class _Search:
             )
         falling = by_falling_norm(matrices)
         share = self._scale ** (1 / len(matrices))
-        return tuple(share * matrix[:, falling] for matrix in matrices)
+        return tuple(signed([share * matrix[:, falling] for matrix in matrices]))
 
     def _core_consistency(self, fit: Fit) -> float:
         dims, size = self._rows.dims, fit.components

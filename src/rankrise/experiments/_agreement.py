@@ -12,6 +12,7 @@ import numpy as np
 
 from rankrise._errors import InputError
 from rankrise._typing import Values
+from rankrise.drawing import Drawing, Plotted
 from rankrise.experiments._agreement_config import AgreementConfig
 from rankrise.experiments._precision import precision
 from rankrise.factorizations import CPFactorization, near_zero
@@ -93,7 +94,7 @@ class Flow:
 
 
 @dataclass(frozen=True, eq=False)
-class AgreementResult:
+class AgreementResult(Plotted):
     """What `run_agreement` compared.
 
     Attributes
@@ -121,6 +122,21 @@ class AgreementResult:
         larger, smaller = fixed[-2:]
         rates = larger.learning_rate / smaller.learning_rate
         return math.log(larger.distance / smaller.distance) / math.log(rates)
+
+    def drawing(self) -> Drawing:
+        """Panels `norms`, `learning rates`, `plateaus` and `init scales`."""
+        from rankrise.experiments._plot import draw_agreement
+
+        return draw_agreement(self)
+
+    def __repr__(self) -> str:
+        distances = ", ".join(f"{each.distance:.2g}" for each in self.descents)
+        gaps = ", ".join(f"{each.gap:.2g}" for each in self.flows)
+        return (
+            f"<AgreementResult: {self.limit.result}\n"
+            f" distances of descent to the flow: {distances}\n"
+            f" largest gaps of the flow to its limit: {gaps}>"
+        )
 
 
 def run_agreement(

@@ -14,6 +14,7 @@ from rankrise.complexity import (
     SmallestRank,
     rank_curve_of,
 )
+from rankrise.drawing import Drawing, Plotted
 from rankrise.ensembles import FitProgress, LevenbergMarquardt, Training
 from rankrise.experiments._complexity_config import (
     SECOND_ORDER,
@@ -26,7 +27,7 @@ from rankrise.tables import LabelledSet, TableColumns, load_labelled_set
 
 
 @dataclass(frozen=True, eq=False)
-class ComplexityResult:
+class ComplexityResult(Plotted):
     """Errors by rank of one data set.
 
     Attributes
@@ -39,6 +40,13 @@ class ComplexityResult:
     dataset: str
     data: LabelledSet
     curve: RankCurve
+
+    def drawing(self) -> Drawing:
+        """Errors by rank, of the data and of random controls: `train` and `test`."""
+        return self.curve.drawing()._replace(title=self.dataset)
+
+    def __repr__(self) -> str:
+        return f"<ComplexityResult of {self.dataset}\n {self.curve}>"
 
     @property
     def ending(self) -> Ending:

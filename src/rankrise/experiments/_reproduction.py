@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from rankrise._environment import environment
 from rankrise._strict import strict
 from rankrise.complexity import Control
+from rankrise.drawing import Drawing, Plotted
 from rankrise.ensembles import FitProgress
 from rankrise.experiments._comparison import Comparison, Row, Statement
 from rankrise.experiments._complexity import ComplexityResult, run_complexity
@@ -52,7 +53,7 @@ Outcome = TypeVar("Outcome", DynamicsResults, ComplexityResult, VerificationResu
 
 
 @dataclass(frozen=True, eq=False)
-class ReproductionResult(Generic[Outcome]):
+class ReproductionResult(Plotted, Generic[Outcome]):
     """An experiment of the paper, beside the paper.
 
     Attributes
@@ -65,6 +66,29 @@ class ReproductionResult(Generic[Outcome]):
     config: ReproductionConfig
     outcome: Outcome
     comparison: Comparison
+
+    def drawing(self) -> Drawing:
+        """The experiment's panels, with what was read off the paper's figures."""
+        from rankrise.experiments._plot import (
+            draw_complexity_reproduction,
+            draw_dynamics_reproduction,
+        )
+
+        outcome: Any = self.outcome
+        if isinstance(outcome, ComplexityResult):
+            return draw_complexity_reproduction(outcome.curve, outcome.dataset)
+        if isinstance(outcome, VerificationResult):
+            return outcome.drawing()
+        runs = {name: each.trajectory.runs() for name, each in outcome.items()}
+        return draw_dynamics_reproduction(runs)
+
+    def __repr__(self) -> str:
+        said = [each for each in self.comparison.statements if each.ours is not None]
+        agree = sum(each.ours == each.paper for each in said)
+        return (
+            f"<ReproductionResult: {agree} of {len(said)} statements as in "
+            f"{self.comparison.reference}>"
+        )
 
 
 def reproduce_dynamics(
