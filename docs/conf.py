@@ -1,6 +1,6 @@
 """Settings of the site; `make docs` builds it.
 
-Warnings are errors there. Nothing is fetched: neither while it is built nor by its pages.
+Warnings are errors there. Nothing is fetched, neither by the build nor by its pages.
 """
 
 import sys
@@ -33,6 +33,8 @@ default_role = "py:obj"
 
 autosummary_generate = False
 autodoc_member_order = "bysource"
+# A contract is said once, where it is abstract.
+autodoc_inherit_docstrings = False
 autodoc_default_options = {
     "members": True,
     "inherited-members": "Module,BaseEstimator,Exception,Enum,tuple,ABC,object",

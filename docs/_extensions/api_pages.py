@@ -86,9 +86,7 @@ def text_of(page: Page) -> str:
         ".. autosummary::\n\n" + textwrap.indent("\n".join(page.names), "   "),
     ]
     module = sys.modules[page.module]
-    parts += [
-        f".. auto{_kind(getattr(module, name))}:: {name}" for name in page.names
-    ]
+    parts += [f".. auto{_kind(getattr(module, name))}:: {name}" for name in page.names]
     return "\n\n".join(parts) + "\n"
 
 
@@ -102,9 +100,8 @@ def index_of(pages: list[Page]) -> str:
     """The first page: which name lies where."""
     parts = [
         "Reference\n=========",
-        "Every public name, with ``import rankrise as rr``. What is said here stands in\n"
-        "the docstrings, so ``help(rr.complete)`` says it too, and the examples are run\n"
-        "by the tests.",
+        "Every public name, with ``import rankrise as rr``. All of it stands in the\n"
+        "docstrings, so ``help(rr.complete)`` says it too. Tests run the examples.",
         ".. toctree::\n   :hidden:\n\n"
         + textwrap.indent("\n".join(page.name for page in pages), "   "),
     ]
@@ -195,7 +192,8 @@ def _written(value: Any) -> Iterator[tuple[str, tuple[str | None, str | None]]]:
         *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
     ]
     for argument, default in pairs:
-        yield argument.arg, (_text(argument.annotation), _text(default))
+        text = None if default is None else ast.unparse(default)
+        yield argument.arg, (_text(argument.annotation), text)
     for rest in (arguments.vararg, arguments.kwarg):
         if rest is not None:
             yield rest.arg, (_text(rest.annotation), None)
@@ -210,21 +208,19 @@ def _written_fields(
     assert isinstance(body, ast.ClassDef)
     for node in body.body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            default = _text(node.value)
+            default = None if node.value is None else ast.unparse(node.value)
             if default and "field(" in default:
                 default = "..."
             yield node.target.id, (_text(node.annotation), default)
 
 
-def _text(node: ast.expr | None) -> str | None:
+def _text(node: ast.AST | None) -> str | None:
     if node is None:
         return None
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        try:  # An annotation between quotes; a default is a value.
-            return ast.unparse(ast.parse(node.value, mode="eval"))
-        except SyntaxError:
-            return repr(node.value)
-    return ast.unparse(node)
+        node = ast.parse(node.value, mode="eval")  # An annotation between quotes.
+    # A number is a number to who calls, as an array without axes or not.
+    return ast.unparse(node).replace(" | Float[Array, '']", "")
 
 
 def _process_signature(
