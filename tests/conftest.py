@@ -12,8 +12,8 @@ from pathlib import Path
 
 import hypothesis
 import jax
+import jaxtyping
 import pytest
-from matplotlib.figure import Figure
 
 # The environment is for the programs that tests start; JAX has read its own already.
 os.environ.setdefault("RANKRISE_COMPILE_CACHE", "0")
@@ -65,6 +65,14 @@ def _few_programs() -> Iterator[None]:
 
 
 @pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Arguments meet our own checks only, as they do where types are not checked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+        yield
+
+
+@pytest.fixture
 def key() -> jax.Array:
     """A fixed random key; tests that need several split it."""
     return jax.random.key(0)
@@ -76,14 +84,20 @@ def blanking() -> Callable[[], AbstractContextManager[None]]:
     of a run."""
     # The checks of annotations are installed by now.
     from rankrise import reports
+    from rankrise.drawing import Picture
 
     save = reports.save_figure
+
+    def empty(figure: Picture) -> Picture:
+        picture = Picture((1, 1))
+        picture.caption = figure.caption
+        return picture
 
     @contextmanager
     def blank() -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
-                reports, "save_figure", lambda _, *rest: save(Figure((1, 1)), *rest)
+                reports, "save_figure", lambda figure, path: save(empty(figure), path)
             )
             yield
 

@@ -54,6 +54,7 @@ TOP: list[str] = [
     "estimate_tensor_rank",
     "flow_until",
     "incomplete_tensor",
+    "load",
     "problem_scale",
     "random_inputs",
     "random_labels",
@@ -64,6 +65,7 @@ TOP: list[str] = [
     "solve",
     "solve_limit",
     "write_completed",
+    "write_report",
 ]
 # By the namespace that has them; fill in a name when its `__all__` gains it.
 NAMESPACES: dict[str, list[str]] = {

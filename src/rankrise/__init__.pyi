@@ -30,12 +30,14 @@ from .complexity import rank_curve as rank_curve
 from .estimators import TensorClassifier as TensorClassifier
 from .estimators import TensorCompleter as TensorCompleter
 from .estimators import TensorRegressor as TensorRegressor
+from .experiments import load as load
 from .limit import Limit as Limit
 from .limit import solve_limit as solve_limit
 from .problems import AbstractProblem as AbstractProblem
 from .problems import CompletionProblem as CompletionProblem
 from .problems import SensingProblem as SensingProblem
 from .problems import problem_scale as problem_scale
+from .reports import write_report as write_report
 from .runs import Checkpoint as Checkpoint
 from .runs import Ending as Ending
 from .runs import Progress as Progress

@@ -23,6 +23,9 @@ from rankrise.cli._main import COMMANDS, run
 from rankrise.tensors import read_tensor
 from rankrise.trajectories import Trajectory, load_factors
 
+# What a picture is written as.
+FORMS = ("png", "pdf", "svg", "txt")
+
 # Two that fixtures run have their figures.
 pytestmark = pytest.mark.usefixtures("blank_figures")
 
@@ -110,7 +113,7 @@ def assert_equal_factors(folder, other):
 
 def test_complete_ends_well_and_writes_its_files(completed):
     files = {"completed.npy", "completed-std.npy", *COMMON_FILES}
-    files |= {"completion.png", "completion.pdf"}
+    files |= {f"completion.{form}" for form in FORMS}
     assert completed.status == 0
     # So few steps learn nothing, and that alone is said.
     assert re.fullmatch(r"rankrise: the held-out error .*\n", completed.err)
@@ -119,7 +122,7 @@ def test_complete_ends_well_and_writes_its_files(completed):
 
 def test_dynamics_ends_well_and_writes_its_files(risen):
     assert (risen.status, risen.err) == (0, "")
-    files = {"dynamics.png", "dynamics.pdf", *COMMON_FILES}
+    files = {*(f"dynamics.{form}" for form in FORMS), *COMMON_FILES}
     assert set(contents(risen.folder)) == files
 
 

@@ -11,6 +11,9 @@ import pytest
 from rankrise.cli._folder import RunFolder
 from rankrise.cli._main import run
 
+# What a picture is written as.
+FORMS = ("png", "pdf", "svg", "txt")
+
 pytestmark = pytest.mark.usefixtures("blank_figures")
 
 RNG = np.random.default_rng(0)
@@ -74,7 +77,8 @@ def contents(folder):
 
 
 def test_a_study_leaves_its_summary_and_a_figure(studied):
-    files = {"settings.json", "summary.json", "complexity.png", "complexity.pdf"}
+    files = {"settings.json", "summary.json"}
+    files |= {f"complexity.{form}" for form in FORMS}
     assert set(contents(studied)) == files
 
 

@@ -2,18 +2,17 @@
 
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Any
 
 from rankrise._atomic import write_json
 from rankrise._errors import InputError
 from rankrise.cli._folder import CLAIMS
 from rankrise.cli._interrupts import raise_when_interrupted
+from rankrise.cli._options import OutputOptions
 
 if TYPE_CHECKING:
     from rankrise.theory import Claim
@@ -55,29 +54,43 @@ def kept_claims(folder: Path) -> Done:
 
 def draw_claims(folder: Path, claims: "tuple[Claim, ...]") -> None:
     """A figure for every claim that has one."""
-    from rankrise.reports import claim_figure, save_figure
+    from rankrise.reports import save_figure
 
     for claim in claims:
         if claim.curves:
-            name = claim.theorem.name
-            save_figure(claim_figure(claim), folder / name, ("png", "pdf"))
+            save_figure(claim.figure(), folder / claim.theorem.name)
+
+
+@dataclass(frozen=True)
+class _Claims:
+    """How many claims are checked."""
+
+    name: str
+    place: int
+    count: int
+
+    @property
+    def words(self) -> str:
+        return f"claim {self.place + 1} of {self.count}, {self.name}"
+
+    @property
+    def share(self) -> float:
+        return self.place / self.count
 
 
 @contextmanager
-def running_claims(quiet: bool) -> Iterator[Callable[[str, int, int], None] | None]:
-    """Which claim is being checked, on stderr, where somebody sees it.
+def running_claims(output: OutputOptions) -> Iterator[Callable[[str, int, int], None]]:
+    """What is told which claim is being checked.
 
     Claims that were checked are kept at an interrupt.
     """
-    from rankrise.runs import keeping_interrupted
+    from rankrise.runs import keeping_interrupted, showing
 
-    with keeping_interrupted():
-        if quiet or not sys.stderr.isatty():
-            yield None
-        else:
-            console = Console(stderr=True)
-            with console.status("compiling") as status:
-                yield lambda name, place, count: status.update(
-                    f"{name} ({place + 1} of {count})"
-                )
+    with keeping_interrupted(), showing(output.shown) as show:
+
+        def report(*claim: Any) -> None:
+            if show is not None:
+                show(_Claims(*claim))
+
+        yield report
     raise_when_interrupted()

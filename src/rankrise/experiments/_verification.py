@@ -11,7 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from rankrise._errors import InputError
+from rankrise._html import html_of
 from rankrise._typing import Values
+from rankrise.drawing import Drawing, Plotted
 from rankrise.experiments._precision import precision
 from rankrise.experiments._verification_config import (
     CLAIM_NAMES,
@@ -27,7 +29,7 @@ from rankrise.factorizations import (
 )
 from rankrise.losses import loss_named
 from rankrise.problems import AbstractProblem, CompletionProblem, SensingProblem
-from rankrise.runs import Watch
+from rankrise.runs import Ending, Watch
 from rankrise.synthetic import (
     cp_entries,
     gaussian_measurements,
@@ -56,7 +58,7 @@ _MARGIN = 0.9
 
 
 @dataclass(frozen=True, eq=False)
-class VerificationResult:
+class VerificationResult(Plotted):
     """Claims in the order they were put to the test, and how long each took.
 
     Attributes
@@ -79,6 +81,31 @@ class VerificationResult:
     def untested(self) -> list[str]:
         """Names of claims that were not put to the test."""
         return self._names("not tested")
+
+    def drawing(self) -> Drawing:
+        """Errors of all claims beside their tolerances, in one panel `claims`."""
+        from rankrise.experiments._plot import draw_verification
+
+        return draw_verification(self)
+
+    def _repr_html_(self) -> str:
+        table = [
+            {
+                "claim": claim.theorem.name,
+                "verdict": claim.verdict,
+                "error": "" if claim.error is None else f"{claim.error:.2g}",
+                "tolerance": f"{claim.tolerance:.2g}",
+                "found": claim.explanation,
+            }
+            for claim in self.claims
+        ]
+        warning = Ending.INTERRUPTED.warning if self.interrupted else ""
+        return html_of("VerificationResult", {}, table, warning)
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{c.theorem.name} {c.verdict}" for c in self.claims)
+        cut = " (interrupted: some are missing)" if self.interrupted else ""
+        return f"<VerificationResult of {len(self.claims)} claims{cut}: {told}>"
 
     def _names(self, verdict: Verdict) -> list[str]:
         return [c.theorem.name for c in self.claims if c.verdict == verdict]

@@ -124,6 +124,7 @@ def check_conservation(
             "descent_error": descent_error,
         },
         curves={
+            "residuals": judged.residuals,
             "time": run.times[:saved],
             "drift": np.max(np.abs(drift), axis=(1, 2)),
             "predicted": predicted.ravel(),

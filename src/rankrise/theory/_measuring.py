@@ -30,6 +30,8 @@ TIGHT: Tolerances = {}
 _PERTURBED = 4
 # Where a smaller share of the values was told apart, nothing is said.
 _LEAST_SHARE = 0.1
+# Points of a curve of residuals.
+_CURVE = 400
 
 
 class Judgement(NamedTuple):
@@ -42,6 +44,8 @@ class Judgement(NamedTuple):
     counted
         Which values were told apart: measured more finely than the tolerance and
         within it, or beyond it by more than their error of measuring.
+    residuals
+        Errors that count, largest first; of very many some, evenly among them.
     """
 
     verdict: Verdict
@@ -50,6 +54,7 @@ class Judgement(NamedTuple):
     tolerance: float
     counted: npt.NDArray[np.bool_]
     finest: float
+    residuals: Values
 
     @property
     def compared(self) -> int:
@@ -88,7 +93,15 @@ def judge(errors: Values, bounds: Values, tolerance: float) -> Judgement:
         tolerance,
         counted,
         float(np.nanmin(bounds, initial=np.inf)),
+        _falling(errors[counted]),
     )
+
+
+def _falling(errors: Values) -> Values:
+    """Errors from the largest on, no more than a curve needs."""
+    falling = np.sort(errors)[::-1]
+    places = np.linspace(0, len(falling) - 1, min(len(falling), _CURVE))
+    return np.asarray(falling[places.astype(int)])
 
 
 def with_rounding(measure: Callable[[Any], Found], models: Any) -> tuple[Found, Found]:

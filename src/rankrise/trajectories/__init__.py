@@ -23,6 +23,7 @@ from rankrise.trajectories._summary import summarize_trajectory as summarize_tra
 from rankrise.trajectories._trajectory import Outcome as Outcome
 from rankrise.trajectories._trajectory import Trajectory as Trajectory
 from rankrise.trajectories._trajectory import build_dataset as build_dataset
+from rankrise.trajectories._trajectory import draw_groups as draw_groups
 
 __all__ = [
     "Observable",
