@@ -104,6 +104,17 @@ def rank_curve(
     InputError
         Where the data, ranks, seeds or controls cannot be used, or the models do not
         fit in memory.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> import rankrise as rr
+    >>> digits = load_digits()
+    >>> X, y = digits.data > 7, digits.target
+    >>> controls = ["real", "labels"]
+    >>> curve = rr.rank_curve(X, y, ranks=[1], classes=[2], controls=controls)
+    >>> bool(curve.mean("real")[0] < 0.5 * curve.mean("labels")[0])
+    True
     """
     training = training or _default_training()
     data = labelled_table(

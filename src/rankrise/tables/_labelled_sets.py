@@ -60,6 +60,13 @@ def load_labelled_set(
     ------
     InputError
         If there is no such set or file, or the file cannot be used.
+
+    Examples
+    --------
+    >>> import rankrise as rr
+    >>> digits = rr.tables.load_labelled_set("digits")
+    >>> len(digits.train_labels), len(digits.test_labels)
+    (1438, 359)
     """
     known = str(name) in ("digits", *IMAGE_SETS)
     if known and (columns or target_kind):

@@ -60,6 +60,14 @@ def labelled_table(
         Where samples and labels differ in number, no feature varies, a column has more
         than 256 categories, there is nothing to predict, or samples for testing have
         other features or targets, or none of the classes.
+
+    Examples
+    --------
+    >>> import numpy as np, rankrise as rr
+    >>> X = np.array([["s", "red"], ["m", "red"], ["s", "blue"], ["m", "blue"]] * 5)
+    >>> data = rr.tables.labelled_table(X, [0, 1, 0, 1] * 5, levels=2)
+    >>> data.train.cardinalities, len(data.train_labels)
+    ((2, 2), 16)
     """
     labels = read_labels(y, target_kind)
     train = _read(X, labels)
