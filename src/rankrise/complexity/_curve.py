@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError
+from rankrise.complexity._complexity import SHARE, Complexity, measured_complexity
 from rankrise.complexity._controls import CONTROLS, Control
 from rankrise.runs import Ending
 from rankrise.tables import TargetKind
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
@@ -40,6 +44,8 @@ class RankFit:
         predicted: 1 for a class.
     ending
         `converged` where the error had become flat, `stopped` at the last epoch.
+    fold
+        Which split into training and testing, counted from 0.
     """
 
     control: Control
@@ -50,6 +56,7 @@ class RankFit:
     test_error: float
     epochs: int
     ending: Ending
+    fold: int = 0
 
     @property
     def converged(self) -> bool:
@@ -59,7 +66,7 @@ class RankFit:
 
 @dataclass(frozen=True)
 class SmallestRank:
-    """The smallest rank that reaches an error, seed by seed.
+    """The smallest rank that reaches an error, seed by seed, and fold by fold.
 
     Attributes
     ----------
@@ -87,7 +94,7 @@ class SmallestRank:
         return float(np.std(self.by_seed, ddof=1))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RankCurve:
     """Errors by rank.
 
@@ -99,8 +106,8 @@ class RankCurve:
         Whether classes are told apart or values predicted.
     constant_errors
         For training and for testing, the error of predicting the mean of the training
-        targets whatever the sample, target by target: with one class in ten about
-        0.09.
+        targets whatever the sample, target by target (mean over folds): with one class
+        in ten about 0.09.
     train_losses
         Control by control, one row an epoch and one column a fit of it.
     cut_off
@@ -139,9 +146,9 @@ class RankCurve:
     def errors(
         self, control: Control, rank: int, split: Split = "train"
     ) -> npt.NDArray[np.float64]:
-        """Errors of all targets (rows) and seeds (columns)."""
+        """Errors of all targets (rows), for every fold and seed (columns)."""
         found = {
-            (fit.target, fit.seed): getattr(fit, f"{split}_error")
+            (fit.target, (fit.fold, fit.seed)): getattr(fit, f"{split}_error")
             for fit in self.fits
             if (fit.control, fit.rank) == (control, rank)
         }
@@ -150,25 +157,103 @@ class RankCurve:
                 f"There are no errors of {control} at rank {rank}; there are those of "
                 f"{', '.join(self.controls)} at {', '.join(map(str, self.ranks))}."
             )
-        seeds = sorted({seed for _, seed in found})
+        places = sorted({place for _, place in found})
         return np.array(
-            [[found[target, seed] for seed in seeds] for target in self.targets]
+            [[found[target, place] for place in places] for target in self.targets]
         )
 
     def mean(self, control: Control, split: Split = "train") -> Errors:
-        """For every rank the mean over targets and seeds."""
+        """For every rank the mean over targets, folds and seeds."""
         return np.array([self.errors(control, r, split).mean() for r in self.ranks])
 
     def spread(self, control: Control, split: Split = "train") -> Errors:
-        """For every rank the standard deviation over targets, or over seeds of one.
+        """For every rank a standard deviation, of what `spread_over` says.
 
-        Over targets, which are all there are, it is that of the mean square, as the
-        bars of the paper; over seeds, a sample, it is the unbiased one, as in
-        `SmallestRank`. NaN where there is one of both, or one
-        that is not finite.
+        Over folds or seeds, a sample, it is the unbiased one of the mean over targets;
+        over targets, which are all there are, that of the mean square, as the bars of
+        the paper. NaN where there is one alone, or one that is not finite.
         """
-        return np.array(
-            [_spread(self.errors(control, rank, split)) for rank in self.ranks]
+        over = self.spread_over
+        spreads = []
+        for rank in self.ranks:
+            errors = self.errors(control, rank, split)
+            means = errors.mean(axis=1 if over == "targets" else 0)
+            few = len(means) < 2 or not np.isfinite(errors).all()
+            ddof = 0 if over == "targets" else 1
+            spreads.append(np.nan if few else float(np.std(means, ddof=ddof)))
+        return np.array(spreads)
+
+    @property
+    def spread_over(self) -> Literal["folds", "targets", "seeds"]:
+        """What `spread` is over: folds, if there are some, or targets, or seeds."""
+        if len({fit.fold for fit in self.fits}) > 1:
+            return "folds"
+        return "targets" if len(self.targets) > 1 else "seeds"
+
+    def complexity(
+        self, share: float = SHARE, *, control: Control | None = None
+    ) -> Complexity:
+        """The smallest rank that explains a share of the data's structure.
+
+        Parameters
+        ----------
+        share
+            Of the structure, above 0 and at most 1.
+        control
+            The random control that the data are held against; by default random
+            labels, which have the same inputs, or else random inputs.
+
+        Raises
+        ------
+        InputError
+            Where the data or the control were not fitted, or the share is none.
+        """
+        if control is None:
+            control = "labels" if "labels" in self.controls else "inputs"
+        real, random = (
+            np.array([self.errors(each, r).mean(axis=0) for r in self.ranks])
+            for each in ("real", control)
+        )
+        constant = float(self.constant_errors["train"].mean())
+        return measured_complexity(
+            self.ranks, real, random, constant, share=share, control=control
+        )
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row a model: control, rank, target, fold, seed, errors, how it ended."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(fit) for fit in self.fits])
+
+    def __repr__(self) -> str:
+        fits = f"{len(self.fits)} models of {len(self.targets)} {self.kind}"
+        if not self.fits:
+            return f"RankCurve(no models, {self.cut_off})"
+        errors = (
+            f"{control} {_few(self.mean(control)[0])} to {_few(self.mean(control)[-1])}"
+            for control in self.controls
+        )
+        told = ""
+        if {*self.controls} > {"real"}:
+            told = f", {self.complexity()}"
+        return (
+            f"RankCurve({fits}, ranks {self.ranks[0]} to {self.ranks[-1]}, train error "
+            f"{', '.join(errors)}{told}, {self.ending})"
+        )
+
+    def merged(self, other: RankCurve) -> RankCurve:
+        """Both curves' models, of the same data."""
+        losses = {**self.train_losses}
+        for control, found in other.train_losses.items():
+            before = [losses[control]] if control in losses else []
+            losses[control] = beside([*before, found])
+        return replace(
+            self,
+            fits=self.fits + other.fits,
+            train_losses=losses,
+            seconds_compile=self.seconds_compile + other.seconds_compile,
+            seconds_run=self.seconds_run + other.seconds_run,
+            cut_off=other.cut_off,
         )
 
     def first_rise(self, control: Control) -> tuple[int, int] | None:
@@ -195,9 +280,16 @@ class RankCurve:
         return SmallestRank(error, control, split, tuple(first.tolist()))
 
 
-def _spread(errors: Errors) -> float:
-    if errors.size == 1 or not np.isfinite(errors).all():
-        return float("nan")
-    if len(errors) > 1:
-        return float(np.std(errors.mean(axis=1)))
-    return float(np.std(errors[0], ddof=1))
+def beside(parts: list[npt.NDArray[np.floating]]) -> npt.NDArray[np.floating]:
+    """Losses of several ensembles side by side; shorter ones end in NaN."""
+    most = max(len(part) for part in parts)
+    return np.hstack(
+        [
+            np.pad(part, ((0, most - len(part)), (0, 0)), constant_values=np.nan)
+            for part in parts
+        ]
+    )
+
+
+def _few(error: float) -> str:
+    return f"{error:.3g}"

@@ -357,13 +357,14 @@ class _Fit:
 
     def _test_losses_now(self) -> jax.Array:
         test = self._samples[1]
+        assert self._test is not None and test is not None
         return mean_losses(
             self._test,
             self._models,
             self._table,
             self._training.loss_function,
             jnp.asarray(self._training.largest_loss, self._table.dtype),
-            jnp.asarray(0 if test is None else test.data.samples, jnp.int32),
+            jnp.asarray(test.data.samples, jnp.int32),
         )
 
     def _measure(self) -> None:

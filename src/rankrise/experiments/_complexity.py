@@ -22,7 +22,7 @@ from rankrise.experiments._complexity_config import (
 from rankrise.experiments._precision import precision
 from rankrise.runs import Checkpoint, Ending
 from rankrise.solvers import optax_optimizer
-from rankrise.tables import LabelledSet, TableColumns, load_labelled_set
+from rankrise.tables import LabelledSet, TableColumns, load_labelled_folds
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +33,8 @@ class ComplexityResult:
     ----------
     dataset
         Its name, or that of its file.
+    data
+        Its samples as they are split first.
     """
 
     config: ComplexityConfig
@@ -56,9 +58,11 @@ class ComplexityResult:
         ]
 
 
-def load_samples(dataset: str | Path, config: ComplexityConfig) -> LabelledSet:
-    """The samples that `run_complexity` would fit to."""
-    return load_labelled_set(
+def load_samples(
+    dataset: str | Path, config: ComplexityConfig
+) -> tuple[LabelledSet, ...]:
+    """The samples that `run_complexity` would fit to, fold by fold."""
+    return load_labelled_folds(
         dataset,
         columns=TableColumns(
             target=config.target,
@@ -68,6 +72,7 @@ def load_samples(dataset: str | Path, config: ComplexityConfig) -> LabelledSet:
         ),
         target_kind=config.target_kind,
         levels=config.levels,
+        folds=config.folds,
         test_share=config.test_share,
         seed=config.seed,
     )
@@ -77,7 +82,7 @@ def run_complexity(
     dataset: str | Path,
     config: ComplexityConfig | None = None,
     *,
-    data: LabelledSet | None = None,
+    data: LabelledSet | tuple[LabelledSet, ...] | None = None,
     checkpoint: Checkpoint | None = None,
     progress: Callable[[Control, FitProgress], None] | None = None,
 ) -> ComplexityResult:
@@ -88,10 +93,11 @@ def run_complexity(
     dataset
         digits, mnist or fashion-mnist, or a `.csv`, `.npz` or `.parquet` table.
     data
-        Its samples, if they have been loaded.
+        Its samples, if they have been loaded: one split or several, its folds.
     """
     config = config or ComplexityConfig()
     data = data or load_samples(dataset, config)
+    splits = (data,) if isinstance(data, LabelledSet) else data
     training = Training(
         optimizer=_optimizer(config.optimizer, config.learning_rate or LEARNING_RATE),
         epochs=config.most_epochs,
@@ -103,13 +109,13 @@ def run_complexity(
     )
     settings = {
         "dataset": str(dataset),
-        "sha256": data.content_sha256,
+        "sha256": splits[0].content_sha256,
         **config.model_dump(mode="json"),
     }
     with precision(config.precision):
         curve = rank_curve_of(
-            data,
-            config.rank_list,
+            splits,
+            None if config.ranks is None else config.rank_list,
             controls=config.control_list,
             classes=config.classes,
             seeds=config.seeds,
@@ -119,8 +125,9 @@ def run_complexity(
             settings=settings,
             max_seconds=config.max_seconds,
         )
-    name = str(dataset) if data.content_sha256 is None else Path(dataset).name
-    return ComplexityResult(config, name, data, curve)
+    first = splits[0]
+    name = str(dataset) if first.content_sha256 is None else Path(dataset).name
+    return ComplexityResult(config, name, first, curve)
 
 
 @ft.cache
