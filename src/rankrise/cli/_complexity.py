@@ -171,9 +171,9 @@ def _meaning(curve: "RankCurve") -> str:
     )
     ranges = f" (ranges are over {over})" if over else ""
     return (
-        f"the error of rank {found.rank} is {found.explained[found.rank]:.0%} below that "
-        f"of random {found.control}, and at most {found.structure:.0%} at any rank"
-        f"{ranges}"
+        f"the error of rank {found.rank} is {found.explained[found.rank]:.0%} below "
+        f"that of random {found.control}, and at most {found.structure:.0%} at any "
+        f"rank{ranges}"
     )
 
 

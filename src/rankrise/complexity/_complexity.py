@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 Errors = npt.NDArray[np.float64]
 
 SHARE = 0.9
-# Of a constant's error: where a control is left less, ratios are of noise.
-_LEAST_LEFT = 0.1
+# Of a constant's error: where a control is left less, samples are too few for the rank.
+LEAST_LEFT = 0.5
 # Chance that data without structure are said to have one, and the least that counts.
 _CHANCE, _LEAST_STRUCTURE = 0.01, 0.02
 _NAMES = {"inputs": "random inputs", "labels": "random labels"}
@@ -47,7 +47,7 @@ class Complexity:
         The lowest and the highest such rank among folds and seeds, each judged alone;
         None where there is but one of both, or no rank.
     at_least
-        Whether a higher rank than was fitted may be needed.
+        Whether a higher rank may be needed than was fitted, or than samples can tell.
     structure
         Largest share of what the control leaves that the data do not: 0 for data like
         the control's, 1 where the data are fitted without error. NaN where it cannot
@@ -55,7 +55,8 @@ class Complexity:
     structure_interval
         The same rank's lowest and highest among folds and seeds.
     explained
-        That share at every rank; NaN where the control is fitted next to everything.
+        That share at every rank; NaN where it does not count, for the control is left
+        less than half of a constant's error.
     """
 
     rank: int | None
@@ -69,15 +70,15 @@ class Complexity:
 
     @property
     def can_be_told(self) -> bool:
-        """Whether there is a rank at which the control is not fitted as well."""
+        """Whether there is a rank at which the control is left half of its error."""
         return bool(np.isfinite(self.structure))
 
     def __str__(self) -> str:
         control = _NAMES[self.control]
         if not self.can_be_told:
             return (
-                f"complexity cannot be told: {control} are fitted next to everything "
-                f"at rank {min(self.explained)} already"
+                f"complexity cannot be told: {control} are fitted by more than "
+                f"half at rank {min(self.explained)} already"
             )
         found = f"{self.structure:.2f}{_range(self.structure_interval, '.2f')}"
         if self.rank is None:
@@ -100,8 +101,9 @@ def measured_complexity(
 ) -> Complexity:
     """The complexity by mean training errors: one row a rank, one column a repetition.
 
-    Repetitions are folds and seeds; a rank counts if the control's mean error there is
-    at least a tenth of a constant's.
+    Repetitions are folds and seeds. A rank counts if the control's mean error there is
+    at least half a constant's: below, models fit most of what has no structure, and
+    what differs from that is as much how they come to fit everything.
     """
     if not 0 < share <= 1:
         raise InputError(f"The share is {share}; give one above 0 and up to 1.")
@@ -110,7 +112,7 @@ def measured_complexity(
         real, random = real[:, :count], random[:, :count]
     left = random.mean(axis=1)
     usable = np.isfinite(left) & np.isfinite(real).all(axis=1)
-    usable &= left >= _LEAST_LEFT * constant
+    usable &= left >= LEAST_LEFT * constant
     explained = np.full(len(ranks), np.nan)
     explained[usable] = 1 - real[usable].mean(axis=1) / left[usable]
     by_rank = dict(zip(ranks, explained.tolist(), strict=True))
@@ -132,9 +134,10 @@ def measured_complexity(
     rank = int(some[first])
     found = [int(some[_first(column, share)]) for column in alone.T]
     interval = (min(*found, rank), max(*found, rank)) if several else None
-    # What ranks not fitted explain is at most 1.
-    is_last = ranks[best] == ranks[-1] and 2 * rank > ranks[-1]
-    at_least = is_last and not explained[usable][first] >= share
+    # It has not levelled off if more than half of the ranks that count were needed,
+    # unless it would be enough even if higher ones explained everything.
+    rising = ranks[best] == some[-1] and 2 * rank > some[-1]
+    at_least = bool(rising and explained[usable][first] < share)
     return Complexity(
         rank, interval, at_least, structure, structure_interval, share, control, by_rank
     )

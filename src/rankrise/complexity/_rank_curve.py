@@ -230,8 +230,10 @@ class _Whole:
     def fit(self, ranks: tuple[int, ...], watch: Watch) -> RankCurve:
         """The data and their controls at these ranks, up to what ends them."""
         studies = [
-            _Study(data, tasks, ranks, self.seeds)
-            for data, tasks in zip(self.splits, self.tasks, strict=True)
+            _Study(data, tasks, ranks, self.seeds, fold)
+            for fold, (data, tasks) in enumerate(
+                zip(self.splits, self.tasks, strict=True)
+            )
         ]
         for study in studies:
             members, data = study.most_members, study.data
@@ -287,6 +289,7 @@ class _Study:
     tasks: Tasks
     ranks: tuple[int, ...]
     seeds: tuple[int, ...]
+    fold: int = 0
 
     @property
     def most_members(self) -> tuple[Member, ...]:
@@ -299,8 +302,12 @@ class _Study:
         if control == "inputs":
             for seed in self.seeds:
                 yield _Ensemble(
-                    Samples(random_inputs(train, seed=2 * seed), self.tasks.train),
-                    Samples(random_inputs(test, seed=2 * seed + 1), self.tasks.test),
+                    Samples(
+                        random_inputs(train, seed=self._seed(seed, 0)), self.tasks.train
+                    ),
+                    Samples(
+                        random_inputs(test, seed=self._seed(seed, 1)), self.tasks.test
+                    ),
                     self._members((seed,), tasks_a_seed=0),
                 )
         elif control == "labels":
@@ -331,8 +338,18 @@ class _Study:
     ) -> npt.NDArray[np.floating]:
         """All targets in an order of its own for every seed, side by side."""
         return np.hstack(
-            [random_labels(targets, seed=2 * seed + split) for seed in self.seeds]
+            [
+                random_labels(targets, seed=self._seed(seed, split))
+                for seed in self.seeds
+            ]
         )
+
+    def _seed(self, seed: int, split: int) -> int:
+        """Seed of a control: folds differ in it, since they share most samples."""
+        if self.fold == 0:
+            return 2 * seed + split
+        state = np.random.SeedSequence([2 * seed + split, self.fold]).generate_state(1)
+        return int(state[0])
 
 
 class _Record:

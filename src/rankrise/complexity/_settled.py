@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 
 from rankrise.complexity._complexity import Complexity
 from rankrise.complexity._controls import Control
@@ -22,7 +23,9 @@ def is_settled(curve: RankCurve) -> bool:
     if not _with_controls(curve):
         return False
     found = curve.complexity()
-    return found.rank is not None and not found.at_least
+    # Where the control is fitted, higher ranks fit it all the more.
+    can_go_on = math.isfinite(found.explained[curve.ranks[-1]])
+    return not can_go_on or (found.rank is not None and not found.at_least)
 
 
 def tell_what_cannot_be_told(curve: RankCurve, train: CategoricalData) -> None:

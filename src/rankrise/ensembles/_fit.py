@@ -357,7 +357,8 @@ class _Fit:
 
     def _test_losses_now(self) -> jax.Array:
         test = self._samples[1]
-        assert self._test is not None and test is not None
+        assert self._test is not None
+        assert test is not None
         return mean_losses(
             self._test,
             self._models,
