@@ -169,11 +169,10 @@ def _meaning(curve: "RankCurve") -> str:
         )
         if len(number) > 1
     )
-    ranges = f" (ranges are over {over})" if over else ""
+    ranges = f"\nranges are over {over}" if over else ""
     return (
         f"the error of rank {found.rank} is {found.explained[found.rank]:.0%} below "
-        f"that of random {found.control}, and at most {found.structure:.0%} at any "
-        f"rank{ranges}"
+        f"that of random {found.control}, at best {found.structure:.0%}{ranges}"
     )
 
 

@@ -56,7 +56,7 @@ def rank_curve(
     ranks: Sequence[int] | None = None,
     *,
     test: tuple[Any, Any] | None = None,
-    test_share: float = 0.2,
+    test_share: float | None = None,
     folds: int | None = None,
     levels: int | None = None,
     targets: TargetKind | None = None,
@@ -90,8 +90,9 @@ def rank_curve(
         Other samples and labels. Controls are made of them in the same way.
     folds
         Without `test`, how many times all is done, so that every sample is held out
-        once; 1 sets aside a share `test_share`. By default 5 for up to 10,000 samples.
-        Chosen at random by `training.seed`.
+        once; 1 sets aside a share `test_share` (0.2). By default 5 for up to 10,000
+        samples, and 1 for more or where a share is given. Chosen at random by
+        `training.seed`.
     levels
         By default as many as leave ten samples for every parameter of a predictor of
         rank one, from 2 to 16.

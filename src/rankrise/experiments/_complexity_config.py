@@ -85,8 +85,9 @@ class ComplexityConfig(Settings):
     """How many times all is done, so that every sample is tested once; 1 sets aside a
     share for testing. 5 by default for up to 10,000 samples, where the data set does
     not say which are for testing."""
-    test_share: float = 0.2
-    """With one fold, the share of the samples kept for testing."""
+    test_share: float | None = None
+    """Share of the samples kept for testing, 0.2 by default, which asks for one
+    fold."""
     max_seconds: float | None = None
     """Time limit of each control, over all the times it is resumed; what it cuts off
     depends on the machine."""
@@ -126,7 +127,7 @@ class ComplexityConfig(Settings):
         for error in self.error:
             require_positive(error=error)
         require(
-            0 < self.test_share < 1,
+            self.test_share is None or 0 < self.test_share < 1,
             f"`test_share` is {self.test_share}; it must lie between 0 and 1.",
         )
         require(

@@ -80,7 +80,7 @@ def load_labelled_folds(
     target_kind: TargetKind | None = None,
     levels: int | None = None,
     folds: int | None = None,
-    test_share: float = 0.2,
+    test_share: float | None = None,
     seed: int = 0,
 ) -> tuple[LabelledSet, ...]:
     """The same split several times, so that every sample is tested once.
@@ -88,8 +88,9 @@ def load_labelled_folds(
     Parameters
     ----------
     folds
-        How many times; 1 sets aside a share `test_share`. By default 5 for up to
-        10,000 samples and 1 for more, or where the set says which are for testing.
+        How many times; 1 sets aside a share `test_share` (0.2). By default 5 for up to
+        10,000 samples; 1 for more, where a share is given, or where the set says which
+        are for testing.
     """
     known = str(name) in ("digits", *IMAGE_SETS)
     if known and (columns or target_kind):
@@ -150,7 +151,7 @@ def _images(name: str, levels: int) -> LabelledSet:
 
 
 def _digits(
-    levels: int, folds: int | None, test_share: float, seed: int
+    levels: int, folds: int | None, test_share: float | None, seed: int
 ) -> tuple[LabelledSet, ...]:
     from sklearn.datasets import load_digits
 

@@ -24,6 +24,7 @@ from rankrise.tables._split import (
 
 # Samples up to which every one is tested once, by default, and in how many folds.
 _MOST_FOLDED, _FOLDS = 10_000, 5
+_TEST_SHARE = 0.2
 
 _LISTED = 5
 _logger = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ def labelled_folds(
     y: Any,
     *,
     folds: int | None = None,
-    test_share: float = 0.2,
+    test_share: float | None = None,
     seed: int = 0,
     levels: int | None = None,
     target_kind: TargetKind | None = None,
@@ -99,8 +100,8 @@ def labelled_folds(
     Parameters
     ----------
     folds
-        How many times; 1 sets aside a share `test_share`. By default 5 for up to
-        10,000 samples, and 1 for more.
+        How many times; 1 sets aside a share `test_share` (0.2). By default 5 for up to
+        10,000 samples, and 1 for more or where a share is given.
     """
     labels = read_labels(y, target_kind)
     table = _read(X, labels)
@@ -113,13 +114,15 @@ def labelled_folds(
 
 
 def folds_or_share(
-    labels: npt.NDArray[Any], folds: int | None, test_share: float, seed: int
+    labels: npt.NDArray[Any], folds: int | None, test_share: float | None, seed: int
 ) -> tuple[tuple[Rows, Rows], ...]:
     """Rows for training and testing, fold by fold; of one, by a share."""
     if folds is None:
-        folds = min(_FOLDS, len(labels)) if len(labels) <= _MOST_FOLDED else 1
+        several = test_share is None and len(labels) <= _MOST_FOLDED
+        folds = min(_FOLDS, len(labels)) if several else 1
     if folds == 1:
-        return (split_rows(len(labels), test_share, seed),)
+        share = _TEST_SHARE if test_share is None else test_share
+        return (split_rows(len(labels), share, seed),)
     return fold_rows(labels, folds, seed)
 
 
