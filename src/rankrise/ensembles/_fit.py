@@ -1,8 +1,8 @@
 """Train an ensemble: chunks of epochs, models that end, checkpoints, interrupts."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import equinox as eqx
@@ -19,8 +19,8 @@ from rankrise.ensembles._ensemble import (
     Member,
     Models,
     mean_losses,
+    rounded,
     side_by_side,
-    start_table,
     train_epochs,
 )
 from rankrise.ensembles._fingerprint import fingerprint
@@ -28,7 +28,8 @@ from rankrise.ensembles._levenberg_marquardt import (
     LevenbergMarquardt,
     levenberg_marquardt_steps,
 )
-from rankrise.ensembles._training import Training
+from rankrise.ensembles._starts import Batches, start_tables
+from rankrise.ensembles._training import Start, Training
 from rankrise.runs import Arrays, Checkpoint, Ending, ShowProgress, Watch, showing
 from rankrise.tables import CategoricalData
 
@@ -36,6 +37,8 @@ FloatArray = npt.NDArray[np.floating]
 
 _MOST_EPOCHS = 64
 _CHUNK_SECONDS = 1.0
+# Samples up to which a program is compiled for a few more than there are.
+_MOST_FILLED = 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +128,8 @@ def fit_ensemble(
     training: Training | None = None,
     *,
     test: Samples | None = None,
+    start: Start | None = None,
+    batches: Iterable[npt.ArrayLike] | None = None,
     progress: ShowProgress | Callable[[FitProgress], None] = None,
     checkpoint: Checkpoint | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -134,6 +139,8 @@ def fit_ensemble(
 
     Parameters
     ----------
+    start, batches
+        Instead of those of `training`, which says what they are.
     progress
         As for `solve`; a function is called between chunks of epochs, and whenever test
         losses were measured.
@@ -149,8 +156,9 @@ def fit_ensemble(
     ------
     InputError
         Where the checkpoint is of another fit, a member's task is not there, an
-        optimizer's updates of one model depend on the others, or samples for testing
-        are coded otherwise than those for training.
+        optimizer's updates of one model depend on the others, samples for testing
+        are coded otherwise than those for training, a start has another shape than
+        its model, or batches name rows that are not there or end too early.
 
     Notes
     -----
@@ -160,7 +168,12 @@ def fit_ensemble(
     if not members:
         raise InputError("There is no model to train; give at least one member.")
     prepare()
-    fit = _Fit(train, tuple(members), training or Training(), test)
+    training = training or Training()
+    if start is not None:
+        training = replace(training, start=start)
+    if batches is not None:
+        training = replace(training, batches=batches)
+    fit = _Fit(train, tuple(members), training, test)
     with showing(progress) as report:
         return fit.run(report, checkpoint, dict(settings or {}), max_seconds)
 
@@ -181,25 +194,19 @@ class _Fit:
         self._members, self._training = members, training
         self._optimizer = training.method
         self._samples = train, test
-        self._train = self._placed(train)
+        second_order = isinstance(self._optimizer, LevenbergMarquardt)
+        # Batches are made of samples alone.
+        self._train = self._placed(train, fill=second_order)
         self._test = None if test is None else self._placed(test)
-        self._batch = min(training.batch_size, train.data.samples)
-        shape = (train.data.values, train.data.features)
-        dtype = np.dtype(jnp.zeros(0).dtype)
-        self._tables = [
-            start_table(
-                shape,
-                member,
-                init_mean=training.start_mean(
-                    train.targets[:, member.task],
-                    member.components,
-                    train.data.features,
-                ),
-                init_std=training.init_std,
-                dtype=dtype,
+        self._batch = min(training.batch_size, len(self._train[0]))
+        self._batches = None
+        if training.batches is not None:
+            self._batches = Batches(
+                training.batches, train.data.samples, self._batch, _MOST_EPOCHS
             )
-            for member in members
-        ]
+        dtype = np.dtype(jnp.zeros(0).dtype)
+        self._tables = start_tables(train, members, training, dtype)
+        self._start = self._tables
         self._endings: list[Ending | None] = [None] * len(members)
         self._ended = np.zeros(len(members), np.int64)
         self._train_losses = np.full((training.epochs, len(members)), np.nan, dtype)
@@ -212,14 +219,26 @@ class _Fit:
         self._active = np.arange(len(members))
         self._models, self._table = self._side_by_side()
         self._state = self._optimizer.init(self._table)
-        if isinstance(self._optimizer, LevenbergMarquardt):
+        if second_order:
             self._train_epochs: Callable[..., Any] = levenberg_marquardt_steps
         else:
             check_columns_apart(self._optimizer, self._table, self._state)
             self._train_epochs = train_epochs
 
-    def _placed(self, samples: Samples) -> tuple[jax.Array, jax.Array]:
-        return jnp.asarray(samples.data.codes), jnp.asarray(samples.targets, float)
+    def _placed(
+        self, samples: Samples, fill: bool = True
+    ) -> tuple[jax.Array, jax.Array]:
+        codes, targets = samples.data.codes, samples.targets
+        count = samples.data.samples
+        if fill and count <= _MOST_FILLED:
+            # Copies of the first sample, which weigh nothing: tables of about equally
+            # many samples share their programs.
+            room = ((0, rounded(count) - count), (0, 0))
+            codes, targets = (
+                np.concatenate([each, np.repeat(each[:1], room[0][1], axis=0)])
+                for each in (codes, targets)
+            )
+        return jnp.asarray(codes), jnp.asarray(targets, float)
 
     def _side_by_side(self) -> tuple[Models, jax.Array]:
         return side_by_side(
@@ -238,7 +257,7 @@ class _Fit:
 
         def wanted() -> dict[str, Any]:
             facts = fingerprint(
-                self._members, self._training, self._state, *self._samples
+                self._members, self._training, self._state, self._start, *self._samples
             )
             return {"settings": settings, **facts}
 
@@ -306,6 +325,8 @@ class _Fit:
             training.loss_function,
             self._batch,
             _MOST_EPOCHS,
+            jnp.asarray(self._samples[0].data.samples, jnp.int32),
+            self._given_batches(epochs),
         )
         began = time.monotonic()
         compiling = self._compile(course)
@@ -327,6 +348,11 @@ class _Fit:
         fitting = round(epochs * _CHUNK_SECONDS / max(seconds, 1e-4))
         return max(1, min(_MOST_EPOCHS, fitting))
 
+    def _given_batches(self, epochs: int) -> jax.Array | None:
+        if self._batches is None:
+            return None
+        return jnp.asarray(self._batches.take(self._epoch, epochs))
+
     def _running_places(self) -> npt.NDArray[np.integer]:
         """Where in the table models are that have not ended."""
         return np.flatnonzero([self._endings[k] is None for k in self._active])
@@ -341,17 +367,21 @@ class _Fit:
         copies = jax.tree.map(jnp.copy, (self._table, self._state))
         jax.block_until_ready(self._train_epochs(still, *copies))
         if self._test is not None:
-            jax.block_until_ready(self._losses_of(self._test))
+            jax.block_until_ready(self._test_losses_now())
         self._compiled.add(shape)
         return time.monotonic() - began
 
-    def _losses_of(self, samples: tuple[jax.Array, jax.Array]) -> jax.Array:
+    def _test_losses_now(self) -> jax.Array:
+        test = self._samples[1]
+        assert self._test is not None
+        assert test is not None
         return mean_losses(
-            samples,
+            self._test,
             self._models,
             self._table,
             self._training.loss_function,
             jnp.asarray(self._training.largest_loss, self._table.dtype),
+            jnp.asarray(test.data.samples, jnp.int32),
         )
 
     def _measure(self) -> None:
@@ -359,7 +389,7 @@ class _Fit:
             return
         losses = np.full(len(self._members), np.nan, self._table.dtype)
         places = self._running_places()
-        found = np.asarray(self._losses_of(self._test))
+        found = np.asarray(self._test_losses_now())
         losses[self._active[places]] = found[places]
         self._test_losses.append(losses)
         self._test_epochs.append(self._epoch)

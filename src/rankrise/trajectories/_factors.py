@@ -13,6 +13,7 @@ from rankrise.factorizations import (
     AbstractFactorization,
     CPFactorization,
     DeepMatrixFactorization,
+    ProductPoolingNetwork,
 )
 
 
@@ -91,6 +92,8 @@ def load_factors(path: Path | str, run: int | None = None) -> CPFactorization:
 def _named_matrices(model: AbstractFactorization) -> tuple[str, Sequence[Any]]:
     if isinstance(model, CPFactorization):
         return "mode", model.factor_matrices
+    if isinstance(model, ProductPoolingNetwork):
+        return "mode", model.factorization.factor_matrices
     if isinstance(model, DeepMatrixFactorization):
         return "layer", model.layers
     raise InputError(
