@@ -25,6 +25,7 @@ PUBLIC_NAMES: list[str] = [
     "CompletionProblem",
     "CompletionProgress",
     "CompletionSettings",
+    "Complexity",
     "ComplexityConfig",
     "ComplexityReproductionConfig",
     "ComplexityResult",
