@@ -126,8 +126,8 @@ def _print(outcome: "ComplexityResult") -> None:
     if told:
         say()
         say(str(curve.complexity()))
-        if meaning := _meaning(curve):
-            say(meaning)
+        for line in _meaning(curve).splitlines():
+            say(line)
     for split in SPLITS:
         constant = _short(float(curve.constant_errors[split].mean()))
         say()

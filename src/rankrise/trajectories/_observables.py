@@ -5,6 +5,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from rankrise._checks import check_whole
@@ -181,7 +182,8 @@ def effective_rank(threshold: float | Float[Array, ""]) -> Observable:
     'effective_rank'
     """
     # An array, because a Python number would be compiled in.
-    measure = eqx.Partial(_effective_rank, jnp.asarray(threshold, dtype=float))
+    with np.errstate(over="ignore"):  # no norm is above one that is infinite
+        measure = eqx.Partial(_effective_rank, jnp.asarray(threshold, dtype=float))
     return Observable(
         "effective_rank", measure, "components with a norm above the threshold"
     )
