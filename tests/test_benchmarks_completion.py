@@ -338,9 +338,8 @@ def test_page_beside_other_tools_shows_what_was_measured(benchmarks):
     root = Path(__file__).parents[1]
     results = json.loads((root / "benchmarks/completion.json").read_text("utf-8"))
     page = (root / "docs/comparison.md").read_text("utf-8")
-    rows = re.findall(
-        r"^\| (.+?) \| .*? \| ([\d.]+) \| (.*?) ?\| (\S+) \|$", page, re.M
-    )
+    row = r"^\| (.+?) \| .*? \| ([\d.]+) \| (.*?) ?\| (\S+) \|$"
+    rows = re.findall(row, page, re.MULTILINE)
     tools = [row[0] for row in rows]
     assert tools[0] == "rankrise"
     assert len(tools) == 6
