@@ -52,6 +52,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
 # Light and dark, as rankrise draws its figures: Okabe and Ito's blue.
 html_theme_options = {
     "light_css_variables": {

@@ -11,6 +11,12 @@ from docutils.utils.math.latex2mathml import tex2mathml
 
 # What docutils' converter does not know by these names.
 _NAMES = {r"\dots": r"\ldots", r"\le ": r"\leq ", r"\ge ": r"\geq ", r"\ne ": r"\neq "}
+# It puts the index of `\hat w_r` under the letter, as if it were that of a sum.
+_UNDER = re.compile(
+    r"<munderover>\s*(<mi>\w</mi>)\s*(<m(\w+)>.*?</m\3>)\s*(<mo [^>]*>[ˆ˙~]</mo>)\s*"
+    r"</munderover>",
+    re.DOTALL,
+)
 _DOLLARS = re.compile(r"(?<![\\$])\$([^$]+)\$(?!\$)")
 
 
@@ -19,7 +25,8 @@ def _mathml(node: nodes.math | nodes.math_block, *, as_block: bool) -> str:
     for name, known in _NAMES.items():
         text = text.replace(name, known)
     mathml: str = tex2mathml(text, as_block=as_block)
-    return mathml
+    accented = r'<msub><mover accent="true">\1\4</mover>\2</msub>'
+    return _UNDER.sub(accented, mathml)
 
 
 def _visit_inline(translator: Any, node: nodes.math) -> None:
