@@ -15,15 +15,12 @@ coefficient of determination with degrees of freedom that are measured, not coun
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError
-
-if TYPE_CHECKING:
-    from rankrise.complexity._controls import Control
+from rankrise.complexity._controls import CONTROL_NAMES, Control
 
 Errors = npt.NDArray[np.float64]
 
@@ -32,7 +29,6 @@ SHARE = 0.9
 LEAST_LEFT = 0.5
 # Chance that data without structure are said to have one, and the least that counts.
 _CHANCE, _LEAST_STRUCTURE = 0.01, 0.02
-_NAMES = {"inputs": "random inputs", "labels": "random labels"}
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ class Complexity:
         return bool(np.isfinite(self.structure))
 
     def __str__(self) -> str:
-        control = _NAMES[self.control]
+        control = CONTROL_NAMES[self.control]
         if not self.can_be_told:
             return (
                 f"complexity cannot be told: {control} are fitted by more than "

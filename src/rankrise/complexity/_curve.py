@@ -11,7 +11,12 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise._html import html_of
-from rankrise.complexity._complexity import SHARE, Complexity, measured_complexity
+from rankrise.complexity._complexity import (
+    SHARE,
+    Complexity,
+    Errors,
+    measured_complexity,
+)
 from rankrise.complexity._controls import CONTROL_NAMES, CONTROLS, Control
 from rankrise.drawing import Drawing, Plotted
 from rankrise.runs import Ending
@@ -23,7 +28,6 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
-Errors = npt.NDArray[np.float64]
 
 # A rise counts beyond this share of the lower error and this of a constant's.
 _RISE, _RISE_OF_CONSTANT = 0.05, 1e-3

@@ -18,6 +18,7 @@ from rankrise._checks import check_whole
 from rankrise._defaults import SECOND_ORDER_STEPS
 from rankrise._errors import InputError
 from rankrise.complexity._controls import (
+    CONTROL_NAMES,
     CONTROLS,
     Control,
     random_inputs,
@@ -48,13 +49,6 @@ from rankrise.tables import (
     labelled_folds,
     labelled_table,
 )
-
-# In the words of who watches.
-_NAMES: dict[Control, str] = {
-    "real": "the data",
-    "inputs": "random inputs",
-    "labels": "random labels",
-}
 
 
 def rank_curve(
@@ -440,8 +434,10 @@ def _bound(
     place: int,
     count: int,
 ) -> Callable[[FitProgress], None]:
+    name = "the data" if control == "real" else CONTROL_NAMES[control]
+
     def tell(at: FitProgress) -> None:
-        with as_part(_NAMES[control], place, count):
+        with as_part(name, place, count):
             progress(control, at)
 
     return tell
