@@ -238,7 +238,7 @@ def test_pickles_and_other_files_are_refused(saved, tmp_path):
 
 def test_a_notebook_shows_the_ending_and_the_rank_table_and_escapes_names(field):
     found = rr.complete(field.rename("<script>x</script>"), models=2)
-    assert "not told yet" in found._repr_html_()
+    assert "not estimated yet" in found._repr_html_()
     assert found.rank == 2
     shown = found._repr_html_()
     assert "<script>" not in shown
