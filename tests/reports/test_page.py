@@ -151,6 +151,18 @@ def test_factors_have_norm_one_and_the_signs_of_all_pictures(page):
         assert np.all(columns[np.arange(count), largest] > 0)
 
 
+def test_a_complexity_and_its_controls_are_named(tmp_path):
+    words = ["complexity", "digits", "--ranks", "1-2", "--classes", "0", "--folds", "1"]
+    words += ["--controls", "labels", "--epochs", "2", "--quiet"]
+    assert run([*words, "--out", str(tmp_path / "run")]) == 0
+    rr.write_report([tmp_path / "run"], tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    summary = json.loads((tmp_path / "run/summary.json").read_text(encoding="utf-8"))
+    assert summary["complexity"]["words"].removeprefix("complexity ") in text
+    curve = panel(Page(text), "curves")
+    assert [each["name"] for each in curve["traces"]] == ["data", "random labels"]
+
+
 def test_a_changed_input_is_not_shown(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "copy")
     settings = json.loads((copy / "summary.json").read_text())
