@@ -149,6 +149,8 @@ class Course(eqx.Module):
 
     Attributes
     ----------
+    codes
+        No rows where who trains has the samples already.
     key
         Key of the shuffling, which each epoch's number is folded into.
     optimizer
@@ -157,7 +159,7 @@ class Course(eqx.Module):
         The number of the first epoch, and how many, at most `most_epochs`.
     """
 
-    codes: UInt8[Array, "samples modes"]
+    codes: UInt8[Array, "_ modes"]
     targets: Float[Array, "samples tasks"]
     models: Models
     key: Array
@@ -167,6 +169,14 @@ class Course(eqx.Module):
     loss_function: AbstractLoss
     batch_size: int = eqx.field(static=True)
     most_epochs: int = eqx.field(static=True)
+
+
+def shuffled(key: Array, epoch: Array, samples: int) -> Int[Array, " samples"]:
+    """The order that samples are taken in during an epoch."""
+    key = jax.random.fold_in(key, epoch)
+    # One sort, a quarter of the time of jax.random.permutation, which sorts again
+    # because of ties; among 60,000 random numbers of 32 bits there is hardly one.
+    return jnp.argsort(jax.random.bits(key, (samples,))).astype(jnp.int32)
 
 
 @eqx.filter_jit(donate="all-except-first")
@@ -202,10 +212,7 @@ def train_epochs(
         return jnp.sum(shares * losses, axis=0), gradient
 
     def one_epoch(number: Array, carry: tuple[Any, ...]) -> tuple[Any, ...]:
-        key = jax.random.fold_in(course.key, course.epoch + number)
-        # One sort, a quarter of the time of jax.random.permutation, which sorts again
-        # because of ties; among 60,000 random numbers of 32 bits there is hardly one.
-        order = jnp.argsort(jax.random.bits(key, (samples,))).astype(jnp.int32)
+        order = shuffled(course.key, course.epoch + number, samples)
         order = jnp.pad(order, (0, batches * batch_size - samples))
         there = jnp.arange(batches * batch_size) < samples
 

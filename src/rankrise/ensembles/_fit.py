@@ -28,6 +28,12 @@ from rankrise.ensembles._levenberg_marquardt import (
     LevenbergMarquardt,
     levenberg_marquardt_steps,
 )
+from rankrise.ensembles._packed_epochs import (
+    Packed,
+    PackedEpochs,
+    can_be_packed,
+    packed_mean_losses,
+)
 from rankrise.ensembles._training import Training
 from rankrise.runs import Arrays, Checkpoint, Ending, Watch
 from rankrise.tables import CategoricalData
@@ -165,8 +171,14 @@ class _Fit:
         self._members, self._training = members, training
         self._optimizer = training.method
         self._samples = train, test
-        self._train = self._placed(train)
-        self._test = None if test is None else self._placed(test)
+        is_packed = not isinstance(self._optimizer, LevenbergMarquardt) and all(
+            can_be_packed(some.data) for some in (train, test) if some is not None
+        )
+        self._train = self._placed(train, is_packed)
+        self._test = None if test is None else self._placed(test, is_packed)
+        self._packed_test: Packed | None = None
+        if test is not None and is_packed:
+            self._packed_test = Packed(test.data)
         self._batch = min(training.batch_size, train.data.samples)
         shape = (train.data.values, train.data.features)
         dtype = np.dtype(jnp.zeros(0).dtype)
@@ -200,10 +212,11 @@ class _Fit:
             self._train_epochs: Callable[..., Any] = levenberg_marquardt_steps
         else:
             check_columns_apart(self._optimizer, self._table, self._state)
-            self._train_epochs = train_epochs
+            self._train_epochs = PackedEpochs(train.data) if is_packed else train_epochs
 
-    def _placed(self, samples: Samples) -> tuple[jax.Array, jax.Array]:
-        return jnp.asarray(samples.data.codes), jnp.asarray(samples.targets, float)
+    def _placed(self, samples: Samples, is_packed: bool) -> tuple[jax.Array, jax.Array]:
+        codes = samples.data.codes[:0] if is_packed else samples.data.codes
+        return jnp.asarray(codes), jnp.asarray(samples.targets, float)
 
     def _side_by_side(self) -> tuple[Models, jax.Array]:
         return side_by_side(
@@ -325,25 +338,29 @@ class _Fit:
         copies = jax.tree.map(jnp.copy, (self._table, self._state))
         jax.block_until_ready(self._train_epochs(still, *copies))
         if self._test is not None:
-            jax.block_until_ready(self._losses_of(self._test))
+            jax.block_until_ready(self._test_losses_now())
         self._compiled.add(shape)
         return time.monotonic() - began
 
-    def _losses_of(self, samples: tuple[jax.Array, jax.Array]) -> jax.Array:
-        return mean_losses(
-            samples,
+    def _test_losses_now(self) -> jax.Array:
+        assert self._test is not None
+        training = self._training
+        rest = (
             self._models,
             self._table,
-            self._training.loss_function,
-            jnp.asarray(self._training.largest_loss, self._table.dtype),
+            training.loss_function,
+            jnp.asarray(training.largest_loss, self._table.dtype),
         )
+        if self._packed_test is not None:
+            return packed_mean_losses(self._packed_test, self._test[1], *rest)
+        return mean_losses(self._test, *rest)
 
     def _measure(self) -> None:
         if self._test is None:
             return
         losses = np.full(len(self._members), np.nan, self._table.dtype)
         places = self._running_places()
-        found = np.asarray(self._losses_of(self._test))
+        found = np.asarray(self._test_losses_now())
         losses[self._active[places]] = found[places]
         self._test_losses.append(losses)
         self._test_epochs.append(self._epoch)
