@@ -57,8 +57,8 @@ def _fraction(numbers):
 
 @_inner
 def _smallest(numbers):
-    """Factors below this are as good as zero."""
-    return 2.0 ** (-126 if numbers.itemsize == 4 else -1022)
+    """Factors below this are set apart: two of them make a product as good as zero."""
+    return 2.0 ** (-63 if numbers.itemsize == 4 else -511)
 
 
 @_inner
@@ -129,6 +129,19 @@ def _fill_products(factors, bits, word, tables):
 
 
 @_inner
+def _is_usual(factors):
+    """Whether all factors are finite, and none is next to zero."""
+    smallest = _smallest(factors)
+    is_usual = True
+    for value in range(len(factors)):
+        for mode in range(factors.shape[1]):
+            for j in range(factors.shape[2]):
+                size = abs(factors[value, mode, j])
+                is_usual &= smallest <= size < np.inf
+    return is_usual
+
+
+@_inner
 def _ranges(factors, begin, end, highest, lowest):
     """Largest and smallest products there can be of some modes, by column."""
     highest[:] = 1
@@ -145,53 +158,76 @@ def _ranges(factors, begin, end, highest, lowest):
 
 
 @_inner
-def _take_exponents(first, last, fraction, numbers, bits, exponents):
+def _take_exponents(first, last, fraction, bits, exponents):
     """Move the numbers' exponents to those that are counted apart."""
     bias = 127 if fraction == 23 else 1023
-    mask = (2 * bias + 1) << fraction
+    kind = bits.dtype.type
+    mask, one = kind((2 * bias + 1) << fraction), kind(bias << fraction)
+    shift, bias = kind(fraction), kind(bias)
     for row in range(first, last):
-        for j in range(numbers.shape[1]):
-            exponents[row, j] += ((bits[row, j] & mask) >> fraction) - bias
-            bits[row, j] = (bits[row, j] & ~mask) | (bias << fraction)
+        number, exponent = bits[row], exponents[row]
+        for j in range(len(number)):
+            exponent[j] += ((number[j] & mask) >> shift) - bias
+            number[j] = (number[j] & ~mask) | one
 
 
 @_inner
-def _give_exponents(first, last, fraction, numbers, exponents):
+def _give_exponents(first, last, fraction, numbers, exponents, powers):
     """Multiply numbers by powers of two; beyond the range they are infinite or zero."""
-    most = 250 if fraction == 23 else 2040
+    bias = 127 if fraction == 23 else 1023
+    kind = exponents.dtype.type
+    least, most = kind(2 - 2 * bias), kind(2 * bias)
+    shift, bias, one = kind(fraction), kind(bias), kind(1)
+    rest = np.empty(numbers.shape[1], exponents.dtype)
     for row in range(first, last):
-        for j in range(numbers.shape[1]):
-            exponent = min(max(exponents[row, j], -most), most)
-            half = exponent // 2
-            number = math.ldexp(numbers[row, j], half)
-            numbers[row, j] = math.ldexp(number, exponent - half)
+        number, exponent, power = numbers[row], exponents[row], powers[row]
+        # In two halves, for one power of two may be out of range by itself.
+        for j in range(len(number)):
+            whole = min(max(exponent[j], least), most)
+            half = whole >> one
+            rest[j] = (whole - half + bias) << shift
+            exponent[j] = (half + bias) << shift
+        for j in range(len(number)):
+            number[j] *= power[j]
+        exponent[:] = rest
+        for j in range(len(number)):
+            number[j] *= power[j]
 
 
 @_compiled(
     lambda number, integer: boolean(
         uint64[:, ::1], number[:, :, ::1], int64, int64, int64, number[:, :, ::1],
-        number[:, ::1], integer[:, ::1], integer[:, ::1],
+        number[:, ::1], integer[:, ::1], integer[:, ::1], number[:, ::1],
     )
 )  # fmt: skip
-def products(words, factors, bits, first, last, tables, out, out_bits, exponents):
-    """Products of a block of columns for some samples, if their range is usual.
+def products(
+    words, factors, bits, first, last, tables, out, out_bits, exponents, powers
+):
+    """Products of a block of columns for some samples, if the factors are usual.
+
+    Before a product can leave the range of numbers its exponent is moved elsewhere.
+    What falls below it within a word is next to nothing, whatever the others are.
 
     Parameters
     ----------
     words
         Values of the samples, `bits` each; a row for each place in a sample.
-    tables, exponents
+    tables
         Room.
     out, out_bits
         A row a sample, and the same memory as integers.
+    exponents, powers
+        Room, as integers and as numbers.
 
     Returns
     -------
-    Whether it is; else `out` has no meaning.
+    Whether they are; else `out` has no meaning.
     """
     width = out.shape[1]
+    if not _is_usual(factors):
+        return False
     fraction = _fraction(factors)
-    limit = 2.0 ** (100 if fraction == 23 else 900)
+    limit = 2.0 ** (120 if fraction == 23 else 1000)
     highest, lowest = np.empty((2, width), factors.dtype)
     high, low = np.ones((2, width), factors.dtype)
     modes = _WORD // bits
@@ -202,7 +238,7 @@ def products(words, factors, bits, first, last, tables, out, out_bits, exponents
         _ranges(factors, word * modes, end, highest, lowest)
         is_wide = False
         for j in range(width):
-            if not (highest[j] < limit and lowest[j] * limit > 1):
+            if not highest[j] < limit:
                 return False
             high[j] *= highest[j]
             low[j] *= lowest[j]
@@ -211,13 +247,13 @@ def products(words, factors, bits, first, last, tables, out, out_bits, exponents
             if not is_apart:
                 exponents[first:last] = 0
             is_apart = True
-            _take_exponents(first, last, fraction, out, out_bits, exponents)
-            high[:] = highest * 2
-            low[:] = lowest
+            _take_exponents(first, last, fraction, out_bits, exponents)
+            for j in range(width):
+                high[j], low[j] = 2 * highest[j], lowest[j]
         _fill_products(factors, bits, word, tables)
         multiply_rows(words[word], first, last, tables, out)
     if is_apart:
-        _give_exponents(first, last, fraction, out, exponents)
+        _give_exponents(first, last, fraction, out, exponents, powers)
     return True
 
 
@@ -233,11 +269,11 @@ def any_products(words, factors, bits, first, last, out, others):
     Parameters
     ----------
     others
-        Products without a factor of zero, where there is one; else zero.
+        Products without a factor next to zero, where there is one; else zero.
 
     Returns
     -------
-    Whether any factor is zero, or next to it.
+    Whether any factor is next to zero.
     """
     values, modes, width = factors.shape
     smallest = _smallest(factors)
@@ -256,12 +292,14 @@ def any_products(words, factors, bits, first, last, out, others):
                 else:
                     sizes[value, mode, j] = np.nan
     power, zeros = np.empty((2, width), np.int64)
+    small = np.empty(width, factors.dtype)
     mask, digits = np.uint64((1 << bits) - 1), _WORD // bits
     for row in range(first, last):
         number = out[row]
         number[:] = 1
         power[:] = 0
         zeros[:] = 0
+        small[:] = 1
         for mode in range(modes):
             word = words[mode // digits, row]
             value = int64((word >> np.uint64(mode % digits * bits)) & mask)
@@ -272,10 +310,12 @@ def any_products(words, factors, bits, first, last, out, others):
                 if abs(number[j]) < 0.5:
                     number[j] *= 2
                     power[j] -= 1
-                zeros[j] += is_zero[value, mode, j]
+                if is_zero[value, mode, j]:
+                    zeros[j] += 1
+                    small[j] *= factors[value, mode, j]
         for j in range(width):
             whole = math.ldexp(number[j], min(max(power[j], -5000), 5000))
-            number[j] = whole if zeros[j] == 0 else 0
+            number[j] = whole * small[j]
             others[row, j] = whole if zeros[j] == 1 else 0
     return is_zero.any()
 

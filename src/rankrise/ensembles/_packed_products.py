@@ -47,7 +47,7 @@ class PackedProducts:
         self._factors, self._gradient = (aligned(factors, dtype) for _ in "ab")
         self._products = aligned((count, whole, width), dtype)
         self._exponents = aligned((count, whole, width), integer)
-        # Of blocks with a factor of zero, products without it.
+        # Of blocks with a factor next to zero, products without it.
         self._others: dict[int, FloatArray] = {}
         self._bit_sums = aligned((2, count, bits, width), dtype)
         self._sums = np.zeros((rows, models), dtype)
@@ -99,8 +99,10 @@ class PackedProducts:
         out, others = self._products[block], self._others
         what = self._words, self._factors[block], self._samples.bits, first, last
         exponents = self._exponents[block]
-        bits = out.view(exponents.dtype)
-        if self._kernel("products")(*what, self._room(), out, bits, exponents):
+        as_numbers = exponents.view(out.dtype)
+        as_bits = out.view(exponents.dtype)
+        kernel = self._kernel("products")
+        if kernel(*what, self._room(), out, as_bits, exponents, as_numbers):
             return
         room = others.setdefault(block, aligned(out.shape, self._dtype))
         # The same of all parts of the block.
