@@ -1,7 +1,8 @@
 """The main job on real data: a photograph with most pixels hidden completes itself.
 
 Writes a file with gaps, runs `rankrise complete` on the file as anyone would, then
-`rankrise dynamics` at a small size, and says where the pictures are.
+`rankrise dynamics` at a small size, then `rankrise report` on both, and says where the
+pictures are.
 """
 
 import subprocess
@@ -44,7 +45,10 @@ def main() -> None:
         *["--init-scales", "0.05", "0.01", "0.001"],
         *["--out", str(watched), "--force"],
     )
+    report = FOLDER / "report.html"
+    rankrise("report", str(completed), str(watched), "--out", str(report))
     print("Look at")
+    print(f"  {report}  both, to explore in a browser")
     print(f"  {completed / 'completion.png'}  the photograph, before and after")
     print(f"  {watched / 'dynamics.png'}  components rising one after another")
 

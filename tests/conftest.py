@@ -1,5 +1,6 @@
 """Settings and fixtures shared by all tests."""
 
+import gc
 import importlib
 import os
 import sys
@@ -11,8 +12,8 @@ from pathlib import Path
 
 import hypothesis
 import jax
+import jaxtyping
 import pytest
-from matplotlib.figure import Figure
 
 # The environment is for the programs that tests start; JAX has read its own already.
 os.environ.setdefault("RANKRISE_COMPILE_CACHE", "0")
@@ -50,6 +51,25 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _few_programs() -> Iterator[None]:
+    """Linux allows a process 65,530 mapped areas, and each compiled program takes some:
+    all tests together would end in an abort."""
+    yield
+    areas = Path("/proc/self/maps")
+    if areas.exists() and areas.read_bytes().count(b"\n") > 20_000:
+        jax.clear_caches()
+        gc.collect()
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Arguments meet our own checks only, as they do where types are not checked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+        yield
+
+
 @pytest.fixture
 def key() -> jax.Array:
     """A fixed random key; tests that need several split it."""
@@ -62,14 +82,20 @@ def blanking() -> Callable[[], AbstractContextManager[None]]:
     of a run."""
     # The checks of annotations are installed by now.
     from rankrise import reports
+    from rankrise.drawing import Picture
 
     save = reports.save_figure
+
+    def empty(figure: Picture) -> Picture:
+        picture = Picture((1, 1))
+        picture.caption = figure.caption
+        return picture
 
     @contextmanager
     def blank() -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
-                reports, "save_figure", lambda _, *rest: save(Figure((1, 1)), *rest)
+                reports, "save_figure", lambda figure, path: save(empty(figure), path)
             )
             yield
 

@@ -14,7 +14,7 @@ hits = []
 jax.monitoring.register_event_listener(lambda event, **facts: hits.append(event))
 observed = rr.Observations(np.argwhere(np.ones((4, 3))), np.arange(12.0), (4, 3))
 problem = rr.CompletionProblem.from_observations(observed)
-start = rr.near_zero((4, 3), 2, init_scale=0.1, key=jax.random.key(0))
+start = rr.factorizations.near_zero((4, 3), 2, init_scale=0.1, key=jax.random.key(0))
 
 def run():
     rr.solve(problem, start, rr.GradientDescent(0.01), max_steps=5)

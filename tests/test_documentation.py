@@ -45,6 +45,7 @@ def run_block(language: str, text: str, names: dict[str, object]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("pages", [QUICK, SLOW], ids=["quick", "slow"])
 def test_pages_run_as_printed(pages, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -75,11 +76,12 @@ def test_quick_pages_run_at_smaller_sizes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     unused = set(SHORTER)
     for page in QUICK:
+        names: dict[str, object] = {"__name__": "documentation"}
         for language, text in blocks(page):
             for printed in [words for words in SHORTER if words in text]:
                 text = text.replace(printed, SHORTER[printed])
                 unused.discard(printed)
-            run_block(language, text, {"__name__": "documentation"})
+            run_block(language, text, names)
     assert not unused, "no page prints that any more"
     assert (tmp_path / "runs/photograph/completed.npy").exists()
 
@@ -124,6 +126,7 @@ def test_demo_completes_a_photograph(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(demo, "rankrise", lambda *words: _shortened(words))
     demo.main()
     assert (tmp_path / "runs/demo/complete/completion.png").stat().st_size > 10_000
+    assert (tmp_path / "runs/demo/report.html").stat().st_size > 10**6
     assert "completion.png" in capfd.readouterr().out
 
 
@@ -132,4 +135,4 @@ def _shortened(words: tuple[str, ...]) -> None:
         "complete": ["--models", "1", "--max-components", "2", "--no-smooth"],
         "dynamics": ["--steps", "40", "--components", "12"],
     }
-    assert run([*words, *shorter[words[0]]]) == 0
+    assert run([*words, *shorter.get(words[0], [])]) == 0

@@ -23,6 +23,9 @@ from rankrise.cli._main import COMMANDS, run
 from rankrise.tensors import read_tensor
 from rankrise.trajectories import Trajectory, load_factors
 
+# What a picture is written as.
+FORMS = ("png", "pdf", "svg", "txt")
+
 # Two that fixtures run have their figures.
 pytestmark = pytest.mark.usefixtures("blank_figures")
 
@@ -56,11 +59,15 @@ def end(process, folder):
     return Ended(folder, process.returncode, out, err)
 
 
+# On a slow machine a short run is long enough for lines of progress.
+SILENT = ("--progress", "none")
+
+
 def run_here(*tokens, folder):
     """Run a command in this process, its results in `folder`."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
-        status = run([str(token) for token in (*tokens, "--out", folder)])
+        status = run([str(token) for token in (*tokens, *SILENT, "--out", folder)])
     return Ended(folder, status, out.getvalue(), err.getvalue())
 
 
@@ -68,7 +75,9 @@ def run_here(*tokens, folder):
 def completed(start, tensor_file, tmp_path_factory):
     """A small run of `complete`, whose warnings only a process has on stderr."""
     folder = tmp_path_factory.mktemp("runs") / "completed"
-    return end(start("complete", tensor_file, *COMPLETE, "--out", folder), folder)
+    return end(
+        start("complete", tensor_file, *COMPLETE, *SILENT, "--out", folder), folder
+    )
 
 
 @pytest.fixture(scope="session")
@@ -110,7 +119,7 @@ def assert_equal_factors(folder, other):
 
 def test_complete_ends_well_and_writes_its_files(completed):
     files = {"completed.npy", "completed-std.npy", *COMMON_FILES}
-    files |= {"completion.png", "completion.pdf"}
+    files |= {f"completion.{form}" for form in FORMS}
     assert completed.status == 0
     # So few steps learn nothing, and that alone is said.
     assert re.fullmatch(r"rankrise: the held-out error .*\n", completed.err)
@@ -119,7 +128,7 @@ def test_complete_ends_well_and_writes_its_files(completed):
 
 def test_dynamics_ends_well_and_writes_its_files(risen):
     assert (risen.status, risen.err) == (0, "")
-    files = {"dynamics.png", "dynamics.pdf", *COMMON_FILES}
+    files = {*(f"dynamics.{form}" for form in FORMS), *COMMON_FILES}
     assert set(contents(risen.folder)) == files
 
 
@@ -497,7 +506,11 @@ def at_a_terminal(tmp_path_factory, blanking):
 def test_progress_is_shown_at_a_terminal(at_a_terminal):
     assert at_a_terminal.status == 0
     assert "loss" in at_a_terminal.err
-    assert "20000" in at_a_terminal.err
+    assert "of 20000" in at_a_terminal.err
+    assert " left" in at_a_terminal.err
+    # The cursor is shown again.
+    shown, hidden = map(at_a_terminal.err.rindex, ("\x1b[?25h", "\x1b[?25l"))
+    assert shown > hidden
 
 
 def test_progress_is_no_part_of_the_output(at_a_terminal):

@@ -11,6 +11,9 @@ import pytest
 from rankrise.cli._folder import RunFolder
 from rankrise.cli._main import run
 
+# What a picture is written as.
+FORMS = ("png", "pdf", "svg", "txt")
+
 pytestmark = pytest.mark.usefixtures("blank_figures")
 
 RNG = np.random.default_rng(0)
@@ -74,7 +77,8 @@ def contents(folder):
 
 
 def test_a_study_leaves_its_summary_and_a_figure(studied):
-    files = {"settings.json", "summary.json", "complexity.png", "complexity.pdf"}
+    files = {"settings.json", "summary.json"}
+    files |= {f"complexity.{form}" for form in FORMS}
     assert set(contents(studied)) == files
 
 
@@ -195,7 +199,10 @@ def test_a_study_that_is_cut_off_or_diverges_says_so_in_valid_json(
     assert summary(tmp_path / "cut")["result"] == "time limit"
     # After one epoch nothing has been measured on the samples for testing.
     assert summary(tmp_path / "cut")["rows"][0]["test_error"] is None
-    assert capsys.readouterr().err == ""
+    said = capsys.readouterr().err
+    assert said == (
+        "rankrise: stopped at the time limit; raise --max-seconds to go further.\n"
+    )
     too_fast = ["--optimizer", "sgd", "--learning-rate", "1e9", "--epochs", "12"]
     wild = [*tokens[: -len(QUICK)], "--ranks", "1-2", *too_fast]
     wild = [*wild, "--out", tmp_path / "wild"]

@@ -125,10 +125,9 @@ def test_a_folder_removed_while_results_are_written_is_said_to_be(
     tensor_file, tmp_path, monkeypatch, assert_refused
 ):
     from rankrise import reports
+    from rankrise.completion import Completion
 
-    monkeypatch.setattr(
-        reports, "completion_figure", lambda *_: shutil.rmtree(tmp_path / "run")
-    )
+    monkeypatch.setattr(Completion, "figure", lambda _: shutil.rmtree(tmp_path / "run"))
     monkeypatch.setattr(reports, "save_figure", lambda *_: (tmp_path / "x.png", None))
     tokens = ["complete", tensor_file, "--out", tmp_path / "run", *QUICK, "--quiet"]
     assert_refused(tokens, r"Cannot write to .*run: the folder was removed during the ")

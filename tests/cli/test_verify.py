@@ -9,6 +9,9 @@ from rankrise.cli._main import run
 from rankrise.experiments import _verification
 from rankrise.theory import _growth
 
+# What a picture is written as.
+FORMS = ("png", "pdf", "svg", "txt")
+
 pytestmark = pytest.mark.usefixtures("blank_figures")
 
 QUICK = ["conservation", "growth"]
@@ -31,7 +34,7 @@ def summary(folder):
 
 
 def test_a_run_leaves_its_summary_claims_and_figures(verified):
-    figures = {f"{name}.{form}" for name in QUICK for form in ("png", "pdf")}
+    figures = {f"{name}.{form}" for name in QUICK for form in FORMS}
     files = {"settings.json", "summary.json", "claims.json", *figures}
     assert {path.name for path in verified.iterdir()} == files
     assert [claim["verdict"] for claim in summary(verified)["claims"]] == ["holds"] * 2

@@ -237,7 +237,7 @@ def test_main_effects_complete_an_additive_tensor():
 
 
 @dataclass(frozen=True)
-class LogCosh(rr.AbstractLoss):
+class LogCosh(rr.losses.AbstractLoss):
     """One of a user's own, of the residual."""
 
     def __call__(self, predictions, values):
@@ -248,7 +248,7 @@ class LogCosh(rr.AbstractLoss):
 
 
 @dataclass(frozen=True)
-class Quartic(rr.AbstractLoss):
+class Quartic(rr.losses.AbstractLoss):
     """One without anything to complete by."""
 
     def __call__(self, predictions, values):
@@ -470,7 +470,7 @@ def test_a_poor_fit_is_warned_of(caplog):
 
 
 @dataclass(frozen=True)
-class BrokenLoss(rr.AbstractLoss):
+class BrokenLoss(rr.losses.AbstractLoss):
     """Gives whatever it is made with in place of weights."""
 
     weight: float

@@ -183,7 +183,7 @@ def test_gradient_descent_is_refused(loss, summed):
             "(3, 5, 7) has the value -2.0, but with this loss counts",
         ),
         ("poisson-identity", -0.5, "(3, 5, 7) has the value -0.5, but"),
-        (rr.PoissonLoss(), -2, "(3, 5, 7) has the value -2.0, but"),
+        (rr.losses.PoissonLoss(), -2, "(3, 5, 7) has the value -2.0, but"),
         (
             "logistic",
             2,

@@ -197,7 +197,9 @@ def test_a_fit_lies_where_no_small_change_lowers_the_objective():
     starts = np.array([0, 8, 15, 21])
     rows = np.ascontiguousarray(seen + starts[:-1], np.int32)
     values = tensor[tuple(seen.T)]
-    fits = PlainFits(starts, rows, values, np.ones(len(values)), rr.SquaredLoss())
+    fits = PlainFits(
+        starts, rows, values, np.ones(len(values)), rr.losses.SquaredLoss()
+    )
     every = np.arange(len(values))
 
     def objective(factors, offset):

@@ -92,7 +92,7 @@ def test_entries_are_the_mean_of_the_models(found, gaps):
 def test_deviations_are_of_the_noise_and_the_spread_of_the_models(found, gaps):
     indices = np.argwhere(gaps)
     predictions = [
-        model.predictions(indices, rr.SquaredLoss()) for model in found.models
+        model.predictions(indices, rr.losses.SquaredLoss()) for model in found.models
     ]
     spread = np.var(predictions, axis=0, ddof=1)
     own = found.entries_std(indices) ** 2 - spread
@@ -107,7 +107,7 @@ def test_the_error_of_the_mean_is_that_of_one_model_less_their_spread(found):
         found.observations.indices, found.observations.mode_dims, found.settings.seed
     )
     predictions = [
-        model.predictions(indices, rr.SquaredLoss()) for model in found.models
+        model.predictions(indices, rr.losses.SquaredLoss()) for model in found.models
     ]
     spread = np.mean(np.var(predictions, axis=0, ddof=1))
     count = len(found.models)
@@ -210,7 +210,7 @@ def test_a_cp_tensor_of_tensorly_is_the_reference_model(found, gappy):
     tensorly = pytest.importorskip("tensorly", reason="TensorLy is not installed")
     tensor = found.cp_tensor(components="all")
     everywhere = np.argwhere(np.ones(gappy.shape))
-    expected = found.reference.predictions(everywhere, rr.SquaredLoss())
+    expected = found.reference.predictions(everywhere, rr.losses.SquaredLoss())
     np.testing.assert_allclose(
         tensorly.cp_to_tensor(tensor).ravel(), expected, atol=1e-12
     )
@@ -229,7 +229,7 @@ def test_a_cp_tensor_of_the_reference_has_its_main_effects(gappy):
     tensorly = pytest.importorskip("tensorly", reason="TensorLy is not installed")
     found = rr.complete(gappy, main_effects=True, **QUICK)
     everywhere = np.argwhere(np.ones(gappy.shape))
-    expected = found.reference.predictions(everywhere, rr.SquaredLoss())
+    expected = found.reference.predictions(everywhere, rr.losses.SquaredLoss())
     np.testing.assert_allclose(
         tensorly.cp_to_tensor(found.cp_tensor("all")).ravel(), expected, atol=1e-12
     )
@@ -242,9 +242,9 @@ def test_saved_factors_are_the_models_again(found, gappy, tmp_path, cp_product):
     others = [model for model in found.models if model is not found.reference]
     everywhere = np.argwhere(np.ones(gappy.shape))
     for number, model in enumerate([found.reference, *others]):
-        loaded = rr.load_factors(path, run=number).factor_matrices
+        loaded = rr.trajectories.load_factors(path, run=number).factor_matrices
         tensor = offsets[number] + cp_product([np.asarray(m) for m in loaded])
-        expected = model.predictions(everywhere, rr.SquaredLoss())
+        expected = model.predictions(everywhere, rr.losses.SquaredLoss())
         np.testing.assert_allclose(tensor.ravel(), expected, atol=1e-12)
 
 
@@ -277,7 +277,7 @@ def test_factors_of_a_mode_that_is_mostly_unobserved_name_their_rows(tmp_path):
 def test_errors_are_relative_to_the_values_and_to_their_spread(found):
     values = found.observations.values
     everywhere = np.argwhere(np.ones(found.completed.shape))
-    predictions = found.reference.predictions(everywhere, rr.SquaredLoss())
+    predictions = found.reference.predictions(everywhere, rr.losses.SquaredLoss())
     predictions = predictions.reshape(found.completed.shape)
     shown = found.folds.part != found.reference.number
     # Three models are not shown a fifth each.
@@ -308,7 +308,7 @@ def test_held_out_predictions_are_of_the_model_that_was_not_shown_them(found):
         indices = found.observations.indices[hidden]
         np.testing.assert_allclose(
             found.heldout_predictions[hidden],
-            model.predictions(indices, rr.SquaredLoss()),
+            model.predictions(indices, rr.losses.SquaredLoss()),
         )
 
 

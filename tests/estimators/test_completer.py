@@ -15,9 +15,10 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from rankrise import IdentityPoissonLoss, InputError, LogisticLoss, TensorCompleter
+from rankrise import InputError, TensorCompleter
 from rankrise.completion import complete_by_alternation
 from rankrise.estimators import _completer
+from rankrise.losses import IdentityPoissonLoss, LogisticLoss
 from rankrise.tensors import read_tensor
 
 DIMS = (8, 6, 5)
@@ -297,8 +298,8 @@ def test_a_time_limit_is_warned_of():
 
 
 def test_an_interrupt_leaves_no_model_that_was_learned_in_part(monkeypatch):
-    def interrupted(*args):
-        def interrupt(progress):
+    def interrupted(*args, progress):
+        def interrupt(at):
             os.kill(os.getpid(), signal.SIGINT)
 
         return complete_by_alternation(*args, progress=interrupt)

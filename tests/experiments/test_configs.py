@@ -125,4 +125,10 @@ def test_the_defaults_of_dynamics_are_the_paper_s_dynamics_experiment():
     config = DynamicsConfig()
     assert config.dims == (10, 10, 10, 10)
     assert (config.target_rank, config.target_norm) == (5, 1.0)
-    assert (config.observations, config.init_scales) == (2000, (0.05, 0.01, 0.005))
+    assert (config.observation_count, config.init_scales) == (2000, (0.05, 0.01, 0.005))
+
+
+def test_observations_fit_the_tensor_where_their_number_is_not_given():
+    assert DynamicsConfig().observation_count == 2000
+    assert DynamicsConfig(order=3).observation_count == 500
+    assert DynamicsConfig(order=3, observations=900).observation_count == 900

@@ -21,7 +21,7 @@ each = pytest.mark.parametrize(
 def test_dynamics_in_full_are_at_the_paper_s_settings():
     (experiment,) = DynamicsReproductionConfig(seed=3).experiments.values()
     assert (experiment.dims, experiment.target_rank) == ((10,) * 4, 5)
-    assert (experiment.observations, experiment.components) == (2000, 1000)
+    assert (experiment.observation_count, experiment.components) == (2000, 1000)
     assert experiment.init_scales == (0.05, 0.01, 0.005)
     assert (experiment.solver, experiment.loss) == ("adaptive", "squared")
     assert experiment.seed == 3

@@ -36,11 +36,11 @@ def test_claims_hold_in_the_order_asked_for(result):
 
 
 def test_an_interrupt_is_raised_or_leaves_the_claims_so_far():
-    def interrupt(name, place, count):
+    def interrupt(at):
         os.kill(os.getpid(), signal.SIGINT)
 
     def run():
-        return run_verification(VerificationConfig(), QUICK, starting=interrupt)
+        return run_verification(VerificationConfig(), QUICK, progress=interrupt)
 
     with pytest.raises(KeyboardInterrupt):
         run()
@@ -109,7 +109,7 @@ def test_claims_that_are_done_are_not_repeated(result):
         VerificationConfig(),
         QUICK,
         done=done,
-        starting=lambda *arguments: begun.append(arguments),
+        progress=begun.append,
         finished=lambda *arguments: ended.append(arguments),
     )
     assert (begun, ended) == ([], [])

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rankrise import CPFactorization, InputError, ProductPoolingNetwork
+from rankrise import InputError
+from rankrise.factorizations import CPFactorization, ProductPoolingNetwork
 
 MODE_DIMS = (3, 1, 4, 2)
 GRID = np.stack(np.meshgrid(*map(np.arange, MODE_DIMS), indexing="ij"), -1)

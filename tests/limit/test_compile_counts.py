@@ -16,8 +16,12 @@ jax.monitoring.register_event_duration_secs_listener(
 def programs(delta: float, components: int, key: int) -> int:
     target = random_target((5, 4, 3), 2, frobenius_norm=1.0, seed=0)
     observed = observe(target, np.argwhere(np.ones((5, 4, 3))), seed=0)
-    problem = rr.CompletionProblem.from_observations(observed, rr.HuberLoss(delta))
-    start = rr.near_zero((5, 4, 3), components, init_scale=0.1, key=jax.random.key(key))
+    problem = rr.CompletionProblem.from_observations(
+        observed, rr.losses.HuberLoss(delta)
+    )
+    start = rr.factorizations.near_zero(
+        (5, 4, 3), components, init_scale=0.1, key=jax.random.key(key)
+    )
     before = len(_programs)
     trajectory = rr.solve_limit(problem, start, rr.Limit(max_components=2))
     assert trajectory.outcomes[0].steps == 2

@@ -159,11 +159,11 @@ def test_critical_direction_is_a_maximum_that_contraction_keeps(mode_dims):
     tensor = np.random.default_rng(4).standard_normal(mode_dims)
     field = dense_field(tensor)
     escape = EscapeSearch(field, 1e-6).first(random_columns(mode_dims, 10))
-    units, pull = critical_direction(field, jnp.asarray(escape.vectors))
-    unit = np.asarray(units)[:, 0]
+    units, pull = critical_direction(field, jnp.asarray(escape.vectors[:, 0]))
+    unit = np.asarray(units)
     np.testing.assert_allclose(velocity(tensor, unit), pull * unit, atol=1e-10)
     rng = np.random.default_rng(0)
-    value = float(field.value(unstacked(units, mode_dims)))
+    value = float(field.value(unstacked(units[:, None], mode_dims)))
     assert value == pytest.approx(float(pull))
     for _ in range(20):
         near = unit + 1e-3 * rng.standard_normal(unit.shape)

@@ -7,13 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from rankrise import (
-    CompletionProblem,
-    DenseTensor,
-    Observations,
-    Outcome,
-    Trajectory,
-)
+from rankrise import CompletionProblem, Observations
 from rankrise.completion import (
     Completion,
     CompletionSettings,
@@ -25,12 +19,22 @@ from rankrise.completion import (
 )
 from rankrise.completion._arrangement import Rows
 from rankrise.completion._model import Baseline
+from rankrise.drawing import picture_of
+from rankrise.factorizations import DenseTensor
 from rankrise.losses import SquaredLoss
-from rankrise.reports import completion_figure, dynamics_figure, save_figure
+from rankrise.reports import FORMS, save_figure
 from rankrise.runs import Ending
 from rankrise.tensors import incomplete_tensor
-from rankrise.trajectories import Recording, build_dataset, standard_observables
+from rankrise.trajectories import (
+    Outcome,
+    Recording,
+    Trajectory,
+    build_dataset,
+    draw_groups,
+    standard_observables,
+)
 
+ENTRIES = ("observed", "completed", "standard deviation")
 STEPS = np.arange(0, 1000, 100, dtype=np.int32)
 
 
@@ -59,6 +63,10 @@ def a_run(init_scale: float, **extra: np.ndarray) -> Trajectory:
         single=True,
     )
     return Trajectory(dataset, (), (Outcome(Ending.STOPPED, "", 900, 900, 600),))
+
+
+def dynamics_figure(runs):
+    return picture_of(draw_groups({"": runs}))
 
 
 @pytest.fixture
@@ -92,7 +100,7 @@ def test_components_beyond_the_ten_largest_are_thin_and_grey():
     size = np.linspace(1, 0.1, 30)
     many = {"component_norms": size * STEPS[:, None] / STEPS[-1]}
     error = {"reconstruction_error": np.linspace(1, 0, len(STEPS))}
-    panel = dynamics_figure([a_run(0.05, **many, **error)], clock="step").axes[0]
+    panel = dynamics_figure([a_run(0.05, **many, **error)]).axes[0]
     thin = [line for line in panel.lines if line.get_linewidth() < 0.5]
     assert (len(panel.lines), len(thin)) == (30, 20)
     assert {line.get_color() for line in thin} == {"0.7"}
@@ -112,7 +120,10 @@ def completed_by(
     observations = source.observations
     count = len(observations)
     rows = Rows.of(np.argwhere(np.ones(array.shape)), array.shape)
-    points = [PathPoint(1.0, number, 1 / (number + 1), 0.5, ()) for number in range(3)]
+    still = (0.0,) * array.ndim
+    points = [
+        PathPoint(1.0, number, 1 / (number + 1), 0.5, still) for number in range(3)
+    ]
     factors = np.concatenate(
         [np.array([3.0, 1.0]) ** (1 / array.ndim) * np.eye(d, 2) for d in array.shape]
     )
@@ -141,17 +152,21 @@ def titles(figure: Figure) -> list[str]:
 def test_a_completion_shows_how_it_was_chosen_and_its_factors_mode_by_mode():
     array = np.full((2, 3, 4), np.nan)
     array[0] = np.arange(12.0).reshape(3, 4)
-    figure = completion_figure(completed_by(array), np.ones((2, 3, 4)))
+    figure = completed_by(array).figure()
     assert titles(figure) == [
-        *("error (standardized)", "component norm", "held-out entries"),
-        *("rank 1: held-out error", "mode 1", "mode 2", "mode 3"),
+        *("rank 1: held-out error", "match of halves, explained", "models"),
+        *("norms: 2 of 2 components", "held-out entries"),
+        *(f"{name}\nmode 1 0" for name in ENTRIES),
+        *3 * ["2 of 2 components"],
     ]
     panel = {axes.get_title(): axes for axes in figure.axes}
-    bars = panel["component norm"].patches
+    bars = panel["norms: 2 of 2 components"].patches
     np.testing.assert_allclose([bar.get_height() for bar in bars], [3, 1])
     points = panel["held-out entries"].lines[0]
     np.testing.assert_allclose(points.get_ydata() - points.get_xdata(), 0.1)
-    assert len(panel["mode 3"].lines) == 2
+    # And a line at zero.
+    factors = [axes for axes in figure.axes if axes.get_xlabel() == "mode 3"][-1]
+    assert len(factors.lines) == 3
 
 
 def test_a_completion_names_modes_and_labels_as_the_data_do():
@@ -160,10 +175,10 @@ def test_a_completion_names_modes_and_labels_as_the_data_do():
     days = np.array(["2024-05-01", "2024-05-02", "2024-05-03"])
     found = completed_by(array)
     named = replace(found.input, mode_names=("site", "day"), labels=(None, days))
-    figure = completion_figure(replace(found, input=named), None)
-    assert titles(figure)[3:] == ["site", "day"]
+    figure = replace(found, input=named).figure()
     figure.canvas.draw()
-    site, day = figure.axes[-2:]
+    site, day = (a for a in figure.axes if a.get_title() == "2 of 2 components")
+    assert (site.get_xlabel(), day.get_xlabel()) == ("site", "day")
     for panel, labels in ((site, ["0", "1"]), (day, days.tolist())):
         texts = [tick.get_text() for tick in panel.get_xticklabels()]
         assert [text for text in texts if text] == labels
@@ -171,27 +186,29 @@ def test_a_completion_names_modes_and_labels_as_the_data_do():
 
 def test_completion_of_an_image_shows_it_before_and_after():
     array = np.arange(24.0).reshape(2, 4, 3)
-    completed = array.copy()
     array[0, 0] = np.nan
-    figure = completion_figure(completed_by(array), completed)
+    figure = completed_by(array).figure()
     panel = {axes.get_title(): axes for axes in figure.axes}
     before, after = panel["observed"].images[0], panel["completed"].images[0]
-    np.testing.assert_array_equal(before.get_array()[0, 0], [1, 1, 1])  # a white gap
+    np.testing.assert_array_equal(
+        before.get_array()[0, 0], [0.75, 0.75, 0.75]
+    )  # a grey gap
     np.testing.assert_array_equal(after.get_array()[1, 3], [0.9, 0.95, 1.0])
 
 
 def test_completion_by_descent_marks_the_chosen_step(completion_run):
     array = np.array([[1.0, 2.0], [np.nan, 3.0]])
-    figure = completion_figure(completed_by(array, run=completion_run), None)
-    marked = [x for x in figure.axes[1].lines if x.get_label() == "chosen"]
+    figure = completed_by(array, run=completion_run).figure()
+    (panel,) = (a for a in figure.axes if "relative error" in a.get_title())
+    marked = [x for x in panel.lines if x.get_label() == "chosen"]
     assert list(marked[0].get_xdata()) == [600, 600]
 
 
 def test_a_saved_figure_has_the_same_bytes_each_time(dynamics_runs, tmp_path):
     for name in ("first", "second"):
         figure = dynamics_figure(dynamics_runs)
-        save_figure(figure, tmp_path / name, ("png", "pdf"))
-    for form in ("png", "pdf"):
+        save_figure(figure, tmp_path / name)
+    for form in FORMS:
         first = (tmp_path / f"first.{form}").read_bytes()
         assert first == (tmp_path / f"second.{form}").read_bytes()
         assert len(first) > 1000

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from rankrise import InputError
 from rankrise.factorizations import near_zero
 from rankrise.solvers import AdaptiveGradientDescent, Stop
 from rankrise.trajectories import SaveAt
@@ -58,6 +59,14 @@ def test_weight_decay_is_a_part_of_the_gradient_as_in_the_authors_code(
     for ours, theirs in zip(solved.model.factor_matrices, matrices, strict=True):
         # Sums in another order, fifty times.
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("name", ["learning_rate", "decay", "weight_decay"])
+@pytest.mark.parametrize("given", ["0.1", None, True, np.ones(2)])
+def test_what_is_no_number_is_refused(name, given):
+    with pytest.raises(InputError, match=f"{name.replace('_', ' ')} is .*; give a num"):
+        AdaptiveGradientDescent(**{name: given})
 
 
 @pytest.mark.parametrize("weight_decay", [-0.1, math.inf, math.nan])

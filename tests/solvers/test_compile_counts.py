@@ -37,13 +37,15 @@ def problem(loss=None):
 
 
 def losses(solver, loss=None, max_steps=30):
-    start = rr.near_zero((4, 3, 2), 5, init_scale=0.3, key=jax.random.key(0))
+    start = rr.factorizations.near_zero(
+        (4, 3, 2), 5, init_scale=0.3, key=jax.random.key(0)
+    )
     trajectory = rr.solve(
         problem(loss),
         start,
         solver,
         max_steps=max_steps,
-        recording=rr.Recording(save_at=rr.SaveAt.every(3)),
+        recording=rr.trajectories.Recording(save_at=rr.trajectories.SaveAt.every(3)),
     )
     return np.asarray(trajectory.loss)
 
@@ -97,7 +99,7 @@ def test_a_rule_of_another_structure_is_compiled():
     assert programs(lambda: losses(other)) > 0
 
 
-@pytest.mark.parametrize("loss", [rr.HuberLoss, rr.SmoothL1Loss])
+@pytest.mark.parametrize("loss", [rr.losses.HuberLoss, rr.losses.SmoothL1Loss])
 def test_another_threshold_of_a_loss_compiles_nothing_and_changes_the_run(loss):
     first = losses(rr.GradientDescent(0.1), loss(0.2))
     found = []
@@ -158,7 +160,9 @@ def test_functions_built_anew_with_globals_that_stay_compile_nothing():
 
 def test_optax_rules_go_as_optax_by_hand():
     optimizer = optax.adam(0.01, b1=0.8)
-    model = rr.near_zero((4, 3, 2), 5, init_scale=0.3, key=jax.random.key(0))
+    model = rr.factorizations.near_zero(
+        (4, 3, 2), 5, init_scale=0.3, key=jax.random.key(0)
+    )
     state, wanted = optimizer.init(model), []
     with jax.numpy_dtype_promotion("standard"):
         for step in range(31):
@@ -208,7 +212,9 @@ def test_rules_and_losses_that_ask_python_for_their_numbers_get_them():
 
 
 def test_a_resumed_optax_run_ends_with_the_same_bits(tmp_path):
-    start = rr.near_zero((4, 3, 2), 5, init_scale=0.3, key=jax.random.key(0))
+    start = rr.factorizations.near_zero(
+        (4, 3, 2), 5, init_scale=0.3, key=jax.random.key(0)
+    )
 
     def run(max_steps, **kept):
         return rr.solve(
@@ -216,7 +222,9 @@ def test_a_resumed_optax_run_ends_with_the_same_bits(tmp_path):
             start,
             rr.OptaxDescent(optax.adam(0.01)),
             max_steps=max_steps,
-            recording=rr.Recording(save_at=rr.SaveAt.every(3)),
+            recording=rr.trajectories.Recording(
+                save_at=rr.trajectories.SaveAt.every(3)
+            ),
             **kept,
         )
 

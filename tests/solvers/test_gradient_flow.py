@@ -209,10 +209,10 @@ def test_a_batch_of_flows_is_its_single_flows(problem, starts):
 @pytest.mark.slow
 def test_the_flow_of_a_deep_matrix_and_of_sensing_is_that_of_diffrax():
     key = jax.random.key(1)
-    model = rr.near_zero_matrix((4, 3), 3, init_scale=0.5, key=key)
-    target = rr.random_target((4, 3), 1, frobenius_norm=1.0, seed=0)
-    measurements = rr.gaussian_measurements((4, 3), 20, seed=0)
-    values = rr.measure(target, measurements, seed=0)
+    model = rr.factorizations.near_zero_matrix((4, 3), 3, init_scale=0.5, key=key)
+    target = rr.synthetic.random_target((4, 3), 1, frobenius_norm=1.0, seed=0)
+    measurements = rr.synthetic.gaussian_measurements((4, 3), 20, seed=0)
+    values = rr.synthetic.measure(target, measurements, seed=0)
     problem = SensingProblem.from_dense(measurements, values)
     times = [10.0, 200.0]
     followed = solve(
@@ -232,9 +232,11 @@ def test_the_flow_of_a_deep_matrix_and_of_sensing_is_that_of_diffrax():
 def test_a_flow_in_single_precision_follows_that_in_double():
     def run(enabled):
         with jax.enable_x64(enabled):
-            target = rr.random_target((4, 3, 2), 1, frobenius_norm=5.0, seed=3)
-            indices = rr.sample_indices((4, 3, 2), 20, seed=1)
-            observations = rr.observe(target, indices, seed=1)
+            target = rr.synthetic.random_target(
+                (4, 3, 2), 1, frobenius_norm=5.0, seed=3
+            )
+            indices = rr.synthetic.sample_indices((4, 3, 2), 20, seed=1)
+            observations = rr.synthetic.observe(target, indices, seed=1)
             problem = CompletionProblem.from_observations(observations)
             rng = np.random.default_rng(0)
             start = CPFactorization(

@@ -196,7 +196,11 @@ def selected(run, starts):
         starts[0],
         max_steps=600,
         save_at=SaveAt.every(5),
-        observables=("loss", "component_norms", rr.Observable("distance", distance)),
+        observables=(
+            "loss",
+            "component_norms",
+            rr.trajectories.Observable("distance", distance),
+        ),
         select="distance",
         stop=Stop(flat_steps=40),
     )
@@ -246,18 +250,18 @@ def test_other_data_of_the_same_shapes_need_no_compilation(key):
         return jnp.zeros(())
 
     for seed, tolerance in ((0, 1e-3), (1, 1e-4)):
-        target = rr.random_target((3, 4, 5), 2, seed=seed)
-        indices = rr.sample_indices((3, 4, 5), 30, seed=seed)
-        observations = rr.observe(target, indices, seed=seed)
+        target = rr.synthetic.random_target((3, 4, 5), 2, seed=seed)
+        indices = rr.synthetic.sample_indices((3, 4, 5), 30, seed=seed)
+        observations = rr.synthetic.observe(target, indices, seed=seed)
         problem = rr.CompletionProblem.from_observations(observations)
-        standard = rr.standard_observables(problem)
-        start = rr.near_zero((3, 4, 5), 4, init_scale=0.1, key=key)
+        standard = rr.trajectories.standard_observables(problem)
+        start = rr.factorizations.near_zero((3, 4, 5), 4, init_scale=0.1, key=key)
         rr.solve(
             problem,
             start,
             max_steps=3,
-            recording=rr.Recording(
-                observables=[*standard, rr.Observable("count", count)]
+            recording=rr.trajectories.Recording(
+                observables=[*standard, rr.trajectories.Observable("count", count)]
             ),
             stop=rr.Stop(loss_tolerance=tolerance),
         )
@@ -269,7 +273,7 @@ def test_other_data_of_the_same_shapes_need_no_compilation(key):
 @pytest.mark.parametrize("solver", [GradientDescent(0.1), GradientFlow()])
 def test_the_state_at_the_start_is_of_the_types_of_later_ones(solver, problem, starts):
     """Else the loop is compiled twice, the second time within the run."""
-    observables = rr.standard_observables(problem)
+    observables = rr.trajectories.standard_observables(problem)
     plan = _loop.make_plan(problem, solver, observables, Stop(), None)
     begun = _loop.begin(plan, starts[0])
     none = _loop.Targets(

@@ -14,7 +14,7 @@ import rankrise as rr
 MODE_DIMS = (4, 3, 2)
 
 
-class Tucker(rr.AbstractFactorization):
+class Tucker(rr.factorizations.AbstractFactorization):
     core: jax.Array
     factor_matrices: tuple[jax.Array, ...]
 
@@ -37,8 +37,10 @@ def largest_factors(problem, model):
     return jnp.stack([jnp.abs(w).max(axis=0) for w in model.factor_matrices], axis=1)
 
 
-SPECTRUM = rr.Observable("spectrum", singular_values, dims={"singular_value": 4})
-LARGEST = rr.Observable(
+SPECTRUM = rr.trajectories.Observable(
+    "spectrum", singular_values, dims={"singular_value": 4}
+)
+LARGEST = rr.trajectories.Observable(
     "largest_factors", largest_factors, per_component=True, dims={"mode": 3}
 )
 OBSERVED = ("loss", "component_norms", SPECTRUM, LARGEST)
@@ -53,7 +55,10 @@ def spectrum_of(model):
 def recorded(run, starts):
     """Two runs, of which the first converges and is padded."""
     return run(
-        starts[:2], max_steps=250, observables=OBSERVED, save_at=rr.SaveAt.every(50)
+        starts[:2],
+        max_steps=250,
+        observables=OBSERVED,
+        save_at=rr.trajectories.SaveAt.every(50),
     )
 
 
@@ -80,7 +85,7 @@ def test_axes_beside_that_of_components_follow_their_columns(recorded):
 
 
 def test_a_vector_comes_back_from_its_file(recorded, tmp_path):
-    again = rr.Trajectory.load(recorded.save(tmp_path / "trajectory.nc"))
+    again = rr.trajectories.Trajectory.load(recorded.save(tmp_path / "trajectory.nc"))
     np.testing.assert_array_equal(again.spectrum, recorded.spectrum)
     assert again.dataset["spectrum"].dims == ("run", "save", "singular_value")
 
@@ -93,7 +98,7 @@ def test_a_vector_survives_a_checkpoint(recorded, run, starts, tmp_path, chunks_
             raise RuntimeError
 
     options = {"max_steps": 250, "observables": OBSERVED}
-    options["save_at"] = rr.SaveAt.every(50)
+    options["save_at"] = rr.trajectories.SaveAt.every(50)
     path = tmp_path / "checkpoint.npz"
     with pytest.raises(RuntimeError):
         run(starts[:2], **options, checkpoint=rr.Checkpoint(path, 0.0), progress=kill)
@@ -103,38 +108,53 @@ def test_a_vector_survives_a_checkpoint(recorded, run, starts, tmp_path, chunks_
 
 def test_the_limit_records_a_vector(problem, starts):
     limit = rr.Limit(max_components=1)
-    recording = rr.Recording(observables=[SPECTRUM])
+    recording = rr.trajectories.Recording(observables=[SPECTRUM])
     found = rr.solve_limit(problem, starts[0], limit, recording=recording)
     assert not found.spectrum[0].any()
     np.testing.assert_allclose(found.spectrum[-1], spectrum_of(found.model), atol=1e-13)
 
 
 def test_whole_numbers_are_recorded_in_the_precision_of_the_problem(run, starts):
-    rises = rr.Observable("rises", lambda _, w: jnp.sum(w.component_norms() > 0.1))
+    rises = rr.trajectories.Observable(
+        "rises", lambda _, w: jnp.sum(w.component_norms() > 0.1)
+    )
     found = run(starts[:2], max_steps=250, observables=[rises])
     assert found.rises.dtype == np.float64
     norms = np.asarray(found.models[1].component_norms())
     assert found.run(1).rises[-1] == np.sum(norms > 0.1) > 0
 
 
-scalar = ft.partial(rr.Observable, measure=lambda problem, model: jnp.zeros(()))
+scalar = ft.partial(
+    rr.trajectories.Observable, measure=lambda problem, model: jnp.zeros(())
+)
 
 
 @pytest.mark.parametrize(
     ("observables", "words"),
     [
-        ([rr.Observable("spectrum", singular_values)], r"\(4,\) .* shape \(\)"),
         (
-            [rr.Observable("spectrum", singular_values, per_component=True)],
+            [rr.trajectories.Observable("spectrum", singular_values)],
+            r"\(4,\) .* shape \(\)",
+        ),
+        (
+            [
+                rr.trajectories.Observable(
+                    "spectrum", singular_values, per_component=True
+                )
+            ],
             r"shape \(4,\) \(float64\) where real numbers of shape \(3,\)",
         ),
         (
-            [rr.Observable("on_host", lambda _, w: np.linalg.svd(w.end_tensor())[1])],
+            [
+                rr.trajectories.Observable(
+                    "on_host", lambda _, w: np.linalg.svd(w.end_tensor())[1]
+                )
+            ],
             "'on_host' cannot be compiled",
         ),
         (["los"], "no observable 'los' .* among loss, train_error"),
         (
-            [rr.Observable("nothing", lambda problem, model: None)],
+            [rr.trajectories.Observable("nothing", lambda problem, model: None)],
             r"'nothing' measures None where real numbers of shape \(\)",
         ),
         ([scalar("step")], "'step' of an observable"),
@@ -160,14 +180,14 @@ def test_an_axis_without_length_is_refused():
 
 
 def test_a_recording_is_checked(problem, starts):
-    at_steps = rr.Recording(save_at=rr.SaveAt.every(1))
+    at_steps = rr.trajectories.Recording(save_at=rr.trajectories.SaveAt.every(1))
     with pytest.raises(rr.InputError, match="leave out `save_at`"):
         rr.solve_limit(problem, starts[0], recording=at_steps)
 
 
 def test_settings_that_cannot_be_written_are_refused_before_a_run():
     with pytest.raises(rr.InputError, match="`settings` cannot be stored as JSON"):
-        rr.Recording(settings={"rule": print})
+        rr.trajectories.Recording(settings={"rule": print})
 
 
 def test_a_factorization_of_its_end_tensor_alone_is_trained(problem, tucker):
@@ -210,7 +230,7 @@ class Counted(Tucker):
         (lambda p, t: t.component_norms(), "Tucker defines no `component_norms`"),
         (lambda p, t: t.components, "Tucker defines no `components`"),
         (lambda p, t: rr.solve_limit(p, t), "got Tucker"),
-        (lambda p, t: rr.check_conservation(p, t), "not Tucker"),
+        (lambda p, t: rr.theory.check_conservation(p, t), "not Tucker"),
         (
             lambda p, t: rr.solve(p, Counted(t.core, t.factor_matrices), max_steps=1),
             r"Counted has a field with 3.*static=True",
@@ -220,7 +240,7 @@ class Counted(Tucker):
                 p,
                 t,
                 max_steps=1,
-                recording=rr.Recording(observables=["component_norms"]),
+                recording=rr.trajectories.Recording(observables=["component_norms"]),
             ),
             "'component_norms' of this start; .* loss, train_error, frobenius_norm",
         ),
@@ -309,18 +329,18 @@ def test_an_order_that_gives_no_batches_is_refused(order, words, run, starts):
 
 
 @dataclasses.dataclass(frozen=True)
-class LogCosh(rr.AbstractLoss):
+class LogCosh(rr.losses.AbstractLoss):
     smoothness = 2
 
     def __call__(self, predictions, values):
         z = predictions - values
-        return rr.array_namespace(z).logaddexp(z, -z) - np.log(2)
+        return rr.losses.array_namespace(z).logaddexp(z, -z) - np.log(2)
 
     def slopes(self, distances):
         return np.tanh(distances)
 
 
-class Distance(rr.AbstractLoss):
+class Distance(rr.losses.AbstractLoss):
     def __call__(self, predictions, values):
         return abs(predictions - values)
 
@@ -330,38 +350,38 @@ class Unhashable(Distance):
     width: float = 1.0
 
 
-class Mean(rr.AbstractLoss):
+class Mean(rr.losses.AbstractLoss):
     def __call__(self, predictions, values):
         return ((predictions - values) ** 2).mean()
 
 
-class Branches(rr.AbstractLoss):
+class Branches(rr.losses.AbstractLoss):
     def __call__(self, predictions, values):
         if abs(predictions - values) < 1:
             return (predictions - values) ** 2
         return abs(predictions - values)
 
 
-class Over(rr.AbstractLoss):
+class Over(rr.losses.AbstractLoss):
     def __call__(self, predictions, values):
         return predictions > values
 
 
-class ForThree(rr.AbstractLoss):
+class ForThree(rr.losses.AbstractLoss):
     def __call__(self, predictions, values):
         return jnp.ones(3) * (predictions - values) ** 2
 
 
-class OnHost(rr.AbstractLoss):
+class OnHost(rr.losses.AbstractLoss):
     def __call__(self, predictions, values):
         return np.cosh(np.asarray(predictions - values))
 
 
 @pytest.fixture(scope="module")
 def observations():
-    target = rr.random_target(MODE_DIMS, 1, frobenius_norm=5.0, seed=3)
-    indices = rr.sample_indices(MODE_DIMS, 20, seed=1)
-    return rr.observe(target, indices, seed=1)
+    target = rr.synthetic.random_target(MODE_DIMS, 1, frobenius_norm=5.0, seed=3)
+    indices = rr.synthetic.sample_indices(MODE_DIMS, 20, seed=1)
+    return rr.synthetic.observe(target, indices, seed=1)
 
 
 def test_a_loss_of_ones_own_is_minimized(observations, starts):

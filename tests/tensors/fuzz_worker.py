@@ -61,7 +61,7 @@ def mutated(whole: bytes, seed: int) -> bytes:
 def read(path: Path, variable: str | None, out: Path) -> None:
     """What can be read can be given back too."""
     if path.name == "trajectory.nc":
-        rr.Trajectory.load(path)
+        rr.trajectories.Trajectory.load(path)
         return
     if path.stem == "samples":
         columns = TableColumns(target=() if path.suffix == ".npz" else ("kind",))

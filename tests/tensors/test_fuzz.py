@@ -151,7 +151,9 @@ def gcxs(path):
 
 def trajectory(path):
     problem = rr.CompletionProblem.from_observations(Observations.from_array(TENSOR))
-    start = rr.near_zero(TENSOR.shape, 2, init_scale=0.1, key=jax.random.key(0))
+    start = rr.factorizations.near_zero(
+        TENSOR.shape, 2, init_scale=0.1, key=jax.random.key(0)
+    )
     solver = rr.AdaptiveGradientDescent()
     rr.solve(problem, start, solver, max_steps=20).save(path)
 

@@ -25,8 +25,8 @@ def agreement(
     """Compare gradient descent, gradient flow and its limit on one problem.
 
     Descent comes near the flow in proportion to its learning rate, and the flow comes
-    near its limit as the init scale falls. Writes summary.json, agreement.png and
-    agreement.pdf.
+    near its limit as the init scale falls. Writes summary.json and agreement.png,
+    .pdf and .svg with a caption in agreement.txt.
     """
     output = output or OutputOptions()
     folder = RunFolder(output, "agreement")
@@ -34,13 +34,12 @@ def agreement(
     if folder.is_finished():
         return DONE
     from rankrise.experiments import run_agreement, summarize_agreement
-    from rankrise.reports import agreement_figure, save_figure
+    from rankrise.reports import save_figure
 
-    with running_whole(lambda: folder.begin(settings), output.quiet) as progress:
+    with running_whole(lambda: folder.begin(settings), output) as progress:
         outcome = run_agreement(settings, progress=progress)
     summary = summarize_agreement(outcome)
-    figure = agreement_figure(outcome)
-    picture, _ = save_figure(figure, folder.path / "agreement", ("png", "pdf"))
+    picture, *_ = save_figure(outcome.figure(), folder.path / "agreement")
     folder.finish(summary)
     if not output.quiet:
         _print(summary, outcome)

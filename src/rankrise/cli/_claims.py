@@ -2,13 +2,10 @@
 
 import json
 import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from rich.console import Console
 
 from rankrise._atomic import write_json
 from rankrise._errors import InputError
@@ -55,29 +52,18 @@ def kept_claims(folder: Path) -> Done:
 
 def draw_claims(folder: Path, claims: "tuple[Claim, ...]") -> None:
     """A figure for every claim that has one."""
-    from rankrise.reports import claim_figure, save_figure
+    from rankrise.reports import save_figure
 
     for claim in claims:
         if claim.curves:
-            name = claim.theorem.name
-            save_figure(claim_figure(claim), folder / name, ("png", "pdf"))
+            save_figure(claim.figure(), folder / claim.theorem.name)
 
 
 @contextmanager
-def running_claims(quiet: bool) -> Iterator[Callable[[str, int, int], None] | None]:
-    """Which claim is being checked, on stderr, where somebody sees it.
-
-    Claims that were checked are kept at an interrupt.
-    """
+def running_claims() -> Iterator[None]:
+    """Within, claims that were checked are kept at an interrupt."""
     from rankrise.runs import keeping_interrupted
 
     with keeping_interrupted():
-        if quiet or not sys.stderr.isatty():
-            yield None
-        else:
-            console = Console(stderr=True)
-            with console.status("compiling") as status:
-                yield lambda name, place, count: status.update(
-                    f"{name} ({place + 1} of {count})"
-                )
+        yield
     raise_when_interrupted()

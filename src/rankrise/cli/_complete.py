@@ -16,7 +16,7 @@ from rankrise.cli._reading_options import ReadingFlags, TensorSource
 from rankrise.cli._refusal import sentence
 from rankrise.cli._session import (
     make_checkpoint,
-    running_models,
+    running,
     status_of,
 )
 from rankrise.cli._status import BAD_INPUT, DONE, INTERRUPTED
@@ -45,8 +45,8 @@ def complete(
     unobserved; tables, long or wide, as text (.csv, .tsv, .txt), .parquet, .feather and
     .xlsx; and .tns coordinates. Observed entries are held out to choose what is learned
     and to say how far it may be off. Writes the completed tensor and its standard
-    deviations in the input's form, summary.json, factors.npz and completion.png; for a
-    gradient method trajectory.nc.
+    deviations in the input's form, summary.json, factors.npz and completion.png,
+    .pdf and .svg; for a gradient method trajectory.nc.
 
     Parameters
     ----------
@@ -115,9 +115,7 @@ def _complete(
 
     checkpoint = make_checkpoint(folder, output)
     source["sha256"] = tensor.content_sha256
-    with running_models(
-        lambda: folder.begin(options, source), output.quiet
-    ) as progress:
+    with running(lambda: folder.begin(options, source), output) as progress:
         found = complete_tensor(
             incomplete_tensor(tensor),
             settings,
@@ -125,7 +123,8 @@ def _complete(
             checkpoint=checkpoint,
             progress=progress,
         )
-    summary = summarize_completion(found, source, options.interval)
+        # Here the rank is estimated, which may take as long.
+        summary = summarize_completion(found, source, options.interval)
     written = _write(folder, found, tensor, options.interval)
     folder.finish(summary)
     status = status_of(summary, folder)
@@ -189,13 +188,12 @@ def _write(
     folder: RunFolder, found: "Completion", tensor: "TensorFile", level: float | None
 ) -> dict[str, Path]:
 
-    from rankrise.reports import completion_figure, save_figure
+    from rankrise.reports import save_figure
     from rankrise.tensors import write_completed
 
     written: dict[str, Path] = {"factors": found.save_factors(folder.path)}
     if found.trajectory is not None:
         found.trajectory.save(folder.path / "trajectory.nc")
-    completed = None
     if tensor.observations.entry_count <= _LARGEST_COMPLETED:
         completed, std = found.completed_arrays()
         tensors = {COMPLETED: completed, STD: std}
@@ -208,10 +206,7 @@ def _write(
         # No figure: it takes seconds, and the resumed run draws it.
         return written
 
-    figure = completion_figure(found, completed)
-    written["picture"], _ = save_figure(
-        figure, folder.path / "completion", ("png", "pdf")
-    )
+    written["picture"], *_ = save_figure(found.figure(), folder.path / "completion")
     return written
 
 
@@ -265,9 +260,16 @@ def _how(summary: dict[str, Any]) -> str:
     if summary["heldout_blocks"]:
         along = "gaps of these kinds"
     if "models" in summary:
-        count = len(summary["models"])
-        models = f"{count} model{'s' if count > 1 else ''}"
+        count, asked = len(summary["models"]), summary["asked_models"]
+        models = f"{count} of {asked}" if count < asked else str(count)
+        models += f" model{'s' if asked > 1 else ''}{_cut(summary)}"
         return f"{models}, chosen on held-out {along}"
     scale = summary["runs"][summary["chosen_run"]]["init_scale"]
     began = f"init scale {scale:g}, " if scale else ""
-    return f"{began}step {summary['chosen_step']}, chosen on held-out {along}"
+    step = f"step {summary['chosen_step']}{_cut(summary)}"
+    return f"{began}{step}, chosen on held-out {along}"
+
+
+def _cut(summary: dict[str, Any]) -> str:
+    is_cut = summary["result"] == Ending.TIME_LIMIT
+    return ", stopped at the time limit" if is_cut else ""

@@ -16,7 +16,7 @@ from rankrise.cli._options import OutputOptions
 from rankrise.cli._session import (
     load_unchanged,
     make_checkpoint,
-    running_epochs,
+    running,
     status_of,
 )
 from rankrise.cli._source import SamplesSource
@@ -43,8 +43,8 @@ def complexity(
     """Measure how low a CP rank suffices for a data set, beside random controls.
 
     Fits predictors of CP rank 1, 2, 3, ..., each class against all others (Razin,
-    Maman and Cohen 2021, Section 5). Writes summary.json, complexity.png and
-    complexity.pdf.
+    Maman and Cohen 2021, Section 5). Writes summary.json and complexity.png,
+    .pdf and .svg with a caption in complexity.txt.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def complexity(
     if folder.is_finished():
         return DONE
     from rankrise.experiments import run_complexity, summarize_complexity
-    from rankrise.reports import complexity_figure, save_figure
+    from rankrise.reports import save_figure
 
     data = load_unchanged(source, settings)
     checkpoint = make_checkpoint(folder, output)
@@ -68,7 +68,7 @@ def complexity(
     def begin() -> None:
         folder.begin(settings, source)
 
-    with running_epochs(begin, output.quiet) as progress:
+    with running(begin, output) as progress:
         outcome = run_complexity(
             source["dataset"],
             settings,
@@ -77,8 +77,7 @@ def complexity(
             progress=progress,
         )
     summary = summarize_complexity(outcome)
-    figure = complexity_figure(outcome.curve, outcome.dataset)
-    picture, _ = save_figure(figure, folder.path / "complexity", ("png", "pdf"))
+    picture, *_ = save_figure(outcome.figure(), folder.path / "complexity")
     folder.finish(summary)
     if not output.quiet:
         _print(outcome)
@@ -198,8 +197,8 @@ def _status(
 
     for words in _warnings(outcome):
         say(f"rankrise: {words}", file=sys.stderr)
-    interrupted = outcome.ending == Ending.INTERRUPTED
-    return status_of(summary, folder) if interrupted else DONE
+    is_cut_off = outcome.ending in (Ending.INTERRUPTED, Ending.TIME_LIMIT)
+    return status_of(summary, folder) if is_cut_off else DONE
 
 
 def _warnings(outcome: "ComplexityResult") -> Iterator[str]:

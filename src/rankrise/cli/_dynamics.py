@@ -30,8 +30,8 @@ def dynamics(
 
     The defaults are the settings of Razin, Maman and Cohen (2021): order 4, mode
     dimension 10, a target of CP rank 5, 2000 observed entries, 1000 components, and
-    three init scales. Writes summary.json, trajectory.nc, factors.npz, dynamics.png
-    and dynamics.pdf.
+    three init scales. Writes summary.json, trajectory.nc, factors.npz, and
+    dynamics.png, .pdf and .svg with a caption in dynamics.txt.
     """
     output = output or OutputOptions()
     folder = RunFolder(output, "dynamics")
@@ -41,7 +41,7 @@ def dynamics(
     from rankrise.experiments import run_dynamics, summarize_dynamics
 
     checkpoint = make_checkpoint(folder, output)
-    with running(lambda: folder.begin(settings), output.quiet) as progress:
+    with running(lambda: folder.begin(settings), output) as progress:
         outcome = run_dynamics(settings, checkpoint=checkpoint, progress=progress)
     summary = summarize_dynamics(outcome)
     _write(folder, outcome)
@@ -52,11 +52,10 @@ def dynamics(
 
 
 def _write(folder: RunFolder, outcome: "DynamicsResult") -> None:
-    from rankrise.reports import dynamics_figure, save_figure
+    from rankrise.reports import save_figure
 
     write_runs(folder, outcome)
-    figure = dynamics_figure(outcome.trajectory.runs(), clock=outcome.config.clock)
-    save_figure(figure, folder.path / "dynamics", ("png", "pdf"))
+    save_figure(outcome.figure(), folder.path / "dynamics")
 
 
 def write_runs(folder: RunFolder, outcome: "DynamicsResult", part: str = "") -> None:

@@ -25,24 +25,19 @@ SETTINGS = "settings.json"
 SUMMARY = "summary.json"
 CHECKPOINT = "checkpoint.npz"
 CLAIMS = "claims.json"
+_PICTURES = ("dynamics", "completion", "rank", "agreement", "complexity", "claims")
 _RESULTS = (
     SUMMARY,
     CHECKPOINT,
     CLAIMS,
     "trajectory.nc",
     "factors.npz",
-    "dynamics.png",
-    "dynamics.pdf",
-    "completion.png",
-    "completion.pdf",
-    "rank.png",
-    "rank.pdf",
     "rank.csv",
-    *(f"{claim}.{form}" for claim in CLAIM_NAMES for form in ("png", "pdf")),
-    "agreement.png",
-    "agreement.pdf",
-    "complexity.png",
-    "complexity.pdf",
+    *(
+        f"{name}.{form}"
+        for name in (*_PICTURES, *CLAIM_NAMES)
+        for form in ("png", "pdf", "svg", "txt")
+    ),
     "comparison.md",
     "comparison.csv",
 )

@@ -14,7 +14,7 @@ from rankrise.cli._complete import read_source, tensor_source
 from rankrise.cli._folder import RunFolder
 from rankrise.cli._options import OutputOptions
 from rankrise.cli._reading_options import ReadingFlags
-from rankrise.cli._session import running_ranks
+from rankrise.cli._session import running_whole
 from rankrise.cli._status import DONE
 from rankrise.cli._terminal import say
 from rankrise.completion import CompletionSettings, SingleLossName
@@ -63,7 +63,7 @@ def rank(
 
     Fits one component more at a time, with other entries held out, and compares fits
     to two halves of the entries. Prints a table by number of components; writes it as
-    rank.csv, with summary.json, rank.png and rank.pdf.
+    rank.csv, with summary.json, and rank.png, .pdf and .svg with a caption in rank.txt.
 
     Parameters
     ----------
@@ -80,18 +80,16 @@ def rank(
     source["sha256"] = tensor.content_sha256
     from rankrise._environment import environment
     from rankrise.completion import estimate_tensor_rank
-    from rankrise.reports import rank_figure, save_figure
+    from rankrise.reports import save_figure
     from rankrise.runs import Ending
     from rankrise.tensors import incomplete_tensor
 
-    with running_ranks(
-        lambda: folder.begin(settings, source), output.quiet
-    ) as progress:
+    with running_whole(lambda: folder.begin(settings, source), output) as progress:
         found = estimate_tensor_rank(
             incomplete_tensor(tensor), settings.settings(), progress=progress
         )
     found.table.to_csv(folder.path / "rank.csv")
-    picture, _ = save_figure(rank_figure(found), folder.path / "rank", ("png", "pdf"))
+    picture, *_ = save_figure(found.figure(), folder.path / "rank")
     summary = {
         "settings": settings.model_dump(mode="json"),
         **environment(),

@@ -21,7 +21,6 @@ from rankrise.cli._session import (
     load_unchanged,
     make_checkpoint,
     running,
-    running_epochs,
     status_of,
 )
 from rankrise.cli._source import SamplesSource
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     )
 
 _TABLE_WIDTH = 100
-_MINUTE, _HOUR = 60, 3600
 
 reproduce = App(
     name="reproduce",
@@ -64,7 +62,7 @@ def dynamics(
     expects, those of the paper's figure beside the paper's.
 
     Writes comparison.md and .csv, summary.json, trajectory.nc, factors.npz (with all
-    variants, a trajectory and factors for each), dynamics.png and dynamics.pdf.
+    variants, a trajectory and factors for each), dynamics.png, .pdf and .svg.
     """
     output = output or OutputOptions()
     folder = RunFolder(output, "reproduce dynamics")
@@ -72,7 +70,7 @@ def dynamics(
     if folder.is_finished():
         return DONE
     from rankrise.experiments import expected_dynamics_time, reproduce_dynamics
-    from rankrise.reports import dynamics_reproduction_figure, save_figure
+    from rankrise.reports import save_figure
 
     checkpoint = make_checkpoint(folder, output)
     several = len(settings.variants) > 1
@@ -83,16 +81,13 @@ def dynamics(
         _announce_time(output, lambda: expected_dynamics_time(settings, variant))
 
     _announce_lacks(settings, output)
-    with running(lambda: folder.begin(settings), output.quiet) as progress:
+    with running(lambda: folder.begin(settings), output) as progress:
         result = reproduce_dynamics(
             settings, checkpoint=checkpoint, progress=progress, starting=announce
         )
     for variant, outcome in result.outcome.items():
         write_runs(folder, outcome, f"-{variant}" if several else "")
-    runs = {name: each.trajectory.runs() for name, each in result.outcome.items()}
-    save_figure(
-        dynamics_reproduction_figure(runs), folder.path / "dynamics", ("png", "pdf")
-    )
+    save_figure(result.figure(), folder.path / "dynamics")
     return _finish(folder, output, result, "Dynamics, ours beside the paper's")
 
 
@@ -107,7 +102,7 @@ def complexity(
     """Errors by CP rank, of images and of random controls.
 
     In full this takes a day or more on two cores. Writes comparison.md and .csv,
-    summary.json, complexity.png and complexity.pdf.
+    summary.json, complexity.png, .pdf and .svg.
     """
     output = output or OutputOptions()
     folder = RunFolder(output, "reproduce complexity")
@@ -118,19 +113,16 @@ def complexity(
     if output.resume:
         source = folder.source(SamplesSource)
     from rankrise.experiments import expected_complexity_time, reproduce_complexity
-    from rankrise.reports import complexity_reproduction_figure, save_figure
+    from rankrise.reports import save_figure
 
     data = load_unchanged(source, settings.experiment)
     checkpoint = make_checkpoint(folder, output)
     _announce(settings, output, lambda: expected_complexity_time(settings, data))
-    with running_epochs(
-        lambda: folder.begin(settings, source), output.quiet
-    ) as progress:
+    with running(lambda: folder.begin(settings, source), output) as progress:
         result = reproduce_complexity(
             settings, data=data, checkpoint=checkpoint, progress=progress
         )
-    figure = complexity_reproduction_figure(result.outcome.curve, settings.dataset)
-    save_figure(figure, folder.path / "complexity", ("png", "pdf"))
+    save_figure(result.figure(), folder.path / "complexity")
     title = f"Complexity of {settings.dataset}, ours beside the paper's"
     return _finish(folder, output, result, title)
 
@@ -144,7 +136,7 @@ def theory(
     """The paper's theorems: predicted beside measured.
 
     The exit status is 1 if a claim is violated. Writes comparison.md and .csv,
-    summary.json, claims.json, and a .png and .pdf for each claim.
+    summary.json, claims.json, and a .png, .pdf and .svg for each claim.
     """
     output = output or OutputOptions()
     folder = RunFolder(output, "reproduce theory")
@@ -157,11 +149,11 @@ def theory(
     done = kept_claims(folder.path) if output.resume else {}
     _announce(settings, output, lambda: expected_theory_time(settings, tuple(done)))
     folder.begin(settings)
-    with running_claims(output.quiet) as show:
+    with running_claims():
         result = reproduce_theory(
             settings,
             done=done,
-            starting=show,
+            progress=output.shown,
             finished=lambda *found: keep_claim(folder.path, done, *found),
         )
     draw_claims(folder.path, result.outcome.claims)
@@ -188,18 +180,11 @@ def _announce_time(
 ) -> None:
     if output.quiet:
         return
+    from rankrise.runs import time_in_words
+
     expected = measure()
     whole = " for the whole of it, of which some is done" if output.resume else ""
-    say(f"expected time: {in_words(expected.seconds)}{whole} ({expected.basis})")
-
-
-def in_words(seconds: float) -> str:
-    """A time as people say it."""
-    if seconds < 1.5 * _MINUTE:
-        return f"{max(1, round(seconds))} s"
-    if seconds < 1.5 * _HOUR:
-        return f"{seconds / _MINUTE:.0f} minutes"
-    return f"{seconds / _HOUR:.1f} hours"
+    say(f"expected time: {time_in_words(expected.seconds)}{whole} ({expected.basis})")
 
 
 def _finish(

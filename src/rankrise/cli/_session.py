@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from rankrise._errors import InputError
 from rankrise.cli._folder import RunFolder
 from rankrise.cli._interrupts import raise_when_interrupted
@@ -16,10 +14,8 @@ from rankrise.cli._status import DONE, INTERRUPTED
 from rankrise.cli._terminal import say
 
 if TYPE_CHECKING:
-    from rankrise.completion import CompletionProgress, RankProgress
-    from rankrise.ensembles import FitProgress
     from rankrise.experiments import ComplexityConfig
-    from rankrise.runs import Checkpoint, Progress
+    from rankrise.runs import Checkpoint
     from rankrise.tables import LabelledSet
 
 
@@ -55,8 +51,8 @@ def load_unchanged(
 
 @contextmanager
 def running(
-    begin: Callable[[], None], quiet: bool
-) -> "Iterator[Callable[[Progress], None]]":
+    begin: Callable[[], None], output: OutputOptions
+) -> Iterator[Callable[..., None]]:
     """What a run reports its progress to, while what it has is kept at an interrupt.
 
     Every report calls `begin`, and so does the end. By the first it is known that all
@@ -65,119 +61,31 @@ def running(
     """
     from rankrise.runs import keeping_interrupted
 
-    with keeping_interrupted(), running_whole(begin, quiet) as report:
+    with keeping_interrupted(), running_whole(begin, output) as report:
         yield report
 
 
 @contextmanager
 def running_whole(
-    begin: Callable[[], None], quiet: bool
-) -> "Iterator[Callable[[Progress], None]]":
+    begin: Callable[[], None], output: OutputOptions
+) -> Iterator[Callable[..., None]]:
     """The same for a run of which a part is of no use."""
-    begun = False
-    with _shown_progress(quiet) as show:
+    from rankrise.runs import showing
 
-        def report(progress: "Progress") -> None:
+    begun = False
+    with showing(output.shown) as show:
+
+        def report(*progress: Any) -> None:
             nonlocal begun
             begin()
             begun = True
-            show(progress)
+            if show is not None:
+                show(*progress)
 
         yield report
         if begun:
             begin()
     raise_when_interrupted()
-
-
-@contextmanager
-def running_epochs(
-    begin: Callable[[], None], quiet: bool
-) -> "Iterator[Callable[[str, FitProgress], None]]":
-    """The same for models that are trained in epochs, data set by data set."""
-    from rankrise.runs import Progress
-
-    with running(begin, quiet) as report:
-
-        def tell(control: str, at: "FitProgress") -> None:
-            mean = sum(at.losses) / len(at.losses) if at.losses else math.nan
-            report(Progress(at.epoch, at.epochs, at.running, (mean,)))
-
-        yield tell
-
-
-@contextmanager
-def running_models(
-    begin: Callable[[], None], quiet: bool
-) -> "Iterator[Callable[[Progress | CompletionProgress], None]]":
-    """The same for a completion, which makes several models, or descends."""
-    from rankrise.completion import CompletionProgress
-    from rankrise.runs import Progress
-
-    with running(begin, quiet) as report:
-
-        def tell(at: "Progress | CompletionProgress") -> None:
-            if isinstance(at, CompletionProgress):
-                loss = at.point.heldout_loss
-                at = Progress(max(0, at.model - 1), at.models, 1, (loss,))
-            report(at)
-
-        yield tell
-
-
-@contextmanager
-def running_ranks(
-    begin: Callable[[], None], quiet: bool
-) -> "Iterator[Callable[[RankProgress], None]]":
-    """The same for an estimate of a rank, of which a part is of no use."""
-    from rankrise.runs import Progress
-
-    with running_whole(begin, quiet) as report:
-
-        def tell(at: "RankProgress") -> None:
-            # It is not known how many will be tried; one more is.
-            report(Progress(at.components, at.components + 1, 1, (at.heldout_error,)))
-
-        yield tell
-
-
-@contextmanager
-def _shown_progress(quiet: bool) -> "Iterator[Callable[[Progress], None]]":
-    """A progress bar on stderr, where somebody sees it."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda progress: None
-        return
-    from rich.progress import (
-        BarColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[place]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("compiling", place="", total=None)
-
-        def show(progress: "Progress") -> None:
-            end = progress.end_time
-            losses = " ".join(f"{loss:.2e}" for loss in progress.losses[:4])
-            bar.update(
-                task,
-                description=f"loss {losses}",
-                completed=progress.step if end is None else progress.time,
-                total=progress.max_steps if end is None else end,
-                place=f"step {progress.step}"
-                if end is None
-                else f"time {progress.time:.3g} of {end:.3g}",
-            )
-
-        yield show
 
 
 def status_of(summary: dict[str, Any], folder: RunFolder) -> int:

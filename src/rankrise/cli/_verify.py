@@ -45,8 +45,8 @@ def verify(
     The exit status is 1 if a claim is violated, 3 if none could be tested, and 0
     otherwise. Beside every verdict stand how far its run moved, because a run at rest
     satisfies everything, and the error of measuring: a difference within it is no
-    violation. Writes summary.json, claims.json with what the figures show, and a .png
-    and .pdf for each claim.
+    violation. Writes summary.json, claims.json with what the figures show, and a .png,
+    .pdf and .svg for each claim with a caption.
 
     Parameters
     ----------
@@ -74,13 +74,13 @@ def verify(
 
     done = kept_claims(folder.path) if output.resume else {}
     folder.begin(settings, source)
-    with running_claims(output.quiet) as show:
+    with running_claims():
         outcome = run_verification(
             settings,
             tuple(source["claims"]),
             observations=None if tensor is None else tensor.observations,
             done=done,
-            starting=show,
+            progress=output.shown,
             finished=lambda claim, seconds: keep_claim(
                 folder.path, done, claim, seconds
             ),

@@ -31,7 +31,14 @@ from rankrise.completion._settings import (
     LossName,
 )
 from rankrise.losses import AbstractLoss
-from rankrise.runs import Checkpoint, Ending, Watch, counting_seconds
+from rankrise.runs import (
+    Checkpoint,
+    Ending,
+    ShowProgress,
+    Watch,
+    counting_seconds,
+    showing,
+)
 from rankrise.tensors import (
     IncompleteTensor,
     ReadingOptions,
@@ -65,7 +72,7 @@ def complete(
     penalties: tuple[float, ...] | None = None,
     seed: int = 0,
     checkpoint: Checkpoint | None = None,
-    progress: Callable[[Any], None] | None = None,
+    progress: ShowProgress | Callable[[Any], None] = None,
     **reading: Unpack[ReadingOptions],
 ) -> Completion:
     """Fill the gaps of a tensor; there is no rank to choose.
@@ -123,8 +130,10 @@ def complete(
     checkpoint
         Where the state is kept, for a run that may be cut off.
     progress
-        Called at every point of a path, or chunk of steps, and once before a path
-        begins, with model 0.
+        True shows a bar at a terminal or in a notebook, with an estimate of what
+        remains, and elsewhere a line on stderr every so often; `bar` and `log` are one
+        of these in any case. A function is called at every point of a path, or chunk of
+        steps, and once before a path begins, with model 0.
     reading
         Further fields of `rankrise.tensors.Reading`: `modes`, `layout`, `order`,
         `missing`, `repeats`, `censored`, `domain` and `leave_empty`.
@@ -178,7 +187,7 @@ def complete_tensor(
     *,
     source: Mapping[str, Any] | None = None,
     checkpoint: Checkpoint | None = None,
-    progress: Callable[[Any], None] | None = None,
+    progress: ShowProgress | Callable[[Any], None] = None,
 ) -> Completion:
     """The same of a tensor that is read already, as settings say.
 
@@ -220,9 +229,19 @@ def complete_by_alternation(
     settings: CompletionSettings,
     *,
     checkpoint: Checkpoint | None = None,
-    progress: Callable[[Any], None] | None = None,
+    progress: ShowProgress | Callable[[Any], None] = None,
 ) -> Completion:
     """Models by alternating least squares, of a tensor with or without gaps."""
+    with showing(progress) as report:
+        return _by_alternation(incomplete, settings, checkpoint, report)
+
+
+def _by_alternation(
+    incomplete: IncompleteTensor,
+    settings: CompletionSettings,
+    checkpoint: Checkpoint | None,
+    progress: Callable[[Any], None] | None,
+) -> Completion:
     load_kernels()
     observations = incomplete.observations
     if observations.weights is not None:

@@ -14,6 +14,7 @@ from rankrise.completion._rank import is_told_by_fits, tell_rank
 from rankrise.completion._rank_table import RankEstimate, RankProgress
 from rankrise.completion._settings import CompletionSettings, LossName
 from rankrise.losses import AbstractLoss
+from rankrise.runs import ShowProgress, showing
 from rankrise.tensors import (
     IncompleteTensor,
     ReadingOptions,
@@ -32,7 +33,7 @@ def estimate_rank(
     loss_threshold: float = 1.0,
     max_components: int = 64,
     seed: int = 0,
-    progress: Callable[[RankProgress], None] | None = None,
+    progress: ShowProgress | Callable[[RankProgress], None] = None,
     **reading: Unpack[ReadingOptions],
 ) -> RankEstimate:
     """Estimate the CP rank of a tensor, whole or with gaps.
@@ -61,7 +62,7 @@ def estimate_rank(
     seed
         Seed of the held-out entries, the halves and the starts of the fits.
     progress
-        Called once a number of components was tried.
+        As for `complete`; a function is called once a number of components was tried.
     reading
         Further fields of `rankrise.tensors.Reading`: `modes`, `layout`, `order`,
         `missing`, `repeats`, `censored`, `domain` and `leave_empty`.
@@ -98,7 +99,7 @@ def estimate_tensor_rank(
     incomplete: IncompleteTensor,
     settings: CompletionSettings | None = None,
     *,
-    progress: Callable[[RankProgress], None] | None = None,
+    progress: ShowProgress | Callable[[RankProgress], None] = None,
 ) -> RankEstimate:
     """The same of a tensor that is read already."""
     settings = settings or CompletionSettings()
@@ -114,5 +115,8 @@ def estimate_tensor_rank(
     observations = observations.in_order()
     rows = Rows.of(observations.indices, observations.mode_dims)
     if not is_told_by_fits(len(observations), rows):
-        return complete_by_alternation(incomplete, settings).rank_estimate
-    return tell_rank(observations, rows, loss, settings.heldout, settings, progress)
+        shown = None if callable(progress) else progress
+        found = complete_by_alternation(incomplete, settings, progress=shown)
+        return found.rank_estimate
+    with showing(progress) as report:
+        return tell_rank(observations, rows, loss, settings.heldout, settings, report)

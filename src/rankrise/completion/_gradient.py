@@ -18,7 +18,7 @@ from rankrise.completion._settings import CompletionSettings, GradientMethod
 from rankrise.factorizations import default_components, near_zero
 from rankrise.limit import Limit, solve_limit
 from rankrise.problems import CompletionProblem
-from rankrise.runs import Checkpoint
+from rankrise.runs import Checkpoint, ShowProgress
 from rankrise.solvers import Stop, make_solver, solve
 from rankrise.tensors import IncompleteTensor, Observations, Standardization
 from rankrise.trajectories import (
@@ -39,7 +39,7 @@ def complete_by_gradients(
     *,
     source: Mapping[str, Any] | None,
     checkpoint: Checkpoint | None,
-    progress: Callable[[Any], None] | None,
+    progress: ShowProgress | Callable[[Any], None],
 ) -> Completion:
     """The run that was nearest on held-out entries, as a completion of one model."""
     # Which entries are held out must not depend on how they came in.
@@ -87,7 +87,7 @@ def _solved(
     method: GradientMethod,
     *,
     checkpoint: Checkpoint | None,
-    progress: Callable[[Any], None] | None,
+    progress: ShowProgress | Callable[[Any], None],
     stored: Mapping[str, Any],
 ) -> Trajectory:
     seeds = range(settings.seed, settings.seed + method.starts)

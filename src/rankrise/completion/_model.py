@@ -248,6 +248,21 @@ def match_scores(reference: Sequence[Values], other: Sequence[Values]) -> Values
     return found
 
 
+def signed(factors: Sequence[Values]) -> list[Values]:
+    """The same components with the largest entry positive in every mode but the last.
+
+    Signs flip in pairs, so that no component changes.
+    """
+    found = [np.asarray(matrix) for matrix in factors]
+    if not found[0].size:
+        return found
+    for mode, matrix in enumerate(found[:-1]):
+        largest = np.argmax(np.abs(matrix), axis=0)
+        flip = np.where(matrix[largest, np.arange(matrix.shape[1])] < 0, -1.0, 1.0)
+        found[mode], found[-1] = matrix * flip, found[-1] * flip
+    return found
+
+
 def unit_columns(matrix: Values) -> Values:
     """Columns of norm one; zero where they are."""
     norms = np.linalg.norm(matrix, axis=0)

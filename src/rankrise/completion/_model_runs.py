@@ -3,6 +3,7 @@
 import math
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, Executor, ThreadPoolExecutor, wait
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ from rankrise.completion._path import Path, PathPoint, Walk, WalkState
 from rankrise.completion._plain_fit import of_mean_one
 from rankrise.completion._saved_models import from_saved, to_saved
 from rankrise.completion._settings import CompletionSettings
+from rankrise.losses import SquaredLoss
 from rankrise.runs import Ending, Watch
 from rankrise.tensors import Observations
 
@@ -28,6 +30,8 @@ from rankrise.tensors import Observations
 _SHARED = 500_000
 # Seconds between two looks at what threads report.
 _LOOK = 0.05
+# Most that is said to be done of a model before it is.
+_NEARLY = 0.9
 
 Report = Callable[["CompletionProgress"], None]
 
@@ -41,11 +45,30 @@ class CompletionProgress(NamedTuple):
         Which of how many, from 1; models are fitted several at a time.
     point
         Where its path is.
+    share
+        What is done of all models, as far as it can be told.
+    heldout_error
+        Root of the held-out loss, where that is a mean square: relative to the root
+        mean square of the values, less their mean where it was taken off.
     """
 
     model: int
     models: int
     point: PathPoint
+    share: float = 0.0
+    heldout_error: float | None = None
+
+    @property
+    def words(self) -> str:
+        """Where the completion is, for a person to read."""
+        if not self.model:
+            return f"{self.models} model{'s' if self.models > 1 else ''} to fit"
+        count = self.point.components
+        told = f"held-out loss {self.point.heldout_loss:.3g}"
+        if self.heldout_error is not None:
+            told = f"held-out error {self.heldout_error:.3g}"
+        components = f"{count} component{'s' if count != 1 else ''}"
+        return f"model {self.model} of {self.models}, {components}, {told}"
 
 
 class ModelRuns:
@@ -83,7 +106,10 @@ class ModelRuns:
         self._pool: Executor | None = None
         self._threads = ExitStack()
         self._lock = threading.Lock()
-        self._reports: queue.SimpleQueue[CompletionProgress] = queue.SimpleQueue()
+        self._reports: queue.SimpleQueue[tuple[Key, int, float, PathPoint]]
+        self._reports = queue.SimpleQueue()
+        # Of every model that was begun or is to be: what is done of it.
+        self._shares: dict[Key, float] = {}
         self._leave_off = False
         saved = watch.load()
         if saved is not None:
@@ -108,6 +134,7 @@ class ModelRuns:
         """Fit these models of each variant; what ended it early, if something did."""
         keys = [(number, variant) for number in numbers for variant in variants]
         new = [key for key in keys if key not in self.models]
+        self._shares |= {key: self._shares.get(key, 0.0) for key in new}
         pending = {self.workers.submit(self._fit, key) for key in new}
         endings = []
         try:
@@ -149,9 +176,30 @@ class ModelRuns:
     def _report(self) -> None:
         # In the caller's thread, where its callback may do what it likes.
         for _ in range(self._reports.qsize()):
-            at = self._reports.get()
-            if self._progress is not None and self.watch.ending() is None:
-                self._progress(at)
+            key, points, share, last = self._reports.get()
+            if self._progress is None or self.watch.ending() is not None:
+                continue
+            with self._lock:
+                done = list(self.models.items())
+            if done:
+                # Paths end before the last penalty, about where others did.
+                usual = sum(len(model.path.points) for _, model in done) / len(done)
+                share = min(points / usual, _NEARLY)
+            self._shares |= {**dict.fromkeys(self.models, 1.0), key: share}
+            is_square = isinstance(self.losses[key[1].loss], SquaredLoss)
+            error = math.sqrt(last.heldout_loss) if is_square else None
+            self._progress(
+                CompletionProgress(
+                    key[0] + 1, self.folds.count, last, self._share, error
+                )
+            )
+
+    @property
+    def _share(self) -> float:
+        """What is done of the models that are begun or will be, of one variant all."""
+        of_one = Counter(variant for _, variant in self._shares)
+        still = self.folds.count - max(of_one.values())
+        return sum(self._shares.values()) / (len(self._shares) + still)
 
     def _fit(self, key: Key) -> Ending | None:
         walk, reported = self._walked(key), 0
@@ -159,9 +207,7 @@ class ModelRuns:
             points = walk.path.points
             if len(points) > reported:
                 reported, last = len(points), points[-1]
-                self._reports.put(
-                    CompletionProgress(key[0] + 1, self.folds.count, last)
-                )
+                self._reports.put((key, reported, walk.share, last))
             ending = self.watch.ending()
             if ending or self._leave_off or self.watch.is_due:
                 with self._lock:

@@ -126,6 +126,11 @@ class Walk:
         else:
             self._restore(state)
 
+    @property
+    def share(self) -> float:
+        """What is done of the penalties, of which the last may not be needed."""
+        return self._number / len(self._penalties)
+
     def state(self) -> WalkState:
         """What another walk goes on from."""
         factors, correlations, *losses = self._stage

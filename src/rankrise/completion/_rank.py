@@ -24,6 +24,7 @@ from rankrise.completion._model import (
     by_falling_norm,
     fit_baseline,
     match_scores,
+    signed,
 )
 from rankrise.completion._path import PathPoint
 from rankrise.completion._plain_fit import Fit, PlainFits, mean_and_error
@@ -106,6 +107,11 @@ def tell_rank(
         return replace(found, is_limited=found.needed == max_components)
 
 
+def _cost(last: int) -> int:
+    """Of fits of all sizes up to this one, each of which grows as a square."""
+    return (last + 1) * (last + 2) * (2 * last + 3) // 6
+
+
 def _most(rows: Rows) -> int:
     return max(_ENOUGH, _FOR_EACH_ROW * sum(rows.dims))
 
@@ -148,7 +154,7 @@ def rank_of_paths(
     if others:
         scores = [match_scores(reference.factors, each.factors) for each in others]
         kept = np.flatnonzero(np.max(scores, axis=0)[:needed] >= _FOUND_AGAIN)
-    factors = tuple(matrix[:-1, kept] for matrix in reference.factors)
+    factors = tuple(signed([matrix[:-1, kept] for matrix in reference.factors]))
     return RankEstimate(
         len(kept), needed, offset, factors, tuple(rows), len(folds.part)
     )
@@ -191,6 +197,8 @@ class _Search:
     ) -> None:
         self._observations, self._rows, self._scale = observations, rows, scale
         self._threads, self._seed, self._progress = threads, seed, progress
+        # Components at which searches ended.
+        self._searched: list[int] = []
         # Whether a search left off where more components help a little.
         self._is_open = {False: False, True: False}
         self._every = np.arange(len(observations))
@@ -289,10 +297,12 @@ class _Search:
             trial, fits = min(trials, key=lambda each: each[0].mean)
             first = _PENALTIES.index(trial.penalty)
             found.append(trial)
-            if self._progress is not None:
-                self._progress(RankProgress(size, self._error(trial)[0]))
             if size and not found[better].is_as_good_as(trial):
                 better = size
+            if self._progress is not None:
+                last = max(size, min(most, better + _PATIENCE))
+                share = self._share(size, last)
+                self._progress(RankProgress(size, self._error(trial)[0], share))
             if size - better >= _PATIENCE:
                 break
             means = [each.mean for each in found[-_TAIL - 1 :]]
@@ -302,7 +312,18 @@ class _Search:
             ):
                 self._is_open[offset] = True
                 break
+        self._searched.append(len(found) - 1)
         return found
+
+    def _share(self, size: int, last: int) -> float:
+        """What is done once so many components of `last` were tried in this search.
+
+        There are two searches, and the halves and the whole take as long as a third.
+        """
+        before = sum(map(_cost, self._searched))
+        ahead = _cost(last) * (2 - len(self._searched))
+        last_of_all = max([last, *self._searched])
+        return (before + _cost(size)) / (before + ahead + _cost(last_of_all))
 
     def _extended(
         self, fits: Sequence[Fit], shown: Sequence[Any], penalty: float
@@ -366,7 +387,7 @@ class _Search:
             )
         falling = by_falling_norm(matrices)
         share = self._scale ** (1 / len(matrices))
-        return tuple(share * matrix[:, falling] for matrix in matrices)
+        return tuple(signed([share * matrix[:, falling] for matrix in matrices]))
 
     def _core_consistency(self, fit: Fit) -> float:
         dims, size = self._rows.dims, fit.components

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from rankrise._html import html_of
 from rankrise._typing import Values
+from rankrise.drawing import Drawing, Plotted
 
 
 class RankRow(NamedTuple):
@@ -34,14 +36,28 @@ class RankRow(NamedTuple):
 
 
 class RankProgress(NamedTuple):
-    """How far an estimate is; given to `progress` once a number was tried."""
+    """How far an estimate is; given to `progress` once a number was tried.
+
+    Attributes
+    ----------
+    share
+        What is done, as far as it can be told: one more component may always help.
+    """
 
     components: int
     heldout_error: float
+    share: float | None = None
+
+    @property
+    def words(self) -> str:
+        """Where the estimate is, for a person to read."""
+        plural = "s" if self.components != 1 else ""
+        tried = f"rank: {self.components} component{plural} tried"
+        return f"{tried}, held-out error {self.heldout_error:.3g}"
 
 
 @dataclass(frozen=True, eq=False)
-class RankEstimate:
+class RankEstimate(Plotted):
     """The rank of a tensor, and what it was told by.
 
     Attributes
@@ -113,6 +129,30 @@ class RankEstimate:
             "rank_observed_entries": self.observed,
             "rank_table": [row._asdict() for row in self.rows],
         }
+
+    def drawing(self) -> Drawing:
+        """The table as curves: `rank` (held-out errors by components) and `match`."""
+        from rankrise.completion._plot import draw_rank
+
+        return draw_rank(self)
+
+    @property
+    def shown_rows(self) -> list[dict[str, str]]:
+        """The table in words, by column."""
+        return [
+            {
+                "components": f"{row.components}{' (rank)' * (row[0] == self.rank)}",
+                "held-out error": f"{row.heldout_error:.4g} ± {row.standard_error:.2g}",
+                "match": f"{row.match:.2f}",
+                "core consistency": f"{row.core_consistency:.0f}",
+                "explained": f"{row.explained:.1%}",
+            }
+            for row in self.rows
+        ]
+
+    def _repr_html_(self) -> str:
+        facts = {"told": self.words, "observed entries": str(self.observed)}
+        return html_of("RankEstimate", facts, self.shown_rows)
 
     def __repr__(self) -> str:
         return f"RankEstimate({self.words})"

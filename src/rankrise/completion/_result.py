@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from rankrise._atomic import atomic_path
 from rankrise._errors import InputError
+from rankrise._html import html_of
 from rankrise._memory import MAX_DENSE_BYTES
 from rankrise._typing import Values
 from rankrise.completion._accuracy import Accuracy, Noise, fit_noise
@@ -25,6 +26,7 @@ from rankrise.completion._model import (
     Model,
     match_scores,
     norms_of,
+    signed,
     unit_columns,
     with_constant,
 )
@@ -32,8 +34,9 @@ from rankrise.completion._path import PathPoint
 from rankrise.completion._rank import is_told_by_fits, rank_of_paths, tell_rank
 from rankrise.completion._rank_table import RankEstimate, RankProgress
 from rankrise.completion._settings import Centering, CompletionSettings
+from rankrise.drawing import Drawing, Plotted
 from rankrise.losses import AbstractLoss
-from rankrise.runs import Ending
+from rankrise.runs import Ending, note_progress
 from rankrise.tensors import IncompleteTensor, ModeAxis, Observations
 
 if TYPE_CHECKING:
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Completion:
+class Completion(Plotted):
     """A completed tensor, and how it was found.
 
     Attributes
@@ -201,7 +204,7 @@ class Completion:
         minute. From more observations than fits could take, the models' paths tell it;
         with a gradient method it is the components that had risen where that ended.
         """
-        return self._told_rank(None)
+        return self._told_rank(note_progress)
 
     @cached_property
     def rank_in_time(self) -> RankEstimate | None:
@@ -215,7 +218,8 @@ class Completion:
             return self.rank_estimate
         deadline = time.monotonic() + most - self.seconds
 
-        def look(_: RankProgress) -> None:
+        def look(at: RankProgress) -> None:
+            note_progress(at)
             if time.monotonic() > deadline:
                 raise TimeoutError
 
@@ -265,9 +269,10 @@ class Completion:
     def factors(self) -> tuple[Values, ...]:
         """Factor matrices of the reference: index by component, in units of the data.
 
-        Rows of slices without any observation are zero.
+        Rows of slices without any observation are zero. The largest entry of every
+        component is positive in every mode but the last.
         """
-        factors = self.reference.factors
+        factors = signed(self.reference.factors)
         return tuple(self._expanded(w, mode) for mode, w in enumerate(factors))
 
     @property
@@ -320,7 +325,23 @@ class Completion:
         """Where the reference came to rest, in standardized units."""
         return self.reference.path.points
 
-    def cp_tensor(self, components: Literal["rank", "all"] = "rank") -> Any:
+    @property
+    def rank_factors(self) -> tuple[Values, ...]:
+        """Factor matrices of `rank` components fitted to all observed entries.
+
+        Index by component, in units of the data; zero for slices without any
+        observation. The largest entry of every component is positive in every mode but
+        the last.
+        """
+        padded = (np.pad(own, ((0, 1), (0, 0))) for own in self.rank_estimate.factors)
+        return tuple(self._expanded(own, mode) for mode, own in enumerate(padded))
+
+    def cp_tensor(
+        self,
+        components: Literal["rank", "all"] = "rank",
+        *,
+        labelled: bool = False,
+    ) -> Any:
         """A `tensorly.cp_tensor.CPTensor` of the data.
 
         Its weights are component norms, its factors have columns of norm one. An
@@ -333,6 +354,9 @@ class Completion:
             `rank`: as many as the rank, fitted to all observed entries with hardly any
             penalty; of a matrix its singular vectors. `all`: those of the reference,
             which is one of the models whose mean completes the tensor.
+        labelled
+            Give a tuple of weights and factors, each a pandas DataFrame whose index is
+            the mode's labels and bears its name, as TLViz takes it.
         """
         if components not in ("rank", "all"):
             raise InputError(f"`components` is {components!r}; choose 'rank' or 'all'.")
@@ -356,8 +380,65 @@ class Completion:
                 own = with_constant(own, 0, found.offset)
         else:
             own = self.reference.with_baseline()
+        own = signed(own)
         factors = [self._expanded(matrix, mode) for mode, matrix in enumerate(own)]
-        return CPTensor((norms_of(factors), list(map(unit_columns, factors))))
+        weights, columns = norms_of(factors), list(map(unit_columns, factors))
+        if labelled:
+            return weights, [self._framed(*each) for each in enumerate(columns)]
+        return CPTensor((weights, columns))
+
+    def _framed(self, mode: int, matrix: Values) -> Any:
+        import pandas as pd
+
+        axis = self.axis(mode)
+        index = pd.RangeIndex(len(matrix)) if axis.labels is None else axis.labels
+        name = axis.name or f"mode_{mode + 1}"
+        return pd.DataFrame(matrix, pd.Index(index, name=name))
+
+    # In other forms.
+
+    def to_dataset(self, level: float = 0.9) -> Any:
+        """All results in one xarray.Dataset with the data's names and coordinates.
+
+        Variables are `completed`, `std`, `lower` and `upper` (bounds between which a
+        share `level` of the completed entries should lie) and `observed` over the
+        modes; `factors_...` of every mode and `component_norms` of the reference;
+        `rank_factors_...` and the rank's evidence `rank_heldout_error`, ... by number
+        of components, where the time sufficed; `effects_...` where there are any. Its
+        attributes say how the run ended, its settings, errors and versions.
+        """
+        from rankrise.completion._dataset import completion_dataset
+
+        return completion_dataset(self, level)
+
+    def save(self, path: FilePath | str) -> FilePath:
+        """Write one `.npz` file, atomically, that `rankrise.load` reads.
+
+        What is loaded has the same results, bit for bit on the same machine. What was
+        an xarray object or a table is then an xarray.DataArray, other forms are NumPy
+        arrays. The factorizations of a gradient method's runs are not in it.
+
+        Raises
+        ------
+        InputError
+            If the folder does not exist, or the loss is one of your own.
+        """
+        from rankrise.completion._saved_completion import save_completion
+
+        return save_completion(self, path)
+
+    @classmethod
+    def load(cls, path: FilePath | str) -> "Completion":
+        """Read what `save` wrote; nothing in a file is ever executed (no pickle).
+
+        Raises
+        ------
+        InputError
+            If the file is something else, or damaged.
+        """
+        from rankrise.completion._saved_completion import load_completion
+
+        return load_completion(path, cls.of_models)
 
     def save_factors(self, folder: FilePath) -> FilePath:
         """Write `factors.npz`: all models, the reference first, with their offsets.
@@ -484,16 +565,60 @@ class Completion:
             )
         return self.trajectory.runs()[self.chosen]
 
+    @property
+    def warning(self) -> str:
+        """What must be said wherever it is shown, where a run was cut short."""
+        if not self.ending.warning or len(self.models) >= self.folds.count:
+            return self.ending.warning
+        made = f" {len(self.models)} of {self.folds.count} models were made."
+        return self.ending.warning + made
+
+    def drawing(self) -> Drawing:
+        """How it was chosen, how well it predicts, what was learned.
+
+        Panels are `rank` and `match` (the rank's evidence), `path` and `norms` (the
+        models; of a gradient method `norms` and `errors` of its run), `heldout`,
+        `observed`, `completed` and `standard deviation` (entries of two modes), and
+        `factors ...` for every mode.
+        """
+        from rankrise.completion._plot import draw_completion
+
+        return draw_completion(self)
+
     def __repr__(self) -> str:
         dims = " x ".join(map(str, self.observations.mode_dims))
         errors = self.errors()
         error, alone = (errors[f"{k}_centered_error"] for k in ("heldout", "noise"))
         noise = "" if math.isnan(alone) else f" (noise alone gives {alone:.3g})"
         chosen = f"loss {self.loss_name}, " if self.link_losses else ""
+        made, asked = len(self.models), self.folds.count
+        cut = f" after {made} of {asked} models" if made < asked else ""
         return (
             f"Completion({dims}, {self.components} components, held-out error about "
-            f"the mean {error:.3g}{noise}, {chosen}{self.ending})"
+            f"the mean {error:.3g}{noise}, {chosen}{self.ending}{cut})"
         )
+
+    def _repr_html_(self) -> str:
+        observed, entries = len(self.observations), self.observations.entry_count
+        error = self.errors()["heldout_centered_error"]
+        rank = self.__dict__.get("rank_estimate")
+        modes = " × ".join(
+            f"{self.axis(mode).title(mode)} ({dim})"
+            for mode, dim in enumerate(self.observations.mode_dims)
+        )
+        facts = {
+            "ended": str(self.ending),
+            "modes": modes,
+            "observed": f"{observed} of {entries} ({observed / entries:.1%})",
+            "rank": "not told yet; ask for `rank`" if rank is None else rank.words,
+            "predicts with": f"{self.components} components, {len(self.models)} models",
+            "held-out error": f"{self.heldout_error:.3g} {self.input.units} "
+            f"({error:.3g} about the mean)",
+            "gaps": self.gaps,
+        }
+        table = None if rank is None else rank.shown_rows
+        name = f"Completion {self.input.name}".strip()
+        return html_of(name, facts, table, self.warning)
 
     @cached_property
     def _accuracy(self) -> Accuracy:

@@ -9,6 +9,11 @@ from rankrise.tables import CategoricalData
 
 Control = Literal["real", "inputs", "labels"]
 CONTROLS: tuple[Control, ...] = ("real", "inputs", "labels")
+CONTROL_NAMES: dict[Control, str] = {
+    "real": "data",
+    "inputs": "random inputs",
+    "labels": "random labels",
+}
 
 
 def random_inputs(data: CategoricalData, *, seed: int) -> CategoricalData:

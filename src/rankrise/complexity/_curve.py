@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError
-from rankrise.complexity._controls import CONTROLS, Control
+from rankrise._html import html_of
+from rankrise.complexity._controls import CONTROL_NAMES, CONTROLS, Control
+from rankrise.drawing import Drawing, Plotted
 from rankrise.runs import Ending
 from rankrise.tables import TargetKind
+from rankrise.tensors.files import loaded_result
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
@@ -88,7 +92,7 @@ class SmallestRank:
 
 
 @dataclass(frozen=True, eq=False)
-class RankCurve:
+class RankCurve(Plotted):
     """Errors by rank.
 
     Attributes
@@ -169,6 +173,76 @@ class RankCurve:
         """
         return np.array(
             [_spread(self.errors(control, rank, split)) for rank in self.ranks]
+        )
+
+    def drawing(self) -> Drawing:
+        """Errors by rank, of the data and of random controls: `train` and `test`."""
+        from rankrise.complexity._plot import draw_curve
+
+        return draw_curve(self)
+
+    def to_dataset(self) -> Any:
+        """Errors as an xarray.Dataset by control, rank, target and seed.
+
+        `train_error`, `test_error`, `epochs` and `ending` of every model (NaN and empty
+        where none was fitted), `constant_train_error` and `constant_test_error` of
+        every target.
+        """
+        from rankrise.complexity._saved_curve import curve_dataset
+
+        return curve_dataset(self)
+
+    def save(self, path: Path | str) -> Path:
+        """Write one `.npz` file, atomically, that `rankrise.load` reads."""
+        from rankrise.complexity._saved_curve import save_curve
+
+        return save_curve(self, path)
+
+    @classmethod
+    def load(cls, path: Path | str) -> RankCurve:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        InputError
+            If the file is something else, or damaged.
+        """
+        from rankrise.complexity._saved_curve import KIND, curve_fields
+
+        with loaded_result(path, KIND) as (_, facts, arrays):
+            fits, fields = curve_fields(facts, arrays)
+            return cls(tuple(RankFit(*each) for each in fits), **fields)
+
+    def _repr_html_(self) -> str:
+        means = {
+            f"{CONTROL_NAMES[control]}, {split}": self.mean(control, split)
+            for control in self.controls
+            for split in SPLITS
+        }
+        table = [
+            {
+                "rank": str(rank),
+                **{name: f"{errors[place]:.3g}" for name, errors in means.items()},
+            }
+            for place, rank in enumerate(self.ranks)
+        ]
+        facts = {
+            "ended": str(self.ending),
+            "models": str(len(self.fits)),
+            "errors": f"mean squared, of {self.kind}",
+        }
+        return html_of("RankCurve", facts, table, self.ending.warning)
+
+    def __repr__(self) -> str:
+        ranks = ", ".join(map(str, self.ranks))
+        least = {
+            CONTROL_NAMES[control]: float(self.mean(control, "test").min())
+            for control in self.controls
+        }
+        words = ", ".join(f"{name} {error:.3g}" for name, error in least.items())
+        return (
+            f"<RankCurve of {len(self.fits)} models, ranks {ranks}: {self.ending}\n"
+            f" least mean test error: {words}>"
         )
 
     def first_rise(self, control: Control) -> tuple[int, int] | None:

@@ -35,8 +35,15 @@ from rankrise.ensembles import (
     check_memory,
     fit_ensemble,
 )
-from rankrise.runs import Checkpoint, Ending, Watch
+from rankrise.runs import Checkpoint, Ending, ShowProgress, Watch, as_part, showing
 from rankrise.tables import DEFAULT_LEVELS, LabelledSet, TargetKind, labelled_table
+
+# In the words of who watches.
+_NAMES: dict[Control, str] = {
+    "real": "the data",
+    "inputs": "random inputs",
+    "labels": "random labels",
+}
 
 
 def rank_curve(
@@ -52,7 +59,7 @@ def rank_curve(
     classes: Sequence[Any] | None = None,
     seeds: Sequence[int] = (0,),
     training: Training | None = None,
-    progress: Callable[[Control, FitProgress], None] | None = None,
+    progress: ShowProgress | Callable[[Control, FitProgress], None] = None,
     checkpoint: Checkpoint | None = None,
     settings: dict[str, Any] | None = None,
     max_seconds: float | None = None,
@@ -130,7 +137,7 @@ def rank_curve_of(
     classes: Sequence[Any] | None = None,
     seeds: Sequence[int] = (0,),
     training: Training | None = None,
-    progress: Callable[[Control, FitProgress], None] | None = None,
+    progress: ShowProgress | Callable[[Control, FitProgress], None] = None,
     checkpoint: Checkpoint | None = None,
     settings: dict[str, Any] | None = None,
     max_seconds: float | None = None,
@@ -142,7 +149,8 @@ def rank_curve_of(
     study = _Study(data, tasks, tuple(ranks), tuple(seeds))
     check_memory(data.train, data.test, study.most_members, training)
     record = _Record(study)
-    with Watch() as watch:
+    whole = sum(map(study.count, dict.fromkeys(controls)))
+    with showing(progress) as report, Watch() as watch:
         for control in dict.fromkeys(controls):
             spent = 0.0
             for ensemble in study.ensembles(control):
@@ -151,7 +159,7 @@ def rank_curve_of(
                     ensemble.members,
                     training,
                     test=ensemble.test,
-                    progress=None if progress is None else _bound(progress, control),
+                    progress=report and _bound(report, control, record.count, whole),
                     checkpoint=None
                     if checkpoint is None
                     else checkpoint.part(f"{control}-{ensemble.number}"),
@@ -193,6 +201,10 @@ class _Study:
     def most_members(self) -> tuple[Member, ...]:
         """The models that are trained at once, where they are most."""
         return self._members(self.seeds, tasks_a_seed=len(self.tasks.names))
+
+    def count(self, control: Control) -> int:
+        """How many ensembles are fitted to the data or to one of their controls."""
+        return len(self.seeds) if control == "inputs" else 1
 
     def ensembles(self, control: Control) -> Iterator[_Ensemble]:
         """What is fitted to the data or to one of their controls."""
@@ -249,6 +261,11 @@ class _Record:
         self._losses: dict[Control, list[npt.NDArray[np.floating]]] = {}
         self._seconds_compile = self._seconds_run = 0.0
 
+    @property
+    def count(self) -> int:
+        """How many ensembles."""
+        return sum(map(len, self._losses.values()))
+
     def add(self, control: Control, fit: EnsembleFit) -> None:
         """Take note of an ensemble, in the units of errors."""
         tasks = self._tasks
@@ -293,9 +310,16 @@ def _last_measured(fit: EnsembleFit, k: int) -> float:
 
 
 def _bound(
-    progress: Callable[[Control, FitProgress], None], control: Control
+    progress: Callable[[Control, FitProgress], None],
+    control: Control,
+    place: int,
+    count: int,
 ) -> Callable[[FitProgress], None]:
-    return lambda at: progress(control, at)
+    def tell(at: FitProgress) -> None:
+        with as_part(_NAMES[control], place, count):
+            progress(control, at)
+
+    return tell
 
 
 def _beside(parts: list[npt.NDArray[np.floating]]) -> npt.NDArray[np.floating]:

@@ -10,3 +10,16 @@ from rankrise.ensembles._levenberg_marquardt import (
 )
 from rankrise.ensembles._memory import check_memory as check_memory
 from rankrise.ensembles._training import Training as Training
+
+__all__ = [
+    "EnsembleFit",
+    "LevenbergMarquardt",
+    "Member",
+    "Samples",
+    "Training",
+    "fit_ensemble",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

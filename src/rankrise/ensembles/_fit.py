@@ -35,7 +35,7 @@ from rankrise.ensembles._packed_epochs import (
     packed_mean_losses,
 )
 from rankrise.ensembles._training import Training
-from rankrise.runs import Arrays, Checkpoint, Ending, Watch
+from rankrise.runs import Arrays, Checkpoint, Ending, ShowProgress, Watch, showing
 from rankrise.tables import CategoricalData
 
 FloatArray = npt.NDArray[np.floating]
@@ -110,6 +110,20 @@ class FitProgress:
     test_losses: tuple[float, ...]
     tables: Callable[[], tuple[FloatArray, ...]]
 
+    @property
+    def share(self) -> float:
+        """What is done of the epochs."""
+        return self.epoch / self.epochs
+
+    @property
+    def words(self) -> str:
+        """Where the models are, for a person to read."""
+        at = f"epoch {self.epoch} of {self.epochs}"
+        models = f"{self.running} model{'s' if self.running != 1 else ''} in training"
+        if not self.losses:
+            return f"{at}, {models}"
+        return f"{at}, {models}, mean loss {np.mean(self.losses):.3g}"
+
 
 def fit_ensemble(
     train: Samples,
@@ -117,7 +131,7 @@ def fit_ensemble(
     training: Training | None = None,
     *,
     test: Samples | None = None,
-    progress: Callable[[FitProgress], None] | None = None,
+    progress: ShowProgress | Callable[[FitProgress], None] = None,
     checkpoint: Checkpoint | None = None,
     settings: Mapping[str, Any] | None = None,
     max_seconds: float | None = None,
@@ -127,7 +141,8 @@ def fit_ensemble(
     Parameters
     ----------
     progress
-        Called between chunks of epochs, and whenever test losses were measured.
+        As for `solve`; a function is called between chunks of epochs, and whenever test
+        losses were measured.
     settings
         Kept with a checkpoint, which is resumed only under the same, and with the same
         members, samples and training. What an optimizer of optax was made with cannot
@@ -152,7 +167,8 @@ def fit_ensemble(
         raise InputError("There is no model to train; give at least one member.")
     prepare()
     fit = _Fit(train, tuple(members), training or Training(), test)
-    return fit.run(progress, checkpoint, dict(settings or {}), max_seconds)
+    with showing(progress) as report:
+        return fit.run(report, checkpoint, dict(settings or {}), max_seconds)
 
 
 class _Fit:

@@ -33,6 +33,7 @@ class TensorEstimator(BaseEstimator):  # type: ignore[misc]
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
         random_state: Any = None,
+        verbose: int = 0,
     ) -> None:
         self.n_components = n_components
         self.n_levels = n_levels
@@ -44,6 +45,7 @@ class TensorEstimator(BaseEstimator):  # type: ignore[misc]
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.random_state = random_state
+        self.verbose = verbose
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -58,7 +60,14 @@ class TensorEstimator(BaseEstimator):  # type: ignore[misc]
         levels = Levels.fit(X, levels=self.n_levels)
         data = levels.encode(X)
         train, validation = self._split(data.samples, labels, random)
-        found = fit_models(data, task, settings, train=train, validation=validation)
+        found = fit_models(
+            data,
+            task,
+            settings,
+            train=train,
+            validation=validation,
+            progress=bool(self.verbose),
+        )
         self.levels_ = levels
         self._products = ProductSums.from_tables(found.tables, data)
         self.n_iter_ = found.epochs

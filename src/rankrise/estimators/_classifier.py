@@ -33,7 +33,7 @@ class TensorClassifier(ClassifierMixin, TensorEstimator):  # type: ignore[misc]
         ``"squared"``, or ``"logistic"``, with which there are probabilities.
     n_components, n_levels, init_mean, init_std, optimizer, max_iter, batch_size
         As for `TensorRegressor`.
-    early_stopping, validation_fraction, random_state
+    early_stopping, validation_fraction, random_state, verbose
         As for `TensorRegressor`.
 
     Attributes

@@ -90,6 +90,9 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         with a warning; ``"nan"``: NaN; ``"error"``: a ValueError.
     random_state
         Seed of the held-out samples and of the directions that components enter along.
+    verbose
+        Other than zero: show progress, as a bar at a terminal or in a notebook and as a
+        line on stderr every so often elsewhere.
 
     Attributes
     ----------
@@ -153,6 +156,7 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         max_seconds: float | None = None,
         handle_unknown: Literal["warn", "ignore", "nan", "error"] = "warn",
         random_state: Any = None,
+        verbose: int = 0,
     ) -> None:
         self.n_models = n_models
         self.heldout = heldout
@@ -167,6 +171,7 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.max_seconds = max_seconds
         self.handle_unknown = handle_unknown
         self.random_state = random_state
+        self.verbose = verbose
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -224,7 +229,7 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                 "them out, or take loss='squared'."
             )
         self._modes = modes
-        self._take(_complete(observations, settings))
+        self._take(_complete(observations, settings, bool(self.verbose)))
         return self
 
     def predict(
@@ -348,7 +353,9 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _complete(observations: Observations, settings: CompletionSettings) -> Completion:
+def _complete(
+    observations: Observations, settings: CompletionSettings, progress: bool
+) -> Completion:
     observed, incomplete = len(observations), incomplete_tensor(observations)
     if observed == 1:
         raise InputError(
@@ -367,7 +374,7 @@ def _complete(observations: Observations, settings: CompletionSettings) -> Compl
             stacklevel=3,
         )
         return complete_by_constants(incomplete, settings)
-    found = complete_by_alternation(incomplete, settings)
+    found = complete_by_alternation(incomplete, settings, progress=progress)
     if found.ending == Ending.TIME_LIMIT:
         warnings.warn(
             f"Stopped after {found.seconds:.3g} s, with {len(found.models)} "

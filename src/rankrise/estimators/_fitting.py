@@ -26,7 +26,7 @@ from rankrise.ensembles import (
     fit_ensemble,
 )
 from rankrise.losses import AbstractLoss
-from rankrise.runs import Ending
+from rankrise.runs import Ending, showing
 from rankrise.tables import CategoricalData
 
 FloatArray = npt.NDArray[np.floating]
@@ -150,6 +150,7 @@ def fit_models(
     *,
     train: Any,
     validation: Any = None,
+    progress: bool = False,
 ) -> Fitted:
     """Train one model a column of the targets.
 
@@ -170,7 +171,7 @@ def fit_models(
     """
     fit = _Fitting(data, task, settings, train, validation)
     best = None if validation is None else _Best()
-    found = fit.run(settings.max_iter, best)
+    found = fit.run(settings.max_iter, best, progress)
     tables, epochs = found.tables, len(found.train_losses)
     diverged = Ending.DIVERGED in found.endings
     if best is not None:
@@ -255,13 +256,22 @@ class _Fitting:
             remedy="lower n_components, n_levels or batch_size",
         )
 
-    def run(self, epochs: int, best: _Best | None = None) -> EnsembleFit:
+    def run(
+        self, epochs: int, best: _Best | None = None, progress: bool = False
+    ) -> EnsembleFit:
         """The models after so many epochs; `best` is told of each of them."""
         measured = 1 if self._test is not None else epochs
         training = replace(self._training, epochs=epochs, measure_every=measured)
-        return fit_ensemble(
-            self._train, self._members, training, test=self._test, progress=best
-        )
+        with showing(progress) as show:
+
+            def tell(at: FitProgress) -> None:
+                for each in (best, show):
+                    if each is not None:
+                        each(at)
+
+            return fit_ensemble(
+                self._train, self._members, training, test=self._test, progress=tell
+            )
 
 
 def _with_values(data: CategoricalData) -> CategoricalData:

@@ -48,6 +48,9 @@ class TensorRegressor(RegressorMixin, TensorEstimator):  # type: ignore[misc]
         it, factors of as many components and levels soon fit the noise.
     random_state
         Seed of the start, the shuffling and the validation part.
+    verbose
+        Other than zero: show progress, as a bar at a terminal or in a notebook and as a
+        line on stderr every so often elsewhere.
 
     Attributes
     ----------

@@ -6,4 +6,31 @@ should not wait for JAX.
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, _, _ = lazy_loader.attach_stub(__name__, __file__)
+
+__all__ = [
+    "AgreementConfig",
+    "AgreementResult",
+    "Comparison",
+    "ComplexityConfig",
+    "ComplexityReproductionConfig",
+    "ComplexityResult",
+    "DynamicsConfig",
+    "DynamicsReproductionConfig",
+    "DynamicsResult",
+    "ReproductionResult",
+    "TheoryReproductionConfig",
+    "VerificationConfig",
+    "VerificationResult",
+    "reproduce_complexity",
+    "reproduce_dynamics",
+    "reproduce_theory",
+    "run_agreement",
+    "run_complexity",
+    "run_dynamics",
+    "run_verification",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -16,6 +16,7 @@ from ._expected_time import ExpectedTime as ExpectedTime
 from ._expected_time import expected_complexity_time as expected_complexity_time
 from ._expected_time import expected_dynamics_time as expected_dynamics_time
 from ._expected_time import expected_theory_time as expected_theory_time
+from ._load import load as load
 from ._options import require_mode_dims as require_mode_dims
 from ._reproduction import ReproductionResult as ReproductionResult
 from ._reproduction import reproduce_complexity as reproduce_complexity

@@ -1,7 +1,8 @@
 """Descent, flow and limit on one problem, on one clock."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,12 +12,13 @@ import numpy as np
 
 from rankrise._errors import InputError
 from rankrise._typing import Values
+from rankrise.drawing import Drawing, Plotted
 from rankrise.experiments._agreement_config import AgreementConfig
 from rankrise.experiments._precision import precision
 from rankrise.factorizations import CPFactorization, near_zero
 from rankrise.limit import Limit, solve_limit
 from rankrise.problems import CompletionProblem
-from rankrise.runs import Ending, Progress
+from rankrise.runs import Ending, Progress, ShowProgress, as_part, showing
 from rankrise.solvers import (
     AbstractSolver,
     AdaptiveGradientDescent,
@@ -92,7 +94,7 @@ class Flow:
 
 
 @dataclass(frozen=True, eq=False)
-class AgreementResult:
+class AgreementResult(Plotted):
     """What `run_agreement` compared.
 
     Attributes
@@ -121,14 +123,29 @@ class AgreementResult:
         rates = larger.learning_rate / smaller.learning_rate
         return math.log(larger.distance / smaller.distance) / math.log(rates)
 
+    def drawing(self) -> Drawing:
+        """Panels `norms`, `learning rates`, `plateaus` and `init scales`."""
+        from rankrise.experiments._plot import draw_agreement
+
+        return draw_agreement(self)
+
+    def __repr__(self) -> str:
+        distances = ", ".join(f"{each.distance:.2g}" for each in self.descents)
+        gaps = ", ".join(f"{each.gap:.2g}" for each in self.flows)
+        return (
+            f"<AgreementResult: {self.limit.result}\n"
+            f" distances of descent to the flow: {distances}\n"
+            f" largest gaps of the flow to its limit: {gaps}>"
+        )
+
 
 def run_agreement(
-    config: AgreementConfig | None = None, *, progress: Tell | None = None
+    config: AgreementConfig | None = None, *, progress: ShowProgress | Tell = None
 ) -> AgreementResult:
     """Compare descent with the flow, and the flow with its limit, on one problem."""
     config = config or AgreementConfig()
-    with precision(config.precision):
-        study = _Study(config, progress)
+    with precision(config.precision), showing(progress) as report:
+        study = _Study(config, report)
         flow, descents = study.descents()
         limit, flows = study.flows()
     return AgreementResult(config, flow, descents, limit, flows)
@@ -138,7 +155,7 @@ class _Study:
     """The problem, and what is run on it."""
 
     def __init__(self, config: AgreementConfig, progress: Tell | None) -> None:
-        self._config, self._progress = config, progress
+        self._config, self._progress, self._done = config, progress, 0
         factors = random_target(
             config.mode_dims, config.target_rank, frobenius_norm=1.0, seed=config.seed
         )
@@ -177,17 +194,27 @@ class _Study:
         max_steps: int | None = None,
         end_time: float | None = None,
     ) -> Trajectory:
-        run = solve(
-            self._problem,
-            start,
-            solver,
-            max_steps=max_steps,
-            end_time=end_time,
-            stop=stop,
-            recording=replace(self._recording, save_at=save_at),
-            progress=self._progress,
-        )
+        with self._next_part():
+            run = solve(
+                self._problem,
+                start,
+                solver,
+                max_steps=max_steps,
+                end_time=end_time,
+                stop=stop,
+                recording=replace(self._recording, save_at=save_at),
+                progress=self._progress,
+            )
         return _whole(run)
+
+    @contextmanager
+    def _next_part(self) -> Iterator[None]:
+        """One more of the runs: four beside those at each rate and scale, the limit."""
+        rates, scales = self._config.learning_rates, self._config.init_scales
+        count = 5 + (_HALVINGS if rates is None else len(rates)) + len(scales)
+        with as_part(f"run {self._done + 1} of {count}", self._done, count):
+            yield
+        self._done += 1
 
     def descents(self) -> tuple[Trajectory, list[Descent]]:
         """Descent at falling learning rates, beside the flow."""
@@ -259,15 +286,15 @@ class _Study:
 
     def flows(self) -> tuple[Trajectory, list[Flow]]:
         """The flow at falling init scales, beside the limit."""
-        limit = _whole(
-            solve_limit(
+        with self._next_part():
+            plateaus = solve_limit(
                 self._problem,
                 self._start(1.0),
                 Limit(loss_tolerance=self._tolerance),
                 recording=self._recording,
                 progress=self._progress,
             )
-        )
+        limit = _whole(plateaus)
         if len(limit.time) < 2:
             raise InputError(
                 f"The limit learns nothing ({limit.outcomes[0].reason}); give another "

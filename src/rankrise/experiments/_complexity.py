@@ -14,19 +14,20 @@ from rankrise.complexity import (
     SmallestRank,
     rank_curve_of,
 )
+from rankrise.drawing import Drawing, Plotted
 from rankrise.ensembles import FitProgress, LevenbergMarquardt, Training
 from rankrise.experiments._complexity_config import (
     SECOND_ORDER,
     ComplexityConfig,
 )
 from rankrise.experiments._precision import precision
-from rankrise.runs import Checkpoint, Ending
+from rankrise.runs import Checkpoint, Ending, ShowProgress
 from rankrise.solvers import optax_optimizer
 from rankrise.tables import LabelledSet, TableColumns, load_labelled_set
 
 
 @dataclass(frozen=True, eq=False)
-class ComplexityResult:
+class ComplexityResult(Plotted):
     """Errors by rank of one data set.
 
     Attributes
@@ -39,6 +40,13 @@ class ComplexityResult:
     dataset: str
     data: LabelledSet
     curve: RankCurve
+
+    def drawing(self) -> Drawing:
+        """Errors by rank, of the data and of random controls: `train` and `test`."""
+        return self.curve.drawing()._replace(title=self.dataset)
+
+    def __repr__(self) -> str:
+        return f"<ComplexityResult of {self.dataset}\n {self.curve}>"
 
     @property
     def ending(self) -> Ending:
@@ -79,7 +87,7 @@ def run_complexity(
     *,
     data: LabelledSet | None = None,
     checkpoint: Checkpoint | None = None,
-    progress: Callable[[Control, FitProgress], None] | None = None,
+    progress: ShowProgress | Callable[[Control, FitProgress], None] = None,
 ) -> ComplexityResult:
     """Fit predictors of every rank to a data set and to random controls.
 

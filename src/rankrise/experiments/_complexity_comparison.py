@@ -5,16 +5,11 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from rankrise.complexity import CONTROLS, SPLITS, Control, Split
+from rankrise.complexity import CONTROL_NAMES, CONTROLS, SPLITS, Control, Split
 from rankrise.experiments._comparison import Comparison, Row, Statement
 from rankrise.experiments._complexity import ComplexityResult
 from rankrise.experiments._readings import ComplexityReadings, complexity_readings
 
-CONTROL_NAMES: dict[Control, str] = {
-    "real": "data",
-    "inputs": "random inputs",
-    "labels": "random labels",
-}
 # One class in ten: the constant of the paper's plot.
 _CONSTANT = 0.09
 _UNREAD = "The paper's plot of {dataset} was not read, so its columns are empty."

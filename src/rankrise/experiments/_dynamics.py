@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rankrise._typing import Values
+from rankrise.drawing import Drawing, Plotted
 from rankrise.experiments._dynamics_config import DynamicsConfig
 from rankrise.experiments._precision import precision
 from rankrise.factorizations import (
@@ -21,7 +22,7 @@ from rankrise.factorizations import (
 from rankrise.limit import Limit, solve_limit
 from rankrise.losses import loss_named
 from rankrise.problems import AbstractProblem, CompletionProblem, SensingProblem
-from rankrise.runs import Checkpoint, Progress
+from rankrise.runs import Checkpoint, Progress, ShowProgress
 from rankrise.solvers import AbstractSolver, Stop, make_solver, solve
 from rankrise.synthetic import (
     gaussian_measurements,
@@ -49,7 +50,7 @@ _STEPS = (40_000, 10_000)
 
 
 @dataclass(frozen=True, eq=False)
-class DynamicsResult:
+class DynamicsResult(Plotted):
     """The runs of one `DynamicsConfig`.
 
     Attributes
@@ -64,12 +65,20 @@ class DynamicsResult:
     trajectory: Trajectory
     target: CPFactorization
 
+    def drawing(self) -> Drawing:
+        """Component norms for each init scale, and errors, on the clock asked for."""
+        return self.trajectory.drawing(self.config.clock)
+
+    def __repr__(self) -> str:
+        dims = " x ".join(map(str, self.config.dims))
+        return f"<DynamicsResult of {dims}\n {self.trajectory}>"
+
 
 def run_dynamics(
     config: DynamicsConfig,
     *,
     checkpoint: Checkpoint | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: ShowProgress | Callable[[Progress], None] = None,
 ) -> DynamicsResult:
     """Build the problem, run every init scale and seed as one batch."""
     with precision(config.precision):
@@ -126,7 +135,7 @@ def _problem(config: DynamicsConfig, target: tuple[Values, ...]) -> AbstractProb
         observations = _observed_entries(config, target)
         loss = _loss(config, observations.values)
         return CompletionProblem.from_observations(observations, loss)
-    count, seed = config.observations, config.seed
+    count, seed = config.observation_count, config.seed
     measurements: Any
     if config.task == "sensing":
         measurements = gaussian_measurements(config.dims, count, seed=seed)
@@ -147,10 +156,12 @@ def _observed_entries(
     config: DynamicsConfig, target: tuple[Values, ...]
 ) -> Observations:
     if config.gaps == "entries":
-        indices = sample_indices(config.dims, config.observations, seed=config.seed)
+        indices = sample_indices(
+            config.dims, config.observation_count, seed=config.seed
+        )
     else:
         entries = float(np.prod(config.dims))
-        share = 1 - config.observations / entries
+        share = 1 - config.observation_count / entries
         indices = missing_fibers(config.dims, 0, share, seed=config.seed)
     return observe(target, indices, noise_level=config.noise_level, seed=config.seed)
 

@@ -53,8 +53,9 @@ class DynamicsConfig(Settings):
     tensors, or with measurement tensors of CP rank k."""
     measurement_rank: int = 1
     """CP rank of each measurement tensor of sensing-rank-k."""
-    observations: int = 2000
-    """How many observations."""
+    observations: int | None = None
+    """How many observations; 2000 by default, or half the entries of a tensor where
+    that is less."""
     gaps: Literal["entries", "fibers"] = "entries"
     """Whether single entries are missing at random in completion, or whole fibers of
     the first mode."""
@@ -179,7 +180,7 @@ class DynamicsConfig(Settings):
             "64 bits can count; make it smaller.",
         )
         require(
-            self.task != "completion" or self.observations <= entries,
+            self.task != "completion" or self.observation_count <= entries,
             f"`observations` is {self.observations} but a tensor with mode dimensions "
             f"{typed(self.dims)} has {entries} entries; ask for fewer.",
         )
@@ -218,6 +219,13 @@ class DynamicsConfig(Settings):
     def dims(self) -> tuple[int, ...]:
         """Dimension of each mode."""
         return self.mode_dims or (self.mode_dim,) * self.order
+
+    @property
+    def observation_count(self) -> int:
+        """How many observations."""
+        if self.observations is not None:
+            return self.observations
+        return min(2000, -(-math.prod(self.dims) // 2))
 
     @property
     def clock(self) -> Literal["step", "time", "scaled time"]:

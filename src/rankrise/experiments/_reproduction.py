@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from rankrise._environment import environment
 from rankrise._strict import strict
 from rankrise.complexity import Control
+from rankrise.drawing import Drawing, Plotted
 from rankrise.ensembles import FitProgress
 from rankrise.experiments._comparison import Comparison, Row, Statement
 from rankrise.experiments._complexity import ComplexityResult, run_complexity
@@ -26,10 +27,22 @@ from rankrise.experiments._summary import (
 )
 from rankrise.experiments._theory_comparison import compare_theory
 from rankrise.experiments._variant_comparison import compare_variant
-from rankrise.experiments._verification import VerificationResult, run_verification
+from rankrise.experiments._verification import (
+    ClaimProgress,
+    VerificationResult,
+    run_verification,
+)
 from rankrise.experiments._verification_config import CLAIM_NAMES
 from rankrise.experiments._verification_record import summarize_verification
-from rankrise.runs import Checkpoint, Ending, Progress, Watch
+from rankrise.runs import (
+    Checkpoint,
+    Ending,
+    Progress,
+    ShowProgress,
+    Watch,
+    as_part,
+    showing,
+)
 from rankrise.tables import LabelledSet
 from rankrise.theory import Claim
 
@@ -40,7 +53,7 @@ Outcome = TypeVar("Outcome", DynamicsResults, ComplexityResult, VerificationResu
 
 
 @dataclass(frozen=True, eq=False)
-class ReproductionResult(Generic[Outcome]):
+class ReproductionResult(Plotted, Generic[Outcome]):
     """An experiment of the paper, beside the paper.
 
     Attributes
@@ -54,12 +67,35 @@ class ReproductionResult(Generic[Outcome]):
     outcome: Outcome
     comparison: Comparison
 
+    def drawing(self) -> Drawing:
+        """The experiment's panels, with what was read off the paper's figures."""
+        from rankrise.experiments._plot import (
+            draw_complexity_reproduction,
+            draw_dynamics_reproduction,
+        )
+
+        outcome: Any = self.outcome
+        if isinstance(outcome, ComplexityResult):
+            return draw_complexity_reproduction(outcome.curve, outcome.dataset)
+        if isinstance(outcome, VerificationResult):
+            return outcome.drawing()
+        runs = {name: each.trajectory.runs() for name, each in outcome.items()}
+        return draw_dynamics_reproduction(runs)
+
+    def __repr__(self) -> str:
+        said = [each for each in self.comparison.statements if each.ours is not None]
+        agree = sum(each.ours == each.paper for each in said)
+        return (
+            f"<ReproductionResult: {agree} of {len(said)} statements as in "
+            f"{self.comparison.reference}>"
+        )
+
 
 def reproduce_dynamics(
     config: DynamicsReproductionConfig | None = None,
     *,
     checkpoint: Checkpoint | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: ShowProgress | Callable[[Progress], None] = None,
     starting: Callable[[Variant, int, int], None] | None = None,
 ) -> ReproductionResult[DynamicsResults]:
     """Components that rise at several init scales (Razin et al. 2021).
@@ -80,14 +116,15 @@ def reproduce_dynamics(
     config = config or DynamicsReproductionConfig()
     outcomes: dict[Variant, DynamicsResult] = {}
     several = len(config.variants) > 1
-    with Watch() as watch:
+    with showing(progress) as report, Watch() as watch:
         for place, (variant, experiment) in enumerate(config.experiments.items(), 1):
             if starting is not None:
                 starting(variant, place, len(config.variants))
             own = checkpoint.part(variant) if checkpoint and several else checkpoint
-            outcomes[variant] = run_dynamics(
-                experiment, checkpoint=own, progress=progress
-            )
+            with as_part(variant if several else "", place - 1, len(config.variants)):
+                outcomes[variant] = run_dynamics(
+                    experiment, checkpoint=own, progress=report
+                )
             if watch.ending() is not None:
                 break
     return ReproductionResult(config, outcomes, _compared(config, outcomes))
@@ -125,7 +162,7 @@ def reproduce_complexity(
     *,
     data: LabelledSet | None = None,
     checkpoint: Checkpoint | None = None,
-    progress: Callable[[Control, FitProgress], None] | None = None,
+    progress: ShowProgress | Callable[[Control, FitProgress], None] = None,
 ) -> ReproductionResult[ComplexityResult]:
     """Errors by rank of images and of random controls (Razin et al. 2021, Section 5).
 
@@ -149,19 +186,19 @@ def reproduce_theory(
     config: TheoryReproductionConfig | None = None,
     *,
     done: Mapping[str, tuple[Claim, float]] | None = None,
-    starting: Callable[[str, int, int], None] | None = None,
+    progress: ShowProgress | Callable[[ClaimProgress], None] = None,
     finished: Callable[[Claim, float], None] | None = None,
 ) -> ReproductionResult[VerificationResult]:
     """The paper's theorems, predicted against measured.
 
     Parameters
     ----------
-    done, starting, finished
+    done, progress, finished
         As `run_verification` takes them.
     """
     config = config or TheoryReproductionConfig()
     outcome = run_verification(
-        config.experiment, done=done, starting=starting, finished=finished
+        config.experiment, done=done, progress=progress, finished=finished
     )
     return ReproductionResult(config, outcome, compare_theory(outcome))
 

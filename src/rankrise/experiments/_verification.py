@@ -11,7 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from rankrise._errors import InputError
+from rankrise._html import html_of
 from rankrise._typing import Values
+from rankrise.drawing import Drawing, Plotted
 from rankrise.experiments._precision import precision
 from rankrise.experiments._verification_config import (
     CLAIM_NAMES,
@@ -27,7 +29,7 @@ from rankrise.factorizations import (
 )
 from rankrise.losses import loss_named
 from rankrise.problems import AbstractProblem, CompletionProblem, SensingProblem
-from rankrise.runs import Watch
+from rankrise.runs import Ending, ShowProgress, Watch, showing
 from rankrise.synthetic import (
     cp_entries,
     gaussian_measurements,
@@ -56,7 +58,7 @@ _MARGIN = 0.9
 
 
 @dataclass(frozen=True, eq=False)
-class VerificationResult:
+class VerificationResult(Plotted):
     """Claims in the order they were put to the test, and how long each took.
 
     Attributes
@@ -80,8 +82,52 @@ class VerificationResult:
         """Names of claims that were not put to the test."""
         return self._names("not tested")
 
+    def drawing(self) -> Drawing:
+        """Errors of all claims beside their tolerances, in one panel `claims`."""
+        from rankrise.experiments._plot import draw_verification
+
+        return draw_verification(self)
+
+    def _repr_html_(self) -> str:
+        table = [
+            {
+                "claim": claim.theorem.name,
+                "verdict": claim.verdict,
+                "error": "" if claim.error is None else f"{claim.error:.2g}",
+                "tolerance": f"{claim.tolerance:.2g}",
+                "found": claim.explanation,
+            }
+            for claim in self.claims
+        ]
+        warning = Ending.INTERRUPTED.warning if self.interrupted else ""
+        return html_of("VerificationResult", {}, table, warning)
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{c.theorem.name} {c.verdict}" for c in self.claims)
+        cut = " (interrupted: some are missing)" if self.interrupted else ""
+        return f"<VerificationResult of {len(self.claims)} claims{cut}: {told}>"
+
     def _names(self, verdict: Verdict) -> list[str]:
         return [c.theorem.name for c in self.claims if c.verdict == verdict]
+
+
+@dataclass(frozen=True)
+class ClaimProgress:
+    """Which claim is checked, from 0, of how many; given to `progress`."""
+
+    name: str
+    place: int
+    count: int
+
+    @property
+    def words(self) -> str:
+        """Which it is, for a person to read."""
+        return f"claim {self.place + 1} of {self.count}, {self.name}"
+
+    @property
+    def share(self) -> float:
+        """What is done of the claims."""
+        return self.place / self.count
 
 
 def run_verification(
@@ -90,7 +136,7 @@ def run_verification(
     *,
     observations: Observations | None = None,
     done: Mapping[str, tuple[Claim, float]] | None = None,
-    starting: Callable[[str, int, int], None] | None = None,
+    progress: ShowProgress | Callable[[ClaimProgress], None] = None,
     finished: Callable[[Claim, float], None] | None = None,
 ) -> VerificationResult:
     """Put claims to the test, in float64, on one problem.
@@ -101,22 +147,22 @@ def run_verification(
         Entries of a tensor to complete, instead of a synthetic problem.
     done
         Claims of an earlier run, with their seconds, by name; they are not repeated.
-    starting
-        Told a claim's name, its place and how many there are.
+    progress
+        True shows which claim is checked; a function is called before each.
     finished
         Told every claim that was put to the test now.
     """
     kept = dict(done or {})
     results: list[Claim] = []
     seconds: dict[str, float] = {}
-    with precision("float64"), Watch() as watch:
+    with precision("float64"), showing(progress) as report, Watch() as watch:
         checks = _checks(config, _Problems(config, observations))
         for place, name in enumerate(claims):
             if name not in kept:
                 if watch.ending():
                     break
-                if starting is not None:
-                    starting(name, place, len(claims))
+                if report is not None:
+                    report(ClaimProgress(name, place, len(claims)))
                 begin = time.perf_counter()
                 claim = checks[name]()
                 kept[name] = (claim, time.perf_counter() - begin)

@@ -25,3 +25,23 @@ from rankrise.factorizations._network import (
 )
 from rankrise.factorizations._planes import plane_products as plane_products
 from rankrise.factorizations._planes import plane_sums as plane_sums
+
+__all__ = [
+    "AbstractFactorization",
+    "CPFactorization",
+    "DeepMatrixFactorization",
+    "DenseTensor",
+    "ProductPoolingNetwork",
+    "balanced",
+    "default_components",
+    "end_gradient",
+    "end_tensor_distance",
+    "leading_component",
+    "log_products",
+    "near_zero",
+    "near_zero_matrix",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -276,7 +276,9 @@ class LimitRun:
         """Where the run is."""
         most = self._limit.max_components or self.start.components
         loss = float(self._records[-1]["training loss"])
-        return Progress(self._joined, most, running, (loss,), self._time)
+        return Progress(
+            self._joined, most, running, (loss,), self._time, unit="component"
+        )
 
     def history(self) -> dict[str, Any]:
         """What was measured, plateau by plateau."""

@@ -14,7 +14,7 @@ from rankrise._errors import InputError
 from rankrise.factorizations import AbstractFactorization
 from rankrise.limit._run import Limit, LimitRun
 from rankrise.problems import AbstractProblem
-from rankrise.runs import Progress, Watch
+from rankrise.runs import Progress, ShowProgress, Watch, as_part, showing
 from rankrise.solvers import checked_starts
 from rankrise.trajectories import Recording, Trajectory, build_dataset
 
@@ -25,7 +25,7 @@ def solve_limit(
     limit: Limit | None = None,
     *,
     recording: Recording | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: ShowProgress | Callable[[Progress], None] = None,
 ) -> Trajectory:
     """Plateaus of gradient flow as the scale of a start, or of several, goes to zero.
 
@@ -40,7 +40,7 @@ def solve_limit(
         What is measured at every plateau, as for `solve`; without a `save_at`, since
         the plateaus decide when.
     progress
-        Called at every plateau.
+        As for `solve`; a function is called at every plateau.
 
     Returns
     -------
@@ -78,7 +78,8 @@ def solve_limit(
         )
     observables = recording.observables_of(problem, models)
     runs = [LimitRun(problem, m, limit, observables, recording.select) for m in models]
-    _advance(runs, limit.max_seconds, progress)
+    with showing(progress) as report:
+        _advance(runs, limit.max_seconds, report)
     single = isinstance(model, AbstractFactorization)
     dataset = build_dataset(
         [run.history() for run in runs], observables, recording, single=single
@@ -116,7 +117,9 @@ def _advance(
             while ending is None and not run.is_over:
                 run.advance()
                 if progress is not None:
-                    progress(run.progress(len(runs) - number))
+                    name = f"run {number + 1} of {len(runs)}" if len(runs) > 1 else ""
+                    with as_part(name, number, len(runs)):
+                        progress(run.progress(len(runs) - number))
                 ending = watch.ending()
             if ending is not None:
                 run.cut_off(ending)

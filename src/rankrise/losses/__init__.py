@@ -11,3 +11,19 @@ from rankrise.losses._residual import AbsoluteLoss as AbsoluteLoss
 from rankrise.losses._residual import HuberLoss as HuberLoss
 from rankrise.losses._residual import SmoothL1Loss as SmoothL1Loss
 from rankrise.losses._residual import SquaredLoss as SquaredLoss
+
+__all__ = [
+    "AbsoluteLoss",
+    "AbstractLoss",
+    "HuberLoss",
+    "IdentityPoissonLoss",
+    "LogisticLoss",
+    "PoissonLoss",
+    "SmoothL1Loss",
+    "SquaredLoss",
+    "array_namespace",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,4 +1,4 @@
-"""Figures: the only place that plots.
+"""What runs write for people: pictures in files, and tables.
 
 Names load when used, so that a figure waits for no library that another needs.
 """

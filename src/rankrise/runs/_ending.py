@@ -24,6 +24,11 @@ class Ending(StrEnum):
         """What a person can do about it, in a sentence; empty if there is no need."""
         return _REMEDIES[self]
 
+    @property
+    def warning(self) -> str:
+        """What must be said wherever a result of it is shown; empty if nothing."""
+        return _WARNINGS.get(self, "")
+
     @classmethod
     def worst(cls, endings: Iterable["Ending"]) -> "Ending":
         """The ending of several runs: that of the one which needs most attention."""
@@ -37,6 +42,12 @@ _REMEDIES = {
     Ending.INTERRUPTED: "Go on from its checkpoint, or start it again.",
     Ending.DIVERGED: "Lower the learning rate or the size of the start.",
     Ending.FAILED: "Change what its reason names, or report it.",
+}
+_WARNINGS = {
+    Ending.TIME_LIMIT: "Cut short by the time limit: this is a part of the result.",
+    Ending.INTERRUPTED: "Cut short by an interrupt: this is a part of the result.",
+    Ending.DIVERGED: "It diverged: what came before is shown.",
+    Ending.FAILED: "It failed: what came before is shown.",
 }
 _FROM_BEST = (
     Ending.CONVERGED,

@@ -14,6 +14,7 @@ from rankrise.runs._checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
+from rankrise.runs._display import note_cut_off, note_limit
 from rankrise.runs._ending import Ending
 from rankrise.runs._interrupts import hearing_interrupts
 
@@ -74,6 +75,9 @@ class Watch:
 
     def __enter__(self) -> "Watch":
         self._interrupt = self._hearing.__enter__()
+        most = self._max_seconds
+        if most is not None:
+            note_limit(lambda: most - self.seconds)
         return self
 
     def __exit__(
@@ -93,11 +97,14 @@ class Watch:
 
     def ending(self) -> Ending | None:
         """What ends the run here, if it is not done."""
+        ending = None
         if self._interrupt.requested:
-            return Ending.INTERRUPTED
-        if self._max_seconds is not None and self.seconds >= self._max_seconds:
-            return Ending.TIME_LIMIT
-        return None
+            ending = Ending.INTERRUPTED
+        elif self._max_seconds is not None and self.seconds >= self._max_seconds:
+            ending = Ending.TIME_LIMIT
+        if ending is not None:
+            note_cut_off(ending)
+        return ending
 
     @property
     def is_due(self) -> bool:

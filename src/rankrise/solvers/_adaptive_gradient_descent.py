@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from rankrise._checks import check_real
 from rankrise._errors import InputError
 from rankrise.factorizations import AbstractFactorization
 from rankrise.problems import AbstractProblem
@@ -44,6 +45,8 @@ class AdaptiveGradientDescent(AbstractSolver[_Average]):
 
     def __check_init__(self) -> None:
         check_learning_rate(self.learning_rate)
+        check_real("The decay", self.decay)
+        check_real("The weight decay", self.weight_decay)
         if not 0 < self.decay < 1:
             raise InputError(f"The decay is {self.decay}; it must lie between 0 and 1.")
         if not 0 <= self.weight_decay < math.inf:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from rankrise._checks import check_real
 from rankrise._errors import InputError
 from rankrise.factorizations import AbstractFactorization
 from rankrise.problems import AbstractProblem
@@ -87,6 +88,7 @@ class GradientFlow(AbstractSolver[_FlowState]):
     def __check_init__(self) -> None:
         for name in ("rtol", "atol"):
             tolerance = getattr(self, name)
+            check_real(name, tolerance)
             if not (tolerance >= 0 and math.isfinite(tolerance)):
                 raise InputError(
                     f"{name} is {tolerance}; give a finite number that is not negative."

@@ -57,6 +57,13 @@ class Runs:
         """How many runs, ended or not."""
         return len(self.records)
 
+    @property
+    def batch(self) -> tuple[str, int, int]:
+        """Which of several batches this is: its name, its place from 0, their count."""
+        count = -(-self.count // self._together)
+        place = count - 1 - -(-len(self._waiting) // self._together)
+        return f"batch {place + 1} of {count}" if count > 1 else "", place, count
+
     def running(self) -> int:
         """How many runs of the batch have not ended."""
         return int(np.sum(np.asarray(self._states.outcome) == Code.RUNNING))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rankrise._errors import InputError
-from rankrise.runs import Arrays, Checkpoint, Ending, Progress, Watch
+from rankrise.runs import Arrays, Checkpoint, Ending, Progress, Watch, as_part
 from rankrise.solvers._loop import SAVES_A_CHUNK, Code, Plan, RunState, Stop
 from rankrise.solvers._runs import Runs
 from rankrise.trajectories import (
@@ -60,7 +60,8 @@ class Session:
             while ending is None and not self._is_done():
                 budget = self._advance(budget)
                 if progress is not None:
-                    progress(self._progress())
+                    with as_part(*self._runs.batch):
+                        progress(self._progress())
                 if self._is_done():
                     self._next_batch()
                 if self._is_done():

@@ -10,7 +10,7 @@ from rankrise._errors import InputError
 from rankrise._tracing import ValueNeededError
 from rankrise.factorizations import AbstractFactorization
 from rankrise.problems import AbstractProblem
-from rankrise.runs import Checkpoint, Ending, Progress
+from rankrise.runs import Checkpoint, Ending, Progress, ShowProgress, showing
 from rankrise.solvers._adaptive_gradient_descent import AdaptiveGradientDescent
 from rankrise.solvers._contract import AbstractSolver
 from rankrise.solvers._gradient_flow import GradientFlow
@@ -41,7 +41,7 @@ def solve(
     recording: Recording | None = None,
     together: int | None = None,
     checkpoint: Checkpoint | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: ShowProgress | Callable[[Progress], None] = None,
     throw: bool = False,
 ) -> Trajectory:
     """Run a solver from a start, or from several starts at once on one problem.
@@ -72,7 +72,9 @@ def solve(
         Where to write the state every so often. A killed run that is resumed ends
         with the same factors, bit for bit on one machine, as one never stopped.
     progress
-        Called between chunks of the compiled loop, about twice a second.
+        True shows a bar at a terminal or in a notebook, and lines elsewhere; see
+        `complete`. A function is called between chunks of the compiled loop, about
+        twice a second.
     throw
         Raise `RunFailedError` if a run diverged.
 
@@ -118,7 +120,8 @@ def solve(
         schedule=schedule,
         settings=dict(recording.settings),
     )
-    cut_off = session.run(max_seconds, checkpoint, progress)
+    with showing(progress) as report:
+        cut_off = session.run(max_seconds, checkpoint, report)
     single = isinstance(model, AbstractFactorization)
     trajectory = session.trajectory(cut_off, recording, single)
     reasons = [o.reason for o in trajectory.outcomes if o.result == Ending.DIVERGED]

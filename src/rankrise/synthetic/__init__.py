@@ -13,3 +13,19 @@ from rankrise.synthetic._targets import cp_entries as cp_entries
 from rankrise.synthetic._targets import cp_frobenius_norm as cp_frobenius_norm
 from rankrise.synthetic._targets import khatri_rao as khatri_rao
 from rankrise.synthetic._targets import random_target as random_target
+
+__all__ = [
+    "cp_entries",
+    "cp_frobenius_norm",
+    "gaussian_measurements",
+    "measure",
+    "missing_fibers",
+    "observe",
+    "random_target",
+    "rank_k_measurements",
+    "sample_indices",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -12,3 +12,17 @@ from rankrise.tables._split import TargetKind as TargetKind
 from rankrise.tables._table_files import TableColumns as TableColumns
 from rankrise.tables._tables import DEFAULT_LEVELS as DEFAULT_LEVELS
 from rankrise.tables._tables import labelled_table as labelled_table
+
+__all__ = [
+    "CategoricalData",
+    "ImageSet",
+    "LabelledSet",
+    "TableColumns",
+    "labelled_table",
+    "load_image_set",
+    "load_labelled_set",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Unpack
 
@@ -30,6 +30,7 @@ from rankrise.tensors.files._cf_conventions import (
     choose_described,
     declared,
     pointed_to,
+    text,
     unpacked,
 )
 from rankrise.tensors.files._declared import (
@@ -63,25 +64,58 @@ class IncompleteTensor:
         Labels of each mode's indices, None for a mode without labels.
     form
         Makes the result of `restore` from a checked array.
+    name, units
+        Of the values; empty where the input says nothing.
+    mode_units
+        Units of each mode's labels; empty where the input says nothing.
+    coordinates
+        All coordinates of an xarray object, None of other inputs.
     """
 
     observations: Observations
     mode_names: tuple[Hashable, ...] | None
     labels: tuple[npt.NDArray[Any] | None, ...]
     form: Callable[[Values], Any] = field(repr=False)
+    name: str = ""
+    units: str = ""
+    mode_units: tuple[str, ...] = ()
+    coordinates: Any = field(default=None, repr=False)
 
     @property
     def axes(self) -> tuple[ModeAxis, ...]:
         """Names of the modes and labels of their indices."""
         names = self.mode_names or (None,) * len(self.labels)
+        units = self.mode_units or ("",) * len(self.labels)
         return tuple(
-            ModeAxis(None if name is None else str(name), labels)
-            for name, labels in zip(names, self.labels, strict=True)
+            ModeAxis(None if name is None else str(name), labels, own)
+            for name, labels, own in zip(names, self.labels, units, strict=True)
         )
 
-    def place(self, indices: npt.ArrayLike) -> str:
+    def place(self, indices: Iterable[int | np.integer]) -> str:
         """Words for one entry: the labels of its indices."""
         return place_of(self.axes, indices)
+
+    def data_array(self, entries: Values) -> Any:
+        """All entries as an xarray.DataArray, whatever the form of the input.
+
+        It has the input's names, units and coordinates; modes without a name are
+        `mode_1`, `mode_2`, ...
+        """
+        import xarray as xr
+
+        dims = list[str]()
+        for mode, axis in enumerate(self.axes):
+            name = axis.name or f"mode_{mode + 1}"
+            dims.append(f"{name}_{mode + 1}" if name in dims else name)
+        coordinates = self.coordinates
+        if coordinates is None:
+            coordinates = {
+                dim: (dim, axis.labels, {"units": axis.units} if axis.units else {})
+                for dim, axis in zip(dims, self.axes, strict=True)
+                if axis.labels is not None
+            }
+        units = {"units": self.units} if self.units else {}
+        return xr.DataArray(entries, coordinates, dims, self.name or None, units)
 
     def restore(self, completed: npt.ArrayLike) -> Any:
         """Give all entries in the form of the input.
@@ -275,6 +309,15 @@ def _from_xarray(source: Any, mask: Any) -> IncompleteTensor:
         tuple(source.dims),
         labels,
         ft.partial(_data_array, source),
+        name="" if source.name is None else str(source.name),
+        units=text(source.attrs.get("units", "")),
+        mode_units=tuple(
+            text(source.coords[dim].attrs.get("units", ""))
+            if dim in source.coords
+            else ""
+            for dim in source.dims
+        ),
+        coordinates=source.coords,
     )
 
 
@@ -312,6 +355,9 @@ def _from_file(file: TensorFile) -> IncompleteTensor:
         tuple(axis.name for axis in axes),
         tuple(axis.labels for axis in axes),
         np.asarray,
+        name=file.variable or "",
+        units=file.layout.units,
+        mode_units=tuple(axis.units for axis in axes),
     )
 
 

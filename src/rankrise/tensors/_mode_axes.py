@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,10 +19,13 @@ class ModeAxis(NamedTuple):
         None if it has none.
     labels
         In the order of the indices, None if there are none.
+    units
+        Of the labels, empty if they have none.
     """
 
     name: str | None = None
     labels: npt.NDArray[Any] | None = None
+    units: str = ""
 
     def label(self, index: int) -> str:
         """The label of an index, or its number."""
@@ -45,7 +48,7 @@ class ModeAxis(NamedTuple):
         return f"mode {mode + 1}" if self.name is None else self.name
 
 
-def place_of(axes: Sequence[ModeAxis], indices: npt.ArrayLike) -> str:
+def place_of(axes: Sequence[ModeAxis], indices: Iterable[int | np.integer]) -> str:
     """Words for one entry: the labels of its indices."""
-    pairs = zip(axes, np.asarray(indices).tolist(), strict=True)
-    return f"({', '.join(axis.label(index) for axis, index in pairs)})"
+    pairs = zip(axes, indices, strict=True)
+    return f"({', '.join(axis.label(int(index)) for axis, index in pairs)})"

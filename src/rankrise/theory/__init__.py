@@ -16,3 +16,20 @@ from rankrise.theory._matrix_start import balanced_matrix as balanced_matrix
 from rankrise.theory._rank_one import (
     check_rank_one_trajectory as check_rank_one_trajectory,
 )
+
+__all__ = [
+    "Claim",
+    "Theorem",
+    "balanced_matrix",
+    "check_conservation",
+    "check_corollary",
+    "check_escape",
+    "check_growth",
+    "check_growth_bounds",
+    "check_matrix_growth",
+    "check_rank_one_trajectory",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from rankrise._errors import InputError
+from rankrise._html import html_of
 from rankrise._typing import Values
+from rankrise.drawing import Drawing, Plotted
+from rankrise.tensors.files import loaded_result
 
 Verdict = Literal["holds", "violated", "not tested"]
 
@@ -22,7 +26,7 @@ class Theorem(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Claim:
+class Claim(Plotted):
     """A theorem put to the test.
 
     Attributes
@@ -57,6 +61,68 @@ class Claim:
     moved: Mapping[str, float] = field(default_factory=dict)
     numbers: Mapping[str, float] = field(default_factory=dict)
     curves: Mapping[str, Values] = field(default_factory=dict)
+
+    def drawing(self) -> Drawing:
+        """Predicted beside measured, and `residuals` against the tolerance.
+
+        Raises
+        ------
+        InputError
+            If nothing was measured.
+        """
+        from rankrise.theory._plot import draw_claim
+
+        if not self.curves:
+            raise InputError(
+                f"The claim {self.theorem.name} was not measured, so it has no "
+                f"picture: {self.explanation}"
+            )
+        return draw_claim(self)
+
+    def to_dataset(self) -> Any:
+        """Its curves as an xarray.Dataset, whose attributes are all that is said."""
+        from rankrise.theory._saved_claim import claim_dataset
+
+        return claim_dataset(self)
+
+    def save(self, path: Path | str) -> Path:
+        """Write one `.npz` file, atomically, that `rankrise.load` reads."""
+        from rankrise.theory._saved_claim import save_claim
+
+        return save_claim(self, claim_record(self), path)
+
+    @classmethod
+    def load(cls, path: Path | str) -> "Claim":
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        InputError
+            If the file is something else, or damaged.
+        """
+        with loaded_result(path, "a claim") as (_, facts, arrays):
+            record = facts["record"]
+            if record["verdict"] not in get_args(Verdict):
+                raise ValueError(f"{record['verdict']!r} is no verdict")
+            curves = {
+                name: arrays.get(f"curve_{name}", [None] * ndim)
+                for name, ndim in facts["curves"]
+            }
+            return claim_from_record(record, curves)
+
+    def _repr_html_(self) -> str:
+        numbers = {
+            name: getattr(self, name)
+            for name in ("predicted", "measured", "error", "tolerance")
+        }
+        facts = {
+            "verdict": self.verdict,
+            "claim": self.theorem.statement,
+            "source": self.theorem.source,
+            "found": self.explanation,
+            **{k: f"{v:.3g}" for k, v in numbers.items() if v is not None},
+        }
+        return html_of(self.theorem.title, facts)
 
     def __repr__(self) -> str:
         return f"<Claim {self.theorem.name}: {self.verdict}. {self.explanation}>"

@@ -110,6 +110,7 @@ def check_conservation(
             "descent_error": descent_error,
         },
         curves={
+            "residuals": judged.residuals,
             "time": run.times[:saved],
             "drift": np.max(np.abs(drift), axis=(1, 2)),
             "predicted": predicted.ravel(),
@@ -131,7 +132,9 @@ def _rounding(problem: AbstractProblem, run: Run) -> Values:
         return jnp.stack([stepped - squares, steps]) / scale
 
     moved = np.sum(with_rounding(terms, run.models)[1], axis=0)
-    return moved + moved[:, :1]
+    # Of a difference that happened to change little, what the others changed by.
+    largest = np.max(moved, axis=(1, 2), keepdims=True)
+    return np.broadcast_to(2 * largest, moved.shape)
 
 
 def _drift(squares: Float[Array, "t order r"], start: CPFactorization) -> Values:

@@ -143,13 +143,16 @@ def check_escape(
             },
         },
         curves={
-            f"{name}_order_{each.order}": values
-            for each in escapes
-            for name, values in (
-                ("time", each.times),
-                ("predicted", each.predicted),
-                ("measured", each.measured),
-            )
+            "residuals": judged.residuals,
+            **{
+                f"{name}_order_{each.order}": values
+                for each in escapes
+                for name, values in (
+                    ("time", each.times),
+                    ("predicted", each.predicted),
+                    ("measured", each.measured),
+                )
+            },
         },
     )
 

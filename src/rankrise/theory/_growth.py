@@ -169,6 +169,7 @@ def check_growth(
         moved=runs[0].moved,
         numbers=numbers,
         curves={
+            "residuals": judged.residuals,
             "time": runs[0].times,
             "norms": balanced.norms,
             "predicted": balanced.predicted,

@@ -125,6 +125,7 @@ def check_growth_bounds(
         moved=runs[0].moved,
         numbers=numbers,
         curves={
+            "residuals": judged.residuals,
             "measured": whole.rates / whole.scale,
             "lower": whole.lower / whole.scale,
             "upper": whole.upper / whole.scale,

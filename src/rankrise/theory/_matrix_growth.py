@@ -132,11 +132,12 @@ def check_matrix_growth(
             "left_out": float(sum(each.predicted.size for each in checks) - compared),
         },
         curves={
-            f"{name}_depth_{each.depth}": values.ravel()[each.judged.counted]
+            f"{name}_depth_{each.depth}": values
             for each in checks
             for name, values in (
-                ("predicted", each.predicted),
-                ("measured", each.measured),
+                ("predicted", each.predicted.ravel()[each.judged.counted]),
+                ("measured", each.measured.ravel()[each.judged.counted]),
+                ("residuals", each.judged.residuals),
             )
         },
     )

@@ -27,8 +27,11 @@ class Tolerances(TypedDict, total=False):
 # is at least what the integrator is off by.
 LOOSE: Tolerances = {"rtol": 1e-11, "atol": 1e-13}
 TIGHT: Tolerances = {}
+_PERTURBED = 4
 # Where a smaller share of the values was told apart, nothing is said.
 _LEAST_SHARE = 0.1
+# Points of a curve of residuals.
+_CURVE = 400
 
 
 class Judgement(NamedTuple):
@@ -41,6 +44,8 @@ class Judgement(NamedTuple):
     counted
         Which values were told apart: measured more finely than the tolerance and
         within it, or beyond it by more than their error of measuring.
+    residuals
+        Errors that count, largest first; of very many some, evenly among them.
     """
 
     verdict: Verdict
@@ -49,6 +54,7 @@ class Judgement(NamedTuple):
     tolerance: float
     counted: npt.NDArray[np.bool_]
     finest: float
+    residuals: Values
 
     @property
     def compared(self) -> int:
@@ -87,21 +93,34 @@ def judge(errors: Values, bounds: Values, tolerance: float) -> Judgement:
         tolerance,
         counted,
         float(np.nanmin(bounds, initial=np.inf)),
+        _falling(errors[counted]),
     )
+
+
+def _falling(errors: Values) -> Values:
+    """Errors from the largest on, no more than a curve needs."""
+    falling = np.sort(errors)[::-1]
+    places = np.linspace(0, len(falling) - 1, min(len(falling), _CURVE))
+    return np.asarray(falling[places.astype(int)])
 
 
 def with_rounding(measure: Callable[[Any], Found], models: Any) -> tuple[Found, Found]:
     """What is measured of models, and by how much rounding may change each number.
 
-    It is measured again with every parameter a few units of rounding off.
+    It is measured again with every parameter a few units of rounding off, several
+    times, for one of them may change a number little by chance.
     """
     found = measure(models)
-    return found, jax.tree.map(change, found, measure(_perturbed(models)))
+    changes = [
+        jax.tree.map(change, found, measure(_perturbed(models, seed)))
+        for seed in range(_PERTURBED)
+    ]
+    return found, jax.tree.map(lambda *each: np.max(each, axis=0), *changes)
 
 
-def _perturbed(models: Any) -> Any:
+def _perturbed(models: Any, seed: int) -> Any:
     """Every parameter a few units of rounding off, up or down by chance."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
 
     def moved(leaf: Any) -> Any:
         return leaf * (1 + ROUNDING * rng.choice([-1.0, 1.0], leaf.shape))

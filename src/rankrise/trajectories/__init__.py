@@ -23,3 +23,22 @@ from rankrise.trajectories._summary import summarize_trajectory as summarize_tra
 from rankrise.trajectories._trajectory import Outcome as Outcome
 from rankrise.trajectories._trajectory import Trajectory as Trajectory
 from rankrise.trajectories._trajectory import build_dataset as build_dataset
+from rankrise.trajectories._trajectory import draw_groups as draw_groups
+
+__all__ = [
+    "Observable",
+    "Outcome",
+    "Recording",
+    "SaveAt",
+    "Trajectory",
+    "effective_rank",
+    "heldout_error",
+    "load_factors",
+    "reconstruction_error",
+    "save_factors",
+    "standard_observables",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -101,7 +101,8 @@ def _entropy_rank(
 
 
 def _effective_rank(threshold: Any, problem: Any, model: Any) -> Int[Array, ""]:
-    return jnp.sum(model.component_norms() > threshold)
+    norms = model.component_norms()
+    return jnp.sum(norms > jnp.asarray(threshold, norms.dtype))
 
 
 def _heldout_error(heldout: Any, problem: Any, model: Any) -> Float[Array, ""]:

@@ -14,6 +14,8 @@ import numpy.typing as npt
 from rankrise._atomic import atomic_path
 from rankrise._environment import environment
 from rankrise._errors import InputError, reason
+from rankrise._html import html_of
+from rankrise.drawing import Drawing, Plotted
 from rankrise.factorizations import AbstractFactorization
 from rankrise.runs import Ending
 from rankrise.tensors.files import check_hdf5
@@ -23,6 +25,7 @@ from rankrise.trajectories._recording import Recording
 if TYPE_CHECKING:
     import xarray as xr
 
+Clock = Literal["step", "time", "scaled time"]
 History = Mapping[str, npt.NDArray[Any]]
 
 
@@ -54,7 +57,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, eq=False)
-class Trajectory:
+class Trajectory(Plotted):
     """What was measured along a run, where it ended, and why.
 
     Every variable of `dataset` is also an attribute: `trajectory.loss`,
@@ -92,6 +95,38 @@ class Trajectory:
             f"<Trajectory of {runs} run{'s' * (runs > 1)}, {saves} saves: "
             f"{self.result}\n holds {names}>"
         )
+
+    def _repr_html_(self) -> str:
+        table = [
+            {
+                **{
+                    name: f"{float(run.dataset[name]):g}"
+                    for name in ("init_scale", "start_seed")
+                    if name in run.dataset.coords
+                },
+                "ended": str(outcome.result),
+                "why": outcome.reason,
+                "steps": str(outcome.steps),
+                **{
+                    name.replace("_", " "): f"{float(run.dataset[name][-1]):.3g}"
+                    for name in ("train_error", "heldout_error", "reconstruction_error")
+                    if name in run.dataset
+                },
+            }
+            for run, outcome in zip(self.runs(), self.outcomes, strict=True)
+        ]
+        facts = {
+            "ended": str(self.result),
+            "saves": str(self.dataset.sizes["save"]),
+            "holds": ", ".join(map(str, self.dataset.data_vars)),
+        }
+        return html_of("Trajectory", facts, table, self.result.warning)
+
+    def to_dataset(self) -> xr.Dataset:
+        """A copy of `dataset` whose attributes say how the runs ended."""
+        reasons = [outcome.reason for outcome in self.outcomes]
+        ended = {"ending": str(self.result), "warning": self.result.warning}
+        return self.dataset.assign_attrs(**ended, reasons=json.dumps(reasons))
 
     def __getattr__(self, name: str) -> npt.NDArray[Any]:
         if name.startswith("_") or "dataset" not in self.__dict__:
@@ -137,6 +172,19 @@ class Trajectory:
             return [self]
         return [self.run(index) for index in range(len(self.outcomes))]
 
+    def drawing(self, clock: Clock | None = None) -> Drawing:
+        """Component norms for each init scale, and errors.
+
+        Panels are `norms` (of several init scales `norms 0.05`, ...) and `errors`.
+
+        Parameters
+        ----------
+        clock
+            The horizontal axis; by default steps, and of the limit of small starts its
+            scaled time.
+        """
+        return draw_groups({"": self.runs()}, clock)
+
     def save(self, path: Path | str) -> Path:
         """Write one netCDF file, atomically. The factorizations are not in it."""
         path = Path(path)
@@ -179,6 +227,15 @@ class Trajectory:
             ) from error
         single = "run" not in dataset.dims
         return cls(dataset, (), outcomes, compile_time, run_time, single)
+
+
+def draw_groups(
+    groups: Mapping[str, Sequence[Trajectory]], clock: Clock | None = None
+) -> Drawing:
+    """The panels of groups of runs, one group below another."""
+    from rankrise.trajectories._plot import draw_runs
+
+    return draw_runs(groups, clock)
 
 
 def build_dataset(

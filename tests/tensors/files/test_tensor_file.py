@@ -307,6 +307,7 @@ def test_one_of_several_arrays_has_to_be_named(form, tmp_path):
     assert (file.variable, file.observations.mode_dims) == ("second", (3, 2))
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("given", [None, 3, b"x.npy", ["x.npy"], np.eye(2)])
 def test_what_is_no_name_of_a_file_is_refused(given):
     with pytest.raises(InputError, match="came, not the name of a file"):

@@ -8,6 +8,12 @@ from rankrise.tensors.files._compressed import TEXTS as TEXTS
 from rankrise.tensors.files._declared import shown as shown
 from rankrise.tensors.files._hdf5_checks import check_hdf5 as check_hdf5
 from rankrise.tensors.files._npz import open_arrays as open_arrays
+from rankrise.tensors.files._result_files import StoredArrays as StoredArrays
+from rankrise.tensors.files._result_files import loaded_labels as loaded_labels
+from rankrise.tensors.files._result_files import loaded_result as loaded_result
+from rankrise.tensors.files._result_files import save_result as save_result
+from rankrise.tensors.files._result_files import saved_kind as saved_kind
+from rankrise.tensors.files._result_files import stored_labels as stored_labels
 from rankrise.tensors.files._table_columns import label_codes as label_codes
 from rankrise.tensors.files._tensor_file import TensorFile as TensorFile
 from rankrise.tensors.files._tensor_file import read_tensor as read_tensor

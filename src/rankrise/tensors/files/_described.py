@@ -108,6 +108,7 @@ def read_described(
         surroundings,
         options,
         mode_axes=axes,
+        units=text(array.attrs.get("units", "")),
         suffix=".nc",
     )
     return Observations.from_array(values), layout, name
@@ -127,7 +128,8 @@ def _axis(surroundings: Any, dim: str) -> ModeAxis:
     labels: npt.NDArray[Any] = surroundings[dim].values
     if labels.dtype.kind in "fiu":
         labels = unpacked(labels, surroundings[dim].attrs, dim)
-    return ModeAxis(dim, text_labels(labels))
+    units = text(surroundings[dim].attrs.get("units", ""))
+    return ModeAxis(dim, text_labels(labels), units)
 
 
 def _encoding(attributes: dict[Any, Any]) -> dict[str, Any]:

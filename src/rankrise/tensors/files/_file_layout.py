@@ -22,11 +22,14 @@ class Layout(ABC):
     ----------
     mode_axes
         What the file calls the modes and their indices, empty where it says nothing.
+    units
+        Of the values, empty where the file says nothing.
     suffix
         Extension of the written file, if its form is not that of the input.
     """
 
     mode_axes: tuple[ModeAxis, ...] = ()
+    units: str = ""
     suffix: str | None = None
 
     @abstractmethod

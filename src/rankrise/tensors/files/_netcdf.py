@@ -24,6 +24,7 @@ from rankrise.tensors.files._cf_conventions import (
     choose_described,
     declared,
     pointed_to,
+    text,
     text_labels,
     unpacked,
 )
@@ -129,6 +130,7 @@ def read_hdf5(
                 content, {x: arrays[x] for x in (*described, name)}, name, kind, shape
             ),
             mode_axes=tuple(_axis(arrays, dataset, *mode) for mode in enumerate(shape)),
+            units=text(_attributes(dataset).get("units", "")),
         )
     return Observations.from_array(values), layout, name
 
@@ -201,7 +203,8 @@ def _axis(arrays: dict[str, Any], dataset: Any, mode: int, length: int) -> ModeA
         return ModeAxis(name)
     values = text_labels(_values(arrays[path], path))
     fits = values.shape == (length,)
-    return ModeAxis(name, values if fits else None)
+    units = text(_attributes(arrays[path]).get("units", ""))
+    return ModeAxis(name, values if fits else None, units)
 
 
 def _values(dataset: Any, name: str, *, default_fill: bool = False) -> npt.NDArray[Any]:

@@ -1,0 +1,45 @@
+"""Any result that was saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rankrise.completion import Completion
+from rankrise.complexity import RankCurve
+from rankrise.tensors.files import saved_kind
+from rankrise.theory import Claim
+from rankrise.trajectories import Trajectory
+
+_OF_KIND: dict[str, type[Completion | RankCurve | Claim | Trajectory]] = {
+    "a completion": Completion,
+    "a rank curve": RankCurve,
+    "a claim": Claim,
+    "a trajectory": Trajectory,
+}
+
+
+def load(path: Path | str) -> Completion | RankCurve | Claim | Trajectory:
+    """Read a result that its `save` wrote.
+
+    Parameters
+    ----------
+    path
+        A file of a `Completion`, `RankCurve` or `Claim` (`.npz`), or a `Trajectory`
+        (`.nc`). Nothing in it is ever executed (no pickle); sizes and shapes are
+        checked.
+
+    Raises
+    ------
+    InputError
+        If the file is something else, or damaged.
+
+    Examples
+    --------
+    >>> import numpy as np, rankrise as rr
+    >>> array = np.add.outer(np.arange(6.0), np.arange(5.0) ** 2)
+    >>> array[1, 2] = np.nan
+    >>> path = rr.complete(array, models=2).save("found.npz")
+    >>> rr.load(path).completed.shape
+    (6, 5)
+    """
+    return _OF_KIND[saved_kind(path, *_OF_KIND)].load(path)
