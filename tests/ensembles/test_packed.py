@@ -62,8 +62,7 @@ def cancelling(rng, shape):
     return table
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize("values", [2, 3, 4, 7, 16])
+@pytest.mark.parametrize("values", [2, 3, 7, 16])
 @pytest.mark.parametrize(
     ("make", "modes"),
     [
@@ -73,11 +72,8 @@ def cancelling(rng, shape):
 )  # fmt: skip
 @pytest.mark.parametrize(("dtype", "error"), [("f4", 3e-6), ("f8", 1e-13)])
 def test_products_and_derivatives_are_those_of_multiplied_factors(
-    make, modes, values, dtype, error, threads, monkeypatch
+    make, modes, values, dtype, error
 ):
-    monkeypatch.setattr(
-        "rankrise.ensembles._packed_products.usable_cores", lambda: threads
-    )
     rng = np.random.default_rng(1)
     codes = rng.integers(0, values, (300, modes), dtype=np.uint8)
     table = make(rng, (values, modes, 40)).astype(dtype)
@@ -91,11 +87,11 @@ def test_products_and_derivatives_are_those_of_multiplied_factors(
     )
     found = np.zeros_like(table)
     packed.backward(slopes, found)
-    for column in range(36):
-        off = np.abs(found[..., column] - gradient[..., column])
-        # By factors of 1e-9 and of 1: each as exact as its own size.
-        sizes = np.abs(gradient[..., column]).max(axis=0)
-        assert (off <= error * np.sqrt(modes) * sizes).all()
+    # What rounds is as large as the sum of the terms' sizes, and the first of two values
+    # takes part in the other's rounding, up to a factor of 16.
+    sizes = products_and_gradient(codes, abs(table), abs(slopes))[1].max(axis=0)
+    off = np.abs(found - gradient)[..., :36].max(axis=0)
+    assert (off <= 4 * error * sizes[:, :36]).all()
 
 
 def data_and_targets(values, samples=150, modes=9):
@@ -120,7 +116,7 @@ TRAININGS = {
 
 
 @pytest.mark.parametrize("name", TRAININGS)
-@pytest.mark.parametrize("values", [2, 3, 6])
+@pytest.mark.parametrize("values", [2, 5])
 @pytest.mark.parametrize(
     ("double", "error"),
     # Thirty epochs of steps whose sizes hardly depend on the slopes' own rounding.

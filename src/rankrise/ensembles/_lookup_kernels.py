@@ -76,9 +76,7 @@ def _transpose(rows):
         mask ^= mask << np.uint64(size)
 
 
-@numba.njit(
-    void(uint64[:, ::1], int32[::1], uint64[:, ::1]), cache=True, nogil=True
-)
+@numba.njit(void(uint64[:, ::1], int32[::1], uint64[:, ::1]), cache=True, nogil=True)
 def gather_words(packed, order, words):
     """Words of some samples, a row of `words` for each place in a sample."""
     for s in range(len(order)):
@@ -86,9 +84,7 @@ def gather_words(packed, order, words):
             words[w, s] = packed[order[s], w]
 
 
-@numba.njit(
-    void(uint64[:, ::1], int32[::1], uint64[:, ::1]), cache=True, nogil=True
-)
+@numba.njit(void(uint64[:, ::1], int32[::1], uint64[:, ::1]), cache=True, nogil=True)
 def gather_planes(packed, order, planes):
     """Bits of some samples by bit: 64 samples a word, a row for each word of them."""
     square = np.empty(_WORD, np.uint64)

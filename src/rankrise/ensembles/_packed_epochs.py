@@ -21,7 +21,6 @@ from rankrise.ensembles._packed_samples import MOST_VALUES, Blocks, PackedSample
 from rankrise.losses import AbstractLoss
 from rankrise.tables import CategoricalData
 
-
 # Samples that are measured at a time.
 _AT_ONCE = 8192
 
@@ -103,7 +102,8 @@ class PackedEpochs:
         size, dtype = course.batch_size, table.dtype
         products = self._packed.products(course.models, size, dtype)
         sums = products.forward(np.asarray(table), rows)
-        slopes, total = _slopes(course, rows, np.int32(count), sums, total)
+        given = jnp.asarray(rows), jnp.asarray(count, jnp.int32), jnp.asarray(sums)
+        slopes, total = _slopes(course, *given, total)
         gradient = np.zeros(table.shape, table.dtype)
         products.backward(np.asarray(slopes), gradient)
         table, state = _updated(course.optimizer)(gradient, state, table)
@@ -127,9 +127,11 @@ def packed_mean_losses(
         rows = np.arange(begin, min(begin + size, samples), dtype=np.int32)
         count = np.int32(len(rows))
         rows = np.pad(rows, (0, size - len(rows)))
-        sums = products.forward(np.asarray(table), rows)
+        # A copy, for the next samples' sums are written to the same place.
+        sums = jnp.array(products.forward(np.asarray(table), rows))
+        given = jnp.asarray(rows), jnp.asarray(count), sums
         wanted = targets, models.task
-        total = _capped(wanted, rows, count, sums, loss_function, largest, total)
+        total = _capped(wanted, *given, loss_function, largest, total)
     return total
 
 
@@ -150,7 +152,8 @@ def _slopes(
     """
     wanted = course.targets[rows][:, course.models.task]
     losses, back = jax.vjp(lambda found: course.loss_function(found, wanted), sums)
-    weights = (jnp.arange(len(rows), dtype=jnp.int32) < count).astype(sums.dtype)[:, None]
+    there = jnp.arange(len(rows), dtype=jnp.int32) < count
+    weights = there.astype(sums.dtype)[:, None]
     share = count.astype(sums.dtype)
     (slopes,) = back(jnp.broadcast_to(weights / share, losses.shape))
     means = jnp.sum(weights / share * losses, axis=0)

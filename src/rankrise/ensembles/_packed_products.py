@@ -13,6 +13,8 @@ from rankrise.ensembles._packed_samples import Blocks, PackedSamples, aligned
 
 FloatArray = npt.NDArray[np.floating]
 Rows = npt.NDArray[np.int32]
+# A block, and first and last row or mode.
+_Item = tuple[int, int, int]
 
 _WORD, _GROUPS, _ENTRIES = 64, 16, 16
 # Fewer rows or modes are not shared between threads.
@@ -141,7 +143,7 @@ class PackedProducts:
                 total, self._gradient[block],
             )  # fmt: skip
 
-    def _items(self, blocks: int, count: int) -> Iterator[tuple[int, int, int]]:
+    def _items(self, blocks: int, count: int) -> Iterator[_Item]:
         """Blocks and parts of the rows, to share between threads."""
         parts = 1 if blocks % self._cores == 0 or count < _FEW else self._cores
         for block in range(blocks):
@@ -149,7 +151,9 @@ class PackedProducts:
                 yield block, count * part // parts, count * (part + 1) // parts
 
     def _each(
-        self, work: Callable[[int, int, int], None], items: Iterator[tuple[int, int, int]]
+        self,
+        work: Callable[[int, int, int], None],
+        items: Iterator[tuple[int, int, int]],
     ) -> None:
         jobs = list(items)
         if self._cores == 1 or len(jobs) == 1:
