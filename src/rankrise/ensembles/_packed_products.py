@@ -1,6 +1,7 @@
 """Products of a table's columns for packed samples, and their derivatives."""
 
 import functools as ft
+import importlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -31,10 +32,9 @@ class PackedProducts:
         self, samples: PackedSamples, blocks: Blocks, models: int, rows: int, dtype: Any
     ) -> None:
         # Loading Numba takes a second.
-        from rankrise.ensembles import _lookup_kernels
-
+        kernels = importlib.import_module("rankrise.ensembles._lookup_kernels")
         self._samples, self._blocks = samples, blocks
-        self._all_kernels: Any = _lookup_kernels
+        self._all_kernels: Any = kernels
         self._dtype = np.dtype(dtype)
         self._cores = usable_cores()
         self._pool = ThreadPoolExecutor(self._cores)
