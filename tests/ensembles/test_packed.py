@@ -87,8 +87,8 @@ def test_products_and_derivatives_are_those_of_multiplied_factors(
     )
     found = np.zeros_like(table)
     packed.backward(slopes, found)
-    # What rounds is as large as the sum of the terms' sizes, and the first of two values
-    # takes part in the other's rounding, up to a factor of 16.
+    # What rounds is as large as the sum of the terms' sizes, and the first of two
+    # values takes part in the other's rounding, up to a factor of 16.
     sizes = products_and_gradient(codes, abs(table), abs(slopes))[1].max(axis=0)
     off = np.abs(found - gradient)[..., :36].max(axis=0)
     assert (off <= 4 * error * sizes[:, :36]).all()
