@@ -12,10 +12,10 @@ JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
 export JAX_COMPILATION_CACHE_DIR JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock demo test test-all bench lint types format clean
+.PHONY: help venv lock demo test test-all test-lowest coverage docs pictures bench lint types format clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 venv: .venv/.installed ## build .venv from requirements.lock
 
@@ -43,7 +43,7 @@ venv: .venv/.installed ## build .venv from requirements.lock
 lock: .venv/.created ## rewrite requirements.lock from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes $(LOCK_FLAGS) \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
-	  --extra dev pyproject.toml -o requirements.lock
+	  --extra dev --extra docs pyproject.toml -o requirements.lock
 
 demo: venv ## run the demonstration
 	$(BIN)/python examples/demo.py
@@ -65,13 +65,36 @@ test test-all: export PYTHONDONTWRITEBYTECODE =
 # Numba compiles are compiled before, once, rather than by every worker that needs them.
 test: lint ## lint, check types and run the fast tests
 	@$(BIN)/python -m mypy >.venv/types.txt 2>&1 & types=$$!; \
-	$(BIN)/python -c 'from rankrise.completion import _kernels, _plain_kernels'; \
+	$(BIN)/python -c 'from rankrise.completion import _kernels, _plain_kernels; \
+	  from rankrise.ensembles import _lookup_kernels; _lookup_kernels.compile_all()'; \
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal; tests=$$?; \
 	wait $$types; types=$$?; cat .venv/types.txt; exit $$((tests || types))
 
-test-all: lint types ## the same with the slow tests, which take minutes
+test-all: lint types docs ## the same with the slow tests and the site, which take minutes
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m '' --timeout=3600 \
 	  --jaxtyping-packages=rankrise,beartype.beartype
+
+# In an environment of its own, whose direct dependencies are the oldest that
+# pyproject.toml admits.
+test-lowest: .venv/.created ## run quick tests on the oldest dependencies
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/lowest
+	$(BIN)/uv pip install --quiet --python .venv/lowest/bin/python \
+	  --resolution lowest-direct -e '.[dev]'
+	OMP_NUM_THREADS=1 .venv/lowest/bin/python -m pytest -q -W default -p no:cacheprovider \
+	  tests/completion/test_result.py tests/estimators/test_completer.py tests/losses \
+	  tests/tables tests/tensors/test_incomplete.py tests/test_examples.py
+
+coverage: venv ## say which lines the fast tests reach
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal --cov=rankrise --cov-report=term:skip-covered \
+	  --cov-report=html:.venv/coverage
+
+# Warnings are errors, links between pages among them; nothing is fetched.
+docs: venv ## build the site in docs/_build
+	JAX_PLATFORMS=cpu $(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
+	@echo 'docs/_build/index.html'
+
+pictures: venv ## draw the pictures of the gallery anew
+	MPLBACKEND=Agg $(BIN)/python docs/pictures.py
 
 # Without the cache: a time that contains compiling must contain it every time.
 bench: venv ## measure speed and accuracy
@@ -88,6 +111,6 @@ format: venv ## format the source and fix what can be fixed
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
 
-clean: ## remove .venv, caches and built packages (results in runs/ stay)
-	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## remove .venv, caches, the site and built packages (results in runs/ stay)
+	rm -rf .venv dist docs/_build docs/api .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests examples benchmarks -name __pycache__ -type d -exec rm -rf {} +

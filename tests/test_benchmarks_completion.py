@@ -2,7 +2,10 @@
 
 import io
 import json
+import re
+import statistics
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -328,3 +331,32 @@ def test_entries_of_a_large_tensor_are_distinct_and_within_it(benchmarks, monkey
     # From all of the tensor, though it is made block by block.
     assert flat.min() < 60
     assert flat.max() > 5940
+
+
+def test_page_beside_other_tools_shows_what_was_measured(benchmarks):
+    table = benchmarks("_completion_table")
+    root = Path(__file__).parents[1]
+    results = json.loads((root / "benchmarks/completion.json").read_text("utf-8"))
+    page = (root / "docs/comparison.md").read_text("utf-8")
+    row = r"^\| (.+?) \| .*? \| ([\d.]+) \| (.*?) ?\| (\S+) \|$"
+    rows = re.findall(row, page, re.MULTILINE)
+    tools = [row[0] for row in rows]
+    assert tools[0] == "rankrise"
+    assert len(tools) == 6
+    firsts = [splits["0"] for splits in results["cases"].values()]
+    cases = [
+        case
+        for case in firsts
+        if all(tool in case and case[tool]["failure"] is None for tool in tools)
+    ]
+    assert f"same {len(cases)} cases" in page
+    for tool, shown_error, shown_better, shown_seconds in rows:
+        own = [case[tool]["picked"]["test_error"] for case in cases]
+        least = [table.best_cp(case)["test_error"] for case in cases]
+        ours = [case["rankrise"]["picked"]["test_error"] for case in cases]
+        error = statistics.geometric_mean(np.divide(own, least))
+        seconds = statistics.median(case[tool]["cpu_seconds"] for case in cases)
+        better = sum(map(float.__lt__, own, ours))
+        assert shown_error == f"{error:.3f}", tool
+        assert shown_seconds == f"{seconds:.2g}", tool
+        assert shown_better == (f"{better} of {len(cases)}" if tools[0] != tool else "")

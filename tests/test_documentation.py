@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 
 from rankrise.cli._main import run
@@ -20,6 +21,16 @@ SLOW = (
     "docs/complexity.md",
     "docs/reproduce.md",
     "docs/estimators.md",
+)
+# Each stands by itself, and takes seconds.
+SITE = tuple(
+    str(path.relative_to(ROOT))
+    for path in [
+        ROOT / "docs/index.md",
+        ROOT / "docs/gallery.md",
+        *sorted((ROOT / "docs/start").glob("*.md")),
+        *sorted((ROOT / "docs/howto").glob("*.md")),
+    ]
 )
 
 
@@ -56,6 +67,20 @@ def test_pages_run_as_printed(pages, tmp_path, monkeypatch):
             run_block(language, text, names)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("page", SITE)
+def test_page_of_the_site_runs_by_itself(page, tmp_path, monkeypatch):
+    pytest.importorskip("tensorly")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "documentation"}
+    for language, text in blocks(page):
+        run_block(language, text, names)
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for picture in re.findall(r"images/(gallery-\w+\.png)", text):
+        assert (tmp_path / picture).stat().st_size > 10_000, picture
+    plt.close("all")
+
+
 # Sizes of the quick pages at which they take seconds.
 SHORTER = {
     "[::8, ::8]": "[::24, ::24]",
@@ -89,13 +114,13 @@ def test_quick_pages_run_at_smaller_sizes(tmp_path, monkeypatch):
 def test_every_page_is_among_those_that_run():
     with_commands = {
         str(path.relative_to(ROOT))
-        for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+        for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
         if any(
             language in ("bash", "python")
             for language, _ in BLOCK.findall(path.read_text("utf-8"))
         )
     }
-    assert with_commands <= {*QUICK, *SLOW}
+    assert with_commands <= {*QUICK, *SLOW, *SITE}
 
 
 def test_make_targets_named_in_pages_exist():
@@ -108,7 +133,7 @@ def test_make_targets_named_in_pages_exist():
 
 
 def test_linked_files_exist():
-    for page in (*QUICK, *SLOW):
+    for page in (*QUICK, *SLOW, *SITE):
         path = ROOT / page
         links = re.findall(r"\]\(((?!http)[^)#]+)\)", path.read_text(encoding="utf-8"))
         for link in links:

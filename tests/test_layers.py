@@ -2,6 +2,7 @@
 
 import ast
 import functools as ft
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -373,3 +374,13 @@ def test_checker_finds_each_kind_of_breach(tmp_path, name, source, breach):
     (found,) = layer_violations(write_package(tmp_path, {name: source}))
     assert found.startswith(f"{name}:")
     assert breach in found
+
+
+def test_design_page_shows_the_layers():
+    page = (ROOT.parents[1] / "docs/design.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", page, re.MULTILINE)
+    shown = tuple(frozenset(re.findall(r"`(\w+)`", row)) for row in rows)
+    # The last layer is the module that starts the program.
+    assert shown == LAYERS[:-1]
+    (without_jax,) = re.findall(r"work without JAX: ([^.]*)\.", page)
+    assert set(re.findall(r"`(\w+)`", without_jax)) == WITHOUT_JAX

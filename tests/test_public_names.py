@@ -19,6 +19,7 @@ TOP: list[str] = [
     "CompletionProblem",
     "CompletionProgress",
     "CompletionSettings",
+    "Complexity",
     "Ending",
     "GradientDescent",
     "GradientFlow",

@@ -63,3 +63,15 @@ def test_lock_has_hashes_and_names_no_place_to_download_from():
     options = re.findall(r"^-.*", text, re.M)
     assert options == []
     assert "://" not in text
+
+
+def test_classifiers_and_workflow_name_the_same_pythons():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    prefix = "Programming Language :: Python :: "
+    named = [c.removeprefix(prefix) for c in project["classifiers"] if prefix in c]
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text("utf-8")
+    (matrix,) = re.findall(r"python: \[(.*)\]", workflow)
+    assert re.findall(r'"([\d.]+)"', matrix) == named
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for target in re.findall(r"run: make (\S+)", workflow):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target

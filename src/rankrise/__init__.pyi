@@ -21,6 +21,7 @@ from .completion import complete as complete
 from .completion import complete_tensor as complete_tensor
 from .completion import estimate_rank as estimate_rank
 from .completion import estimate_tensor_rank as estimate_tensor_rank
+from .complexity import Complexity as Complexity
 from .complexity import RankCurve as RankCurve
 from .complexity import RankFit as RankFit
 from .complexity import SmallestRank as SmallestRank

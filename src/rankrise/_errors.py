@@ -8,6 +8,15 @@ class InputError(ValueError):
 
     The command line prints the message alone and exits with status 2, so whatever
     raises it writes for the person who typed the command.
+
+    Examples
+    --------
+    >>> import rankrise as rr
+    >>> try:
+    ...     rr.complete([[1.0, 2.0], [3.0, 4.0]], models=0)
+    ... except rr.InputError as error:
+    ...     print(type(error).__name__)
+    InputError
     """
 
 

@@ -19,10 +19,10 @@ pytestmark = pytest.mark.usefixtures("blank_figures")
 RNG = np.random.default_rng(0)
 QUICK = [
     *("--ranks", "1-2", "--optimizer", "adam"),
-    *("--epochs", "12", "--learning-rate", "0.01"),
+    *("--epochs", "12", "--learning-rate", "0.01", "--folds", "1"),
 ]
 ROW = {
-    "dataset", "control", "rank", "class", "seed", "train_error", "test_error",
+    "dataset", "control", "rank", "class", "fold", "seed", "train_error", "test_error",
     "epochs", "converged", "result",
 }  # fmt: skip
 
@@ -204,7 +204,7 @@ def test_a_study_that_is_cut_off_or_diverges_says_so_in_valid_json(
         "rankrise: stopped at the time limit; raise --max-seconds to go further.\n"
     )
     too_fast = ["--optimizer", "sgd", "--learning-rate", "1e9", "--epochs", "12"]
-    wild = [*tokens[: -len(QUICK)], "--ranks", "1-2", *too_fast]
+    wild = [*tokens[: -len(QUICK)], "--ranks", "1-2", "--folds", "1", *too_fast]
     wild = [*wild, "--out", tmp_path / "wild"]
     assert complexity(*wild) == 0
     assert summary(tmp_path / "wild")["result"] == "diverged"
@@ -216,7 +216,8 @@ def test_models_without_a_learning_rate_that_diverge_are_told_of_their_start(
     csv, tmp_path, capsys
 ):
     tokens = [csv, "--target", "kind", "--controls", "none", "--ranks", "1", "--quiet"]
-    tokens += ["--epochs", "2", "--init-mean", "1e20", "--out", tmp_path / "run"]
+    tokens += ["--epochs", "2", "--init-mean", "1e20", "--folds", "1"]
+    tokens += ["--out", tmp_path / "run"]
     assert complexity(*tokens) == 0
     said = "rankrise: 2 of 2 models diverged; lower --init-mean or --init-std.\n"
     assert capsys.readouterr().err == said
@@ -289,7 +290,8 @@ def test_a_study_that_makes_no_sense_is_refused(line, assert_harmless, csv):
 def test_more_components_than_memory_are_refused(assert_harmless, monkeypatch):
     monkeypatch.setattr("rankrise.ensembles._memory.free_memory", lambda: 10**7)
     assert_harmless(
-        ["digits"], r"1200 components \(150 models\) .* 10 MiB are free; fit"
+        ["digits", "--ranks", "1-15"],
+        r"1200 components \(150 models\) .* 10 MiB are free; fit",
     )
 
 

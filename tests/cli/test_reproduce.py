@@ -282,8 +282,8 @@ def test_quick_variants_are_as_expected_at_their_smallest_init_scale(
 def digits(monkeypatch):
     samples = load_labelled_set("digits")
     monkeypatch.setattr(
-        "rankrise.experiments._complexity.load_labelled_set",
-        lambda dataset, **how: samples,
+        "rankrise.experiments._complexity.load_labelled_folds",
+        lambda dataset, **how: (samples,),
     )
 
 
@@ -326,7 +326,7 @@ def test_images_that_cannot_be_found_are_refused(tmp_path, monkeypatch, assert_r
     def missing(dataset, **how):
         raise InputError(f"{dataset} is nowhere; set RANKRISE_DATA.")
 
-    place = "rankrise.experiments._complexity.load_labelled_set"
+    place = "rankrise.experiments._complexity.load_labelled_folds"
     monkeypatch.setattr(place, missing)
     tokens = ["reproduce", "complexity", "--out", tmp_path / "new"]
     assert_refused(tokens, "mnist is nowhere")

@@ -69,6 +69,7 @@ def test_equality_of_two_features_needs_a_component_for_each_value():
         classes=[1],
         controls=("real",),
         training=replace(TRAINING, epochs=400, batch_size=50),
+        folds=1,
     )
     # The identity matrix of size three has rank three; the best of rank two leaves a
     # third of the equal pairs.

@@ -15,7 +15,6 @@ from rankrise.ensembles import (
     Member,
     Samples,
     Training,
-    _fit,
     fit_ensemble,
 )
 from rankrise.ensembles._ensemble import rounded, start_table
@@ -240,20 +239,104 @@ def test_a_model_that_overflows_leaves_the_others_alone():
     np.testing.assert_allclose(both.train_losses[:, 1], alone.train_losses[:, 0])
 
 
-def test_components_whose_sum_overflows_leave_the_other_models_alone(monkeypatch):
+def test_components_whose_sum_overflows_leave_the_other_models_alone():
     """Every product is finite, and the prediction and its slope are not."""
-    start = _fit.start_table
 
-    def huge(shape, member, **options):
-        options["init_mean"] = 1.0 if member.task else 1.5e308 ** (1 / shape[1])
-        return start(shape, member, **options)
+    def huge(member):
+        size = 1.0 if member.task else 1.5e308 ** (1 / 8)
+        return np.full((2, 8, member.components), size)
 
-    monkeypatch.setattr(_fit, "start_table", huge)
-    training = replace(TRAINING, epochs=3, init_std=0.0)
+    training = replace(TRAINING, epochs=3, start=huge)
     both = fit_ensemble(TRAIN, (Member(2, 0), Member(2, 1)), training)
     alone = fit_ensemble(TRAIN, (Member(2, 1),), training)
     assert both.endings == (Ending.DIVERGED, Ending.STOPPED)
     np.testing.assert_allclose(both.train_losses[:, 1], alone.train_losses[:, 0])
+
+
+# Starts and batches that are given
+
+
+def test_training_goes_on_from_the_tables_of_a_fit():
+    # Descent without memory, on all samples: twice two epochs are four.
+    training = Training(epochs=2, batch_size=60, optimizer=optax.sgd(1e-3))
+    members = (Member(2, 1), Member(1, 0))
+    first = fit_ensemble(TRAIN, members, training)
+    second = fit_ensemble(TRAIN, members, training, start=first.tables)
+    whole = fit_ensemble(TRAIN, members, replace(training, epochs=4))
+    np.testing.assert_allclose(
+        np.concatenate([first.train_losses, second.train_losses]),
+        whole.train_losses,
+        rtol=1e-12,
+    )
+
+
+def test_batches_are_steps_in_the_order_given():
+    rng = np.random.default_rng(0)
+    batches = [rng.integers(0, 60, size) for size in (20, 7, 20, 20, 20, 1)]
+    start = rng.uniform(0.8, 1.2, (2, 8, 2))
+    training = Training(epochs=2, batch_size=20, optimizer=optax.sgd(1e-3))
+    found = fit_ensemble(
+        TRAIN, (Member(2, 1),), training, start=[start], batches=batches
+    )
+    losses, table, modes = [], start.copy(), np.arange(8)
+    for rows in batches:
+        codes, targets = DATA.codes[rows], TARGETS[rows, 1]
+        factors = table[codes, modes]
+        parts = factors.prod(axis=1)
+        residual = parts.sum(axis=1) - targets
+        losses.append((len(rows), np.mean(residual**2)))
+        gradient = np.zeros_like(table)
+        slopes = 2 * residual[:, None, None] * parts[:, None] / factors / len(rows)
+        np.add.at(gradient, (codes, modes[None]), slopes)
+        table -= 1e-3 * gradient
+    np.testing.assert_allclose(found.tables[0], table, rtol=1e-10)
+    means = [
+        np.average([x for _, x in e], weights=[n for n, _ in e])
+        for e in (losses[:3], losses[3:])
+    ]
+    np.testing.assert_allclose(found.train_losses[:, 0], means, rtol=1e-10)
+
+
+def test_a_resumed_fit_goes_on_in_its_batches(tmp_path):
+    def batches():
+        rng = np.random.default_rng(1)
+        return (rng.integers(0, 60, 30) for _ in range(40))
+
+    training = Training(epochs=20, batch_size=30, optimizer=optax.adam(1e-2))
+    whole = fit_ensemble(TRAIN, (Member(2, 1),), training, batches=batches())
+    kept = Checkpoint(tmp_path / "state.npz", resume=True)
+    options = {"checkpoint": kept, "max_seconds": 1e-9}
+    cut = fit_ensemble(TRAIN, (Member(2, 1),), training, batches=batches(), **options)
+    assert cut.epochs[0] < 20
+    options["max_seconds"] = None
+    found = fit_ensemble(TRAIN, (Member(2, 1),), training, batches=batches(), **options)
+    np.testing.assert_array_equal(found.tables[0], whole.tables[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"start": []}, "There are 0 starts for 1 models; give one for each"),
+        ({"start": [np.ones((2, 8, 3))]}, r"model 0 is .* shape \(2, 8, 3\); give num"),
+        ({"start": [np.full((2, 8, 2), np.nan)]}, "has a factor that is not finite"),
+        ({"start": lambda member: "a"}, r"give numbers of shape \(2, 8, 2\)"),
+        ({"batches": [[0, 1]]}, "end after 1 steps, and an epoch takes 2; give as"),
+        ({"batches": [[0.5]]}, "Batch 0 is an array of float64"),
+        ({"batches": [[0], []]}, "Batch 1 is an array .* at least one"),
+        ({"batches": [[0] * 31]}, "Batch 0 has 31 rows and batch_size is 30"),
+        ({"batches": [[0], [60]]}, "Batch 1 names row 60; there are 60, counted"),
+        ({"batches": [[-1]]}, "Batch 0 names row -1"),
+    ],
+)
+def test_starts_and_batches_that_do_not_fit_are_refused(options, words):
+    training = Training(epochs=2, batch_size=30, optimizer=optax.sgd(1e-3))
+    with pytest.raises(InputError, match=words):
+        fit_ensemble(TRAIN, (Member(2, 1),), training, **options)
+
+
+def test_steps_on_all_samples_take_no_batches():
+    with pytest.raises(InputError, match="takes its steps on all samples"):
+        Training(optimizer=LevenbergMarquardt(), batches=[[0]])
 
 
 # What is refused

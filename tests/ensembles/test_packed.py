@@ -25,9 +25,11 @@ def products_and_gradient(codes, table, slopes):
     weights = np.zeros((len(ROWS), table.shape[-1]))
     weights[:, :36] = slopes[:, OWNER]
     gradient = np.zeros(table.shape)
-    for mode in modes:
-        others = np.delete(factors, mode, axis=1).prod(axis=1) * weights
-        np.add.at(gradient[:, mode], codes[ROWS, mode], others)
+    ones = np.ones((len(ROWS), 1, table.shape[-1]))
+    before = np.cumprod(np.concatenate([ones, factors[:, :-1]], axis=1), axis=1)
+    after = np.cumprod(np.concatenate([ones, factors[:, :0:-1]], axis=1), axis=1)
+    others = before * after[:, ::-1] * weights[:, None]
+    np.add.at(gradient, (codes[ROWS], modes[None]), others)
     return sums, gradient
 
 
@@ -66,7 +68,7 @@ def cancelling(rng, shape):
 @pytest.mark.parametrize(
     ("make", "modes"),
     [
-        (near_one, 100), (wide, 20), (far_apart, 400), (with_zeros, 70),
+        (near_one, 100), (wide, 20), (far_apart, 300), (with_zeros, 70),
         (cancelling, 70),
     ],
 )  # fmt: skip
@@ -87,11 +89,14 @@ def test_products_and_derivatives_are_those_of_multiplied_factors(
     )
     found = np.zeros_like(table)
     packed.backward(slopes, found)
-    # What rounds is as large as the sum of the terms' sizes, and the first of two
-    # values takes part in the other's rounding, up to a factor of 16.
-    sizes = products_and_gradient(codes, abs(table), abs(slopes))[1].max(axis=0)
-    off = np.abs(found - gradient)[..., :36].max(axis=0)
-    assert (off <= 4 * error * sizes[:, :36]).all()
+    # Rounding is a share of the sum of the terms' sizes, for every factor by itself.
+    sizes = products_and_gradient(codes, abs(table), abs(slopes))[1]
+    if values == 2:
+        # By the first of two values it is a difference from the sum over all samples,
+        # unless that would lose more than four bits.
+        sizes[0] += 16 * sizes[1]
+    off = np.abs(found - gradient)[..., :36]
+    assert (off <= 4 * error * sizes[..., :36]).all()
 
 
 def data_and_targets(values, samples=150, modes=9):
@@ -130,7 +135,7 @@ def test_epochs_are_those_of_jax(name, values, double, error, monkeypatch):
     with jax.enable_x64(double):
         for is_packed in (True, False):
             monkeypatch.setattr(
-                "rankrise.ensembles._fit.can_be_packed",
+                "rankrise.ensembles._programs.can_be_packed",
                 lambda data, answer=is_packed: answer,
             )
             fits.append(fit_ensemble(samples, members, TRAININGS[name], test=samples))

@@ -4,8 +4,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
+import rankrise as rr
 from rankrise import InputError
 from rankrise.factorizations import CPFactorization, ProductPoolingNetwork
 
@@ -78,3 +80,52 @@ def test_products_of_many_features_do_not_underflow():
 def test_more_values_than_a_byte_names_are_refused():
     with pytest.raises(InputError, match="257 values; it may have 256"):
         ProductPoolingNetwork.from_factorization(factorization(float, (257, 2)))
+
+
+def test_what_is_said_of_it_is_that_of_the_factorization():
+    model = factorization(jnp.float32)
+    network = ProductPoolingNetwork.from_factorization(model)
+    values = jnp.asarray(np.random.default_rng(2).normal(size=24), jnp.float32)
+
+    def loss(model):
+        return jnp.mean((model.entries(INDICES) - values) ** 2)
+
+    for measure in (
+        lambda m: m.end_tensor(),
+        lambda m: m.frobenius_norm(),
+        lambda m: m.component_norms(),
+        lambda m: m.parameter_norms(),
+        lambda m: m.unbalancedness(),
+        lambda m: m.pull(loss),
+    ):
+        # Sums of squares in another order, and logarithms.
+        np.testing.assert_allclose(
+            eqx.filter_jit(measure)(network),
+            eqx.filter_jit(measure)(model),
+            rtol=2e-4,
+            atol=1e-4,
+        )
+    assert (network.mode_dims, network.components) == (MODE_DIMS, 5)
+
+
+def test_descent_on_hundreds_of_features_is_that_of_an_ensemble():
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 2, (50, 784))
+    targets = (values[:, 0] & values[:, 1]).astype(float)
+    start = rng.normal(1, 1e-3, (2, 784, 3)) * (0.3 / 3) ** (1 / 784)
+    problem = rr.CompletionProblem.from_observations(
+        rr.Observations(values, targets, (2,) * 784)
+    )
+    network = ProductPoolingNetwork(jnp.asarray(start), (2,) * 784)
+    run = rr.solve(problem, network, rr.GradientDescent(2e-3), max_steps=20)
+    data = rr.tables.CategoricalData.from_codes(values, 2)
+    places = np.arange(784)
+    fit = rr.ensembles.fit_ensemble(
+        rr.ensembles.Samples(data, targets[:, None]),
+        [rr.ensembles.Member(3, 0)],
+        rr.ensembles.Training(optimizer=optax.sgd(2e-3), epochs=20, batch_size=50),
+        start=[start[data.order.T, places]],
+    )
+    saved = [int(np.flatnonzero(run.step == step)[0]) for step in range(20)]
+    np.testing.assert_allclose(run.loss[saved], fit.train_losses[:, 0], rtol=1e-8)
+    assert run.loss[-1] < 0.99 * run.loss[0]

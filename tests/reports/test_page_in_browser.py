@@ -175,7 +175,9 @@ def test_the_slider_of_a_staircase_moves_through_the_run(folders, opened):
     page.fill(".staircase input[type=range]", "0")
     first = values(page, bars, "plot.data[0].y")
     assert max(first) < 0.2 * max(last)
-    trajectory = rr.Trajectory.load(folders("dynamics") / "trajectory.nc").runs()[-1]
+    trajectory = rr.trajectories.Trajectory.load(
+        folders("dynamics") / "trajectory.nc"
+    ).runs()[-1]
     ended = np.sort(trajectory.component_norms[-1])[::-1]
     np.testing.assert_allclose(np.sort(last)[::-1], ended[: len(last)], rtol=1e-5)
 

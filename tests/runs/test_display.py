@@ -33,23 +33,6 @@ class At:
         return self.count / 10
 
 
-class Clock:
-    """Time that passes when it is told to."""
-
-    def __init__(self):
-        self.now = 1000.0
-
-    def monotonic(self):
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr("rankrise.runs._display.time", clock)
-    return clock
-
-
 @pytest.fixture
 def every_report(monkeypatch):
     """Lines of every report, not of one in half a minute."""

@@ -12,23 +12,6 @@ from rankrise._errors import InputError
 from rankrise.runs import Checkpoint, Ending, Watch, keeping_interrupted
 
 
-class Clock:
-    """Time that passes when it is told to."""
-
-    def __init__(self):
-        self.now = 1000.0
-
-    def monotonic(self):
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr("rankrise.runs._watch.time", clock)
-    return clock
-
-
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "state.npz"

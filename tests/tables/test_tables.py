@@ -57,9 +57,9 @@ def test_the_split_is_that_of_the_seed():
 def test_a_frame_a_mapping_and_rows_of_objects_are_one_table():
     mapping = {name: FRAME[name].to_numpy() for name in FRAME}
     rows = FRAME.to_numpy(dtype=object).tolist()
-    expected = labelled_table(FRAME, LABELS)
+    expected = labelled_table(FRAME, LABELS, levels=16)
     for table in (mapping, rows):
-        found = labelled_table(table, LABELS)
+        found = labelled_table(table, LABELS, levels=16)
         np.testing.assert_array_equal(joined(found), joined(expected))
     assert expected.train.cardinalities == (16, 3, 3)
 
@@ -67,7 +67,7 @@ def test_a_frame_a_mapping_and_rows_of_objects_are_one_table():
 def test_what_others_alone_have_or_lack_is_one_value_more():
     train = pd.DataFrame({"colour": ["red", "blue"] * 3, "size": [1.0, 2, 3] * 2})
     other = pd.DataFrame({"colour": ["red", "green", None], "size": [1.0, np.nan, 9]})
-    samples = labelled_table(train, [0, 1] * 3, test=(other, [0, 1, 1]))
+    samples = labelled_table(train, [0, 1] * 3, test=(other, [0, 1, 1]), levels=3)
     assert samples.train.cardinalities == (4, 4)
     # Blue, red, none, unseen; the three sizes and none.
     assert samples.test.indices.tolist() == [[1, 0], [3, 3], [2, 2]]
@@ -84,7 +84,7 @@ def test_targets_without_names_are_those_of_a_frame():
 def test_a_column_may_have_values_in_samples_for_testing_alone(note):
     train = {"note": [None] * 6, "size": [1.0, 2, 3] * 2}
     other = {"note": [None, note], "size": [1.0, 2]}
-    samples = labelled_table(train, [0, 1] * 3, test=(other, [0, 1]))
+    samples = labelled_table(train, [0, 1] * 3, test=(other, [0, 1]), levels=3)
     # None, and beside it what was never seen.
     assert samples.train.cardinalities == (2, 3)
     assert not samples.train.codes[:, 0].any()

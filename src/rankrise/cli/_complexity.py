@@ -112,15 +112,22 @@ def _print(outcome: "ComplexityResult") -> None:
     from rankrise.complexity import SPLITS
 
     data, curve = outcome.data, outcome.curve
+    folds = 1 + max(fit.fold for fit in curve.fits)
     say(
         f"{outcome.dataset}: {data.train.samples} samples for training, "
-        f"{data.test.samples} for testing"
+        f"{data.test.samples} for testing" + (f", {folds} times" * (folds > 1))
     )
     say(f"{data.train.features} features of up to {data.train.values} values")
     what = "classes told from all others" if curve.kind == "classes" else "values"
     more = ", ..." if len(curve.targets) > _LISTED else ""
     say(f"{what}: {', '.join(curve.targets[:_LISTED])}{more}")
     console = Console(highlight=False)
+    told = {*curve.controls} > {"real"}
+    if told:
+        say()
+        say(str(curve.complexity()))
+        for line in _meaning(curve).splitlines():
+            say(line)
     for split in SPLITS:
         constant = _short(float(curve.constant_errors[split].mean()))
         say()
@@ -139,10 +146,33 @@ def _print(outcome: "ComplexityResult") -> None:
 def _over(curve: "RankCurve") -> str:
     """What a mean and its spread are over."""
     what = "classes" if curve.kind == "classes" else "values"
-    if len(curve.targets) > 1:
+    if curve.spread_over == "folds":
+        mean = f"mean over {what}" if len(curve.targets) > 1 else "mean"
+        return f" ({mean} ± standard deviation over folds)"
+    if curve.spread_over == "targets":
         return f" (mean over {what} ± standard deviation)"
     several = len({fit.seed for fit in curve.fits}) > 1
     return " (mean over seeds ± standard deviation)" if several else ""
+
+
+def _meaning(curve: "RankCurve") -> str:
+    """What the complexity says, in a sentence."""
+    found = curve.complexity()
+    if found.rank is None:
+        return ""
+    over = " or ".join(
+        f"{len(number)} {name}"
+        for name, number in (
+            ("folds", {fit.fold for fit in curve.fits}),
+            ("seeds", {fit.seed for fit in curve.fits}),
+        )
+        if len(number) > 1
+    )
+    ranges = f"\nranges are over {over}" if over else ""
+    return (
+        f"the error of rank {found.rank} is {found.explained[found.rank]:.0%} below "
+        f"that of random {found.control}, at best {found.structure:.0%}{ranges}"
+    )
 
 
 def _errors(curve: "RankCurve", split: "Split") -> Table:

@@ -115,7 +115,7 @@ def complexity(
     from rankrise.experiments import expected_complexity_time, reproduce_complexity
     from rankrise.reports import save_figure
 
-    data = load_unchanged(source, settings.experiment)
+    (data,) = load_unchanged(source, settings.experiment)
     checkpoint = make_checkpoint(folder, output)
     _announce(settings, output, lambda: expected_complexity_time(settings, data))
     with running(lambda: folder.begin(settings, source), output) as progress:

@@ -33,7 +33,7 @@ def make_checkpoint(folder: RunFolder, options: OutputOptions) -> "Checkpoint":
 
 def load_unchanged(
     source: dict[str, Any], settings: "ComplexityConfig"
-) -> "LabelledSet":
+) -> "tuple[LabelledSet, ...]":
     """The samples of `source`, refused where they are not those a run began with.
 
     Their hash is kept there for the next time.
@@ -41,11 +41,12 @@ def load_unchanged(
     from rankrise.experiments import load_samples
 
     data = load_samples(source["dataset"], settings)
-    if source.get("sha256", data.content_sha256) != data.content_sha256:
+    found = data[0].content_sha256
+    if source.get("sha256", found) != found:
         raise InputError(
             f"{source['dataset']} has changed since the run began; start again."
         )
-    source["sha256"] = data.content_sha256
+    source["sha256"] = found
     return data
 
 

@@ -196,6 +196,16 @@ def complete_tensor(
     source
         Where it comes from (a path, a hash), stored with the settings of a gradient
         method's trajectory.
+
+    Examples
+    --------
+    >>> import numpy as np, rankrise as rr
+    >>> tensor = np.add.outer(np.arange(8.0), np.arange(6.0))
+    >>> tensor[::3, ::2] = np.nan
+    >>> settings = rr.CompletionSettings(models=2)
+    >>> found = rr.complete_tensor(rr.incomplete_tensor(tensor), settings)
+    >>> found.settings.models
+    2
     """
     settings = settings or CompletionSettings()
     if not isinstance(checkpoint, Checkpoint | None):

@@ -101,7 +101,17 @@ def estimate_tensor_rank(
     *,
     progress: ShowProgress | Callable[[RankProgress], None] = None,
 ) -> RankEstimate:
-    """The same of a tensor that is read already."""
+    """The same of a tensor that is read already.
+
+    Examples
+    --------
+    >>> import numpy as np, rankrise as rr
+    >>> rows, columns, layers = np.ogrid[1:9, 1:8, 1:7]
+    >>> tensor = np.sin(rows) * np.cos(columns) * layers
+    >>> tensor += 0.01 * np.sin(rows * columns * layers)
+    >>> rr.estimate_tensor_rank(rr.incomplete_tensor(tensor)).rank
+    1
+    """
     settings = settings or CompletionSettings()
     if len(settings.loss_functions) > 1:
         raise InputError(

@@ -122,7 +122,14 @@ class GradientMethod(Settings):
 
 
 class CompletionSettings(Settings):
-    """How a partly observed tensor is completed; the defaults ask for no rank."""
+    """How a partly observed tensor is completed; the defaults ask for no rank.
+
+    Examples
+    --------
+    >>> import rankrise as rr
+    >>> rr.CompletionSettings(models=4, loss="huber").loss
+    'huber'
+    """
 
     method: Literal["alternating"] | GradientMethod = "alternating"
     """alternating: components enter one by one on a path of falling penalties, by

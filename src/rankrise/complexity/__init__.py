@@ -1,5 +1,6 @@
 """Tensor rank as a measure of how complex a data set is."""
 
+from rankrise.complexity._complexity import Complexity as Complexity
 from rankrise.complexity._controls import CONTROL_NAMES as CONTROL_NAMES
 from rankrise.complexity._controls import CONTROLS as CONTROLS
 from rankrise.complexity._controls import Control as Control

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise._html import html_of
+from rankrise.complexity._complexity import (
+    SHARE,
+    Complexity,
+    Errors,
+    measured_complexity,
+)
 from rankrise.complexity._controls import CONTROL_NAMES, CONTROLS, Control
 from rankrise.drawing import Drawing, Plotted
 from rankrise.runs import Ending
 from rankrise.tables import TargetKind
 from rankrise.tensors.files import loaded_result
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
-Errors = npt.NDArray[np.float64]
 
 # A rise counts beyond this share of the lower error and this of a constant's.
 _RISE, _RISE_OF_CONSTANT = 0.05, 1e-3
@@ -44,6 +52,8 @@ class RankFit:
         predicted: 1 for a class.
     ending
         `converged` where the error had become flat, `stopped` at the last epoch.
+    fold
+        Which split into training and testing, counted from 0.
     """
 
     control: Control
@@ -54,6 +64,7 @@ class RankFit:
     test_error: float
     epochs: int
     ending: Ending
+    fold: int = 0
 
     @property
     def converged(self) -> bool:
@@ -63,7 +74,7 @@ class RankFit:
 
 @dataclass(frozen=True)
 class SmallestRank:
-    """The smallest rank that reaches an error, seed by seed.
+    """The smallest rank that reaches an error, seed by seed, and fold by fold.
 
     Attributes
     ----------
@@ -91,7 +102,7 @@ class SmallestRank:
         return float(np.std(self.by_seed, ddof=1))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RankCurve(Plotted):
     """Errors by rank.
 
@@ -103,8 +114,8 @@ class RankCurve(Plotted):
         Whether classes are told apart or values predicted.
     constant_errors
         For training and for testing, the error of predicting the mean of the training
-        targets whatever the sample, target by target: with one class in ten about
-        0.09.
+        targets whatever the sample, target by target (mean over folds): with one class
+        in ten about 0.09.
     train_losses
         Control by control, one row an epoch and one column a fit of it.
     cut_off
@@ -143,9 +154,9 @@ class RankCurve(Plotted):
     def errors(
         self, control: Control, rank: int, split: Split = "train"
     ) -> npt.NDArray[np.float64]:
-        """Errors of all targets (rows) and seeds (columns)."""
+        """Errors of all targets (rows), for every fold and seed (columns)."""
         found = {
-            (fit.target, fit.seed): getattr(fit, f"{split}_error")
+            (fit.target, (fit.fold, fit.seed)): getattr(fit, f"{split}_error")
             for fit in self.fits
             if (fit.control, fit.rank) == (control, rank)
         }
@@ -154,25 +165,101 @@ class RankCurve(Plotted):
                 f"There are no errors of {control} at rank {rank}; there are those of "
                 f"{', '.join(self.controls)} at {', '.join(map(str, self.ranks))}."
             )
-        seeds = sorted({seed for _, seed in found})
+        places = sorted({place for _, place in found})
         return np.array(
-            [[found[target, seed] for seed in seeds] for target in self.targets]
+            [[found[target, place] for place in places] for target in self.targets]
         )
 
     def mean(self, control: Control, split: Split = "train") -> Errors:
-        """For every rank the mean over targets and seeds."""
+        """For every rank the mean over targets, folds and seeds."""
         return np.array([self.errors(control, r, split).mean() for r in self.ranks])
 
     def spread(self, control: Control, split: Split = "train") -> Errors:
-        """For every rank the standard deviation over targets, or over seeds of one.
+        """For every rank a standard deviation, of what `spread_over` says.
 
-        Over targets, which are all there are, it is that of the mean square, as the
-        bars of the paper; over seeds, a sample, it is the unbiased one, as in
-        `SmallestRank`. NaN where there is one of both, or one
-        that is not finite.
+        Over folds or seeds, a sample, it is the unbiased one of the mean over targets;
+        over targets, which are all there are, that of the mean square, as the bars of
+        the paper. NaN where there is one alone, or one that is not finite.
         """
-        return np.array(
-            [_spread(self.errors(control, rank, split)) for rank in self.ranks]
+        over = self.spread_over
+        spreads = []
+        for rank in self.ranks:
+            errors = self.errors(control, rank, split)
+            means = errors.mean(axis=1 if over == "targets" else 0)
+            few = len(means) < 2 or not np.isfinite(errors).all()
+            ddof = 0 if over == "targets" else 1
+            spreads.append(np.nan if few else float(np.std(means, ddof=ddof)))
+        return np.array(spreads)
+
+    @property
+    def spread_over(self) -> Literal["folds", "targets", "seeds"]:
+        """What `spread` is over: folds, if there are some, or targets, or seeds."""
+        if len({fit.fold for fit in self.fits}) > 1:
+            return "folds"
+        return "targets" if len(self.targets) > 1 else "seeds"
+
+    def complexity(
+        self, share: float = SHARE, *, control: Control | None = None
+    ) -> Complexity:
+        """The smallest rank that explains a share of the data's structure.
+
+        Parameters
+        ----------
+        share
+            Of the structure, above 0 and at most 1.
+        control
+            The random control that the data are held against; by default random
+            labels, which have the same inputs, or else random inputs.
+
+        Raises
+        ------
+        InputError
+            Where the data or the control were not fitted, or the share is none.
+        """
+        if control is None:
+            control = "labels" if "labels" in self.controls else "inputs"
+        real, random = (
+            np.array([self.errors(each, r).mean(axis=0) for r in self.ranks])
+            for each in ("real", control)
+        )
+        constant = float(self.constant_errors["train"].mean())
+        return measured_complexity(
+            self.ranks, real, random, constant, share=share, control=control
+        )
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row a model: control, rank, target, fold, seed, errors, how it ended."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(fit) for fit in self.fits])
+
+    def __repr__(self) -> str:
+        if not self.fits:
+            return f"<RankCurve of no models: {self.ending}>"
+        errors = (
+            f"{CONTROL_NAMES[each]} {_few(means[0])} to {_few(means[-1])}"
+            for each in self.controls
+            for means in [self.mean(each)]
+        )
+        told = f"\n {self.complexity()}" if {*self.controls} > {"real"} else ""
+        return (
+            f"<RankCurve of {len(self.fits)} models, ranks {self.ranks[0]} to "
+            f"{self.ranks[-1]}: {self.ending}\n train error: {', '.join(errors)}{told}>"
+        )
+
+    def merged(self, other: RankCurve) -> RankCurve:
+        """Both curves' models, of the same data."""
+        losses = {**self.train_losses}
+        for control, found in other.train_losses.items():
+            before = [losses[control]] if control in losses else []
+            losses[control] = beside([*before, found])
+        return replace(
+            self,
+            fits=self.fits + other.fits,
+            train_losses=losses,
+            seconds_compile=self.seconds_compile + other.seconds_compile,
+            seconds_run=self.seconds_run + other.seconds_run,
+            cut_off=other.cut_off,
         )
 
     def drawing(self) -> Drawing:
@@ -233,18 +320,6 @@ class RankCurve(Plotted):
         }
         return html_of("RankCurve", facts, table, self.ending.warning)
 
-    def __repr__(self) -> str:
-        ranks = ", ".join(map(str, self.ranks))
-        least = {
-            CONTROL_NAMES[control]: float(self.mean(control, "test").min())
-            for control in self.controls
-        }
-        words = ", ".join(f"{name} {error:.3g}" for name, error in least.items())
-        return (
-            f"<RankCurve of {len(self.fits)} models, ranks {ranks}: {self.ending}\n"
-            f" least mean test error: {words}>"
-        )
-
     def first_rise(self, control: Control) -> tuple[int, int] | None:
         """The first ranks, one after the other, whose mean training error rises.
 
@@ -269,9 +344,16 @@ class RankCurve(Plotted):
         return SmallestRank(error, control, split, tuple(first.tolist()))
 
 
-def _spread(errors: Errors) -> float:
-    if errors.size == 1 or not np.isfinite(errors).all():
-        return float("nan")
-    if len(errors) > 1:
-        return float(np.std(errors.mean(axis=1)))
-    return float(np.std(errors[0], ddof=1))
+def beside(parts: list[npt.NDArray[np.floating]]) -> npt.NDArray[np.floating]:
+    """Losses of several ensembles side by side; shorter ones end in NaN."""
+    most = max(len(part) for part in parts)
+    return np.hstack(
+        [
+            np.pad(part, ((0, most - len(part)), (0, 0)), constant_values=np.nan)
+            for part in parts
+        ]
+    )
+
+
+def _few(error: float) -> str:
+    return f"{error:.3g}"

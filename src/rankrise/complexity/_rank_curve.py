@@ -18,12 +18,18 @@ from rankrise._checks import check_whole
 from rankrise._defaults import SECOND_ORDER_STEPS
 from rankrise._errors import InputError
 from rankrise.complexity._controls import (
+    CONTROL_NAMES,
     CONTROLS,
     Control,
     random_inputs,
     random_labels,
 )
-from rankrise.complexity._curve import RankCurve, RankFit, Split
+from rankrise.complexity._curve import RankCurve, RankFit, Split, beside
+from rankrise.complexity._settled import (
+    is_settled,
+    parameters_of_rank_one,
+    tell_what_cannot_be_told,
+)
 from rankrise.complexity._tasks import Tasks, make_tasks
 from rankrise.ensembles import (
     EnsembleFit,
@@ -36,24 +42,24 @@ from rankrise.ensembles import (
     fit_ensemble,
 )
 from rankrise.runs import Checkpoint, Ending, ShowProgress, Watch, as_part, showing
-from rankrise.tables import DEFAULT_LEVELS, LabelledSet, TargetKind, labelled_table
-
-# In the words of who watches.
-_NAMES: dict[Control, str] = {
-    "real": "the data",
-    "inputs": "random inputs",
-    "labels": "random labels",
-}
+from rankrise.tables import (
+    CategoricalData,
+    LabelledSet,
+    TargetKind,
+    labelled_folds,
+    labelled_table,
+)
 
 
 def rank_curve(
     X: Any,
     y: Any,
-    ranks: Sequence[int],
+    ranks: Sequence[int] | None = None,
     *,
     test: tuple[Any, Any] | None = None,
-    test_share: float = 0.2,
-    levels: int = DEFAULT_LEVELS,
+    test_share: float | None = None,
+    folds: int | None = None,
+    levels: int | None = None,
     targets: TargetKind | None = None,
     controls: Sequence[Control] = CONTROLS,
     classes: Sequence[Any] | None = None,
@@ -72,14 +78,25 @@ def rank_curve(
         One row a sample and one column a feature: an array, a pandas DataFrame, a
         mapping of names to columns, or `CategoricalData`. Numbers of a column with at
         most `levels` different ones, text and categories are values of their own, and
-        so is what is missing; other numbers are put into `levels` intervals of about
-        equally many samples. Columns that never vary are left out with a warning.
+        so is what is missing; other numbers and dates are put into `levels` intervals
+        of about equally many samples. Columns that never vary are left out with a
+        warning.
     y
         Classes, one label a sample, each told from all others by models of its own; or
         values to predict, one column or more.
+    ranks
+        By default 1 to 4, and then on to 8 and 15 while the complexity is not settled,
+        but none with more parameters than there are samples.
     test
-        Other samples and labels; by default a share `test_share` of these, chosen at
-        random by `training.seed`. Controls are made of them in the same way.
+        Other samples and labels. Controls are made of them in the same way.
+    folds
+        Without `test`, how many times all is done, so that every sample is held out
+        once; 1 sets aside a share `test_share` (0.2). By default 5 for up to 10,000
+        samples, and 1 for more or where a share is given. Chosen at random by
+        `training.seed`.
+    levels
+        By default as many as leave ten samples for every parameter of a predictor of
+        rank one, from 2 to 16.
     targets
         Whether `y` is classes or values; by default floating point is values, and
         whole numbers, text, booleans and categories are classes.
@@ -104,17 +121,37 @@ def rank_curve(
     InputError
         Where the data, ranks, seeds or controls cannot be used, or the models do not
         fit in memory.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> import rankrise as rr
+    >>> digits = load_digits()
+    >>> X, y = digits.data > 7, digits.target
+    >>> controls = ["real", "labels"]
+    >>> curve = rr.rank_curve(X, y, ranks=[1], classes=[2], controls=controls)
+    >>> bool(curve.mean("real")[0] < 0.5 * curve.mean("labels")[0])
+    True
     """
     training = training or _default_training()
-    data = labelled_table(
-        X,
-        y,
-        test=test,
-        test_share=test_share,
-        seed=training.seed,
-        levels=levels,
-        target_kind=targets,
-    )
+    data: Sequence[LabelledSet]
+    if test is not None:
+        if folds not in (None, 1):
+            raise InputError(
+                "The samples for testing are given, so there are no folds; leave one "
+                "of the two out."
+            )
+        data = (labelled_table(X, y, test=test, levels=levels, target_kind=targets),)
+    else:
+        data = labelled_folds(
+            X,
+            y,
+            folds=folds,
+            test_share=test_share,
+            seed=training.seed,
+            levels=levels,
+            target_kind=targets,
+        )
     return rank_curve_of(
         data,
         ranks,
@@ -130,8 +167,8 @@ def rank_curve(
 
 
 def rank_curve_of(
-    data: LabelledSet,
-    ranks: Sequence[int],
+    data: LabelledSet | Sequence[LabelledSet],
+    ranks: Sequence[int] | None = None,
     *,
     controls: Sequence[Control] = CONTROLS,
     classes: Sequence[Any] | None = None,
@@ -142,36 +179,107 @@ def rank_curve_of(
     settings: dict[str, Any] | None = None,
     max_seconds: float | None = None,
 ) -> RankCurve:
-    """The same of samples that have been read and split; see `rank_curve`."""
-    _check(ranks, seeds, controls)
-    tasks = make_tasks(data, classes)
-    training = replace(training or _default_training(), largest_loss=tasks.largest_loss)
-    study = _Study(data, tasks, tuple(ranks), tuple(seeds))
-    check_memory(data.train, data.test, study.most_members, training)
-    record = _Record(study)
-    whole = sum(map(study.count, dict.fromkeys(controls)))
+    """The same of samples that have been read and split; see `rank_curve`.
+
+    Parameters
+    ----------
+    data
+        One split into training and testing, or several, its folds.
+    """
+    splits = (data,) if isinstance(data, LabelledSet) else tuple(data)
+    if not splits:
+        raise InputError("There is no data set; give at least one.")
+    blocks = _blocks(splits[0].train) if ranks is None else (tuple(ranks),)
+    for block in blocks:
+        _check(block, seeds, controls)
+    tasks = tuple(make_tasks(each, classes) for each in splits)
+    whole = _Whole(
+        splits,
+        tasks,
+        tuple(dict.fromkeys(controls)),
+        tuple(seeds),
+        training or _default_training(),
+        checkpoint,
+        settings,
+        max_seconds,
+    )
     with showing(progress) as report, Watch() as watch:
-        for control in dict.fromkeys(controls):
-            spent = 0.0
-            for ensemble in study.ensembles(control):
-                fit = fit_ensemble(
-                    ensemble.train,
-                    ensemble.members,
-                    training,
-                    test=ensemble.test,
-                    progress=report and _bound(report, control, record.count, whole),
-                    checkpoint=None
-                    if checkpoint is None
-                    else checkpoint.part(f"{control}-{ensemble.number}"),
-                    settings=settings,
-                    max_seconds=None if max_seconds is None else max_seconds - spent,
-                )
-                spent += fit.seconds_run + fit.seconds_compile
-                record.add(control, fit)
-                # Also one that came as the last models ended by themselves.
-                if (ending := watch.ending()) is not None:
-                    return record.curve(ending)
-    return record.curve()
+        curve = whole.fit(blocks[0], watch, report)
+        for block in blocks[1:]:
+            if curve.cut_off is not None or is_settled(curve):
+                break
+            curve = curve.merged(whole.fit(block, watch, report))
+    tell_what_cannot_be_told(curve, splits[0].train)
+    return curve
+
+
+def _blocks(train: CategoricalData) -> tuple[tuple[int, ...], ...]:
+    """Ranks by default, those to begin with and those to go on with."""
+    most = max(1, train.samples // parameters_of_rank_one(train))
+    blocks = (range(1, 5), range(5, 9), range(9, 16))
+    kept = (tuple(rank for rank in block if rank <= most) for block in blocks)
+    return tuple(block for block in kept if block)
+
+
+@dataclass(eq=False)
+class _Whole:
+    """All that is fitted, fold by fold, and how."""
+
+    splits: tuple[LabelledSet, ...]
+    tasks: tuple[Tasks, ...]
+    controls: tuple[Control, ...]
+    seeds: tuple[int, ...]
+    training: Training
+    checkpoint: Checkpoint | None
+    settings: dict[str, Any] | None
+    max_seconds: float | None
+
+    def __post_init__(self) -> None:
+        self._spent = dict.fromkeys(self.controls, 0.0)
+        self._parts = dict.fromkeys(self.controls, 0)
+
+    def fit(self, ranks: tuple[int, ...], watch: Watch, report: Any) -> RankCurve:
+        """The data and their controls at these ranks, up to what ends them."""
+        studies = [
+            _Study(data, tasks, ranks, self.seeds, fold)
+            for fold, (data, tasks) in enumerate(
+                zip(self.splits, self.tasks, strict=True)
+            )
+        ]
+        for study in studies:
+            members, data = study.most_members, study.data
+            check_memory(data.train, data.test, members, self.training)
+        record = _Record(studies)
+        count = sum(study.count(each) for study in studies for each in self.controls)
+        for control in self.controls:
+            for fold, study in enumerate(studies):
+                for ensemble in study.ensembles(control):
+                    tell = report and _bound(report, control, record.count, count)
+                    fit = self._fitted(control, study, ensemble, tell)
+                    record.add(control, fold, fit)
+                    # Also one that came as the last models ended by themselves.
+                    if (ending := watch.ending()) is not None:
+                        return record.curve(ending)
+        return record.curve()
+
+    def _fitted(
+        self, control: Control, study: _Study, ensemble: _Ensemble, progress: Any
+    ) -> EnsembleFit:
+        part, spent = self._parts[control], self._spent[control]
+        limit = self.max_seconds
+        fit = fit_ensemble(
+            ensemble.train,
+            ensemble.members,
+            replace(self.training, largest_loss=study.tasks.largest_loss),
+            test=ensemble.test,
+            progress=progress,
+            checkpoint=self.checkpoint and self.checkpoint.part(f"{control}-{part}"),
+            settings=self.settings,
+            max_seconds=None if limit is None else limit - spent,
+        )
+        self._parts[control] += 1
+        self._spent[control] += fit.seconds_run + fit.seconds_compile
+        return fit
 
 
 def _default_training() -> Training:
@@ -182,7 +290,6 @@ def _default_training() -> Training:
 class _Ensemble:
     """Models that share samples, with these."""
 
-    number: int
     train: Samples
     test: Samples
     members: tuple[Member, ...]
@@ -196,6 +303,7 @@ class _Study:
     tasks: Tasks
     ranks: tuple[int, ...]
     seeds: tuple[int, ...]
+    fold: int = 0
 
     @property
     def most_members(self) -> tuple[Member, ...]:
@@ -210,23 +318,24 @@ class _Study:
         """What is fitted to the data or to one of their controls."""
         train, test = self.data.train, self.data.test
         if control == "inputs":
-            for number, seed in enumerate(self.seeds):
+            for seed in self.seeds:
                 yield _Ensemble(
-                    number,
-                    Samples(random_inputs(train, seed=2 * seed), self.tasks.train),
-                    Samples(random_inputs(test, seed=2 * seed + 1), self.tasks.test),
+                    Samples(
+                        random_inputs(train, seed=self._seed(seed, 0)), self.tasks.train
+                    ),
+                    Samples(
+                        random_inputs(test, seed=self._seed(seed, 1)), self.tasks.test
+                    ),
                     self._members((seed,), tasks_a_seed=0),
                 )
         elif control == "labels":
             yield _Ensemble(
-                0,
                 Samples(train, self._permuted(self.tasks.train, 0)),
                 Samples(test, self._permuted(self.tasks.test, 1)),
                 self.most_members,
             )
         else:
             yield _Ensemble(
-                0,
                 Samples(train, self.tasks.train),
                 Samples(test, self.tasks.test),
                 self._members(self.seeds, tasks_a_seed=0),
@@ -247,16 +356,25 @@ class _Study:
     ) -> npt.NDArray[np.floating]:
         """All targets in an order of its own for every seed, side by side."""
         return np.hstack(
-            [random_labels(targets, seed=2 * seed + split) for seed in self.seeds]
+            [
+                random_labels(targets, seed=self._seed(seed, split))
+                for seed in self.seeds
+            ]
         )
+
+    def _seed(self, seed: int, split: int) -> int:
+        """Seed of a control: folds differ in it, since they share most samples."""
+        if self.fold == 0:
+            return 2 * seed + split
+        state = np.random.SeedSequence([2 * seed + split, self.fold]).generate_state(1)
+        return int(state[0])
 
 
 class _Record:
     """What has been fitted so far."""
 
-    def __init__(self, study: _Study) -> None:
-        self._tasks = study.tasks
-        self._kind = study.data.kind
+    def __init__(self, studies: Sequence[_Study]) -> None:
+        self._studies = studies
         self._fits: list[RankFit] = []
         self._losses: dict[Control, list[npt.NDArray[np.floating]]] = {}
         self._seconds_compile = self._seconds_run = 0.0
@@ -266,9 +384,9 @@ class _Record:
         """How many ensembles."""
         return sum(map(len, self._losses.values()))
 
-    def add(self, control: Control, fit: EnsembleFit) -> None:
+    def add(self, control: Control, fold: int, fit: EnsembleFit) -> None:
         """Take note of an ensemble, in the units of errors."""
-        tasks = self._tasks
+        tasks = self._studies[fold].tasks
         self._fits += [
             RankFit(
                 control,
@@ -279,6 +397,7 @@ class _Record:
                 _last_measured(fit, k) / tasks.unit,
                 fit.epochs[k],
                 fit.endings[k],
+                fold,
             )
             for k, member in enumerate(fit.members)
         ]
@@ -288,13 +407,13 @@ class _Record:
 
     def curve(self, cut_off: Ending | None = None) -> RankCurve:
         """All of it, and what cut it off."""
-        train, test = self._tasks.constant_errors
-        constant_errors: dict[Split, Any] = {"train": train, "test": test}
+        errors = np.mean([each.tasks.constant_errors for each in self._studies], axis=0)
+        constant_errors: dict[Split, Any] = {"train": errors[0], "test": errors[1]}
         return RankCurve(
             tuple(self._fits),
-            self._kind,
+            self._studies[0].data.kind,
             constant_errors,
-            {control: _beside(parts) for control, parts in self._losses.items()},
+            {control: beside(parts) for control, parts in self._losses.items()},
             self._seconds_compile,
             self._seconds_run,
             cut_off,
@@ -315,22 +434,13 @@ def _bound(
     place: int,
     count: int,
 ) -> Callable[[FitProgress], None]:
+    name = "the data" if control == "real" else CONTROL_NAMES[control]
+
     def tell(at: FitProgress) -> None:
-        with as_part(_NAMES[control], place, count):
+        with as_part(name, place, count):
             progress(control, at)
 
     return tell
-
-
-def _beside(parts: list[npt.NDArray[np.floating]]) -> npt.NDArray[np.floating]:
-    """Ensembles of a control side by side; shorter ones end in NaN."""
-    most = max(len(part) for part in parts)
-    return np.hstack(
-        [
-            np.pad(part, ((0, most - len(part)), (0, 0)), constant_values=np.nan)
-            for part in parts
-        ]
-    )
 
 
 def _check(

@@ -19,15 +19,17 @@ _ERRORS = ("train_error", "test_error")
 
 
 def curve_dataset(curve: RankCurve) -> Any:
-    """Errors by control, rank, target and seed."""
+    """Errors by control, rank, target, seed and fold."""
     import xarray as xr
 
     seeds = sorted({fit.seed for fit in curve.fits})
+    folds = sorted({fit.fold for fit in curve.fits})
     coordinates: dict[str, list[Any]] = {
         "control": list(curve.controls),
         "rank": list(curve.ranks),
         "target": list(curve.targets),
         "seed": seeds,
+        "fold": folds,
     }
     shape = [len(each) for each in coordinates.values()]
     errors = {name: np.full(shape, np.nan) for name in _ERRORS}
@@ -38,6 +40,7 @@ def curve_dataset(curve: RankCurve) -> Any:
             curve.ranks.index(fit.rank),
             curve.targets.index(fit.target),
             seeds.index(fit.seed),
+            folds.index(fit.fold),
         )
         for name, values in errors.items():
             values[place] = getattr(fit, name)
@@ -70,7 +73,15 @@ def save_curve(curve: RankCurve, path: Path | str) -> Path:
         arrays[f"losses_{control}"] = losses
     facts = {
         "fits": [
-            [fit.control, fit.rank, str(fit.target), fit.seed, fit.epochs, fit.ending]
+            [
+                fit.control,
+                fit.rank,
+                str(fit.target),
+                fit.seed,
+                fit.epochs,
+                fit.ending,
+                fit.fold,
+            ]
             for fit in curve.fits
         ],
         "kind": curve.kind,
@@ -85,14 +96,14 @@ def curve_fields(facts: Any, arrays: StoredArrays) -> tuple[list[Any], dict[str,
     count = len(facts["fits"])
     train, test = (arrays.get(name, [count]).tolist() for name in _ERRORS)
     fits = []
-    for place, (control, rank, target, seed, epochs, ending) in enumerate(
+    for place, (control, rank, target, seed, epochs, ending, fold) in enumerate(
         facts["fits"]
     ):
         if control not in CONTROLS:
             raise ValueError(f"{control!r} is no control")
         own = (control, int(rank), str(target), int(seed))
         errors = (train[place], test[place])
-        fits.append((*own, *errors, int(epochs), Ending(ending)))
+        fits.append((*own, *errors, int(epochs), Ending(ending), int(fold)))
     targets = len({fit[2] for fit in fits})
     if facts["kind"] not in ("classes", "values") or not fits:
         raise ValueError("it has no fits")

@@ -157,6 +157,12 @@ class Course(eqx.Module):
         An optimizer of optax, or a method with steps of its own.
     epoch, epochs
         The number of the first epoch, and how many, at most `most_epochs`.
+    samples
+        How many of the rows are samples, by default all; the rest only fill up a shape
+        that is compiled for.
+    batches
+        Rows of each batch (last axis) of these epochs, with -1 where it has no more;
+        None to shuffle them anew every epoch.
     """
 
     codes: UInt8[Array, "_ modes"]
@@ -169,14 +175,20 @@ class Course(eqx.Module):
     loss_function: AbstractLoss
     batch_size: int = eqx.field(static=True)
     most_epochs: int = eqx.field(static=True)
+    samples: Int[Array, ""] | None = None
+    batches: Int[Array, "most_epochs batches batch_size"] | None = None
 
 
-def shuffled(key: Array, epoch: Array, samples: int) -> Int[Array, " samples"]:
-    """The order that samples are taken in during an epoch."""
+def shuffled(
+    key: Array, epoch: Array, samples: int, batch_size: int
+) -> Int[Array, "batches batch_size"]:
+    """Rows of every batch of an epoch, each sample once, with -1 for none."""
     key = jax.random.fold_in(key, epoch)
     # One sort, a quarter of the time of jax.random.permutation, which sorts again
     # because of ties; among 60,000 random numbers of 32 bits there is hardly one.
-    return jnp.argsort(jax.random.bits(key, (samples,))).astype(jnp.int32)
+    order = jnp.argsort(jax.random.bits(key, (samples,))).astype(jnp.int32)
+    order = jnp.pad(order, (0, -samples % batch_size), constant_values=-1)
+    return order.reshape(-1, batch_size)
 
 
 @eqx.filter_jit(donate="all-except-first")
@@ -212,21 +224,22 @@ def train_epochs(
         return jnp.sum(shares * losses, axis=0), gradient
 
     def one_epoch(number: Array, carry: tuple[Any, ...]) -> tuple[Any, ...]:
-        order = shuffled(course.key, course.epoch + number, samples)
-        order = jnp.pad(order, (0, batches * batch_size - samples))
-        there = jnp.arange(batches * batch_size) < samples
+        if course.batches is None:
+            order = shuffled(course.key, course.epoch + number, samples, batch_size)
+        else:
+            order = course.batches[number]
+        taken = jnp.sum(order >= 0).astype(dtype)
 
         def one_batch(batch: Array, carry: tuple[Any, ...]) -> tuple[Any, ...]:
             table, state, total = carry
-            begin = batch * batch_size
-            rows = jax.lax.dynamic_slice_in_dim(order, begin, batch_size)
-            weights = jax.lax.dynamic_slice_in_dim(there, begin, batch_size)
-            weights = weights.astype(dtype)
+            rows = order[batch]
+            weights = (rows >= 0).astype(dtype)
             share = jnp.sum(weights)
+            rows = jnp.maximum(rows, 0)
             means, gradient = derivatives(table, rows, weights / share)
             with jax.numpy_dtype_promotion("standard"):
                 updates, state = course.optimizer.update(gradient, state, table)
-            return table + updates, state, total + means * share / samples
+            return table + updates, state, total + means * share / taken
 
         table, state, history = carry
         zero = jnp.zeros(models.task.shape, dtype)
@@ -251,22 +264,24 @@ def mean_losses(
     table: Table,
     loss_function: AbstractLoss,
     largest: Float[Array, ""],
+    samples: Int[Array, ""] | None = None,
 ) -> Float[Array, " models"]:
     """Mean loss of every model, each sample's counted as `largest` at most."""
     codes, targets = data
-    samples, modes = codes.shape
-    block = measured_at_once(samples, modes, table.shape[-1])
-    blocks = -(-samples // block)
+    rows_there, modes = codes.shape
+    count = jnp.asarray(rows_there if samples is None else samples, int)
+    block = measured_at_once(rows_there, modes, table.shape[-1])
+    blocks = -(-rows_there // block)
 
     def add(number: Array, total: Array) -> Array:
         rows = number * block + jnp.arange(block)
-        there = rows < samples
+        there = rows < count
         rows = jnp.where(there, rows, 0)
         losses = loss_function(
             models.predictions(codes[rows], table), targets[rows][:, models.task]
         )
         losses = jnp.where(there[:, None], jnp.minimum(losses, largest), 0)
-        return total + jnp.sum(losses, axis=0) / samples
+        return total + jnp.sum(losses, axis=0) / count.astype(targets.dtype)
 
     zero = jnp.zeros(models.task.shape, targets.dtype)
     return jax.lax.fori_loop(0, blocks, add, zero)

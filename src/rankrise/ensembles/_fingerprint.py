@@ -2,12 +2,14 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 
 from rankrise.ensembles._ensemble import Member
 from rankrise.ensembles._levenberg_marquardt import LevenbergMarquardt
@@ -21,6 +23,7 @@ def fingerprint(
     members: tuple[Member, ...],
     training: Training,
     state: Any,
+    start: Iterable[npt.NDArray[Any]],
     train: "Samples",
     test: "Samples | None",
 ) -> dict[str, Any]:
@@ -34,7 +37,7 @@ def fingerprint(
     fields = {
         field.name: _plain(getattr(training, field.name))
         for field in dataclasses.fields(training)
-        if field.name not in ("optimizer", "loss_function")
+        if field.name not in ("optimizer", "loss_function", "start", "batches")
     }
     return {
         "members": [
@@ -44,6 +47,8 @@ def fingerprint(
         "samples for testing": None if test is None else _digest(test),
         "precision": str(jnp.zeros(0).dtype),
         "optimizer": str(method) if second_order else str(jax.tree.structure(state)),
+        "start": training.start and _digest_of(start),
+        "batches": training.batches is not None,
         "loss_function": eqx.tree_pformat(training.loss_function, short_arrays=False),
         **fields,
     }
@@ -55,7 +60,12 @@ def _plain(value: Any) -> Any:
 
 def _digest(samples: "Samples") -> str:
     data = samples.data
-    digest = hashlib.sha256(repr((data.cardinalities, data.codes.shape)).encode())
-    for array in (data.codes, data.order, samples.targets):
+    facts = repr((data.cardinalities, data.codes.shape)).encode()
+    return _digest_of((data.codes, data.order, samples.targets), facts)
+
+
+def _digest_of(arrays: Iterable[npt.NDArray[Any]], facts: bytes = b"") -> str:
+    digest = hashlib.sha256(facts)
+    for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

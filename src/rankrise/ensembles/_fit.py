@@ -1,8 +1,8 @@
 """Train an ensemble: chunks of epochs, models that end, checkpoints, interrupts."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import equinox as eqx
@@ -18,23 +18,13 @@ from rankrise.ensembles._ensemble import (
     Course,
     Member,
     Models,
-    mean_losses,
     side_by_side,
-    start_table,
-    train_epochs,
 )
 from rankrise.ensembles._fingerprint import fingerprint
-from rankrise.ensembles._levenberg_marquardt import (
-    LevenbergMarquardt,
-    levenberg_marquardt_steps,
-)
-from rankrise.ensembles._packed_epochs import (
-    Packed,
-    PackedEpochs,
-    can_be_packed,
-    packed_mean_losses,
-)
-from rankrise.ensembles._training import Training
+from rankrise.ensembles._levenberg_marquardt import LevenbergMarquardt
+from rankrise.ensembles._programs import Programs
+from rankrise.ensembles._starts import Batches, start_tables
+from rankrise.ensembles._training import Start, Training
 from rankrise.runs import Arrays, Checkpoint, Ending, ShowProgress, Watch, showing
 from rankrise.tables import CategoricalData
 
@@ -131,6 +121,8 @@ def fit_ensemble(
     training: Training | None = None,
     *,
     test: Samples | None = None,
+    start: Start | None = None,
+    batches: Iterable[npt.ArrayLike] | None = None,
     progress: ShowProgress | Callable[[FitProgress], None] = None,
     checkpoint: Checkpoint | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -140,6 +132,8 @@ def fit_ensemble(
 
     Parameters
     ----------
+    start, batches
+        Instead of those of `training`, which says what they are.
     progress
         As for `solve`; a function is called between chunks of epochs, and whenever test
         losses were measured.
@@ -155,8 +149,9 @@ def fit_ensemble(
     ------
     InputError
         Where the checkpoint is of another fit, a member's task is not there, an
-        optimizer's updates of one model depend on the others, or samples for testing
-        are coded otherwise than those for training.
+        optimizer's updates of one model depend on the others, samples for testing
+        are coded otherwise than those for training, a start has another shape than
+        its model, or batches name rows that are not there or end too early.
 
     Notes
     -----
@@ -166,7 +161,12 @@ def fit_ensemble(
     if not members:
         raise InputError("There is no model to train; give at least one member.")
     prepare()
-    fit = _Fit(train, tuple(members), training or Training(), test)
+    training = training or Training()
+    if start is not None:
+        training = replace(training, start=start)
+    if batches is not None:
+        training = replace(training, batches=batches)
+    fit = _Fit(train, tuple(members), training, test)
     with showing(progress) as report:
         return fit.run(report, checkpoint, dict(settings or {}), max_seconds)
 
@@ -187,31 +187,18 @@ class _Fit:
         self._members, self._training = members, training
         self._optimizer = training.method
         self._samples = train, test
-        is_packed = not isinstance(self._optimizer, LevenbergMarquardt) and all(
-            can_be_packed(some.data) for some in (train, test) if some is not None
-        )
-        self._train = self._placed(train, is_packed)
-        self._test = None if test is None else self._placed(test, is_packed)
-        self._packed_test: Packed | None = None
-        if test is not None and is_packed:
-            self._packed_test = Packed(test.data)
-        self._batch = min(training.batch_size, train.data.samples)
-        shape = (train.data.values, train.data.features)
-        dtype = np.dtype(jnp.zeros(0).dtype)
-        self._tables = [
-            start_table(
-                shape,
-                member,
-                init_mean=training.start_mean(
-                    train.targets[:, member.task],
-                    member.components,
-                    train.data.features,
-                ),
-                init_std=training.init_std,
-                dtype=dtype,
+        self._programs = Programs(train, test, training)
+        self._batches = None
+        if training.batches is not None:
+            self._batches = Batches(
+                training.batches,
+                train.data.samples,
+                self._programs.batch,
+                _MOST_EPOCHS,
             )
-            for member in members
-        ]
+        dtype = np.dtype(jnp.zeros(0).dtype)
+        self._tables = start_tables(train, members, training, dtype)
+        self._start = self._tables
         self._endings: list[Ending | None] = [None] * len(members)
         self._ended = np.zeros(len(members), np.int64)
         self._train_losses = np.full((training.epochs, len(members)), np.nan, dtype)
@@ -224,15 +211,8 @@ class _Fit:
         self._active = np.arange(len(members))
         self._models, self._table = self._side_by_side()
         self._state = self._optimizer.init(self._table)
-        if isinstance(self._optimizer, LevenbergMarquardt):
-            self._train_epochs: Callable[..., Any] = levenberg_marquardt_steps
-        else:
+        if not isinstance(self._optimizer, LevenbergMarquardt):
             check_columns_apart(self._optimizer, self._table, self._state)
-            self._train_epochs = PackedEpochs(train.data) if is_packed else train_epochs
-
-    def _placed(self, samples: Samples, is_packed: bool) -> tuple[jax.Array, jax.Array]:
-        codes = samples.data.codes[:0] if is_packed else samples.data.codes
-        return jnp.asarray(codes), jnp.asarray(samples.targets, float)
 
     def _side_by_side(self) -> tuple[Models, jax.Array]:
         return side_by_side(
@@ -251,7 +231,7 @@ class _Fit:
 
         def wanted() -> dict[str, Any]:
             facts = fingerprint(
-                self._members, self._training, self._state, *self._samples
+                self._members, self._training, self._state, self._start, *self._samples
             )
             return {"settings": settings, **facts}
 
@@ -310,20 +290,22 @@ class _Fit:
             every - self._epoch % every,
         )
         course = Course(
-            *self._train,
+            *self._programs.train,
             self._models,
             jax.random.key(training.seed),
             jnp.asarray(self._epoch, jnp.int32),
             jnp.asarray(epochs, jnp.int32),
             self._optimizer,
             training.loss_function,
-            self._batch,
+            self._programs.batch,
             _MOST_EPOCHS,
+            jnp.asarray(self._samples[0].data.samples, jnp.int32),
+            self._given_batches(epochs),
         )
         began = time.monotonic()
         compiling = self._compile(course)
         self._seconds_compile += compiling
-        self._table, self._state, losses = self._train_epochs(
+        self._table, self._state, losses = self._programs.train_epochs(
             course, self._table, self._state
         )
         places = self._running_places()
@@ -340,6 +322,11 @@ class _Fit:
         fitting = round(epochs * _CHUNK_SECONDS / max(seconds, 1e-4))
         return max(1, min(_MOST_EPOCHS, fitting))
 
+    def _given_batches(self, epochs: int) -> jax.Array | None:
+        if self._batches is None:
+            return None
+        return jnp.asarray(self._batches.take(self._epoch, epochs))
+
     def _running_places(self) -> npt.NDArray[np.integer]:
         """Where in the table models are that have not ended."""
         return np.flatnonzero([self._endings[k] is None for k in self._active])
@@ -352,31 +339,21 @@ class _Fit:
         began = time.monotonic()
         still = eqx.tree_at(lambda c: c.epochs, course, jnp.zeros((), jnp.int32))
         copies = jax.tree.map(jnp.copy, (self._table, self._state))
-        jax.block_until_ready(self._train_epochs(still, *copies))
-        if self._test is not None:
-            jax.block_until_ready(self._test_losses_now())
+        jax.block_until_ready(self._programs.train_epochs(still, *copies))
+        if self._programs.is_measured:
+            jax.block_until_ready(self._measured())
         self._compiled.add(shape)
         return time.monotonic() - began
 
-    def _test_losses_now(self) -> jax.Array:
-        assert self._test is not None
-        training = self._training
-        rest = (
-            self._models,
-            self._table,
-            training.loss_function,
-            jnp.asarray(training.largest_loss, self._table.dtype),
-        )
-        if self._packed_test is not None:
-            return packed_mean_losses(self._packed_test, self._test[1], *rest)
-        return mean_losses(self._test, *rest)
+    def _measured(self) -> jax.Array:
+        return self._programs.test_losses(self._models, self._table)
 
     def _measure(self) -> None:
-        if self._test is None:
+        if not self._programs.is_measured:
             return
         losses = np.full(len(self._members), np.nan, self._table.dtype)
         places = self._running_places()
-        found = np.asarray(self._test_losses_now())
+        found = np.asarray(self._measured())
         losses[self._active[places]] = found[places]
         self._test_losses.append(losses)
         self._test_epochs.append(self._epoch)

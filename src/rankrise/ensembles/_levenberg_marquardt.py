@@ -148,15 +148,18 @@ def _blocks(course: Course, term: Any, zero: Any) -> Any:
     The last block begins early enough to be whole; what was counted before it weighs
     nothing.
     """
-    samples, block = len(course.codes), course.batch_size
+    rows_there, block = len(course.codes), course.batch_size
+    dtype = course.targets.dtype
+    samples = jnp.asarray(rows_there if course.samples is None else course.samples)
 
     def add(number: Array, total: Any) -> Any:
-        begin = jnp.minimum(number * block, samples - block).astype(jnp.int32)
+        begin = jnp.minimum(number * block, rows_there - block).astype(jnp.int32)
         rows = begin + jnp.arange(block, dtype=jnp.int32)
-        weights = (rows >= number * block).astype(course.targets.dtype) / samples
+        counted = (rows >= number * block) & (rows < samples)
+        weights = counted.astype(dtype) / samples.astype(dtype)
         return term(begin, weights[:, None], total)
 
-    return jax.lax.fori_loop(0, -(-samples // block), add, zero)
+    return jax.lax.fori_loop(0, -(-rows_there // block), add, zero)
 
 
 def _rows(course: Course, array: Array, begin: Int[Array, ""]) -> Array:

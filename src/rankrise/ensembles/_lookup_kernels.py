@@ -28,6 +28,7 @@ from rankrise.ensembles._lookup_registers import (
 
 _WORD = 64
 _KINDS = {np.dtype("f4"): (float32, int32), np.dtype("f8"): (float64, int64)}
+_kernels: list[Any] = []
 
 
 def _compiled(signature: Any) -> Any:
@@ -39,9 +40,17 @@ def _compiled(signature: Any) -> Any:
             kind = signature(*_KINDS[dtype])
             return numba.njit(kind, cache=True, nogil=True)(function)
 
+        _kernels.append(kernel)
         return kernel
 
     return of
+
+
+def compile_all() -> None:
+    """Compile every kernel now, in both precisions, for who will need them all."""
+    for kernel in _kernels:
+        for dtype in _KINDS:
+            kernel(dtype)
 
 
 def _inner(function: Any) -> Any:

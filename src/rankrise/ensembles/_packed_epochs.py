@@ -74,37 +74,43 @@ class PackedEpochs:
             rows = np.zeros(course.batch_size, np.int32)
             table, state, _ = self._batch(course, rows, 1, table, state, history[0])
         for number in range(int(course.epochs)):
-            table, state, history[number] = self._epoch(course, number, table, state)
+            order = np.asarray(self._order(course, number))
+            taken = (order >= 0).sum()
+            total = jnp.zeros(course.models.task.shape, table.dtype)
+            for rows in order:
+                table, state, total = self._batch(
+                    course, rows, taken, table, state, total
+                )
+            history[number] = total
         return table, state, jnp.asarray(history)
 
-    def _epoch(
-        self, course: Course, number: int, table: Table, state: Any
-    ) -> tuple[Table, Any, Array]:
-        samples, size = len(self._packed), course.batch_size
-        order = np.asarray(_shuffled(course.key, course.epoch + number, samples))
-        total = jnp.zeros(course.models.task.shape, table.dtype)
-        for begin in range(0, samples, size):
-            rows = order[begin : begin + size]
-            count = len(rows)
-            rows = np.pad(rows, (0, size - count))
-            table, state, total = self._batch(course, rows, count, table, state, total)
-        return table, state, total
+    def _order(self, course: Course, number: int) -> Int[Array, "batches batch_size"]:
+        if course.batches is not None:
+            return course.batches[number]
+        epoch = course.epoch + number
+        return _shuffled(course.key, epoch, len(self._packed), course.batch_size)
 
     def _batch(
         self,
         course: Course,
         rows: npt.NDArray[np.int32],
-        count: int,
+        taken: int | np.integer,
         table: Table,
         state: Any,
         total: Any,
     ) -> tuple[Table, Any, Array]:
         size, dtype = course.batch_size, table.dtype
         products = self._packed.products(course.models, size, dtype)
-        sums = products.forward(np.asarray(table), rows)
-        given = jnp.asarray(rows), jnp.asarray(count, jnp.int32), jnp.asarray(sums)
-        slopes, total = _slopes(course, *given, total)
-        gradient = np.zeros(table.shape, table.dtype)
+        sums = products.forward(np.asarray(table), np.maximum(rows, 0))
+        slopes, total = _slopes(
+            (course.targets, course.models.task),
+            course.loss_function,
+            jnp.asarray(rows),
+            jnp.asarray(taken, dtype),
+            jnp.asarray(sums),
+            total,
+        )
+        gradient = np.zeros(table.shape, dtype)
         products.backward(np.asarray(slopes), gradient)
         table, state = _updated(course.optimizer)(gradient, state, table)
         return table, state, total
@@ -132,32 +138,32 @@ def packed_mean_losses(
         given = jnp.asarray(rows), jnp.asarray(count), sums
         wanted = targets, models.task
         total = _capped(wanted, *given, loss_function, largest, total)
-    return total
+    return total / jnp.asarray(samples, total.dtype)
 
 
-_shuffled = jax.jit(shuffled, static_argnums=2)
+_shuffled = jax.jit(shuffled, static_argnums=(2, 3))
 
 
 @eqx.filter_jit
 def _slopes(
-    course: Course,
+    wanted: tuple[Float[Array, "samples tasks"], Int[Array, " models"]],
+    loss_function: AbstractLoss,
     rows: Int[Array, " rows"],
-    count: Int[Array, ""],
+    taken: Float[Array, ""],
     sums: Float[Array, "rows models"],
     total: Float[Array, " models"],
 ) -> tuple[Float[Array, "rows models"], Float[Array, " models"]]:
-    """Slopes of the mean loss over the first samples of a batch; adds that to a total.
+    """Slopes of the mean loss of a batch; adds its share of an epoch's mean to a total.
 
-    The total is the mean over an epoch's samples at its end.
+    A row of -1 is none, and an epoch has `taken` others.
     """
-    wanted = course.targets[rows][:, course.models.task]
-    losses, back = jax.vjp(lambda found: course.loss_function(found, wanted), sums)
-    there = jnp.arange(len(rows), dtype=jnp.int32) < count
-    weights = there.astype(sums.dtype)[:, None]
-    share = count.astype(sums.dtype)
-    (slopes,) = back(jnp.broadcast_to(weights / share, losses.shape))
-    means = jnp.sum(weights / share * losses, axis=0)
-    total = total + means * share / len(course.targets)
+    targets, task = wanted
+    there = (rows >= 0)[:, None]
+    weights = there.astype(sums.dtype) / jnp.sum(there).astype(sums.dtype)
+    found = targets[jnp.maximum(rows, 0)][:, task]
+    losses, back = jax.vjp(lambda sums: loss_function(sums, found), sums)
+    (slopes,) = back(jnp.broadcast_to(weights, losses.shape))
+    total = total + jnp.sum(jnp.where(there, losses, 0), axis=0) / taken
     return jnp.where(jnp.isfinite(slopes), slopes, 0), total
 
 
@@ -171,11 +177,11 @@ def _capped(
     largest: Float[Array, ""],
     total: Float[Array, " models"],
 ) -> Float[Array, " models"]:
-    """Add shares in the mean loss of the first of some samples."""
+    """Add to each model's total the losses of the first of some samples."""
     targets, task = wanted
     losses = jnp.minimum(loss_function(sums, targets[rows][:, task]), largest)
     there = (jnp.arange(len(rows), dtype=jnp.int32) < count)[:, None]
-    return total + jnp.sum(jnp.where(there, losses, 0), axis=0) / len(targets)
+    return total + jnp.sum(jnp.where(there, losses, 0), axis=0)
 
 
 @ft.lru_cache(maxsize=8)

@@ -2,6 +2,7 @@
 
 import functools as ft
 import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,10 +12,12 @@ import optax
 from rankrise._checks import check_whole
 from rankrise._defaults import BATCH_SIZE, EPOCHS, INIT_STD, LEARNING_RATE
 from rankrise._errors import InputError
+from rankrise.ensembles._ensemble import Member
 from rankrise.ensembles._levenberg_marquardt import LevenbergMarquardt
 from rankrise.losses import AbstractLoss, SquaredLoss
 
 FloatArray = npt.NDArray[np.floating]
+Start = Sequence[npt.ArrayLike] | Callable[[Member], npt.ArrayLike]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,14 @@ class Training:
         Cap of a test sample's loss.
     seed
         Seed of the shuffling.
+    start
+        Where models start from, instead of drawing it: one array of factors (value,
+        mode, component) a model, as `EnsembleFit.tables` has them, or a function that
+        gives the array of a `Member`. Values are counted as they are coded.
+    batches
+        Rows of each step's samples, instead of shuffling: an iterable of index arrays,
+        gone through once; an epoch takes as many of them as batches of `batch_size`
+        make the samples. None is longer than that; rows may come twice or not at all.
     """
 
     optimizer: optax.GradientTransformation | LevenbergMarquardt | None = None
@@ -62,6 +73,8 @@ class Training:
     measure_every: int = 10
     largest_loss: float = math.inf
     seed: int = 0
+    start: Start | None = field(default=None, compare=False)
+    batches: Iterable[npt.ArrayLike] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "measure_every", "flat_epochs"):
@@ -78,6 +91,12 @@ class Training:
         if not self.largest_loss > 0:
             raise InputError(
                 f"largest_loss is {self.largest_loss}; it must be positive."
+            )
+
+        if self.batches is not None and isinstance(self.method, LevenbergMarquardt):
+            raise InputError(
+                "LevenbergMarquardt takes its steps on all samples, so there are no "
+                "batches to give; choose an optimizer of optax, such as optax.adam."
             )
 
     @property

@@ -58,6 +58,15 @@ class TensorClassifier(ClassifierMixin, TensorEstimator):  # type: ignore[misc]
         How columns become levels: `levels_.encode(X).indices` are those of `factors_`.
     n_features_in_, feature_names_in_
         Features of the samples learned from.
+
+    Examples
+    --------
+    >>> import numpy as np, rankrise as rr
+    >>> X = np.random.default_rng(0).choice(["s", "m", "l"], (200, 3))
+    >>> y = np.where(X[:, 0] == "s", "small", "other")
+    >>> model = rr.TensorClassifier(random_state=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.9)
+    True
     """
 
     def __init__(

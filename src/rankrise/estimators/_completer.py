@@ -138,6 +138,15 @@ class TensorCompleter(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         ``"converged"``, or ``"time limit"``.
     n_features_in_, feature_names_in_
         Number and names of the features in `fit`.
+
+    Examples
+    --------
+    >>> import numpy as np, rankrise as rr
+    >>> X = np.argwhere(np.random.default_rng(0).random((9, 8)) < 0.7)
+    >>> y = np.sin(X[:, 0]) * (1.0 + X[:, 1])
+    >>> model = rr.TensorCompleter(n_models=2, random_state=0).fit(X, y)
+    >>> model.completed_.shape
+    (9, 8)
     """
 
     def __init__(

@@ -71,6 +71,15 @@ class TensorRegressor(RegressorMixin, TensorEstimator):  # type: ignore[misc]
         How columns become levels: `levels_.encode(X).indices` are rows of `factors_`.
     n_features_in_, feature_names_in_
         Features of the samples learned from.
+
+    Examples
+    --------
+    >>> import numpy as np, rankrise as rr
+    >>> X = np.random.default_rng(0).choice(["s", "m", "l"], (200, 4))
+    >>> y = 1.0 * (X[:, 0] == X[:, 1])
+    >>> model = rr.TensorRegressor(n_components=3, random_state=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.9)
+    True
     """
 
     def fit(self, X: Any, y: Any) -> "TensorRegressor":

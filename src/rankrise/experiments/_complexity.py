@@ -23,7 +23,7 @@ from rankrise.experiments._complexity_config import (
 from rankrise.experiments._precision import precision
 from rankrise.runs import Checkpoint, Ending, ShowProgress
 from rankrise.solvers import optax_optimizer
-from rankrise.tables import LabelledSet, TableColumns, load_labelled_set
+from rankrise.tables import LabelledSet, TableColumns, load_labelled_folds
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +34,8 @@ class ComplexityResult(Plotted):
     ----------
     dataset
         Its name, or that of its file.
+    data
+        Its samples as they are split first.
     """
 
     config: ComplexityConfig
@@ -64,9 +66,11 @@ class ComplexityResult(Plotted):
         ]
 
 
-def load_samples(dataset: str | Path, config: ComplexityConfig) -> LabelledSet:
-    """The samples that `run_complexity` would fit to."""
-    return load_labelled_set(
+def load_samples(
+    dataset: str | Path, config: ComplexityConfig
+) -> tuple[LabelledSet, ...]:
+    """The samples that `run_complexity` would fit to, fold by fold."""
+    return load_labelled_folds(
         dataset,
         columns=TableColumns(
             target=config.target,
@@ -76,6 +80,7 @@ def load_samples(dataset: str | Path, config: ComplexityConfig) -> LabelledSet:
         ),
         target_kind=config.target_kind,
         levels=config.levels,
+        folds=config.folds,
         test_share=config.test_share,
         seed=config.seed,
     )
@@ -85,7 +90,7 @@ def run_complexity(
     dataset: str | Path,
     config: ComplexityConfig | None = None,
     *,
-    data: LabelledSet | None = None,
+    data: LabelledSet | tuple[LabelledSet, ...] | None = None,
     checkpoint: Checkpoint | None = None,
     progress: ShowProgress | Callable[[Control, FitProgress], None] = None,
 ) -> ComplexityResult:
@@ -96,10 +101,11 @@ def run_complexity(
     dataset
         digits, mnist or fashion-mnist, or a `.csv`, `.npz` or `.parquet` table.
     data
-        Its samples, if they have been loaded.
+        Its samples, if they have been loaded: one split or several, its folds.
     """
     config = config or ComplexityConfig()
     data = data or load_samples(dataset, config)
+    splits = (data,) if isinstance(data, LabelledSet) else data
     training = Training(
         optimizer=_optimizer(config.optimizer, config.learning_rate or LEARNING_RATE),
         epochs=config.most_epochs,
@@ -111,13 +117,13 @@ def run_complexity(
     )
     settings = {
         "dataset": str(dataset),
-        "sha256": data.content_sha256,
+        "sha256": splits[0].content_sha256,
         **config.model_dump(mode="json"),
     }
     with precision(config.precision):
         curve = rank_curve_of(
-            data,
-            config.rank_list,
+            splits,
+            None if config.ranks is None else config.rank_list,
             controls=config.control_list,
             classes=config.classes,
             seeds=config.seeds,
@@ -127,8 +133,9 @@ def run_complexity(
             settings=settings,
             max_seconds=config.max_seconds,
         )
-    name = str(dataset) if data.content_sha256 is None else Path(dataset).name
-    return ComplexityResult(config, name, data, curve)
+    first = splits[0]
+    name = str(dataset) if first.content_sha256 is None else Path(dataset).name
+    return ComplexityResult(config, name, first, curve)
 
 
 @ft.cache

@@ -22,6 +22,8 @@ from rankrise.experiments._options import (
 
 SECOND_ORDER = "levenberg-marquardt"
 _LARGEST_RANK = 1000
+# Where none are asked for, the most that are fitted.
+_ALL_RANKS = "1-15"
 
 
 class ComplexityConfig(Settings):
@@ -30,8 +32,9 @@ class ComplexityConfig(Settings):
     With `--optimizer adam` the other defaults are the settings of Razin et al. (2021).
     """
 
-    ranks: tuple[str, ...] = ("1-15",)
-    """Ranks to fit: numbers and ranges such as 1-8."""
+    ranks: tuple[str, ...] | None = None
+    """Ranks to fit: numbers and ranges such as 1-8; by default 1 to 4, and on to 8 and
+    15 while the complexity is not settled."""
     controls: tuple[Literal["inputs", "labels", "none"], ...] = ("inputs", "labels")
     """Random controls: inputs uniform over each feature's values, or labels permuted;
     none asks for the data alone."""
@@ -43,7 +46,8 @@ class ComplexityConfig(Settings):
     or below."""
     levels: int | None = None
     """How many values a pixel is rounded to, 2 by default; or the most intervals a
-    table's column of numbers is put into, 16 by default."""
+    table's column of numbers is put into, by default from 2 to 16 as there are
+    samples."""
     target: tuple[str, ...] = ()
     """Column of a table to predict, or several of values; the array of an .npz, y by
     default."""
@@ -77,8 +81,13 @@ class ComplexityConfig(Settings):
     flat_epochs: int | None = None
     """A model is done when its mean loss over so many epochs is no lower than over as
     many before; by default each is trained for all epochs."""
-    test_share: float = 0.2
-    """Share of the samples kept for testing, where the data set does not say which."""
+    folds: int | None = None
+    """How many times all is done, so that every sample is tested once; 1 sets aside a
+    share for testing. 5 by default for up to 10,000 samples, where the data set does
+    not say which are for testing."""
+    test_share: float | None = None
+    """Share of the samples kept for testing, 0.2 by default, which asks for one
+    fold."""
     max_seconds: float | None = None
     """Time limit of each control, over all the times it is resumed; what it cuts off
     depends on the machine."""
@@ -93,6 +102,7 @@ class ComplexityConfig(Settings):
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             flat_epochs=self.flat_epochs,
+            folds=self.folds,
             max_seconds=self.max_seconds,
         )
         require_moderate(init_std=self.init_std)
@@ -117,7 +127,7 @@ class ComplexityConfig(Settings):
         for error in self.error:
             require_positive(error=error)
         require(
-            0 < self.test_share < 1,
+            self.test_share is None or 0 < self.test_share < 1,
             f"`test_share` is {self.test_share}; it must lie between 0 and 1.",
         )
         require(
@@ -149,7 +159,7 @@ class ComplexityConfig(Settings):
     def rank_list(self) -> tuple[int, ...]:
         """The ranks, in order, each once."""
         found: set[int] = set()
-        for part in self.ranks:
+        for part in (_ALL_RANKS,) if self.ranks is None else self.ranks:
             match = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", part)
             first = int(match[1]) if match else 0
             last = int(match[2] or match[1]) if match else 0

@@ -34,7 +34,12 @@ _MATRIX: dict[str, Any] = {
     "factorization": "matrix",
     "init_scales": (0.05, 0.01, 0.001),
 }
-_COMPLEXITY: dict[str, Any] = {"optimizer": "adam", "epochs": 10_000}
+_COMPLEXITY: dict[str, Any] = {
+    "ranks": ("1-15",),
+    "folds": 1,
+    "optimizer": "adam",
+    "epochs": 10_000,
+}
 _QUICK_COMPLEXITY: dict[str, Any] = {
     "ranks": ("1-2",),
     "epochs": 1000,

@@ -1,5 +1,6 @@
 """`summary.json`: settings, versions, seed, device, outcome, figures of merit."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from rankrise._environment import environment
 from rankrise._strict import strict
-from rankrise.complexity import RankFit, SmallestRank
+from rankrise.complexity import RankCurve, RankFit, SmallestRank
 from rankrise.experiments._agreement import AgreementResult
 from rankrise.experiments._complexity import ComplexityResult
 from rankrise.experiments._dynamics import DynamicsResult
@@ -81,9 +82,17 @@ def summarize_complexity(result: ComplexityResult) -> dict[str, Any]:
                 for split, errors in curve.constant_errors.items()
             },
             "smallest_ranks": list(map(_smallest_rank, result.smallest_ranks)),
+            "complexity": _complexity(curve),
             "rows": [{"dataset": result.dataset, **_fit(fit)} for fit in curve.fits],
         }
     )
+
+
+def _complexity(curve: RankCurve) -> dict[str, Any] | None:
+    if not {*curve.controls} > {"real"}:
+        return None
+    found = curve.complexity()
+    return {**dataclasses.asdict(found), "words": str(found)}
 
 
 def _smallest_rank(smallest: SmallestRank) -> dict[str, Any]:
@@ -103,6 +112,7 @@ def _fit(fit: RankFit) -> dict[str, Any]:
         "control": fit.control,
         "rank": fit.rank,
         "class": fit.target,
+        "fold": fit.fold,
         "seed": fit.seed,
         "train_error": fit.train_error,
         "test_error": fit.test_error,

@@ -35,6 +35,13 @@ class CPFactorization(AbstractFactorization):
     ----------
     factor_matrices
         Mode by mode, one column per component: column $r$ of matrix $n$ is $w_r^n$.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp, rankrise as rr
+    >>> matrices = jnp.ones((2, 1)), 3 * jnp.ones((2, 1))
+    >>> rr.factorizations.CPFactorization(matrices).end_tensor().tolist()
+    [[3.0, 3.0], [3.0, 3.0]]
     """
 
     factor_matrices: tuple[Float[Array, "_ _"], ...]

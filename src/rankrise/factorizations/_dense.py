@@ -13,6 +13,13 @@ class DenseTensor(AbstractFactorization):
 
     It serves as a known target, and as the point at which a loss is differentiated
     by the end tensor itself.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp, rankrise as rr
+    >>> tensor = rr.factorizations.DenseTensor(jnp.array([[3.0, 0.0], [0.0, 4.0]]))
+    >>> float(tensor.frobenius_norm())
+    5.0
     """
 
     tensor: Float[Array, "..."]

@@ -19,6 +19,14 @@ def end_tensor_distance(
 
     Tensors too large to form are compared through Gram matrices, which loses half of
     the digits: distances below about 1e-3 of the norm (float32) are noise there.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp, rankrise as rr
+    >>> first = rr.factorizations.DenseTensor(jnp.array([0.0, 0.0]))
+    >>> second = rr.factorizations.DenseTensor(jnp.array([3.0, 4.0]))
+    >>> float(rr.factorizations.end_tensor_distance(first, second))
+    5.0
     """
     if first.mode_dims != second.mode_dims:
         raise InputError(

@@ -24,6 +24,12 @@ def default_components(mode_dims: ModeDims) -> int:
 
     $\prod_n d_n / \max_n d_n$ bounds every CP rank. Where the cap cuts it, a warning
     is logged, for then the largest ranks are out of reach.
+
+    Examples
+    --------
+    >>> import rankrise as rr
+    >>> rr.factorizations.default_components((10, 10, 10))
+    100
     """
     enough = math.prod(mode_dims) // max(mode_dims)
     if enough > _COMPONENT_CAP:
@@ -56,6 +62,14 @@ def near_zero(
         rise one at a time, and the longer the wait for the first.
     init_mean
         Mean of every parameter.
+
+    Examples
+    --------
+    >>> import jax, rankrise as rr
+    >>> key = jax.random.key(0)
+    >>> start = rr.factorizations.near_zero((4, 5), 3, init_scale=0.01, key=key)
+    >>> [matrix.shape for matrix in start.factor_matrices]
+    [(4, 3), (5, 3)]
     """
     prepare()
     _check_shape(mode_dims, components)
@@ -81,6 +95,14 @@ def balanced(
     """A Gaussian start whose components have equal norms in every mode.
 
     Directions and component norms are those of `near_zero` with the same key.
+
+    Examples
+    --------
+    >>> import jax, numpy as np, rankrise as rr
+    >>> start = rr.factorizations.balanced((4, 5), 3, key=jax.random.key(0))
+    >>> norms = [np.linalg.norm(matrix, axis=0) for matrix in start.factor_matrices]
+    >>> bool(np.allclose(*norms))
+    True
     """
     start = near_zero(mode_dims, components, init_scale=init_scale, key=key)
     norms, units = start.normalized()
@@ -159,6 +181,14 @@ def near_zero_matrix(
     hidden_dim
         Dimension between layers; the smaller mode dimension by default, which allows
         every rank.
+
+    Examples
+    --------
+    >>> import jax, rankrise as rr
+    >>> key = jax.random.key(0)
+    >>> start = rr.factorizations.near_zero_matrix((4, 5), depth=3, key=key)
+    >>> [layer.shape for layer in start.layers]
+    [(4, 5), (4, 4), (4, 4)]
     """
     if len(mode_dims) != 2:
         raise InputError(

@@ -6,6 +6,7 @@ from jaxtyping import Array, Float, Int, UInt
 
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims
+from rankrise.factorizations._contract import AbstractFactorization, Loss, safe_ratio
 from rankrise.factorizations._cp import CPFactorization
 from rankrise.factorizations._logarithmic import log_products
 
@@ -13,13 +14,16 @@ from rankrise.factorizations._logarithmic import log_products
 _MOST_VALUES = 256
 
 
-class ProductPoolingNetwork(eqx.Module):
+class ProductPoolingNetwork(AbstractFactorization):
     r"""$f(x) = \sum_r \prod_n W_{nr}[x_n]$: the entries of a CP tensor as a network.
 
     A locally connected linear layer, whose weights at feature $n$ are applied to its
     value as a one-hot vector, pooling by product over all features, and a sum over
     components (Razin et al. 2021, Section 3). Products are taken by logarithms, so
-    hundreds of features neither overflow nor underflow on the way.
+    hundreds of features neither overflow nor underflow on the way, and one table holds
+    all factors, so that programs do not grow with the features. Norms are those of
+    the end tensor, which has an entry for every combination of values: with hundreds of
+    features they may be beyond the range of single precision, and infinite.
 
     Attributes
     ----------
@@ -30,7 +34,12 @@ class ProductPoolingNetwork(eqx.Module):
     """
 
     table: Float[Array, "values features components"]
-    mode_dims: ModeDims = eqx.field(static=True)
+    _mode_dims: ModeDims = eqx.field(static=True)
+
+    def __init__(
+        self, table: Float[Array, "values features components"], mode_dims: ModeDims
+    ) -> None:
+        self.table, self._mode_dims = table, mode_dims
 
     def __check_init__(self) -> None:
         values, features, _ = jnp.shape(self.table)
@@ -64,6 +73,54 @@ class ProductPoolingNetwork(eqx.Module):
         return CPFactorization(
             tuple(self.table[:dim, mode] for mode, dim in enumerate(self.mode_dims))
         )
+
+    @property
+    def mode_dims(self) -> ModeDims:
+        return self._mode_dims
+
+    @property
+    def components(self) -> int:
+        return int(self.table.shape[-1])
+
+    def end_tensor(self) -> Float[Array, "..."]:
+        return self.factorization.end_tensor()
+
+    def entries(self, indices: Int[Array, "m order"]) -> Float[Array, " m"]:
+        return self(indices)
+
+    def inner_products(
+        self, measurements: tuple[Float[Array, "m _ k"], ...]
+    ) -> Float[Array, " m"]:
+        return self.factorization.inner_products(measurements)
+
+    def frobenius_norm(self) -> Float[Array, ""]:
+        factors = self._factors
+        grams = jnp.einsum("vnr,vns->nrs", factors, factors)
+        # Rounding can leave a sum that should be zero slightly below it.
+        return jnp.sqrt(jnp.maximum(jnp.sum(jnp.prod(grams, axis=0)), 0))
+
+    def component_norms(self) -> Float[Array, " components"]:
+        return jnp.prod(jnp.sqrt(jnp.sum(self._factors**2, axis=0)), axis=0)
+
+    def parameter_norms(self) -> Float[Array, " groups"]:
+        return jnp.sqrt(jnp.sum(self._factors**2, axis=(0, 1)))
+
+    def unbalancedness(self) -> Float[Array, ""]:
+        squares = jnp.sum(self._factors**2, axis=0)
+        return jnp.max(jnp.max(squares, axis=0) - jnp.min(squares, axis=0))
+
+    def pull(self, loss: Loss) -> Float[Array, " components"]:
+        # As of a CP factorization, from the slope by the factors of one feature.
+        gradient = eqx.filter_grad(loss)(self)
+        slope = jnp.sum(gradient.table[:, 0] * self.table[:, 0], axis=0)
+        return -safe_ratio(slope, self.component_norms())
+
+    @property
+    def _factors(self) -> Float[Array, "values features components"]:
+        """The table with zeros where a feature has fewer values than others."""
+        values = jnp.arange(self.table.shape[0])[:, None]
+        there = values < jnp.asarray(self.mode_dims)
+        return jnp.where(there[..., None], self.table, 0)
 
     def __call__(
         self, values: Int[Array, "*samples features"] | UInt[Array, "*samples features"]

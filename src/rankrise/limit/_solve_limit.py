@@ -55,6 +55,19 @@ def solve_limit(
     Scaled time of order $N \\ge 3$ is flow time times $\\alpha^{N-2}$, where $\\alpha$
     is the root mean square of the start's parameters. For matrices of depth two it is
     flow time over $\\log(1/\\alpha)$; for deeper ones it is not known (NaN).
+
+    Examples
+    --------
+    >>> import jax, rankrise as rr
+    >>> target = rr.synthetic.random_target((4, 4, 4), cp_rank=1, seed=0)
+    >>> indices = rr.synthetic.sample_indices((4, 4, 4), 40, seed=0)
+    >>> seen = rr.synthetic.observe(target, indices, seed=0)
+    >>> problem = rr.CompletionProblem.from_observations(seen)
+    >>> key = jax.random.key(0)
+    >>> start = rr.factorizations.near_zero((4, 4, 4), 3, init_scale=0.1, key=key)
+    >>> plateaus = rr.solve_limit(problem, start, rr.Limit(max_components=1))
+    >>> plateaus.rank.tolist()
+    [0, 1]
     """
     if limit is not None and not isinstance(limit, Limit):
         raise InputError(

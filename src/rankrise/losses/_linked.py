@@ -18,7 +18,14 @@ _BACKGROUND = 0.01
 
 @dataclass(frozen=True)
 class LogisticLoss(AbstractLoss):
-    r"""$\log(1 + e^p) - y p$ for labels $y \in \{0, 1\}$: predictions are log-odds."""
+    r"""$\log(1 + e^p) - y p$ for labels $y \in \{0, 1\}$: predictions are log-odds.
+
+    Examples
+    --------
+    >>> import numpy as np, rankrise as rr
+    >>> rr.losses.LogisticLoss()(np.array([0.0, 10.0]), np.array([1.0, 1.0])).round(4)
+    array([0.6931, 0.    ])
+    """
 
     takes_labels: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
@@ -54,6 +61,13 @@ class PoissonLoss(AbstractLoss):
 
     Components multiply rates. It is half the deviance, which is zero where the rate is
     the count: minus the log-likelihood but for a constant.
+
+    Examples
+    --------
+    >>> import numpy as np, rankrise as rr
+    >>> loss = rr.losses.PoissonLoss()
+    >>> loss(np.log([4.0, 2.0]), np.array([4.0, 4.0])).round(4) + 0.0
+    array([0.    , 0.7726])
     """
 
     takes_counts: ClassVar[bool] = True
@@ -93,6 +107,13 @@ class IdentityPoissonLoss(AbstractLoss):
     2012) and generalized CP with identity link (Hong, Kolda and Duersch 2020). Rates
     begin from a background of one percent of the mean, so a count where no component
     is has a finite loss. Its values compare with those of `PoissonLoss`.
+
+    Examples
+    --------
+    >>> import numpy as np, rankrise as rr
+    >>> loss = rr.losses.IdentityPoissonLoss()
+    >>> loss(np.array([4.0, 2.0]), np.array([4.0, 4.0])).round(4) + 0.0
+    array([0.    , 0.7726])
     """
 
     takes_counts: ClassVar[bool] = True

@@ -14,7 +14,14 @@ from rankrise.losses._contract import AbstractLoss
 
 @dataclass(frozen=True)
 class SquaredLoss(AbstractLoss):
-    r"""$z^2$ with $z = p - y$, without a factor of one half."""
+    r"""$z^2$ with $z = p - y$, without a factor of one half.
+
+    Examples
+    --------
+    >>> import numpy as np, rankrise as rr
+    >>> rr.losses.SquaredLoss()(np.array([1.0, 3.0]), np.array([1.0, 1.0]))
+    array([0., 4.])
+    """
 
     smoothness: ClassVar[int] = 2
 
@@ -27,7 +34,14 @@ class SquaredLoss(AbstractLoss):
 
 @dataclass(frozen=True)
 class AbsoluteLoss(AbstractLoss):
-    r"""$|z|$ with $z = p - y$."""
+    r"""$|z|$ with $z = p - y$.
+
+    Examples
+    --------
+    >>> import numpy as np, rankrise as rr
+    >>> rr.losses.AbsoluteLoss()(np.array([1.0, 3.0]), np.array([1.0, 1.0]))
+    array([0., 2.])
+    """
 
     is_robust: ClassVar[bool] = True
     smoothness: ClassVar[int] = 0
@@ -47,6 +61,12 @@ class HuberLoss(AbstractLoss):
 
     A threshold above every $|z|$ gives half the squared loss: it changes a run only
     where it is well below the observed values.
+
+    Examples
+    --------
+    >>> import numpy as np, rankrise as rr
+    >>> rr.losses.HuberLoss(delta=1.0)(np.array([0.5, 3.0]), np.array([0.0, 0.0]))
+    array([0.125, 2.5  ])
     """
 
     is_robust: ClassVar[bool] = True
@@ -67,6 +87,12 @@ class SmoothL1Loss(AbstractLoss):
     r"""Huber loss divided by $\delta$: $z^2/(2\delta)$, else $|z| - \delta/2$.
 
     The public code of the paper uses this under the name Huber.
+
+    Examples
+    --------
+    >>> import numpy as np, rankrise as rr
+    >>> rr.losses.SmoothL1Loss(delta=2.0)(np.array([1.0, 3.0]), np.array([0.0, 0.0]))
+    array([0.25, 2.  ])
     """
 
     is_robust: ClassVar[bool] = True

@@ -18,7 +18,18 @@ from rankrise.tensors import Observations
 
 
 class CompletionProblem(AbstractProblem):
-    """Find the tensor from some of its entries. Build one with `from_observations`."""
+    """Find the tensor from some of its entries. Build one with `from_observations`.
+
+    Examples
+    --------
+    >>> import rankrise as rr
+    >>> target = rr.synthetic.random_target((4, 4, 4), cp_rank=1, seed=0)
+    >>> indices = rr.synthetic.sample_indices((4, 4, 4), 40, seed=0)
+    >>> seen = rr.synthetic.observe(target, indices, seed=0)
+    >>> problem = rr.CompletionProblem.from_observations(seen)
+    >>> problem.observations, problem.mode_dims
+    (40, (4, 4, 4))
+    """
 
     indices: Int[Array, "m order"]
     values: Float[Array, " m"]

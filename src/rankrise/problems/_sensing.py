@@ -38,6 +38,16 @@ class SensingProblem(AbstractProblem):
     measurements
         Dense: one matrix with a flattened measurement tensor per row. Factored: mode
         by mode, an array of shape (observations, mode dimension, CP rank).
+
+    Examples
+    --------
+    >>> import rankrise as rr
+    >>> target = rr.synthetic.random_target((4, 4), cp_rank=1, seed=0)
+    >>> measurements = rr.synthetic.gaussian_measurements((4, 4), 12, seed=0)
+    >>> values = rr.synthetic.measure(target, measurements, seed=0)
+    >>> problem = rr.SensingProblem.from_dense(measurements, values)
+    >>> problem.observations
+    12
     """
 
     measurements: Float[Array, "m entries"] | tuple[Float[Array, "m _ k"], ...]

@@ -35,6 +35,17 @@ class Checkpoint:
         Minimum time between two writes.
     resume
         Go on from the file if it is there. Without it an existing file is replaced.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np, rankrise as rr
+    >>> tensor = np.add.outer(np.arange(8.0), np.arange(6.0))
+    >>> tensor[::3, ::2] = np.nan
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     state = rr.Checkpoint(f"{folder}/state.npz", resume=True)
+    ...     found = rr.complete(tensor, models=2, checkpoint=state)
+    >>> found.ending == "converged"
+    True
     """
 
     path: Path

@@ -10,6 +10,14 @@ class Ending(StrEnum):
     `converged` where nothing is left to do, `stopped` where a limit of its settings
     ended it, `time limit` where its seconds were over, `interrupted` by Ctrl-C,
     `diverged` where it is no longer finite, `failed` by an error of its own.
+
+    Examples
+    --------
+    >>> import rankrise as rr
+    >>> rr.Ending.CONVERGED == "converged"
+    True
+    >>> [str(ending) for ending in rr.Ending]
+    ['converged', 'stopped', 'time limit', 'interrupted', 'diverged', 'failed']
     """
 
     CONVERGED = "converged"

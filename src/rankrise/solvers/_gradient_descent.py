@@ -12,7 +12,21 @@ from rankrise.solvers._learning_rate import check_learning_rate
 
 
 class GradientDescent(AbstractSolver[None]):
-    r"""One step is $W \leftarrow W - \eta \nabla \phi(W)$."""
+    r"""One step is $W \leftarrow W - \eta \nabla \phi(W)$.
+
+    Examples
+    --------
+    >>> import jax, rankrise as rr
+    >>> target = rr.synthetic.random_target((4, 4, 4), cp_rank=1, seed=0)
+    >>> indices = rr.synthetic.sample_indices((4, 4, 4), 40, seed=0)
+    >>> seen = rr.synthetic.observe(target, indices, seed=0)
+    >>> problem = rr.CompletionProblem.from_observations(seen)
+    >>> key = jax.random.key(0)
+    >>> start = rr.factorizations.near_zero((4, 4, 4), 3, init_scale=0.1, key=key)
+    >>> trajectory = rr.solve(problem, start, rr.GradientDescent(0.1), max_steps=200)
+    >>> bool(trajectory.loss[-1] < trajectory.loss[0])
+    True
+    """
 
     learning_rate: float | Float[Array, ""]
 

@@ -79,6 +79,19 @@ class GradientFlow(AbstractSolver[_FlowState]):
     most_stages
         Most stages of one step. Rounding grows with their square, so a tolerance near
         the precision allows fewer.
+
+    Examples
+    --------
+    >>> import jax, rankrise as rr
+    >>> target = rr.synthetic.random_target((4, 4, 4), cp_rank=1, seed=0)
+    >>> indices = rr.synthetic.sample_indices((4, 4, 4), 40, seed=0)
+    >>> seen = rr.synthetic.observe(target, indices, seed=0)
+    >>> problem = rr.CompletionProblem.from_observations(seen)
+    >>> key = jax.random.key(0)
+    >>> start = rr.factorizations.near_zero((4, 4, 4), 3, init_scale=0.1, key=key)
+    >>> trajectory = rr.solve(problem, start, rr.GradientFlow(), end_time=50.0)
+    >>> round(float(trajectory.time[-1]), 3)
+    50.0
     """
 
     rtol: float | Float[Array, ""] = 3e-3

@@ -52,6 +52,19 @@ class Stop:
         Stopped: the selected observable (`Recording.select`) had no new minimum for
         this many steps. A run rests long on plateaus between two rises, so give it
         thousands.
+
+    Examples
+    --------
+    >>> import jax, rankrise as rr
+    >>> target = rr.synthetic.random_target((4, 4, 4), cp_rank=1, seed=0)
+    >>> indices = rr.synthetic.sample_indices((4, 4, 4), 40, seed=0)
+    >>> seen = rr.synthetic.observe(target, indices, seed=0)
+    >>> problem = rr.CompletionProblem.from_observations(seen)
+    >>> key = jax.random.key(0)
+    >>> start = rr.factorizations.near_zero((4, 4, 4), 3, init_scale=0.1, key=key)
+    >>> stop = rr.Stop(loss_tolerance=1e-3, patience=1)
+    >>> rr.solve(problem, start, stop=stop, max_steps=1000).result == "converged"
+    True
     """
 
     loss_tolerance: float | None = None
@@ -216,7 +229,16 @@ def advance(
 
 @eqx.filter_jit
 def measure(plan: Plan, states: RunState) -> dict[str, Any]:
-    """Measure runs where they are; the arrays are shaped as those of `advance`."""
+    """Measure runs where they are; the arrays are shaped as those of `advance`.
+
+    Examples
+    --------
+    >>> import rankrise as rr
+    >>> factors = rr.synthetic.random_target((2, 3), cp_rank=1, seed=0)
+    >>> measurements = rr.synthetic.gaussian_measurements((2, 3), 10, seed=0)
+    >>> rr.synthetic.measure(factors, measurements, seed=0).shape
+    (10,)
+    """
 
     def one(state: RunState) -> dict[str, Any]:
         return jax.tree.map(lambda leaf: leaf[None], _measure(plan, state))

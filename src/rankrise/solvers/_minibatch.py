@@ -50,6 +50,20 @@ class Minibatch(AbstractSolver[_Epoch]):
         Called as `order(key, problem)` before each epoch, it gives the rows of its
         observations, in any number, one after another; all of them shuffled by
         default. Rows out of range are not detected.
+
+    Examples
+    --------
+    >>> import jax, rankrise as rr
+    >>> target = rr.synthetic.random_target((4, 4, 4), cp_rank=1, seed=0)
+    >>> indices = rr.synthetic.sample_indices((4, 4, 4), 40, seed=0)
+    >>> seen = rr.synthetic.observe(target, indices, seed=0)
+    >>> problem = rr.CompletionProblem.from_observations(seen)
+    >>> key = jax.random.key(0)
+    >>> start = rr.factorizations.near_zero((4, 4, 4), 3, init_scale=0.1, key=key)
+    >>> solver = rr.Minibatch(rr.GradientDescent(0.1), batch_size=8)
+    >>> trajectory = rr.solve(problem, start, solver, max_steps=200)
+    >>> bool(trajectory.loss[-1] < trajectory.loss[0])
+    True
     """
 
     solver: AbstractSolver[Any]

@@ -20,6 +20,20 @@ class OptaxDescent(AbstractSolver[optax.OptState]):
     reading on the clock of gradient flow: a trajectory's `time` is NaN. Numbers that
     the optimizer closes over are rounded to the precision of the problem before the
     rule computes with them, as by `optax.inject_hyperparams`.
+
+    Examples
+    --------
+    >>> import jax, optax, rankrise as rr
+    >>> target = rr.synthetic.random_target((4, 4, 4), cp_rank=1, seed=0)
+    >>> indices = rr.synthetic.sample_indices((4, 4, 4), 40, seed=0)
+    >>> seen = rr.synthetic.observe(target, indices, seed=0)
+    >>> problem = rr.CompletionProblem.from_observations(seen)
+    >>> key = jax.random.key(0)
+    >>> start = rr.factorizations.near_zero((4, 4, 4), 3, init_scale=0.1, key=key)
+    >>> adam = rr.OptaxDescent(optax.adam(0.01))
+    >>> trajectory = rr.solve(problem, start, adam, max_steps=200)
+    >>> bool(trajectory.loss[-1] < trajectory.loss[0])
+    True
     """
 
     optimizer: optax.GradientTransformation

@@ -81,6 +81,20 @@ def solve(
     Notes
     -----
     Ctrl-C raises KeyboardInterrupt after the current chunk and writes the checkpoint.
+
+    Examples
+    --------
+    >>> import jax, rankrise as rr
+    >>> target = rr.synthetic.random_target((4, 4, 4), cp_rank=1, seed=0)
+    >>> indices = rr.synthetic.sample_indices((4, 4, 4), 40, seed=0)
+    >>> seen = rr.synthetic.observe(target, indices, seed=0)
+    >>> problem = rr.CompletionProblem.from_observations(seen)
+    >>> key = jax.random.key(0)
+    >>> start = rr.factorizations.near_zero((4, 4, 4), 3, init_scale=0.1, key=key)
+    >>> solver = rr.AdaptiveGradientDescent()
+    >>> trajectory = rr.solve(problem, start, solver, max_steps=1000)
+    >>> bool(trajectory.loss[-1] < 0.01 * trajectory.loss[0])
+    True
     """
     if solver is not None and not isinstance(solver, AbstractSolver):
         raise InputError(

@@ -43,6 +43,12 @@ def gaussian_measurements(
     Returns
     -------
     The measurement tensors along the first axis, the modes along the others.
+
+    Examples
+    --------
+    >>> import rankrise as rr
+    >>> rr.synthetic.gaussian_measurements((2, 3), 10, seed=0).shape
+    (10, 2, 3)
     """
     dims = checked_mode_dims(mode_dims)
     at_least_one("number of measurements", count)
@@ -83,6 +89,13 @@ def rank_k_measurements(
     Returns
     -------
     An array for every mode: measurement x mode dimension x component.
+
+    Examples
+    --------
+    >>> import rankrise as rr
+    >>> parts = rr.synthetic.rank_k_measurements((2, 3), 10, cp_rank=1, seed=0)
+    >>> [part.shape for part in parts]
+    [(10, 2, 1), (10, 3, 1)]
     """
     dims = checked_mode_dims(mode_dims)
     at_least_one("number of measurements", count)

@@ -30,6 +30,13 @@ def sample_indices(mode_dims: ModeDims, count: int, *, seed: int) -> Indices:
     ----------
     seed
         As in `random_target`.
+
+    Examples
+    --------
+    >>> import rankrise as rr
+    >>> indices = rr.synthetic.sample_indices((3, 4), 5, seed=0)
+    >>> indices.shape, len({tuple(row) for row in indices.tolist()})
+    ((5, 2), 5)
     """
     dims = checked_mode_dims(mode_dims)
     at_least_one("number of entries to sample", count)
@@ -59,6 +66,13 @@ def missing_fibers(
         fibers, of which at least one stays and at least one is missing.
     seed
         As in `random_target`.
+
+    Examples
+    --------
+    >>> import rankrise as rr
+    >>> seen = rr.synthetic.missing_fibers((4, 3, 2), mode=1, share=0.5, seed=0)
+    >>> len(seen)  # four of eight fibers, each of three entries
+    12
     """
     dims = checked_mode_dims(mode_dims)
     if not 0 <= mode < len(dims):
@@ -103,6 +117,15 @@ def observe(
         the tensor (its Frobenius norm over the square root of their number).
     seed
         Seed of the noise, as in `random_target`.
+
+    Examples
+    --------
+    >>> import rankrise as rr
+    >>> factors = rr.synthetic.random_target((4, 5), cp_rank=1, seed=0)
+    >>> indices = rr.synthetic.sample_indices((4, 5), 8, seed=0)
+    >>> seen = rr.synthetic.observe(factors, indices, noise_level=0.1, seed=0)
+    >>> len(seen), seen.mode_dims
+    (8, (4, 5))
     """
     values = noisy(
         cp_entries(factor_matrices, indices),

@@ -45,6 +45,15 @@ def random_target(
     seed
         The same seed may be given to all functions for synthetic data: what they
         draw from it is independent.
+
+    Examples
+    --------
+    >>> import rankrise as rr
+    >>> factors = rr.synthetic.random_target((4, 5, 6), cp_rank=2, seed=0)
+    >>> [matrix.shape for matrix in factors]
+    [(4, 2), (5, 2), (6, 2)]
+    >>> round(float(rr.synthetic.cp_frobenius_norm(factors)), 6)
+    1.0
     """
     dims = checked_mode_dims(mode_dims)
     at_least_one("CP rank of the target", cp_rank)
@@ -77,6 +86,13 @@ def cp_entries(factor_matrices: tuple[Values, ...], indices: Indices) -> Values:
     """Entries of a CP tensor at index rows, counted from 0.
 
     The rows are taken in blocks: beyond the result, memory does not grow with them.
+
+    Examples
+    --------
+    >>> import numpy as np, rankrise as rr
+    >>> factors = np.array([[1.0], [2.0]]), np.array([[3.0], [4.0], [5.0]])
+    >>> rr.synthetic.cp_entries(factors, np.array([[0, 0], [1, 2]]))
+    array([ 3., 10.])
     """
     refuse_out_of_range(indices, target_mode_dims(factor_matrices))
     entries = np.empty(len(indices))
@@ -94,6 +110,12 @@ def cp_frobenius_norm(factor_matrices: tuple[Values, ...]) -> float:
 
     Where components cancel, the error is about 1e-8 of the largest component norm,
     not of the result.
+
+    Examples
+    --------
+    >>> import numpy as np, rankrise as rr
+    >>> rr.synthetic.cp_frobenius_norm((np.full((2, 1), 3.0), np.ones((2, 1))))
+    6.0
     """
     target_mode_dims(factor_matrices)
     return float(np.exp(_log_frobenius_norm(factor_matrices)))

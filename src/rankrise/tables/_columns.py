@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -171,6 +172,9 @@ def _series(name: str, given: Any) -> pd.Series:
         values = given if isinstance(given, list | tuple) else array
         is_text = array.dtype.kind in "UT"
         series = pd.Series(values, dtype=object if is_text else None)
+    if series.dtype.kind in "Mm" or _are_dates(series):
+        # They lie between one another as numbers do.
+        series = _days(series)
     missing = series.isna().to_numpy(bool)
     kind = series.dtype.kind
     is_category = isinstance(series.dtype, pd.CategoricalDtype)
@@ -196,6 +200,25 @@ def _series(name: str, given: Any) -> pd.Series:
         raise InputError(
             f"The {name} holds a whole number beyond floating point; make it smaller."
         ) from error
+
+
+def _are_dates(series: pd.Series) -> bool:
+    """Whether Python's dates are all that is there."""
+    there = series.dropna() if series.dtype.kind == "O" else ()
+    return len(there) > 0 and all(isinstance(each, dt.date) for each in there)
+
+
+def _days(series: pd.Series) -> pd.Series:
+    """Dates as days since 1970 and durations as days; NaN where there is none."""
+    import pandas as pd
+
+    if series.dtype.kind == "m":
+        return series / pd.Timedelta(days=1)
+    if series.dtype.kind == "O":
+        series = pd.to_datetime(series, utc=True)
+    if getattr(series.dtype, "tz", None) is not None:
+        series = series.dt.tz_convert("UTC").dt.tz_localize(None)
+    return (series - pd.Timestamp(0)) / pd.Timedelta(days=1)
 
 
 def is_data_frame(table: Any) -> bool:

@@ -11,14 +11,14 @@ import numpy.typing as npt
 from rankrise._errors import InputError
 from rankrise.tables._categories import CategoricalData
 from rankrise.tables._image_sets import IMAGE_SETS, load_image_set
-from rankrise.tables._split import LabelledSet, TargetKind, split_rows
+from rankrise.tables._split import LabelledSet, TargetKind
 from rankrise.tables._table_files import (
     FORMS,
     TableColumns,
     named_lines,
     read_table_file,
 )
-from rankrise.tables._tables import DEFAULT_LEVELS, labelled_table
+from rankrise.tables._tables import folds_or_share, labelled_folds
 from rankrise.tensors.files import named_refusals
 
 _LARGEST_DIGIT_PIXEL = 16
@@ -51,7 +51,7 @@ def load_labelled_set(
     levels
         How many values of equal width a pixel is rounded to, by default 2, when it
         counts from the middle on as in Razin et al. (2021); or the most intervals that
-        a column of numbers is put into, by default 16.
+        a column of numbers is put into, by default as `labelled_table` chooses.
     test_share, seed
         Share of the samples kept for testing where the set does not say which, and the
         seed of choosing them.
@@ -60,6 +60,44 @@ def load_labelled_set(
     ------
     InputError
         If there is no such set or file, or the file cannot be used.
+
+    Examples
+    --------
+    >>> import rankrise as rr
+    >>> digits = rr.tables.load_labelled_set("digits")
+    >>> len(digits.train_labels), len(digits.test_labels)
+    (1438, 359)
+    """
+    (samples,) = load_labelled_folds(
+        name,
+        columns=columns,
+        target_kind=target_kind,
+        levels=levels,
+        folds=1,
+        test_share=test_share,
+        seed=seed,
+    )
+    return samples
+
+
+def load_labelled_folds(
+    name: str | Path,
+    *,
+    columns: TableColumns | None = None,
+    target_kind: TargetKind | None = None,
+    levels: int | None = None,
+    folds: int | None = None,
+    test_share: float | None = None,
+    seed: int = 0,
+) -> tuple[LabelledSet, ...]:
+    """The same split several times, so that every sample is tested once.
+
+    Parameters
+    ----------
+    folds
+        How many times; 1 sets aside a share `test_share` (0.2). By default 5 for up to
+        10,000 samples; 1 for more, where a share is given, or where the set says which
+        are for testing.
     """
     known = str(name) in ("digits", *IMAGE_SETS)
     if known and (columns or target_kind):
@@ -68,9 +106,14 @@ def load_labelled_set(
             "take for categories are those of tables in files."
         )
     if str(name) == "digits":
-        return _digits(levels or _PIXEL_LEVELS, test_share, seed)
+        return _digits(levels or _PIXEL_LEVELS, folds, test_share, seed)
     if known:
-        return _images(str(name), levels or _PIXEL_LEVELS)
+        if folds not in (None, 1):
+            raise InputError(
+                f"{name} says which samples are for testing, so there are no `folds`; "
+                "leave them out."
+            )
+        return (_images(str(name), levels or _PIXEL_LEVELS),)
     path = Path(name)
     if not path.exists() and not path.suffix:
         raise InputError(
@@ -80,15 +123,16 @@ def load_labelled_set(
         )
     table = read_table_file(path, columns or TableColumns())
     with named_refusals(path), named_lines(table):
-        samples = labelled_table(
+        found = labelled_folds(
             table.features,
             table.targets,
+            folds=folds,
             test_share=test_share,
             seed=seed,
-            levels=levels or DEFAULT_LEVELS,
+            levels=levels,
             target_kind=target_kind,
         )
-    return samples.of_file(path, table.content_sha256)
+    return tuple(samples.of_file(path, table.content_sha256) for samples in found)
 
 
 def rounded_pixels(
@@ -113,16 +157,20 @@ def _images(name: str, levels: int) -> LabelledSet:
     )
 
 
-def _digits(levels: int, test_share: float, seed: int) -> LabelledSet:
+def _digits(
+    levels: int, folds: int | None, test_share: float | None, seed: int
+) -> tuple[LabelledSet, ...]:
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
     pixels = rounded_pixels(images, levels, _LARGEST_DIGIT_PIXEL)
-    rows, others = split_rows(len(pixels), test_share, seed)
-    data, source = (
-        CategoricalData.from_codes(pixels[rows], levels),
-        "scikit-learn's digits",
-    )
-    return LabelledSet(
-        data, labels[rows], data.encode(pixels[others]), labels[others], source
-    )
+    found = []
+    for rows, others in folds_or_share(labels, folds, test_share, seed):
+        data = CategoricalData.from_codes(pixels[rows], levels)
+        test = data.encode(pixels[others])
+        found.append(
+            LabelledSet(
+                data, labels[rows], test, labels[others], "scikit-learn's digits"
+            )
+        )
+    return tuple(found)

@@ -162,7 +162,7 @@ def _is_floating(column: Any) -> bool:
     array = np.asarray(column)
     if array.dtype.kind == "O":
         return any(isinstance(each, (float, np.floating)) for each in array)
-    return array.dtype.kind == "f"
+    return array.dtype.kind in "fMm"
 
 
 def _numbers(columns: tuple[pd.Series, ...]) -> npt.NDArray[np.float64]:

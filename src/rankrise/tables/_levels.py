@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Numbers = npt.NDArray[np.float64]
 
+# Where nothing is said of how many levels.
+_MOST_LEVELS, _SAMPLES_A_PARAMETER = 16, 10
 # Of finding the size of a level's share.
 _MOST_ROUNDS = 200
 
@@ -206,6 +208,23 @@ class Levels:
         none = np.zeros((1, len(self.columns)), np.uint8)
         like = CategoricalData(none, self.cardinalities, self.order)
         return like.encode(np.stack(codes, axis=1))
+
+
+def levels_by_samples(table: Any) -> int:
+    """The most levels at which ten samples determine each parameter of rank one.
+
+    From 2 to 16. A component has one parameter, and one more for every value of a
+    feature but its first; with as many parameters as samples it fits anything.
+    """
+    read = Table.of(table)
+    distinct = np.array([column.nunique() for column in read.columns])
+    missing = np.array([column.isna().any() for column in read.columns])
+    numeric = np.array([is_numeric(column) for column in read.columns])
+    for levels in range(_MOST_LEVELS, 2, -1):
+        values = np.where(numeric, np.minimum(distinct, levels), distinct) + missing
+        if _SAMPLES_A_PARAMETER * (1 + np.sum(values - 1)) <= read.samples:
+            return levels
+    return 2
 
 
 def _numeric_levels(column: pd.Series, levels: int) -> NumericLevels:

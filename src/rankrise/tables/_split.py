@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from rankrise._checks import check_whole
 from rankrise._errors import InputError
 from rankrise.tables._categories import CategoricalData
 
@@ -50,6 +51,37 @@ class LabelledSet:
 
 
 Rows = npt.NDArray[np.integer]
+
+
+def fold_rows(
+    labels: npt.NDArray[Any], folds: int, seed: int
+) -> tuple[tuple[Rows, Rows], ...]:
+    """For every fold, which samples are for training and which for testing.
+
+    Every sample is tested once, in a fold chosen at random so that each has its share
+    of every class; the only sample of a class is for training in all of them.
+
+    Raises
+    ------
+    InputError
+        Where there are fewer samples than folds, or fewer than two folds.
+    """
+    check_whole("folds", folds, 2)
+    if folds > len(labels):
+        raise InputError(
+            f"There are {len(labels)} samples for {folds} folds; ask for fewer folds."
+        )
+    order = np.random.default_rng(seed).permutation(len(labels))
+    alone = np.zeros(len(labels), bool)
+    if labels.ndim == 1:  # classes
+        _, place, count = np.unique(labels, return_inverse=True, return_counts=True)
+        order = order[np.argsort(place[order], kind="stable")]
+        alone = count[place] == 1
+    fold = np.empty(len(labels), np.int64)
+    fold[order] = np.arange(len(labels)) % folds
+    fold[alone] = -1
+    rows = np.arange(len(labels))
+    return tuple((rows[fold != k], rows[fold == k]) for k in range(folds))
 
 
 def split_rows(samples: int, test_share: float, seed: int) -> tuple[Rows, Rows]:

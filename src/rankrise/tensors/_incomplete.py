@@ -70,6 +70,14 @@ class IncompleteTensor:
         Units of each mode's labels; empty where the input says nothing.
     coordinates
         All coordinates of an xarray object, None of other inputs.
+
+    Examples
+    --------
+    >>> import pandas as pd, rankrise as rr
+    >>> table = pd.DataFrame({"site": ["a", "b"], "day": [1, 2], "count": [5, 7]})
+    >>> incomplete = rr.incomplete_tensor(table)
+    >>> incomplete.mode_names, incomplete.observations.mode_dims
+    (('site', 'day'), (2, 2))
     """
 
     observations: Observations
@@ -188,6 +196,16 @@ def incomplete_tensor(
     ------
     InputError
         If the input cannot be used: one sentence that says why.
+
+    Examples
+    --------
+    >>> import numpy as np, rankrise as rr
+    >>> incomplete = rr.incomplete_tensor(np.array([[1.0, np.nan], [3.0, 4.0]]))
+    >>> incomplete.observations.values
+    array([1., 3., 4.])
+    >>> incomplete.restore(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    array([[1., 2.],
+           [3., 4.]])
     """
     reading = Reading.of(values, mode_dims, options)
     try:

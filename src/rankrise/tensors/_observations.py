@@ -44,6 +44,16 @@ class Observations:
     exists
         True where the tensor has an entry, None if it has all. Others, such as land in
         a field of the ocean, are neither observed nor missing.
+
+    Examples
+    --------
+    >>> import numpy as np, rankrise as rr
+    >>> indices = np.array([[0, 1], [2, 0]])
+    >>> seen = rr.Observations(indices, np.array([1.5, -2.0]), (3, 2))
+    >>> seen.dense()
+    array([[ nan,  1.5],
+           [ nan,  nan],
+           [-2. ,  nan]])
     """
 
     indices: Indices

@@ -20,6 +20,12 @@ class Standardization:
     r"""The map $y \mapsto (y - \text{offset}) / \text{scale}$.
 
     Init scales and learning rates then mean the same for every data set.
+
+    Examples
+    --------
+    >>> import numpy as np, rankrise as rr
+    >>> rr.Standardization.fit(np.array([1.0, 3.0, 1.0, 3.0]), center=True)
+    Standardization(offset=2.0, scale=1.0)
     """
 
     offset: float

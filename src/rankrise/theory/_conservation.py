@@ -54,6 +54,20 @@ def check_conservation(
 
     Both errors are relative to the largest squared norm at that time. Descent takes
     one step from each saved state of the flow, a tenth of the way to zero in length.
+
+    Examples
+    --------
+    >>> import jax, rankrise as rr
+    >>> jax.config.update("jax_enable_x64", True)
+    >>> target = rr.synthetic.random_target((4, 4, 4), cp_rank=1, seed=0)
+    >>> indices = rr.synthetic.sample_indices((4, 4, 4), 40, seed=0)
+    >>> seen = rr.synthetic.observe(target, indices, seed=0)
+    >>> problem = rr.CompletionProblem.from_observations(seen)
+    >>> key = jax.random.key(0)
+    >>> start = rr.factorizations.near_zero((4, 4, 4), 3, init_scale=0.1, key=key)
+    >>> claim = rr.theory.check_conservation(problem, start)
+    >>> claim.verdict, claim.error < claim.tolerance
+    ('holds', True)
     """
     check_tolerance(tolerance)
     model = require_cp(model, CONSERVATION.name)

@@ -13,6 +13,7 @@ from rankrise.factorizations import (
     AbstractFactorization,
     CPFactorization,
     DeepMatrixFactorization,
+    ProductPoolingNetwork,
 )
 
 
@@ -32,6 +33,16 @@ def save_factors(
     -----
     A single CP factorization is stored under `mode_1`, `mode_2`, ...; run `i` of
     several under `run_i_mode_1`, ... Layers of a deep matrix under `layer_1`, ...
+
+    Examples
+    --------
+    >>> import tempfile, jax, rankrise as rr
+    >>> start = rr.factorizations.near_zero((4, 5), 3, key=jax.random.key(0))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = rr.trajectories.save_factors(f"{folder}/factors.npz", [start])
+    ...     again = rr.trajectories.load_factors(path)
+    >>> again.mode_dims
+    (4, 5)
     """
     arrays: dict[str, Any] = {}
     for index, model in enumerate(models):
@@ -81,6 +92,8 @@ def load_factors(path: Path | str, run: int | None = None) -> CPFactorization:
 def _named_matrices(model: AbstractFactorization) -> tuple[str, Sequence[Any]]:
     if isinstance(model, CPFactorization):
         return "mode", model.factor_matrices
+    if isinstance(model, ProductPoolingNetwork):
+        return "mode", model.factorization.factor_matrices
     if isinstance(model, DeepMatrixFactorization):
         return "layer", model.layers
     raise InputError(

@@ -5,6 +5,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from rankrise._checks import check_whole
@@ -44,6 +45,15 @@ class Observable(eqx.Module):
         largest components are kept, the largest first.
     dims
         Name and length of every other axis; by default there is none.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp, rankrise as rr
+    >>> largest = rr.trajectories.Observable(
+    ...     "largest_entry", lambda problem, model: jnp.max(model.end_tensor())
+    ... )
+    >>> largest.name
+    'largest_entry'
     """
 
     name: str = eqx.field(static=True)
@@ -164,9 +174,16 @@ def effective_rank(threshold: float | Float[Array, ""]) -> Observable:
     threshold
         In the units of the observed values; `problem_scale` times a share is a
         sensible choice.
+
+    Examples
+    --------
+    >>> import rankrise as rr
+    >>> rr.trajectories.effective_rank(0.01).name
+    'effective_rank'
     """
     # An array, because a Python number would be compiled in.
-    measure = eqx.Partial(_effective_rank, jnp.asarray(threshold, dtype=float))
+    with np.errstate(over="ignore"):  # no norm is above one that is infinite
+        measure = eqx.Partial(_effective_rank, jnp.asarray(threshold, dtype=float))
     return Observable(
         "effective_rank", measure, "components with a norm above the threshold"
     )

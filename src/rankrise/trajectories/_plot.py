@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools as ft
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,8 @@ def _row(name: str, runs: list[Trajectory], clock: Clock) -> list[Panel]:
     measured = [run for run in runs if "component_norms" in run.dataset]
     top = max((highest(run.component_norms) for run in measured), default=1.0)
     for scale in scales if measured else []:
-        of_scale = [run for run in measured if _scale(run) == scale]
+        same = ft.partial(np.array_equal, scale, equal_nan=True)
+        of_scale = [run for run in measured if same(_scale(run))]
 
         def draw(panel: Axes, own: Any = of_scale, at: Any = scale) -> None:
             for number, run in enumerate(own):
@@ -128,7 +130,8 @@ def _scale(run: Trajectory) -> float:
 
 
 def _scales(runs: Sequence[Trajectory]) -> list[float]:
-    return sorted({_scale(run) for run in runs}, reverse=True)
+    # Of runs whose scale is not known there is one NaN.
+    return np.unique([_scale(run) for run in runs])[::-1].tolist()
 
 
 def _title(scale: float) -> str:

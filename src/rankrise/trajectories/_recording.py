@@ -40,6 +40,21 @@ class Recording:
     settings
         Stored with the trajectory and the checkpoint; only a run with equal ones is
         resumed.
+
+    Examples
+    --------
+    >>> import jax, rankrise as rr
+    >>> target = rr.synthetic.random_target((4, 4, 4), cp_rank=1, seed=0)
+    >>> indices = rr.synthetic.sample_indices((4, 4, 4), 40, seed=0)
+    >>> seen = rr.synthetic.observe(target, indices, seed=0)
+    >>> problem = rr.CompletionProblem.from_observations(seen)
+    >>> key = jax.random.key(0)
+    >>> start = rr.factorizations.near_zero((4, 4, 4), 3, init_scale=0.1, key=key)
+    >>> recording = rr.trajectories.Recording(
+    ...     save_at=rr.trajectories.SaveAt.every(50), observables=["loss"]
+    ... )
+    >>> rr.solve(problem, start, max_steps=100, recording=recording).loss.shape
+    (3,)
     """
 
     save_at: SaveAt | None = None

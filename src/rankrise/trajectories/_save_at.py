@@ -33,6 +33,12 @@ class SaveAt:
 
     Build one with `every`, `linear`, `logarithmic`, `at` or `times`. On a run with an
     end time, `linear` and `logarithmic` are spaced in time, else in steps.
+
+    Examples
+    --------
+    >>> import rankrise as rr
+    >>> rr.trajectories.SaveAt.every(100).number
+    100
     """
 
     kind: Literal["every", "linear", "logarithmic", "at", "times"]

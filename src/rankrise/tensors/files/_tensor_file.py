@@ -114,6 +114,16 @@ def read_tensor(
     ------
     InputError
         If the file cannot be used: one sentence that begins with its name.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, rankrise as rr
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "visits.csv")
+    ...     _ = path.write_text("site,day,count\\nnorth,1,12\\nsouth,2,9\\n")
+    ...     file = rr.read_tensor(path)
+    >>> file.observations.mode_dims, file.observations.values
+    ((2, 2), array([12.,  9.]))
     """
     if not isinstance(path, str | os.PathLike):
         raise InputError(
@@ -149,6 +159,17 @@ def write_completed(
     Returns
     -------
     The path of the new file. It is written as a whole or not at all.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, numpy as np, rankrise as rr
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "gaps.npy")
+    ...     np.save(path, np.array([[1.0, np.nan], [3.0, 4.0]]))
+    ...     file = rr.read_tensor(path)
+    ...     written = rr.write_completed(file, np.ones((2, 2)), pathlib.Path(folder))
+    ...     print(written.name, np.load(written).shape)
+    completed.npy (2, 2)
     """
     if completed.shape != file.observations.mode_dims:
         raise InputError(
