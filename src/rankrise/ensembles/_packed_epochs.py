@@ -74,9 +74,9 @@ class PackedEpochs:
             rows = np.zeros(course.batch_size, np.int32)
             table, state, _ = self._batch(course, rows, 1, table, state, history[0])
         for number in range(int(course.epochs)):
-            order = np.asarray(self._order(course, number))
+            order = self._order(course, number)
             taken = (order >= 0).sum()
-            total = jnp.zeros(course.models.task.shape, table.dtype)
+            total = np.zeros(course.models.task.shape, table.dtype)
             for rows in order:
                 table, state, total = self._batch(
                     course, rows, taken, table, state, total
@@ -84,11 +84,13 @@ class PackedEpochs:
             history[number] = total
         return table, state, jnp.asarray(history)
 
-    def _order(self, course: Course, number: int) -> Int[Array, "batches batch_size"]:
+    def _order(self, course: Course, number: int) -> npt.NDArray[np.int32]:
+        """Rows of every batch of an epoch."""
         if course.batches is not None:
-            return course.batches[number]
-        epoch = course.epoch + number
-        return _shuffled(course.key, epoch, len(self._packed), course.batch_size)
+            return np.asarray(course.batches)[number]
+        epoch = np.int32(int(course.epoch) + number)
+        size = course.batch_size
+        return np.asarray(_shuffled(course.key, epoch, len(self._packed), size))
 
     def _batch(
         self,
@@ -105,9 +107,9 @@ class PackedEpochs:
         slopes, total = _slopes(
             (course.targets, course.models.task),
             course.loss_function,
-            jnp.asarray(rows),
-            jnp.asarray(taken, dtype),
-            jnp.asarray(sums),
+            rows,
+            np.asarray(taken, dtype),
+            sums,
             total,
         )
         gradient = np.zeros(table.shape, dtype)

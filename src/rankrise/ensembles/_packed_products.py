@@ -18,8 +18,8 @@ Rows = npt.NDArray[np.int32]
 _Item = tuple[int, int, int]
 
 _WORD, _GROUPS, _ENTRIES = 64, 16, 16
-# Fewer rows or modes are not shared between threads.
-_FEW = 64
+# Of numbers that are multiplied: fewer take less time than it takes to share them.
+_FEW = 2**22
 
 
 class PackedProducts:
@@ -36,7 +36,8 @@ class PackedProducts:
         self._samples, self._blocks = samples, blocks
         self._all_kernels: Any = kernels
         self._dtype = np.dtype(dtype)
-        self._cores = usable_cores()
+        is_little = rows * samples.features * blocks.columns < _FEW
+        self._cores = 1 if is_little else usable_cores()
         self._pool = ThreadPoolExecutor(self._cores)
         integer = np.int32 if self._dtype.itemsize == 4 else np.int64
         count, width = len(blocks), blocks.width
@@ -145,7 +146,7 @@ class PackedProducts:
 
     def _items(self, blocks: int, count: int) -> Iterator[_Item]:
         """Blocks and parts of the rows, to share between threads."""
-        parts = 1 if blocks % self._cores == 0 or count < _FEW else self._cores
+        parts = 1 if blocks % self._cores == 0 else min(count, self._cores)
         for block in range(blocks):
             for part in range(parts):
                 yield block, count * part // parts, count * (part + 1) // parts
