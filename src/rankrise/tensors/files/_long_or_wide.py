@@ -254,6 +254,13 @@ def _long_roles(table: Table, reading: Reading) -> ColumnRoles:
     rows = tuple(chosen) or tuple(name for name in others if name != values)
     if len(rows) < LEAST_ORDER.get():
         raise InputError("It has one mode; a tensor needs at least two modes.")
+    measured = [x for x in rows if _is_measured(table.frame[x].iloc[:_SAMPLE])]
+    if not chosen and len(measured) > 1 and len(table.frame) >= _FEW_ROWS:
+        raise InputError(
+            f"{', '.join(shown(str(name)) for name in measured)} hold measured numbers "
+            "that hardly repeat, which are no labels; name the modes (`modes`) and the "
+            "values (`variable`)."
+        )
     return ColumnRoles(rows, (values,), False, reading.modes is not None)
 
 
