@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,44 +29,26 @@ from rankrise.tensors.files._declared import check_memory, check_tensor, shown
 from rankrise.tensors.files._file_layout import Layout, as_stored
 
 
-@dataclass(frozen=True, eq=False)
-class DescribedLayout(Layout):
-    """A variable and what describes it, given back as netCDF.
-
-    Attributes
-    ----------
-    surroundings
-        All that comes along, as it is stored; of the variable, the attributes.
-    options
-        How xarray is to write it.
-    """
-
-    name: str
-    dtype: np.dtype[Any]
-    attributes: dict[str, Any]
-    surroundings: Any
-    options: dict[str, Any]
-
-    def write(self, completed: Values, path: Path) -> None:
-        """Write the variable among what describes it."""
-        dims = [axis.name for axis in self.mode_axes]
-        stored = as_stored(completed, self.dtype)
-        encoding = _encoding(self.attributes)
-        variable = {self.name: (dims, stored, self.attributes, encoding)}
-        with repeating_dims():
-            content = self.surroundings.assign(variable)
-            path.write_bytes(content.to_netcdf(**self.options))
-
-
 def read_described(
     content: Any,
     variable: str | None,
     mode_dims: ModeDims | None,
     options: dict[str, Any],
     *,
+    unlimited: Container[Any] = (),
     default_fill: bool = False,
-) -> tuple[Observations, DescribedLayout, str]:
-    """Read the entries of one variable that are not missing."""
+) -> tuple[Observations, Layout, str]:
+    """Read the entries of one variable that are not missing.
+
+    It is given back as netCDF.
+
+    Parameters
+    ----------
+    options
+        How xarray is to write it.
+    unlimited
+        Dimensions to be written as unlimited.
+    """
 
     def neighbours(name: str) -> Iterator[str]:
         array = content[name]
@@ -101,16 +82,21 @@ def read_described(
     attributes = {key: x for key, x in array.attrs.items() if key not in PACKING}
     if "_FillValue" in array.attrs:
         attributes["_FillValue"] = np.array(np.nan, kind)
-    layout = DescribedLayout(
-        name,
-        kind,
-        _writable(attributes),
-        surroundings,
-        options,
-        mode_axes=axes,
-        units=text(array.attrs.get("units", "")),
-        suffix=".nc",
-    )
+    attributes = _writable(attributes)
+    modes = array.dims
+    dims = [modes, *(x.dims for x in surroundings.variables.values())]
+    # SciPy (1.17) writes a scalar over the second record, where there are records.
+    if unlimited and all(dims):
+        sought = {dim for each in dims for dim in each if dim in unlimited}
+        options = options | {"unlimited_dims": sought}
+
+    def write(completed: Values, path: Path) -> None:
+        stored = as_stored(completed, kind)
+        variable = (modes, stored, attributes, _encoding(attributes))
+        with repeating_dims():
+            path.write_bytes(surroundings.assign({name: variable}).to_netcdf(**options))
+
+    layout = Layout(write, axes, text(array.attrs.get("units", "")), ".nc")
     return Observations.from_array(values), layout, name
 
 

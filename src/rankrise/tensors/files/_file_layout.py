@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,15 @@ from rankrise._typing import Values
 from rankrise.tensors._mode_axes import ModeAxis
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Layout(ABC):
+@dataclass(frozen=True, eq=False)
+class Layout:
     """What is kept of a file besides the entries.
 
     Attributes
     ----------
+    write
+        Writes all entries in the form of the file, to exactly this path; the caller
+        makes that atomic.
     mode_axes
         What the file calls the modes and their indices, empty where it says nothing.
     units
@@ -28,16 +31,10 @@ class Layout(ABC):
         Extension of the written file, if its form is not that of the input.
     """
 
+    write: Callable[[Values, Path], None]
     mode_axes: tuple[ModeAxis, ...] = ()
     units: str = ""
     suffix: str | None = None
-
-    @abstractmethod
-    def write(self, completed: Values, path: Path) -> None:
-        """Write all entries to `path` in this layout.
-
-        The bytes go to `path` exactly as named; the caller makes the write atomic.
-        """
 
     def axes(self, order: int) -> tuple[ModeAxis, ...]:
         """What the file calls the modes and their indices."""

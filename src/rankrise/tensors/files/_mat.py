@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools as ft
 import io
 import logging
 import math
@@ -56,33 +57,6 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class MatLayout(Layout):
-    """One variable in a MATLAB file of version 4, of version 5, or of 7.3.
-
-    Attributes
-    ----------
-    name
-        Name of the plain variable to write, whatever the tensor was read from.
-    """
-
-    name: str
-    dtype: np.dtype[Any]
-    version: str
-
-    def write(self, completed: Values, path: Path) -> None:
-        """Write the variable alone, uncompressed, in the version of the input."""
-        from scipy.io import savemat
-
-        stored = as_stored(completed, self.dtype)
-        if self.version == "7.3":
-            # Made in memory: where a disk is full, HDF5 crashes as it closes the file.
-            path.write_bytes(mat73_bytes(self.name, stored))
-            return
-        with path.open("wb") as stream:
-            savemat(stream, {self.name: stored}, format=self.version)
-
-
-@dataclass(frozen=True, eq=False)
 class _Tensor:
     """A candidate for the tensor of a file.
 
@@ -115,7 +89,7 @@ class _Tensor:
 
 def read_mat(
     path: Path, variable: str | None, mode_dims: ModeDims | None
-) -> tuple[Observations, MatLayout, str]:
+) -> tuple[Observations, Layout, str]:
     """Read the entries that are not NaN of an array, or those that an sptensor stores.
 
     Arrays in structs, objects and cell arrays have MATLAB's name for them, such as
@@ -159,8 +133,23 @@ def read_mat(
             chosen.kind,
             plain,
         )
-    layout = MatLayout(plain, dtype, version, mode_axes=axes)
+    layout = Layout(ft.partial(_write, plain, dtype, version), axes)
     return observations, layout, chosen.name
+
+
+def _write(
+    name: str, dtype: np.dtype[Any], version: str, completed: Values, path: Path
+) -> None:
+    """Write the variable alone, uncompressed, in the version of the input."""
+    from scipy.io import savemat
+
+    stored = as_stored(completed, dtype)
+    if version == "7.3":
+        # Made in memory: where a disk is full, HDF5 crashes as it closes the file.
+        path.write_bytes(mat73_bytes(name, stored))
+        return
+    with path.open("wb") as stream:
+        savemat(stream, {name: stored}, format=version)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools as ft
 import io
 import math
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -48,39 +47,6 @@ _REFERENCES = ("DIMENSION_LIST", "REFERENCE_LIST")
 _LARGEST_ATTRIBUTE, _MOST_TEXTS = 2**20, 256
 
 
-@dataclass(frozen=True, eq=False)
-class Hdf5Layout(Layout):
-    """An array and what describes it.
-
-    Attributes
-    ----------
-    outline
-        The bytes of a file that has all of it but the values.
-    """
-
-    name: str
-    dtype: np.dtype[Any]
-    outline: bytes
-
-    def write(self, completed: Values, path: Path) -> None:
-        """Write the array among what describes it."""
-        import h5py
-
-        stored = as_stored(completed, self.dtype)
-        outline = self.outline
-        if stored.dtype != self.dtype:
-            with h5py.File(io.BytesIO(outline), "r") as content:
-                arrays = dict(walk_datasets(content))
-                outline = _outline(
-                    content, arrays, self.name, stored.dtype, stored.shape
-                )
-        # Made in memory: where a disk is full, HDF5 crashes as it closes the file.
-        stream = io.BytesIO(outline)
-        with h5py.File(stream, "r+") as content:
-            content[self.name][...] = stored
-        path.write_bytes(stream.getvalue())
-
-
 def read_netcdf(
     path: Path, variable: str | None, mode_dims: ModeDims | None
 ) -> tuple[Observations, Layout, str]:
@@ -92,7 +58,7 @@ def read_netcdf(
 
 def read_hdf5(
     path: Path, variable: str | None, mode_dims: ModeDims | None, form: str = "HDF5"
-) -> tuple[Observations, Hdf5Layout, str]:
+) -> tuple[Observations, Layout, str]:
     """Read the entries of one array that are not missing."""
     with open_hdf5(path, form) as content:
         arrays = dict(walk_datasets(content))
@@ -123,16 +89,32 @@ def read_hdf5(
             values = np.full(shape, np.nan, np.result_type(written, np.float16))
             values[tuple(map(slice, written.shape))] = written
         kind = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
-        layout = Hdf5Layout(
-            name,
-            kind,
-            _outline(
-                content, {x: arrays[x] for x in (*described, name)}, name, kind, shape
-            ),
-            mode_axes=tuple(_axis(arrays, dataset, *mode) for mode in enumerate(shape)),
-            units=text(_attributes(dataset).get("units", "")),
+        kept = {x: arrays[x] for x in (*described, name)}
+        outline = _outline(content, kept, name, kind, shape)
+        layout = Layout(
+            ft.partial(_write, name, kind, outline),
+            tuple(_axis(arrays, dataset, *mode) for mode in enumerate(shape)),
+            text(_attributes(dataset).get("units", "")),
         )
     return Observations.from_array(values), layout, name
+
+
+def _write(
+    name: str, dtype: np.dtype[Any], outline: bytes, completed: Values, path: Path
+) -> None:
+    """Fill the array into a file that has all but its values."""
+    import h5py
+
+    stored = as_stored(completed, dtype)
+    if stored.dtype != dtype:
+        with h5py.File(io.BytesIO(outline), "r") as content:
+            arrays = dict(walk_datasets(content))
+            outline = _outline(content, arrays, name, stored.dtype, stored.shape)
+    # Made in memory: where a disk is full, HDF5 crashes as it closes the file.
+    stream = io.BytesIO(outline)
+    with h5py.File(stream, "r+") as content:
+        content[name][...] = stored
+    path.write_bytes(stream.getvalue())
 
 
 def _declared(name: str, dataset: Any) -> Declared:

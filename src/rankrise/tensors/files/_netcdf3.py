@@ -16,11 +16,8 @@ from rankrise._errors import InputError
 from rankrise._typing import ModeDims
 from rankrise.tensors._observations import Observations
 from rankrise.tensors.files._declared import refuse_damaged
-from rankrise.tensors.files._described import (
-    DescribedLayout,
-    read_described,
-    repeating_dims,
-)
+from rankrise.tensors.files._described import read_described, repeating_dims
+from rankrise.tensors.files._file_layout import Layout
 
 _MAGIC = b"CDF"
 _FORMATS = {1: "NETCDF3_CLASSIC", 2: "NETCDF3_64BIT"}
@@ -40,7 +37,7 @@ def is_netcdf3(path: Path) -> bool:
 
 def read_netcdf3(
     path: Path, variable: str | None, mode_dims: ModeDims | None
-) -> tuple[Observations, DescribedLayout, str]:
+) -> tuple[Observations, Layout, str]:
     """Read the entries of one variable that are not missing."""
     import xarray as xr
 
@@ -55,17 +52,14 @@ def read_netcdf3(
             ),
             attrs=stored._attributes,
         )
-        options: dict[str, Any] = {"engine": "scipy"}
-        options["format"] = _FORMATS[stored.version_byte]
-        observations, layout, name = read_described(
-            content, variable, mode_dims, options, default_fill=True
+        return read_described(
+            content,
+            variable,
+            mode_dims,
+            {"engine": "scipy", "format": _FORMATS[stored.version_byte]},
+            unlimited={x for x, size in stored.dimensions.items() if size is None},
+            default_fill=True,
         )
-        kept = [variables[name], *layout.surroundings.variables.values()]
-        # SciPy (1.17) writes a scalar over the second record, where there are records.
-        if all(each.dims for each in kept):
-            sizes, dims = stored.dimensions, {dim for each in kept for dim in each.dims}
-            options["unlimited_dims"] = [dim for dim in dims if sizes[dim] is None]
-    return observations, layout, name
 
 
 def _variable(stored: Any) -> Any:

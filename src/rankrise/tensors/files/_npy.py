@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools as ft
 import io
 import math
 from dataclasses import dataclass
@@ -35,29 +36,22 @@ class ArrayHeader:
     data_offset: int
 
 
-@dataclass(frozen=True, eq=False)
-class NpyLayout(Layout):
-    """One array in a `.npy` file."""
-
-    dtype: np.dtype[Any]
-
-    def write(self, completed: Values, path: Path) -> None:
-        """Write the array alone."""
-        with path.open("wb") as stream:
-            array = as_stored(completed, self.dtype)
-            np.lib.format.write_array(stream, array, allow_pickle=False)
-
-
 def read_npy(
     path: Path, _variable: None, mode_dims: ModeDims | None
-) -> tuple[Observations, NpyLayout, None]:
+) -> tuple[Observations, Layout, None]:
     """Read the entries that are not NaN."""
     with path.open("rb") as stream:
         header = read_header(stream)
         check_tensor(header.shape, header.dtype, mode_dims)
         stream.seek(0)
         array = read_array(stream, header, path.stat().st_size)
-    return Observations.from_array(array), NpyLayout(header.dtype), None
+    layout = Layout(ft.partial(_write, header.dtype))
+    return Observations.from_array(array), layout, None
+
+
+def _write(dtype: np.dtype[Any], completed: Values, path: Path) -> None:
+    with path.open("wb") as stream:
+        np.lib.format.write_array(stream, as_stored(completed, dtype))
 
 
 def read_header(stream: io.BufferedIOBase) -> ArrayHeader:

@@ -6,7 +6,6 @@ import math
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -46,30 +45,6 @@ _SUFFIX = ".npy"
 _MASK = "mask"
 _COORDINATES = {"indices", "values"}
 _MODE_DIMS = "mode_dims"
-
-
-@dataclass(frozen=True, eq=False)
-class NpzLayout(Layout):
-    """An archive of arrays.
-
-    Attributes
-    ----------
-    arrays
-        The arrays by name that stand for a completed tensor.
-    compression
-        As `zipfile` numbers it.
-    """
-
-    arrays: Callable[[Values], _Arrays]
-    compression: int
-
-    def write(self, completed: Values, path: Path) -> None:
-        """Write the archive."""
-        # numpy.savez takes names as keywords and so cannot write one named "file".
-        with zipfile.ZipFile(path, "w", self.compression) as archive:
-            for name, array in self.arrays(completed).items():
-                with archive.open(name + _SUFFIX, "w", force_zip64=True) as stream:
-                    np.lib.format.write_array(stream, array, allow_pickle=False)
 
 
 def read_npz(
@@ -129,12 +104,26 @@ class Arrays:
             for name, header in self.headers.items()
         ]
 
-    def layout(self, name: str, dtype: np.dtype[Any]) -> NpzLayout:
-        """One array under this name, packed as the one of the name is."""
-        return NpzLayout(
-            lambda completed: {name: as_stored(completed, dtype)},
-            self.info(name).compress_type,
-        )
+    def layout(
+        self, name: str, arrays: Callable[[Values], _Arrays] | None = None
+    ) -> Layout:
+        """That of an archive of the arrays that stand for a tensor, packed as one is.
+
+        By default it is the tensor alone, under this name.
+        """
+        compression, dtype = self.info(name).compress_type, self.headers[name].dtype
+
+        def write(completed: Values, path: Path) -> None:
+            stored = (
+                arrays(completed) if arrays else {name: as_stored(completed, dtype)}
+            )
+            # numpy.savez takes names as keywords and so cannot write one named "file".
+            with zipfile.ZipFile(path, "w", compression) as archive:
+                for key, array in stored.items():
+                    with archive.open(key + _SUFFIX, "w", force_zip64=True) as stream:
+                        np.lib.format.write_array(stream, array, allow_pickle=False)
+
+        return Layout(write)
 
     def info(self, name: str) -> zipfile.ZipInfo:
         return self.archive.getinfo(name + _SUFFIX)
@@ -167,18 +156,18 @@ class Arrays:
 
 def _read_dense(
     members: Arrays, name: str, mode_dims: ModeDims | None
-) -> tuple[Observations, NpzLayout]:
+) -> tuple[Observations, Layout]:
     header = members.headers[name]
     check_tensor(header.shape, header.dtype, mode_dims)
     mask = [_MASK] if _MASK in members.headers and name != _MASK else []
     arrays = members.read([name, *mask])
     observations = Observations.from_array(arrays[name], *(arrays[x] for x in mask))
-    return observations, members.layout(name, header.dtype)
+    return observations, members.layout(name)
 
 
 def _read_coordinates(
     members: Arrays, mode_dims: ModeDims | None
-) -> tuple[Observations, NpzLayout]:
+) -> tuple[Observations, Layout]:
     arrays = members.read(members.headers)
     if mode_dims is None and _MODE_DIMS in arrays:
         mode_dims = _stored_mode_dims(arrays[_MODE_DIMS])
@@ -194,14 +183,13 @@ def _read_coordinates(
             _MODE_DIMS: np.array(completed.shape),
         }
 
-    compression = members.info("values").compress_type
     observations = Observations.from_coordinates(indices, values, mode_dims)
-    return observations, NpzLayout(all_entries, compression)
+    return observations, members.layout("values", all_entries)
 
 
 def _read_sparse(
     members: Arrays, mode_dims: ModeDims | None
-) -> tuple[Observations, NpzLayout]:
+) -> tuple[Observations, Layout]:
     names, form = set(members.headers) - {"_is_array"}, "coo"
     if "format" in names:
         form = scipy_format(members.read(["format"], text=True)["format"])
@@ -217,7 +205,7 @@ def _read_sparse(
             *stored_entries(form, arrays, shape), shape
         )
     # No entry of the completed tensor is absent, so it comes back dense.
-    return observations, members.layout("data", arrays["data"].dtype)
+    return observations, members.layout("data")
 
 
 def _stored_mode_dims(stored: npt.NDArray[Any]) -> ModeDims:

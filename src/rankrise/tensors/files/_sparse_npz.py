@@ -1,10 +1,8 @@
-"""Sparse arrays as `scipy.sparse.save_npz` and pydata/sparse lay them out.
-
-SciPy's own constructors trust indices that a damaged file holds, so none is made.
-"""
+"""Sparse arrays as `scipy.sparse.save_npz` and pydata/sparse lay them out."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Set
 from typing import Any
 
@@ -46,44 +44,33 @@ def stored_entries(
     """Indices (entry x mode) and values of all that a sparse array stores.
 
     Format `dia` pads its diagonals, so zeros in it count as not stored, as in SciPy.
-    Indices may still be out of range.
+    Indices of `coo` may still be out of range.
     """
+    from scipy import sparse
+
     data = arrays["data"]
-    match form:
-        case "coo" if "coords" in arrays:
-            return arrays["coords"].T, data
-        case "coo":
-            return np.stack((arrays["row"], arrays["col"]), axis=1), data
-        case "dia":
-            offsets, columns = arrays["offsets"][:, None], np.arange(data.shape[1])
-            rows = columns - offsets
-            kept = (rows >= 0) & (rows < shape[0]) & (columns < shape[1]) & (data != 0)
-            columns = np.broadcast_to(columns, kept.shape)
-            return np.stack((rows[kept], columns[kept]), axis=1), data[kept]
-        case "gcxs":
-            # A matrix of compressed rows, whose two modes are several of the tensor.
-            rows = _outer(arrays["indptr"], len(data))
-            first = arrays["compressed_axes"].tolist()
-            last = [mode for mode in range(len(shape)) if mode not in first]
-            indices = np.empty((len(data), len(shape)), np.int64)
-            for modes, flat in ((first, rows), (last, arrays["indices"])):
-                dims = [shape[mode] for mode in modes]
-                indices[:, modes] = np.stack(np.unravel_index(flat, dims), axis=1)
-            return indices, data
-    outer, inner = _outer(arrays["indptr"], len(arrays["indices"])), arrays["indices"]
-    if form == "csc":
-        outer, inner = inner, outer
-    if form != "bsr":
-        return np.stack((outer, inner), axis=1), data
-    block = data.shape[1:]
-    within = np.indices(block).reshape(2, -1).T
-    corners = np.stack((outer, inner), axis=1) * block
-    return (corners[:, None] + within).reshape(-1, 2), data.reshape(-1)
-
-
-def _outer(starts: npt.NDArray[Any], count: int) -> npt.NDArray[np.int64]:
-    """The row (or column) of each entry, from where each row starts."""
-    lengths = starts[1:].astype(np.int64) - starts[:-1].astype(np.int64)
-    if starts[0] != 0 or starts[-1] != count or (lengths < 0).any():
-        raise InputError("Its rows do not follow one another; the file is damaged.")
-    return np.repeat(np.arange(len(lengths)), lengths)
+    if form == "coo":
+        names = ("row", "col")
+        found = arrays["coords"] if "coords" in arrays else [arrays[x] for x in names]
+        return np.stack([*found], axis=1), data
+    if form == "gcxs":
+        # A matrix of compressed rows, whose two modes are several of the tensor.
+        first = arrays["compressed_axes"].tolist()
+        modes = first, [mode for mode in range(len(shape)) if mode not in first]
+        dims = [tuple(shape[mode] for mode in each) for each in modes]
+        flat, values = stored_entries("csr", arrays, (*map(math.prod, dims),))
+        indices = np.empty((len(values), len(shape)), np.int64)
+        for place in (0, 1):
+            indices[:, modes[place]] = np.transpose(
+                np.unravel_index(flat[:, place], dims[place])
+            )
+        return indices, values
+    if form == "dia":
+        matrix = sparse.dia_array((data, arrays["offsets"]), shape=shape)
+    else:
+        parts = (data, arrays["indices"], arrays["indptr"])
+        matrix = getattr(sparse, f"{form}_array")(parts, shape=shape)
+        # Without it SciPy trusts the indices that a damaged file holds.
+        matrix.check_format(full_check=True)
+    matrix = matrix.tocoo()
+    return np.stack(matrix.coords, axis=1), matrix.data

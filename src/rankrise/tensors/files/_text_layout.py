@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import functools as ft
 import io
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,64 +21,9 @@ from rankrise.tensors.files._text_header import Header
 from rankrise.tensors.files._text_table import TextSource, read_text
 
 
-@dataclass(frozen=True, eq=False)
-class TextLayout(Layout):
-    """A table as text.
-
-    Attributes
-    ----------
-    source
-        The text that was read, without its content.
-    packed_by
-        Extension of the compression, empty for plain text.
-    """
-
-    form: TableForm
-    source: TextSource
-    header: Header
-    packed_by: str
-
-    def write(self, completed: Values, path: Path) -> None:
-        """Write a row for every entry, or a wide table in its own order."""
-        import pandas as pd
-
-        names, source = self.header.names, self.source
-        # At the start of the first row # would begin a comment.
-        labels = self.form.row_modes[0].labels if self.form.row_modes else None
-        comment_like = labels is not None and any(
-            isinstance(label, str) and label.startswith("#") for label in labels
-        )
-        options: dict[str, Any] = {"sep": source.delimiter or " ", "header": False}
-        options |= {"index": False, "lineterminator": "\n", "decimal": source.decimal}
-        options["quoting"] = (
-            csv.QUOTE_NONE
-            if source.delimiter is None
-            else csv.QUOTE_NONNUMERIC
-            if comment_like and names is None
-            else csv.QUOTE_MINIMAL
-        )
-        with packing(path, self.packed_by) as packed:
-            stream = io.TextIOWrapper(packed, encoding=source.encoding, newline="")
-            for line in self.header.preamble:
-                stream.write(f"{line or completed.size}\n")
-            if names is not None:
-                kept = [
-                    name.replace(".", source.decimal) if is_number(name) else name
-                    for name in map(str, self.form.names)
-                    if name in names and (name or not self.header.has_row_names)
-                ]
-                stream.write(self.header.mark)
-                pd.DataFrame([kept]).to_csv(stream, **options)
-            for block in self.form.blocks(completed):
-                frame = pd.DataFrame(dict(enumerate(block.values())))
-                frame.to_csv(stream, **options)
-            stream.flush()
-            stream.detach()
-
-
 def read_text_file(
     path: Path, form: str, reading: Reading
-) -> tuple[Observations, TextLayout, str | None]:
+) -> tuple[Observations, Layout, str | None]:
     """Read a table of any delimiter, or of FROSTT; the name of the values, if any."""
     asked = "long" if reading.mode_dims is not None else reading.layout
     table, source, header = read_text(path, form == "tns", asked)
@@ -88,11 +34,51 @@ def read_text_file(
         if header.names is None or table_form.column_modes
         else str(table_form.values[0])
     )
-    layout = TextLayout(
-        table_form,
-        replace(source, content=b""),
-        header,
-        suffix,
-        mode_axes=table_form.axes(),
+    source = replace(source, content=b"")
+    write = ft.partial(_write, table_form, source, header, suffix)
+    return observations, Layout(write, table_form.axes()), named
+
+
+def _write(
+    form: TableForm,
+    source: TextSource,
+    header: Header,
+    packed_by: str,
+    completed: Values,
+    path: Path,
+) -> None:
+    """Write a row for every entry, or a wide table in its own order."""
+    import pandas as pd
+
+    names = header.names
+    # At the start of the first row # would begin a comment.
+    labels = form.row_modes[0].labels if form.row_modes else None
+    comment_like = labels is not None and any(
+        isinstance(label, str) and label.startswith("#") for label in labels
     )
-    return observations, layout, named
+    options: dict[str, Any] = {"sep": source.delimiter or " ", "header": False}
+    options |= {"index": False, "lineterminator": "\n", "decimal": source.decimal}
+    options["quoting"] = (
+        csv.QUOTE_NONE
+        if source.delimiter is None
+        else csv.QUOTE_NONNUMERIC
+        if comment_like and names is None
+        else csv.QUOTE_MINIMAL
+    )
+    with packing(path, packed_by) as packed:
+        stream = io.TextIOWrapper(packed, encoding=source.encoding, newline="")
+        for line in header.preamble:
+            stream.write(f"{line or completed.size}\n")
+        if names is not None:
+            kept = [
+                name.replace(".", source.decimal) if is_number(name) else name
+                for name in map(str, form.names)
+                if name in names and (name or not header.has_row_names)
+            ]
+            stream.write(header.mark)
+            pd.DataFrame([kept]).to_csv(stream, **options)
+        for block in form.blocks(completed):
+            frame = pd.DataFrame(dict(enumerate(block.values())))
+            frame.to_csv(stream, **options)
+        stream.flush()
+        stream.detach()

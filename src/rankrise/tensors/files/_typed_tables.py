@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools as ft
+import itertools as it
 import logging
-import math
 import struct
 import zipfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,54 +29,12 @@ from rankrise.tensors.files._table_form import TableForm
 _COPIES = 3
 _FEATHER_START = 8
 _AS_CSV = "save the table as .csv"
-_MOST_EXCEL_ROWS = 2**20 - 1  # Below the header.
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class TableLayout(Layout):
-    """A table with the types of its columns, in a file of `kind`."""
-
-    form: TableForm
-    kind: str
-
-    def write(self, completed: Values, path: Path) -> None:
-        """Write a row for every entry, or a wide table in its own order."""
-        blocks = self.form.blocks(completed)
-        if self.kind == "xlsx":
-            with path.open("wb") as stream:
-                frame = self.form.join(blocks)
-                if self.suffix is None:
-                    frame.to_excel(stream, index=False, engine="openpyxl")
-                    return
-                _logger.warning(
-                    "%d rows are more than a sheet of Excel holds, so they are written "
-                    "as %s.",
-                    len(frame),
-                    self.suffix,
-                )
-                frame.to_csv(stream, index=False)
-            return
-        import pyarrow as pa
-        from pyarrow import parquet
-
-        writer = None
-        with path.open("wb") as stream:
-            try:
-                for block in blocks:
-                    table = self.form.join(iter([block]))
-                    if writer is None and self.kind == "feather":
-                        writer = pa.ipc.new_file(stream, table.schema)
-                    writer = writer or parquet.ParquetWriter(stream, table.schema)
-                    writer.write_table(table)
-            finally:
-                if writer is not None:
-                    writer.close()
 
 
 def read_table_file(
     path: Path, kind: str, reading: Reading
-) -> tuple[Observations, TableLayout, str | None]:
+) -> tuple[Observations, Layout, str | None]:
     """Read a table with typed columns, and the name of its values, if any."""
     with refuse_damaged(f"a .{kind} table"):
         if kind == "xlsx":
@@ -84,10 +43,28 @@ def read_table_file(
             table = table_of_arrow(*_READERS[kind](path))
     observations, form = read_table(table, reading)
     name = None if form.column_modes else str(form.values[0])
-    rows = math.prod(mode.dim for mode in form.row_modes)
-    suffix = ".csv" if kind == "xlsx" and rows > _MOST_EXCEL_ROWS else None
-    layout = TableLayout(form, kind, mode_axes=form.axes(), suffix=suffix)
-    return observations, layout, name
+    write = _write_sheet if kind == "xlsx" else ft.partial(_write_typed, kind)
+    return observations, Layout(ft.partial(write, form), form.axes()), name
+
+
+def _write_sheet(form: TableForm, completed: Values, path: Path) -> None:
+    """Write a row for every entry, or a wide table in its own order."""
+    with path.open("wb") as stream:
+        frame = form.join(form.blocks(completed))
+        frame.to_excel(stream, index=False, engine="openpyxl")
+
+
+def _write_typed(kind: str, form: TableForm, completed: Values, path: Path) -> None:
+    """The same with the types of the columns, some rows at a time."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    tables = (form.join(iter([block])) for block in form.blocks(completed))
+    first = next(tables)
+    make = pa.ipc.new_file if kind == "feather" else parquet.ParquetWriter
+    with path.open("wb") as stream, make(stream, first.schema) as writer:
+        for table in it.chain([first], tables):
+            writer.write_table(table)
 
 
 def read_typed_samples(path: Path, kind: str) -> Any:

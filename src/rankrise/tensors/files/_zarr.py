@@ -10,18 +10,15 @@ from rankrise._errors import InputError
 from rankrise._typing import ModeDims
 from rankrise.tensors._observations import Observations
 from rankrise.tensors.files._declared import refuse_damaged, shown
-from rankrise.tensors.files._described import (
-    DescribedLayout,
-    read_described,
-    repeating_dims,
-)
+from rankrise.tensors.files._described import read_described, repeating_dims
+from rankrise.tensors.files._file_layout import Layout
 
 _METADATA = ("zarr.json", ".zarray", ".zmetadata")
 
 
 def read_zarr(
     path: Path, variable: str | None, mode_dims: ModeDims | None
-) -> tuple[Observations, DescribedLayout, str]:
+) -> tuple[Observations, Layout, str]:
     """Read the entries of one array that are not missing, to give back as netCDF."""
     _check_folder(path)
     if importlib.util.find_spec("zarr") is None:
