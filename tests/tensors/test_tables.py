@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import math
 import time
 from pathlib import Path
 

@@ -18,11 +18,11 @@ from rankrise._errors import InputError, reason
 from rankrise._typing import ModeDims, Values
 from rankrise.tensors._domain import as_reading_says
 from rankrise.tensors._input_checks import check_order
+from rankrise.tensors._layout import ModeAxis, as_stored, place_of
 from rankrise.tensors._missing import (
     real_numbers,
     warn_of_sentinel,
 )
-from rankrise.tensors._mode_axes import ModeAxis, place_of
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading, ReadingOptions
 from rankrise.tensors.files._cf_conventions import (
@@ -37,7 +37,6 @@ from rankrise.tensors.files._declared import (
     check_real,
     check_tensor,
 )
-from rankrise.tensors.files._file_layout import as_stored
 from rankrise.tensors.files._read_table import read_table
 from rankrise.tensors.files._table import is_from, table_of
 from rankrise.tensors.files._tensor_file import TensorFile, read_mask

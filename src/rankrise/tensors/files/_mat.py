@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
-from rankrise.tensors._mode_axes import ModeAxis
+from rankrise.tensors._layout import Layout, ModeAxis, as_stored
 from rankrise.tensors._observations import Observations
 from rankrise.tensors.files._declared import (
     Declared,
@@ -29,7 +29,6 @@ from rankrise.tensors.files._declared import (
     refuse_damaged,
     shown,
 )
-from rankrise.tensors.files._file_layout import Layout, as_stored
 from rankrise.tensors.files._hdf5_checks import check_heaps
 from rankrise.tensors.files._mat4 import is_mat4, mat4_variables
 from rankrise.tensors.files._mat5 import mat5_variables

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._typing import ModeDims, Values
-from rankrise.tensors._mode_axes import ModeAxis
+from rankrise.tensors._layout import Layout, ModeAxis, as_stored
 from rankrise.tensors._observations import Observations
 from rankrise.tensors.files._cf_conventions import (
     PACKING,
@@ -33,7 +33,6 @@ from rankrise.tensors.files._declared import (
     check_tensor,
     shown,
 )
-from rankrise.tensors.files._file_layout import Layout, as_stored
 from rankrise.tensors.files._hdf5_checks import (
     check_stored,
     is_dimension_alone,
@@ -41,7 +40,7 @@ from rankrise.tensors.files._hdf5_checks import (
     open_hdf5,
     walk_datasets,
 )
-from rankrise.tensors.files._netcdf3 import is_netcdf3, read_netcdf3
+from rankrise.tensors.files._through_xarray import is_netcdf3, read_netcdf3
 
 _REFERENCES = ("DIMENSION_LIST", "REFERENCE_LIST")
 _LARGEST_ATTRIBUTE, _MOST_TEXTS = 2**20, 256

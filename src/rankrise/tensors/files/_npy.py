@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
+from rankrise.tensors._layout import Layout, as_stored
 from rankrise.tensors._observations import Observations
 from rankrise.tensors.files._declared import check_tensor, refuse_damaged
-from rankrise.tensors.files._file_layout import Layout, as_stored
 
 # NumPy itself refuses longer headers; no more than this is ever read to find out.
 _MAX_HEADER_BYTES = 12 + 10_000

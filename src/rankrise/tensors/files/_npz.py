@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
+from rankrise.tensors._layout import Layout, as_stored
 from rankrise.tensors._observations import Observations
 from rankrise.tensors.files._declared import (
     FEWER_ENTRIES,
@@ -28,7 +29,6 @@ from rankrise.tensors.files._declared import (
     refuse_damaged,
     shown,
 )
-from rankrise.tensors.files._file_layout import Layout, as_stored
 from rankrise.tensors.files._npy import (
     ArrayHeader,
     read_array,

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from rankrise._typing import Values
+from rankrise.tensors._layout import Layout
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading
-from rankrise.tensors.files._compressed import SUFFIXES, packing
-from rankrise.tensors.files._file_layout import Layout
+from rankrise.tensors.files._any_file import SUFFIXES, packing
 from rankrise.tensors.files._read_table import read_table
 from rankrise.tensors.files._table_columns import is_number
 from rankrise.tensors.files._table_form import TableForm

@@ -17,7 +17,7 @@ import numpy as np
 
 from rankrise._errors import InputError, reason, shown
 from rankrise.tensors._input_checks import LEAST_ORDER
-from rankrise.tensors.files._compressed import unpacked
+from rankrise.tensors.files._any_file import unpacked
 from rankrise.tensors.files._regional_text import as_utf8, with_points
 from rankrise.tensors.files._table import Table
 from rankrise.tensors.files._table_columns import is_number

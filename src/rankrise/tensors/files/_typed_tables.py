@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rankrise._typing import Values
+from rankrise.tensors._layout import Layout
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading
 from rankrise.tensors.files._declared import (
@@ -20,7 +21,6 @@ from rankrise.tensors.files._declared import (
     imported,
     refuse_damaged,
 )
-from rankrise.tensors.files._file_layout import Layout
 from rankrise.tensors.files._read_table import read_table
 from rankrise.tensors.files._table import Table, table_of_arrow, table_of_pandas
 from rankrise.tensors.files._table_form import TableForm

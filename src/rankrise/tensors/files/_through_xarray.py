@@ -1,9 +1,12 @@
-"""A variable of an xarray.Dataset as it is stored, and what describes it there."""
+"""netCDF-3 files and Zarr folders, through xarray."""
 
 from __future__ import annotations
 
+import importlib.util
+import io
 import json
 import math
+import os
 import warnings
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
@@ -13,8 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
-from rankrise.tensors._mode_axes import ModeAxis
+from rankrise.tensors._layout import Layout, ModeAxis, as_stored
 from rankrise.tensors._observations import Observations
 from rankrise.tensors.files._cf_conventions import (
     PACKING,
@@ -25,8 +29,12 @@ from rankrise.tensors.files._cf_conventions import (
     text_labels,
     unpacked,
 )
-from rankrise.tensors.files._declared import check_memory, check_tensor, shown
-from rankrise.tensors.files._file_layout import Layout, as_stored
+from rankrise.tensors.files._declared import (
+    check_memory,
+    check_tensor,
+    refuse_damaged,
+    shown,
+)
 
 
 def read_described(
@@ -134,3 +142,129 @@ def _writable(attributes: dict[Any, Any]) -> dict[str, Any]:
             is_plain = np.asarray(value).dtype.kind in "fiuUS"
             plain[name] = value if is_plain else json.dumps(value)
     return plain
+
+
+_MAGIC = b"CDF"
+_FORMATS = {1: "NETCDF3_CLASSIC", 2: "NETCDF3_64BIT"}
+
+
+def is_netcdf3(path: Path) -> bool:
+    """Whether a file begins as the classic forms of netCDF do."""
+    with path.open("rb") as stream:
+        start = stream.read(len(_MAGIC) + 1)
+    if start[:-1] == _MAGIC and start[-1] not in _FORMATS:
+        raise InputError(
+            f"It is netCDF of the classic form {start[-1]}, which is not read; rewrite "
+            "it as version 4 with `nccopy -k netCDF-4`."
+        )
+    return start[:-1] == _MAGIC
+
+
+def read_netcdf3(
+    path: Path, variable: str | None, mode_dims: ModeDims | None
+) -> tuple[Observations, Layout, str]:
+    """Read the entries of one variable that are not missing."""
+    import xarray as xr
+
+    # xarray itself would lose what is not UTF-8 in attributes.
+    with refuse_damaged("netCDF-3"), repeating_dims(), _opened(path) as stored:
+        variables = {name: _variable(x) for name, x in stored.variables.items()}
+        content = xr.Dataset(
+            {name: x for name, x in variables.items() if x.dims != (name,)},
+            xr.Coordinates(
+                {name: x for name, x in variables.items() if x.dims == (name,)},
+                indexes={},
+            ),
+            attrs=stored._attributes,
+        )
+        return read_described(
+            content,
+            variable,
+            mode_dims,
+            {"engine": "scipy", "format": _FORMATS[stored.version_byte]},
+            unlimited={x for x, size in stored.dimensions.items() if size is None},
+            default_fill=True,
+        )
+
+
+def _variable(stored: Any) -> Any:
+    """With its text as such, which is stored as characters along one more dimension."""
+    import xarray as xr
+
+    dims, data, encoding = stored.dimensions, stored.data, {}
+    if data.dtype.kind == "S" and data.ndim and data.shape[-1]:
+        data = np.ascontiguousarray(data).view(f"S{data.shape[-1]}")[..., 0]
+        dims, encoding = dims[:-1], {"char_dim_name": dims[-1]}
+    return xr.Variable(dims, data, stored._attributes, encoding)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A file of which nothing but its header is read before it is asked for."""
+    from scipy.io import netcdf_file
+
+    content = netcdf_file(_Clipped(path.open("rb", buffering=0)), "r", mmap=True)
+    try:
+        yield content
+    finally:
+        with warnings.catch_warnings():
+            # Arrays mapped to the file are about to be deleted.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            content.close()
+
+
+class _Clipped(io.BufferedReader):
+    """Takes no memory for more bytes than there are, whatever a header asks for."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(min(size or 0, os.fstat(self.fileno()).st_size))
+
+
+_METADATA = ("zarr.json", ".zarray", ".zmetadata")
+
+
+def read_zarr(
+    path: Path, variable: str | None, mode_dims: ModeDims | None
+) -> tuple[Observations, Layout, str]:
+    """Read the entries of one array that are not missing, to give back as netCDF."""
+    _check_folder(path)
+    if importlib.util.find_spec("zarr") is None:
+        raise InputError(
+            "It is a Zarr folder; to read it, install zarr (pip install zarr)."
+        )
+    import xarray as xr
+
+    group, _, inner = (variable or "").strip("/").rpartition("/")
+    with (
+        refuse_damaged("Zarr"),
+        repeating_dims(),
+        xr.open_dataset(
+            path,
+            engine="zarr",
+            group=group or None,
+            consolidated=False,
+            decode_cf=False,
+            create_default_indexes=False,
+        ) as content,
+    ):
+        observations, layout, name = read_described(
+            content, inner or None, mode_dims, {"engine": "h5netcdf"}
+        )
+    return observations, layout, f"{group}/{name}".lstrip("/")
+
+
+def _check_folder(path: Path) -> None:
+    """Refuse links out of the folder, and pickled objects."""
+    for place, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            if Path(place, name).is_symlink():
+                raise InputError(
+                    f"{shown(name)} in it is a link, and links are not followed; copy "
+                    "the folder with what it links to."
+                )
+        for name in set(files) & {*_METADATA}:
+            if b'"pickle"' in Path(place, name).read_bytes():
+                raise InputError(
+                    "It holds pickled Python objects, which are never unpickled "
+                    "because that can run code; save arrays of real numbers."
+                )
