@@ -237,17 +237,15 @@ def _read(source: Any, mask: Any, reading: Reading) -> IncompleteTensor:
     if isinstance(source, TensorFile):
         _refuse(mask, "A `mask` is for arrays; a file itself says what is unobserved.")
         return _from_file(source)
-    if isinstance(source, Observations):
-        sparse: Observations | None = source
-    else:
-        sparse = _sparse(source)
+    sparse = source if isinstance(source, Observations) else _sparse(source)
     if sparse is not None:
         _refuse(
             mask, "A `mask` is for arrays; an entry that is not stored is unobserved."
         )
         plain = (None,) * sparse.order
-        form_of = ft.partial(as_stored, dtype=_sparse_dtype(source))
-        return IncompleteTensor(sparse, None, plain, form_of)
+        dtype = np.dtype(getattr(source, "dtype", np.float64))
+        back = ft.partial(as_stored, dtype=dtype)
+        return IncompleteTensor(sparse, None, plain, back)
     if is_from(source, "xarray", "DataArray"):
         if source.dtype.hasobject:
             numbers = real_numbers(source.values, reading.missing, "The array")
@@ -274,10 +272,6 @@ def _sparse(source: Any) -> Observations | None:
     check_order(shape, "The sparse array")
     indices = np.stack(tuple(coords), axis=1)
     return Observations.from_coordinates(indices, source.data, shape)
-
-
-def _sparse_dtype(source: Any) -> np.dtype[Any]:
-    return np.dtype(getattr(source, "dtype", np.float64))
 
 
 def _from_dataset(source: Any, mask: Any, values: Hashable | None) -> IncompleteTensor:
@@ -389,18 +383,16 @@ def _from_array(source: Any, mask: Any, missing: Any) -> IncompleteTensor:
         array = np.ma.array(numbers, mask=hidden) if is_masked else numbers
     check_tensor(array.shape, array.dtype, None)
     observations = Observations.from_array(array, mask)
-    if is_masked:
-        form: Callable[..., Any] = _masked_array
-    elif is_from(source, "torch", "Tensor"):
-        form = _torch_tensor
-    else:
-        form = as_stored
-    return IncompleteTensor(
-        observations,
-        None,
-        (None,) * array.ndim,
-        ft.partial(form, dtype=array.dtype),
-    )
+    library = "torch" if is_from(source, "torch", "Tensor") else "numpy"
+    form = ft.partial(_array, array.dtype, "numpy.ma" if is_masked else library)
+    return IncompleteTensor(observations, None, (None,) * array.ndim, form)
+
+
+def _array(dtype: np.dtype[Any], library: str, completed: Values) -> Any:
+    stored = as_stored(completed, dtype)
+    if library == "torch":
+        return sys.modules["torch"].from_numpy(stored)
+    return np.ma.asarray(stored) if library == "numpy.ma" else stored
 
 
 def _converted(source: Any) -> npt.NDArray[Any]:
@@ -420,11 +412,3 @@ def _converted(source: Any) -> npt.NDArray[Any]:
             f"A {type(source).__name__} cannot be made an array ({reason(error)}); "
             "give an array, a sparse array or a table."
         ) from error
-
-
-def _masked_array(completed: Values, dtype: np.dtype[Any]) -> Any:
-    return np.ma.asarray(as_stored(completed, dtype))
-
-
-def _torch_tensor(completed: Values, dtype: np.dtype[Any]) -> Any:
-    return sys.modules["torch"].from_numpy(as_stored(completed, dtype))

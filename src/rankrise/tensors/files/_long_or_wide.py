@@ -17,7 +17,7 @@ from rankrise._errors import InputError
 from rankrise.tensors._input_checks import LEAST_ORDER
 from rankrise.tensors._reading import Reading
 from rankrise.tensors.files._declared import shown
-from rankrise.tensors.files._table import ROW_LABELS, Table, refuse_repeated_names
+from rankrise.tensors.files._table import ROW_LABELS, Table, check_names
 from rankrise.tensors.files._table_columns import is_number, may_be_values
 
 # With fewer rows, how often labels repeat says nothing.
@@ -59,8 +59,7 @@ class ColumnRoles:
 def column_roles(table: Table, reading: Reading) -> tuple[Table, ColumnRoles]:
     """Tell long from wide, unless `layout` does; a wide table has its row labels."""
     names = table.names
-    if len(set(names)) < len(names):
-        refuse_repeated_names(names)
+    check_names(names)
     if not len(table.frame) or not names:
         lacks = "columns" if len(table.frame) else "rows"
         raise InputError(f"It has no {lacks}; one row per observed entry is needed.")

@@ -33,7 +33,7 @@ from rankrise.tensors.files._netcdf import read_hdf5, read_netcdf
 from rankrise.tensors.files._npy import read_npy
 from rankrise.tensors.files._npz import read_npz
 from rankrise.tensors.files._read_table import read_table
-from rankrise.tensors.files._table import is_from, refuse_repeated_names, table_of
+from rankrise.tensors.files._table import check_names, is_from, table_of
 from rankrise.tensors.files._text_layout import read_text_file
 from rankrise.tensors.files._through_xarray import read_zarr
 from rankrise.tensors.files._typed_tables import TYPED, read_table_file
@@ -213,8 +213,7 @@ def read_mask(source: Any) -> tuple[npt.NDArray[Any], tuple[ModeAxis, ...]] | No
     table = table_of(source)
     if table is None:
         return None
-    if len(set(table.names)) < len(table.names):
-        refuse_repeated_names(table.names)
+    check_names(table.names)
     are_truths = {x: np.int8 for x in table.names if table.frame[x].dtype == bool}
     table = replace(table, frame=table.frame.astype(are_truths))
     values = table.frame.iloc[:, table.index_columns :]
