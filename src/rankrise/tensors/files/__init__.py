@@ -15,11 +15,11 @@ from rankrise.tensors.files._result_files import save_result as save_result
 from rankrise.tensors.files._result_files import saved_kind as saved_kind
 from rankrise.tensors.files._result_files import stored_labels as stored_labels
 from rankrise.tensors.files._table_columns import label_codes as label_codes
+from rankrise.tensors.files._table_files import TYPED as TYPED
+from rankrise.tensors.files._table_files import (
+    read_typed_samples as read_typed_samples,
+)
 from rankrise.tensors.files._tensor_file import TensorFile as TensorFile
 from rankrise.tensors.files._tensor_file import read_tensor as read_tensor
 from rankrise.tensors.files._tensor_file import write_completed as write_completed
 from rankrise.tensors.files._text_table import read_samples as read_samples
-from rankrise.tensors.files._typed_tables import TYPED as TYPED
-from rankrise.tensors.files._typed_tables import (
-    read_typed_samples as read_typed_samples,
-)

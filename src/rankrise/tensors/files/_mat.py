@@ -34,7 +34,7 @@ from rankrise.tensors.files._mat4 import is_mat4, mat4_variables
 from rankrise.tensors.files._mat5 import mat5_variables
 from rankrise.tensors.files._mat73 import is_mat73, mat73_bytes, mat73_variables
 from rankrise.tensors.files._mat_node import MatNode
-from rankrise.tensors.files._sparse_npz import stored_entries
+from rankrise.tensors.files._npz import stored_entries
 
 # Version 5 counts the bytes of a variable, some of them its own header, in 32 bits.
 _MAX_VARIABLE_BYTES = 2**32 - 2**10

@@ -13,7 +13,7 @@ import numpy as np
 
 from rankrise._errors import InputError
 from rankrise._typing import Indices, Values
-from rankrise.tensors._index_rows import (
+from rankrise.tensors._input_checks import (
     has_repeats,
     mean_of_repeats,
     ravel_indices,

@@ -34,9 +34,8 @@ from rankrise.tensors.files._npy import read_npy
 from rankrise.tensors.files._npz import read_npz
 from rankrise.tensors.files._read_table import read_table
 from rankrise.tensors.files._table import check_names, is_from, table_of
-from rankrise.tensors.files._text_layout import read_text_file
+from rankrise.tensors.files._table_files import TYPED, read_table_file
 from rankrise.tensors.files._through_xarray import read_zarr
-from rankrise.tensors.files._typed_tables import TYPED, read_table_file
 
 _logger = logging.getLogger("rankrise")
 
@@ -237,4 +236,4 @@ def _read(
     if form in _ARRAYS:
         reading.check_for_arrays()
         return _ARRAYS[form](path, variable, reading.mode_dims)
-    return (read_text_file if form in TEXTS else read_table_file)(path, form, reading)
+    return read_table_file(path, form, reading)

@@ -1,12 +1,15 @@
-"""Tables in Parquet, Feather and Excel files."""
+"""Tables in files: reading them, and writing all entries in the same style."""
 
 from __future__ import annotations
 
+import csv
 import functools as ft
+import io
 import itertools as it
 import logging
 import struct
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from rankrise._typing import Values
 from rankrise.tensors._layout import Layout
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading
+from rankrise.tensors.files._any_file import SUFFIXES, TEXTS, packing
 from rankrise.tensors.files._declared import (
     FEWER_ROWS,
     check_memory,
@@ -23,7 +27,10 @@ from rankrise.tensors.files._declared import (
 )
 from rankrise.tensors.files._read_table import read_table
 from rankrise.tensors.files._table import Table, table_of_arrow, table_of_pandas
+from rankrise.tensors.files._table_columns import is_number
 from rankrise.tensors.files._table_form import TableForm
+from rankrise.tensors.files._text_header import Header
+from rankrise.tensors.files._text_table import TextSource, read_text
 
 # A table, its columns in pandas, and the places of its rows along the modes.
 _COPIES = 3
@@ -35,16 +42,69 @@ _logger = logging.getLogger(__name__)
 def read_table_file(
     path: Path, kind: str, reading: Reading
 ) -> tuple[Observations, Layout, str | None]:
-    """Read a table with typed columns, and the name of its values, if any."""
-    with refuse_damaged(f"a .{kind} table"):
-        if kind == "xlsx":
-            table = _table_of_sheet(path)
-        else:
-            table = table_of_arrow(*_READERS[kind](path))
+    """Read a table of text or of typed columns; also the name of its values, if any."""
+    write: Callable[..., None]
+    if kind in TEXTS:
+        asked = "long" if reading.mode_dims is not None else reading.layout
+        table, source, header = read_text(path, kind == "tns", asked)
+        suffix = path.suffix.lower() if path.suffix.lower() in SUFFIXES else ""
+        write = ft.partial(_write_text, replace(source, content=b""), header, suffix)
+    else:
+        with refuse_damaged(f"a .{kind} table"):
+            if kind == "xlsx":
+                table, write = _table_of_sheet(path), _write_sheet
+            else:
+                table = table_of_arrow(*_READERS[kind](path))
+                write = ft.partial(_write_typed, kind)
     observations, form = read_table(table, reading)
-    name = None if form.column_modes else str(form.values[0])
-    write = _write_sheet if kind == "xlsx" else ft.partial(_write_typed, kind)
+    has_name = table.is_named and not form.column_modes
+    name = str(form.values[0]) if has_name else None
     return observations, Layout(ft.partial(write, form), form.axes()), name
+
+
+def _write_text(
+    source: TextSource,
+    header: Header,
+    packed_by: str,
+    form: TableForm,
+    completed: Values,
+    path: Path,
+) -> None:
+    """Write a row for every entry, or a wide table in its own order."""
+    import pandas as pd
+
+    names = header.names
+    # At the start of the first row # would begin a comment.
+    labels = form.row_modes[0].labels if form.row_modes else None
+    comment_like = labels is not None and any(
+        isinstance(label, str) and label.startswith("#") for label in labels
+    )
+    options: dict[str, Any] = {"sep": source.delimiter or " ", "header": False}
+    options |= {"index": False, "lineterminator": "\n", "decimal": source.decimal}
+    options["quoting"] = (
+        csv.QUOTE_NONE
+        if source.delimiter is None
+        else csv.QUOTE_NONNUMERIC
+        if comment_like and names is None
+        else csv.QUOTE_MINIMAL
+    )
+    with packing(path, packed_by) as packed:
+        stream = io.TextIOWrapper(packed, encoding=source.encoding, newline="")
+        for line in header.preamble:
+            stream.write(f"{line or completed.size}\n")
+        if names is not None:
+            kept = [
+                name.replace(".", source.decimal) if is_number(name) else name
+                for name in map(str, form.names)
+                if name in names and (name or not header.has_row_names)
+            ]
+            stream.write(header.mark)
+            pd.DataFrame([kept]).to_csv(stream, **options)
+        for block in form.blocks(completed):
+            frame = pd.DataFrame(dict(enumerate(block.values())))
+            frame.to_csv(stream, **options)
+        stream.flush()
+        stream.detach()
 
 
 def _write_sheet(form: TableForm, completed: Values, path: Path) -> None:
