@@ -133,7 +133,7 @@ def test_the_command_completes_the_same_tensor(table, tmp_path, monkeypatch):
 
 def test_columns_of_measured_numbers_are_no_modes_without_being_named(tmp_path):
     path = shipped("statsmodels", "grunfeld/grunfeld.csv")
-    with pytest.raises(InputError, match=r"'invest', 'value', 'capital' hold measured"):
+    with pytest.raises(InputError, match=r"'invest', 'value', 'capital' are measured"):
         read_tensor(path)
     with pytest.raises(InputError, match=r"numbers that hardly repeat.*\(`modes`\)"):
         incomplete_tensor(pd.read_csv(path))

@@ -27,6 +27,7 @@ from rankrise.tensors.files._long_or_wide import ColumnRoles, axis_labels, colum
 from rankrise.tensors.files._table import Table
 from rankrise.tensors.files._table_columns import (
     Codes,
+    check_labels,
     in_order,
     label_codes,
     mode_codes,
@@ -75,6 +76,7 @@ def read_table(table: Table, reading: Reading) -> tuple[Observations, TableForm]
     if is_doubted:
         kept, within = _told_apart(table, roles, codes, modes)
     for n in kept:
+        check_labels(table, codes[n], modes[n])
         codes[n], modes[n] = in_order(table, codes[n], modes[n], reading.order)
     coordinates = [
         (
@@ -90,6 +92,8 @@ def read_table(table: Table, reading: Reading) -> tuple[Observations, TableForm]
     values, kinds = zip(
         *(real_values(table, name, reading) for name in roles.values), strict=True
     )
+    if is_doubted and not roles.is_wide and reading.variable is None:
+        _tell_of_description(table, roles.values[0], values[0], row_codes, row_modes)
     # Of each cell its value and its indices, twice while they are checked.
     byte_count = 16 * len(row_codes) * len(values) * (len(kept) + places.shape[1] + 2)
     check_memory(byte_count, "Its table", advice=FEWER_ROWS)
@@ -116,10 +120,8 @@ def read_table(table: Table, reading: Reading) -> tuple[Observations, TableForm]
 def _codes(
     table: Table, names: Sequence[Hashable], dims: Sequence[int] | None = None
 ) -> tuple[list[Codes], list[TableMode]]:
-    found = [
-        mode_codes(table, name, dim)
-        for name, dim in zip(names, dims or it.repeat(None), strict=False)
-    ]
+    pairs = zip(names, dims or it.repeat(None), strict=False)
+    found = [mode_codes(table, name, dim) for name, dim in pairs]
     return [codes for codes, _ in found], [mode for _, mode in found]
 
 
@@ -258,6 +260,30 @@ def _tell(table: Table, name: Hashable, why: str, what: str) -> None:
         why,
         what,
     )
+
+
+def _tell_of_description(
+    table: Table,
+    name: Hashable,
+    values: Values,
+    codes: Indices,
+    modes: tuple[TableMode, ...],
+) -> None:
+    """Warn of values that describe the labels of a mode, as the diet of an animal."""
+    import pandas as pd
+
+    places, found = pd.factorize(values, use_na_sentinel=False)
+    columns = [*codes.T, places]
+    every = [*modes, TableMode(name, None, len(found))]
+    for n, mode in enumerate(modes):
+        if len(found) > 1 and _is_constant_within(columns, every, n, len(modes)):
+            _logger.warning(
+                "the values, in %s, are the same in all rows of a label of %s, as what "
+                "describes it is; if others are meant, name their column (`variable`).",
+                table.column(name),
+                shown(str(mode.key)),
+            )
+            return
 
 
 def _tell_rows_apart(codes: list[Codes], modes: list[TableMode]) -> bool:
