@@ -274,15 +274,16 @@ def _lines_about(content: bytes, head: Sequence[_Line]) -> int:
 
     They have fewer fields than the table, and an empty line behind them.
     """
-    for count in range(len(head) - 2, 0, -1):
-        if head[count].number > head[count - 1].number + 1:
-            source = _delimited(content, head[count:])
-            lines = [replace(source, content=x.text.encode(), start=0) for x in head]
-            widths = [len(next(x.rows(), (1, None))[1] or []) for x in lines]
-            before, table = widths[:count], set(widths[count:])
-            if len(table) == 1 and min(table) > max(2, *before):
-                return count
-    return 0
+    numbers = [line.number for line in head[:-1]]
+    gaps = [n for n in range(1, len(numbers)) if numbers[n] > numbers[n - 1] + 1]
+    if not gaps:
+        return 0
+    count = gaps[-1]
+    source = _delimited(content, head[count:])
+    lines = [replace(source, content=line.text.encode(), start=0) for line in head]
+    widths = [len(next(line.rows(), (1, None))[1] or []) for line in lines]
+    is_even = len(set(widths[count:])) == 1
+    return count if is_even and widths[-1] > max(2, *widths[:count]) else 0
 
 
 def _delimited(
