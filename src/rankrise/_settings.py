@@ -1,7 +1,8 @@
 """The base of all classes of settings: frozen, with no room for a misspelled name."""
 
 import difflib
-from typing import Any, get_args
+from collections.abc import Sequence
+from typing import Any, ClassVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
@@ -51,6 +52,9 @@ class Settings(BaseModel):
         arbitrary_types_allowed=True,
     )
 
+    # Whether numbers may come as text, as from a command line.
+    _from_text: ClassVar[bool] = False
+
     def __init__(self, **given: Any) -> None:
         try:
             super().__init__(**given)
@@ -61,6 +65,8 @@ class Settings(BaseModel):
     @classmethod
     def _not_read_into(cls, given: Any, info: Any) -> Any:
         """Refuse text for a number or a truth value, and a truth value for a number."""
+        if cls._from_text and isinstance(given, str):
+            return given
         name = str(info.field_name)
         annotation = cls.model_fields[name].annotation
         kinds = {*(get_args(annotation) or (annotation,))} - {type(None)}
@@ -114,7 +120,7 @@ class Settings(BaseModel):
             raise InputError(f"`{name}` is {number}; it can be {limit} at most.")
 
 
-def refused(error: ValidationError, known: list[str]) -> str:
+def refused(error: ValidationError, known: Sequence[str] = ()) -> str:
     """What pydantic refuses, in a sentence."""
     first = error.errors()[0]
     inner = first.get("ctx", {}).get("error")

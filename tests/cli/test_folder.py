@@ -273,7 +273,8 @@ def test_a_setting_of_another_form_is_refused(command, value, resume_refused):
 
 def test_a_setting_that_does_not_exist_is_refused(resume_refused):
     content = {"command": "dynamics", "settings": {"stepps": 3}, "source": {}}
-    resume_refused("dynamics", content, r"a run \(stepps is 3: .* --force")
+    words = r"a run \(There is no setting `stepps`.* --force"
+    resume_refused("dynamics", content, words)
 
 
 @pytest.mark.parametrize("content", ["null", "3", "[]", "[" * 100_000, '"a"', ""])

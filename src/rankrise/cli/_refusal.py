@@ -5,22 +5,13 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import cyclopts
 from pydantic import ValidationError
 
 from rankrise._errors import InputError
-from rankrise._settings import option
+from rankrise._settings import option, refused
 
-_FITTING = {
-    "int_parsing": "give a whole number",
-    "int_parsing_size": "give a smaller whole number",
-    "int_from_float": "give a whole number",
-    "float_parsing": "give a number",
-    "finite_number": "give a finite number",
-    "bool_parsing": "give true or false",
-}
 _TYPES = {int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -40,6 +31,7 @@ def with_options(words: str) -> str:
         AgreementConfig,
         ComplexityConfig,
         DynamicsConfig,
+        DynamicsReproductionConfig,
         VerificationConfig,
     )
     from rankrise.tensors import Reading
@@ -49,6 +41,7 @@ def with_options(words: str) -> str:
         for kind in (
             *(CompleteOptions, Reading, AgreementConfig),
             *(ComplexityConfig, DynamicsConfig, VerificationConfig),
+            DynamicsReproductionConfig,
         )
         for name in kind.model_fields
     }
@@ -86,20 +79,8 @@ def _unwritten(reason: str) -> str:
 
 
 def _refused_setting(error: ValidationError) -> str:
-    first = error.errors()[0]
-    inner = first.get("ctx", {}).get("error")
-    if isinstance(inner, InputError) or not first["loc"]:
-        return str(inner or first["msg"])
-    name = first["loc"][0]
-    fitting = dict.fromkeys(_fitting(e) for e in error.errors() if e["loc"][0] == name)
-    return f"{option(str(name))} is {first['input']}; {', or '.join(fitting)}"
-
-
-def _fitting(refused: Any) -> str:
-    if refused["type"] == "literal_error":
-        return f"choose {refused['ctx']['expected'].replace(chr(39), '')}"
-    message: str = refused["msg"]
-    return _FITTING.get(refused["type"], message[:1].lower() + message[1:])
+    # Nobody types quotes.
+    return refused(error).replace("'", "")
 
 
 def _refused_tokens(error: cyclopts.CycloptsError) -> str:

@@ -1,11 +1,10 @@
 """Settings of `rankrise agreement`. Nothing here needs JAX, so that help is quick."""
 
 import math
-from typing import Any
 
 from rankrise.experiments._options import (
+    ExperimentSettings,
     Precision,
-    Settings,
     require,
     require_init_scales,
     require_mode_dims,
@@ -16,7 +15,7 @@ from rankrise.experiments._options import (
 )
 
 
-class AgreementConfig(Settings):
+class AgreementConfig(ExperimentSettings):
     """A synthetic completion problem on which descent, flow and limit are compared."""
 
     mode_dims: tuple[int, ...] = (8, 8, 8)
@@ -45,7 +44,7 @@ class AgreementConfig(Settings):
     precision: Precision = "float64"
     """Floating-point precision of the runs."""
 
-    def model_post_init(self, context: Any, /) -> None:
+    def check(self) -> None:
         require_mode_dims(self.mode_dims)
         require(
             len(self.mode_dims) >= 3,

@@ -2,7 +2,7 @@
 
 import math
 import re
-from typing import Any, Literal
+from typing import Literal
 
 from rankrise._defaults import (
     BATCH_SIZE,
@@ -11,8 +11,8 @@ from rankrise._defaults import (
     SECOND_ORDER_STEPS,
 )
 from rankrise.experiments._options import (
+    ExperimentSettings,
     Precision,
-    Settings,
     require,
     require_moderate,
     require_not_negative,
@@ -26,7 +26,7 @@ _LARGEST_RANK = 1000
 _ALL_RANKS = "1-15"
 
 
-class ComplexityConfig(Settings):
+class ComplexityConfig(ExperimentSettings):
     """Predictors of rising CP rank, fitted to a data set and to random controls.
 
     With `--optimizer adam` the other defaults are the settings of Razin et al. (2021).
@@ -96,7 +96,7 @@ class ComplexityConfig(Settings):
     precision: Precision = "float32"
     """Floating-point precision."""
 
-    def model_post_init(self, context: Any, /) -> None:
+    def check(self) -> None:
         require_positive(
             epochs=self.epochs,
             batch_size=self.batch_size,

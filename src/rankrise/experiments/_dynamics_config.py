@@ -1,13 +1,13 @@
 """Settings of `rankrise dynamics`. Nothing here needs JAX, so that help is quick."""
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 from rankrise.experiments._options import (
+    ExperimentSettings,
     KeptComponents,
     LossName,
     Precision,
-    Settings,
     require,
     require_bounded,
     require_init_scales,
@@ -26,7 +26,7 @@ _MOST_ENTRIES = 2**63
 _OF_STEPS = ("end_time", "patience", "save_every", "saves")
 
 
-class DynamicsConfig(Settings):
+class DynamicsConfig(ExperimentSettings):
     """A synthetic target, what is observed of it, and the runs that recover it.
 
     The defaults are the settings of Razin et al. (2021) for dynamics: order 4, mode
@@ -120,7 +120,7 @@ class DynamicsConfig(Settings):
     precision: Precision = "float32"
     """Floating-point precision of the run."""
 
-    def model_post_init(self, context: Any, /) -> None:
+    def check(self) -> None:
         self._check_numbers()
         self._check_lists()
         self._check_combinations()

@@ -1,27 +1,20 @@
 """Options that several experiments share. Nothing here needs JAX."""
 
 from collections.abc import Sequence
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict
+from typing import ClassVar, Literal
 
 from rankrise._errors import InputError
-from rankrise._settings import LARGEST, LARGEST_WHOLE, SMALLEST
+from rankrise._settings import LARGEST, LARGEST_WHOLE, SMALLEST, Settings
 
 LossName = Literal["squared", "absolute", "huber", "smooth-l1", "logistic"]
 Precision = Literal["float32", "float64"]
 KeptComponents = int | Literal["all"]
 
 
-class Settings(BaseModel):
-    """Settings of an experiment: frozen, with no room for a misspelled name."""
+class ExperimentSettings(Settings):
+    """Settings of an experiment, whose command reads them as they are typed."""
 
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-    )
+    _from_text: ClassVar[bool] = True
 
 
 def typed(values: Sequence[object]) -> str:

@@ -6,8 +6,8 @@ from typing import Any, Literal, get_args
 from rankrise.experiments._complexity_config import ComplexityConfig
 from rankrise.experiments._dynamics_config import DynamicsConfig
 from rankrise.experiments._options import (
+    ExperimentSettings,
     KeptComponents,
-    Settings,
     require_kept_components,
     require_not_negative,
 )
@@ -70,7 +70,7 @@ def _presets() -> Mapping[Variant, tuple[dict[str, Any], dict[str, Any]]]:
     }
 
 
-class DynamicsReproductionConfig(Settings):
+class DynamicsReproductionConfig(ExperimentSettings):
     """The paper's dynamics experiment, its variants, and how they are made quick."""
 
     variant: Literal[Variant, "all"] = "main"
@@ -86,7 +86,7 @@ class DynamicsReproductionConfig(Settings):
     kept_components: KeptComponents = 10
     """How many of the largest components the trajectories keep, or all."""
 
-    def model_post_init(self, context: Any, /) -> None:
+    def check(self) -> None:
         require_not_negative(seed=self.seed)
         require_kept_components(self.kept_components)
 
@@ -123,7 +123,7 @@ class DynamicsReproductionConfig(Settings):
         return words if len(self.variants) == 1 else f"{variant}: {words}"
 
 
-class ComplexityReproductionConfig(Settings):
+class ComplexityReproductionConfig(ExperimentSettings):
     """The paper's complexity experiment, and how it is made quick."""
 
     dataset: Literal["mnist", "fashion-mnist"] = "mnist"
@@ -135,7 +135,7 @@ class ComplexityReproductionConfig(Settings):
     seed: int = 0
     """Seed of the starts, of the shuffling and of the random controls."""
 
-    def model_post_init(self, context: Any, /) -> None:
+    def check(self) -> None:
         require_not_negative(seed=self.seed)
 
     @property
@@ -160,7 +160,7 @@ class ComplexityReproductionConfig(Settings):
         )
 
 
-class TheoryReproductionConfig(Settings):
+class TheoryReproductionConfig(ExperimentSettings):
     """The paper's theorems put to the test, and how that is made quick."""
 
     quick: bool = False
@@ -168,7 +168,7 @@ class TheoryReproductionConfig(Settings):
     seed: int = 2
     """Seed of the target, of what is observed and of the start; see rankrise verify."""
 
-    def model_post_init(self, context: Any, /) -> None:
+    def check(self) -> None:
         require_not_negative(seed=self.seed)
 
     @property

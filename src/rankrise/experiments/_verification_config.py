@@ -1,11 +1,11 @@
 """Settings of `rankrise verify`. Nothing here needs JAX, so that help is quick."""
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 from rankrise._errors import InputError
 from rankrise.experiments._options import (
-    Settings,
+    ExperimentSettings,
     require,
     require_mode_dims,
     require_moderate,
@@ -49,7 +49,7 @@ _OF_FILES = ("center",)
 LARGEST_ENTRIES = 100_000
 
 
-class VerificationConfig(Settings):
+class VerificationConfig(ExperimentSettings):
     """Which claims are put to the test, on which problem and from which start.
 
     The defaults are a small problem on which every assumption is fulfilled.
@@ -100,7 +100,7 @@ class VerificationConfig(Settings):
     """Seed of the target, of what is observed and of the start. With others the
     premise of the corollary can fail."""
 
-    def model_post_init(self, context: Any, /) -> None:
+    def check(self) -> None:
         self._check_numbers()
         self._check_lists()
         self._check_sizes()
