@@ -165,7 +165,14 @@ def inputs():
     }
 
 
-@pytest.mark.parametrize("name", inputs())
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Which compiles for longer than all others take.
+        pytest.param(name, marks=pytest.mark.slow) if name == "flow" else name
+        for name in inputs()
+    ],
+)
 def test_what_is_saved_comes_back_bit_for_bit(name, tmp_path):
     source, options = inputs()[name]
     options |= {} if name == "flow" else {"models": 2}
