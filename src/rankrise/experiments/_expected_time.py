@@ -81,9 +81,9 @@ def expected_theory_time(
     )
 
 
-def expected_claims_time(
-    claims: Sequence[str], *, quick: bool = False
-) -> ExpectedTime:
+def expected_claims_time(claims: Sequence[str], *, quick: bool = False) -> ExpectedTime:
     """Time that these claims took on another machine."""
     seconds = sum((_SECONDS[name][quick] for name in claims), start=0.0)
-    return ExpectedTime(seconds, f"{len(claims)} claims, as long as two cores took once")
+    return ExpectedTime(
+        seconds, f"{len(claims)} claims, as long as two cores took once"
+    )

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -40,7 +41,7 @@ def axis_values(name: str, given: Any) -> list[Any]:
         key = (isinstance(value, bool), _hashable(value))
         if key in seen:
             raise InputError(
-                f"The axis {name} has {shown(str(value))} twice; give each value once."
+                f"The axis {name} has {reprlib.repr(value)} twice; give each value once."
             )
         seen.add(key)
     return list(values)

@@ -129,12 +129,20 @@ class AbstractCommand(ABC):
         return float(summary.get("seconds_run", summary.get("seconds", 0.0)))
 
 
-@ft.cache
 def _content(path: Path) -> str:
     try:
-        return content_sha256(path)
+        stat = path.stat()
+        if path.is_dir():
+            return content_sha256(path)
+        return _content_at(path, stat.st_mtime_ns, stat.st_size)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}).") from error
+
+
+@ft.cache
+def _content_at(path: Path, changed: int, size: int) -> str:
+    """Of a file that many runs name, for as long as it stays as it is."""
+    return content_sha256(path)
 
 
 def _alone(value: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +18,8 @@ if TYPE_CHECKING:
     from rankrise.sweeps._result import SweepResult
 
 QUARTILES = (0.25, 0.5, 0.75)
-_SEEDS = ("seed", "start_seed", "seeds")
+SEEDS = ("seed", "start_seed", "seeds")
 _MOST_CURVES, _MOST_PANELS = 7, 12
-# Values further apart than this lie on a logarithmic axis.
-_WIDE = 20.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,12 +96,6 @@ def make_curves(
     )
 
 
-def is_wide(values: Sequence[float]) -> bool:
-    """Whether numbers are so far apart that a logarithmic axis shows them better."""
-    finite = np.array([v for v in values if np.isfinite(v)])
-    return bool(len(finite) > 1 and finite.min() > 0 and finite.max() > _WIDE * finite.min())
-
-
 def _summed(
     table: pd.DataFrame, merit: str, against: str, by: tuple[str, ...]
 ) -> pd.DataFrame:
@@ -126,8 +117,8 @@ def _first_merit(found: SweepResult) -> str:
 
 def _longest(found: SweepResult) -> str:
     """The axis of numbers with the most values."""
-    numbers = [n for n in found.axes if n not in _SEEDS and _is_numeric(found, n)]
-    axes = numbers or [n for n in found.axes if n not in _SEEDS] or [*found.axes]
+    numbers = [n for n in found.axes if n not in SEEDS and _is_numeric(found, n)]
+    axes = numbers or [n for n in found.axes if n not in SEEDS] or [*found.axes]
     if not axes:
         raise InputError("Nothing varies in this sweep.")
     return max(axes, key=lambda name: found.table[name].nunique())
@@ -135,7 +126,7 @@ def _longest(found: SweepResult) -> str:
 
 def _others(found: SweepResult, against: str) -> tuple[str, ...]:
     """Axes that have curves or panels, as far as they can be read."""
-    axes = [n for n in found.axes if n not in (*_SEEDS, against)]
+    axes = [n for n in found.axes if n not in (*SEEDS, against)]
     sizes = {name: found.table[name].nunique() for name in axes}
     # The longest that is not too long has curves; few values make panels.
     axes = sorted((n for n in axes if 1 < sizes[n] <= _MOST_CURVES), key=sizes.get)  # type: ignore[arg-type]

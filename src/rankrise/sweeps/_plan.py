@@ -4,13 +4,15 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rankrise._errors import InputError, reason
 from rankrise.sweeps._axes import combinations
 from rankrise.sweeps._command import AbstractCommand
 from rankrise.sweeps._commands import COMMANDS
-from rankrise.sweeps._settings import SweepSettings
+
+if TYPE_CHECKING:
+    from rankrise.sweeps._settings import SweepSettings
 
 MOST_RUNS = 10_000
 _KEY_DIGITS = 16
@@ -42,7 +44,7 @@ class Run:
 Batch = tuple[Run, ...]
 
 
-def make_runs(settings: SweepSettings, most: int = MOST_RUNS) -> list[Run]:
+def make_runs(settings: "SweepSettings", most: int = MOST_RUNS) -> list[Run]:
     """All runs, in the order of the axes, the last of which varies fastest.
 
     Raises
@@ -93,7 +95,7 @@ def make_batches(runs: Sequence[Run], together: int) -> list[Batch]:
     ]
 
 
-def _given(settings: SweepSettings, command: AbstractCommand) -> Any:
+def _given(settings: "SweepSettings", command: AbstractCommand) -> Any:
     """Settings of every combination."""
     base = {name: _as_list(command, name, v) for name, v in settings.base.items()}
     named = {name for _, group in settings.groups for name in group}
@@ -135,7 +137,7 @@ def _run(command: AbstractCommand, given: Mapping[str, Any]) -> Run:
 
 
 def _of_run(
-    settings: SweepSettings,
+    settings: "SweepSettings",
     command: AbstractCommand,
     given: Mapping[str, Any],
     error: InputError,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,6 @@ from rankrise.drawing import (
     marker,
     number_ticks,
 )
-from rankrise.sweeps._curves import is_wide
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     from rankrise.sweeps._staircases import Staircases
 
 _COLUMNS = 4
+# Values of an axis that each have a tick.
+_TICKS = 7
 _SHOWN = 10
+# Values further apart than this lie on a logarithmic axis.
+_WIDE = 20.0
 
 
 def draw_curves(curves: Curves) -> Drawing:
@@ -41,7 +45,9 @@ def draw_curves(curves: Curves) -> Drawing:
             f"{curves.words} against {curves.against.replace('_', ' ')}"
             f"{f', {name}' * bool(name)}: medians, and a band between the quartiles, "
             f"over {_counts(part)} runs a point",
-            lambda panel, own=part, title=name: _curves(panel, curves, own, inner, title),
+            lambda panel, own=part, title=name: _curves(
+                panel, curves, own, inner, title
+            ),
         )
         for name, part in parts
     ]
@@ -52,7 +58,7 @@ def draw_curves(curves: Curves) -> Drawing:
 
 def draw_staircases(grid: Staircases) -> Drawing:
     """Norms of the largest components against iterations."""
-    data, table = grid.found.trajectories, grid.found.table
+    data, table = grid.found.trajectories, grid.table
     places = {run: place for place, run in enumerate(data["run"].to_numpy())}
     ends = np.cumsum(np.bincount(data["run_index"].to_numpy(), minlength=len(places)))
     norms, steps = data["component_norms"].to_numpy(), data["step"].to_numpy()
@@ -102,7 +108,8 @@ def draw_staircases(grid: Staircases) -> Drawing:
                     )
                 )
         rows.append(panels)
-    return Drawing(rows, size=(2.6, 2.4))
+    title = ", ".join(f"{name} {value}" for name, value in grid.at.items())
+    return Drawing(rows, title.replace("_", " "), size=(2.6, 2.4))
 
 
 def _curves(
@@ -115,25 +122,45 @@ def _curves(
     names = sorted(curves.table[curves.against].astype(str).unique())
     for place, (value, own) in enumerate(groups):
         where = own[curves.against]
-        x = where.to_numpy() if numeric else where.astype(str).map(names.index).to_numpy()
+        x = (
+            where.to_numpy()
+            if numeric
+            else where.astype(str).map(names.index).to_numpy()
+        )
         low, middle, high = (own[n].to_numpy() for n in ("low", "median", "high"))
         panel.fill_between(x, low, high, color=colour(place), alpha=0.18, linewidth=0)
         words = _short(value)
-        panel.plot(x, middle, **look(place), marker=marker(place), markersize=4, label=words)
+        panel.plot(
+            x, middle, **look(place), marker=marker(place), markersize=4, label=words
+        )
     if inner:
         panel.legend(title=inner.replace("_", " "))
     panel.set(title=title.replace("_", " "))
     panel.set_xlabel(curves.against.replace("_", " "))
-    panel.set_ylabel(curves.words)
+    spec = panel.get_subplotspec()
+    if spec is None or spec.colspan.start == 0:
+        panel.set_ylabel(curves.words)
+    values = np.unique(curves.table[curves.against].to_numpy()) if numeric else []
     if not numeric:
         panel.set_xticks(range(len(names)), names)
     wide = []
-    if numeric and is_wide(part[curves.against].tolist()):
+    if numeric and _is_wide(part[curves.against].tolist()):
         wide.append("x")
-    if curves.is_logarithmic and is_wide([*part["low"], *part["high"]]):
+    if curves.is_logarithmic and _is_wide([*part["low"], *part["high"]]):
         wide.append("y")
     log_axis(panel, *wide)
     number_ticks(*[panel.xaxis] * numeric, panel.yaxis)
+    if 0 < len(values) <= _TICKS:
+        panel.set_xticks(values, [f"{value:g}" for value in values])
+        panel.minorticks_off()
+
+
+def _is_wide(values: Sequence[float]) -> bool:
+    """Whether numbers are so far apart that a logarithmic axis shows them better."""
+    finite = np.array([v for v in values if np.isfinite(v)])
+    return bool(
+        len(finite) > 1 and finite.min() > 0 and finite.max() > _WIDE * finite.min()
+    )
 
 
 def _at(names: list[str], values: Any) -> str:

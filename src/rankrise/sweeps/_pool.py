@@ -3,104 +3,42 @@
 import logging
 import sys
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
 from rankrise._environment import usable_cores
 from rankrise._errors import InputError, reason
 from rankrise._version import __version__
+from rankrise.runs import Finished, Pool, ThisProcess
 
-# How often a task may end its worker before it is given up.
-ATTEMPTS = 3
+# How often workers may end under a task before it is handed back as lost.
+_DEATHS = 3
 _POLL_SECONDS = 0.05
+# How often workers that are gone for good are replaced.
+_REPLACE_SECONDS = 5.0
 _CONNECT_SECONDS = 20.0
 LOCAL = "local"
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A task that ended.
-
-    Attributes
-    ----------
-    place
-        Its place among the tasks.
-    error
-        What it raised, if it did.
-    lost
-        Whether workers ended under it, again and again.
-    """
-
-    place: int
-    value: Any = None
-    error: BaseException | None = None
-    lost: bool = False
-
-
-class Pool(ABC):
-    """Somewhere to do tasks."""
-
-    @property
-    @abstractmethod
-    def workers(self) -> int:
-        """How many tasks go on at a time, as far as is known."""
-
-    @abstractmethod
-    def each(
-        self,
-        function: Callable[..., Any],
-        tasks: Sequence[tuple[Any, ...]],
-        stopped: Callable[[], bool] = lambda: False,
-    ) -> Iterator[Finished]:
-        """Call a function with the arguments of each task, in any order.
-
-        Ends early, leaving out what is not done, once `stopped` says so.
-        """
-
-    def call_all(
-        self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]
-    ) -> list[Any]:
-        """What each call gives, in the order of tasks; raises what any of them did."""
-        values: dict[int, Any] = {}
-        for finished in self.each(function, tasks):
-            if finished.error is not None:
-                raise finished.error
-            values[finished.place] = finished.value
-        return [values[place] for place in range(len(tasks))]
-
-
-class ThisProcess(Pool):
-    """One task after another, here."""
-
-    workers = 1
-
-    def each(
-        self,
-        function: Callable[..., Any],
-        tasks: Sequence[tuple[Any, ...]],
-        stopped: Callable[[], bool] = lambda: False,
-    ) -> Iterator[Finished]:
-        for place, arguments in enumerate(tasks):
-            if stopped():
-                return
-            try:
-                yield Finished(place, function(*arguments))
-            except Exception as error:
-                yield Finished(place, error=error)
+# Bytes of an argument that goes along with each task.
+_SMALL = 100_000
 
 
 class DaskPool(Pool):
     """Workers of Dask `distributed`, which go on while others are lost and come back.
 
-    The client's connection is used; the cluster is closed by whoever opened it.
+    Parameters
+    ----------
+    client
+        Whoever opened it closes it.
+    replace
+        Starts workers in the place of those that are gone for good.
     """
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, replace: Callable[[], None] = lambda: None) -> None:
         self._client = client
+        self._replace = replace
 
     @property
     def workers(self) -> int:
@@ -114,16 +52,22 @@ class DaskPool(Pool):
     ) -> Iterator[Finished]:
         from distributed import as_completed
 
+        sent: dict[int, Any] = {}
         futures = {
-            self._client.submit(_in_worker, function, *arguments, pure=False): place
+            self._client.submit(
+                _in_worker, function, *self._shared(arguments, sent), pure=False
+            ): place
             for place, arguments in enumerate(tasks)
         }
         queue = as_completed(list(futures), with_results=True, raise_errors=False)
-        left = len(futures)
+        left, replaced = len(futures), time.monotonic()
         try:
             while left:
                 if stopped():
                     return
+                if time.monotonic() - replaced > _REPLACE_SECONDS:
+                    self._replace()
+                    replaced = time.monotonic()
                 arrived = queue.next_batch(block=False)
                 if not arrived:
                     time.sleep(_POLL_SECONDS)
@@ -133,6 +77,27 @@ class DaskPool(Pool):
         finally:
             with suppress(Exception):
                 self._client.cancel(list(futures), force=True)
+
+    def _shared(self, arguments: Sequence[Any], sent: dict[int, Any]) -> list[Any]:
+        """Arguments, of which those that are large go to a worker once for all tasks.
+
+        They are what a task gives, which is done again where its worker is lost.
+        """
+        from distributed.protocol.pickle import dumps
+
+        for argument in arguments:
+            if is_dataclass(argument) and id(argument) not in sent:
+                large = len(dumps(argument)) > _SMALL
+                sent[id(argument)] = (
+                    self._client.submit(_itself, argument, pure=False)
+                    if large
+                    else argument
+                )
+        return [sent.get(id(argument), argument) for argument in arguments]
+
+
+def _itself(argument: Any) -> Any:
+    return argument
 
 
 def _in_worker(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -188,6 +153,11 @@ def open_pool(
         yield ThisProcess()
         return
     require_dask()
+    with _quiet():
+        yield from _open(scheduler, workers, slurm)
+
+
+def _open(scheduler: str, workers: int | None, slurm: Path | None) -> Iterator[Pool]:
     if slurm is not None:
         if scheduler != LOCAL:
             raise InputError("`slurm` and `scheduler` are two clusters; give one.")
@@ -196,8 +166,8 @@ def open_pool(
         with open_slurm(slurm, workers) as client:
             yield DaskPool(client)
     elif scheduler == LOCAL:
-        with _local_client(workers or usable_cores()) as client:
-            yield DaskPool(client)
+        with _local_pool(workers or usable_cores()) as pool:
+            yield pool
     else:
         if workers is not None:
             raise InputError(
@@ -223,11 +193,31 @@ def require_dask() -> None:
 
 
 @contextmanager
-def _local_client(workers: int) -> Iterator[Any]:
+def _quiet() -> Iterator[None]:
+    """Nothing is said of connections that open and close; what is lost, we tell."""
+    import distributed  # noqa: F401  # Here it sets the levels of its loggers.
+
+    names = [n for n in logging.root.manager.loggerDict if n.startswith("distributed")]
+    levels = {name: logging.getLogger(name).level for name in names}
+    try:
+        for name in names:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
+def _local_pool(workers: int) -> Iterator[Pool]:
     import dask
     from distributed import Client, LocalCluster
 
-    limits = {"distributed.scheduler.allowed-failures": ATTEMPTS - 1}
+    limits = {
+        "distributed.scheduler.allowed-failures": _DEATHS - 1,
+        # A worker that takes long to start again is no lost one.
+        "distributed.deploy.lost-worker-timeout": "60s",
+    }
     with (
         dask.config.set(limits),
         _alone(),
@@ -241,7 +231,7 @@ def _local_client(workers: int) -> Iterator[Any]:
         ) as cluster,
         Client(cluster) as client,
     ):
-        yield client
+        yield DaskPool(client, lambda: cluster.scale(workers))
 
 
 @contextmanager

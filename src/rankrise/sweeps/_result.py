@@ -156,7 +156,8 @@ class SweepResult:
     ) -> Staircases:
         """Component norms as they rise, in a grid over two axes.
 
-        Runs of one panel lie over one another.
+        By default over the longest two; of all others, but seeds, the first value is
+        shown. Runs of one panel lie over one another.
         """
         from rankrise.sweeps._staircases import make_staircases
 

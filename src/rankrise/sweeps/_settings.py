@@ -63,7 +63,7 @@ class SweepSettings(Settings):
         self.require_positive("together")
         if isinstance(self.seeds, int):
             self.require_positive("seeds")
-        seen = {name: "[base]" for name in self.base}
+        seen = dict.fromkeys(self.base, "[base]")
         for place, group in self.groups:
             for name, values in group.items():
                 if name in seen:

@@ -9,9 +9,9 @@ from typing import Any
 
 from rankrise._atomic import atomic_path, write_json
 from rankrise._errors import InputError, reason
-from rankrise.runs import ShowProgress, Watch, showing
+from rankrise.runs import Finished, Pool, ShowProgress, Watch, showing
 from rankrise.sweeps._plan import MOST_RUNS, Batch, Run, make_batches
-from rankrise.sweeps._pool import ATTEMPTS, LOCAL, Finished, Pool, open_pool
+from rankrise.sweeps._pool import LOCAL, open_pool
 from rankrise.sweeps._result import SweepResult
 from rankrise.sweeps._run_folder import RUNS, clear_unfinished, is_done, unpack_run
 from rankrise.sweeps._settings import SweepSettings
@@ -22,6 +22,9 @@ SWEEP = "sweep.json"
 _TOGETHER_ON_GPU = 16
 # Batches a task, and tasks a worker from which on they are put together.
 _MOST_BATCHES, _TASKS_A_WORKER = 8, 8
+# How runs under which workers ended are tried again: all at once, or one by one.
+_ROUNDS = (True, True, False)
+_ENDED_WORKERS = "its worker ended at every attempt, by a crash or for want of memory"
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,8 @@ def sweep(
 
     Notes
     -----
-    A run that fails is in the table with its reason, and one that has ended its worker
-    three times with that. The others go on.
+    A run that fails is in the table with its reason, as is one whose worker ends at
+    every attempt. The others go on.
 
     Examples
     --------
@@ -206,14 +209,21 @@ class _Work:
             else:
                 self._take(finished, tasks[finished.place])
             yield
-        # Which of them ended their workers is seen when each is alone.
-        for run in suspects:
-            for finished in self._each(pool, [[(run,)]], stopped):
-                if finished.lost and not self._note(run):
-                    self.failures[run.key] = f"ended its worker {ATTEMPTS} times"
-                elif not finished.lost:
-                    self._take(finished, [(run,)])
-                yield
+        # Whoever was near a run that ends its worker is tried again, each alone; in the
+        # last round nothing else goes on that could be to blame.
+        for at_once in _ROUNDS:
+            ones = [[(run,)] for run in suspects if run.key not in self._done]
+            suspects = []
+            rounds = [ones] if at_once else [[one] for one in ones]
+            for each in rounds:
+                for finished in self._each(pool, each, stopped):
+                    (run,) = each[finished.place][0]
+                    if not finished.lost:
+                        self._take(finished, [(run,)])
+                    elif not self._note(run):
+                        suspects.append(run)
+                    yield
+        self.failures |= dict.fromkeys((run.key for run in suspects), _ENDED_WORKERS)
 
     def _each(
         self,

@@ -112,7 +112,10 @@ def join_trajectories(
         wide = any(column.ndim == 2 for column in columns)
         if wide:
             columns = [c if c.ndim == 2 else c[:, None] * np.nan for c in columns]
-        variables[name] = (("save", "component") if wide else "save", np.concatenate(columns))
+        variables[name] = (
+            ("save", "component") if wide else "save",
+            np.concatenate(columns),
+        )
     run_index = np.repeat(np.arange(len(runs)), saves)
     variables["run_index"] = ("save", run_index, {"instance_dimension": "run"})
     if most:
@@ -172,7 +175,9 @@ def _filled(part: Mapping[str, Any], name: str, saves: int, most: int) -> Any:
     if values.ndim == 2:
         missing = most - values.shape[1]
         values = np.pad(
-            values.astype(float, copy=False), ((0, 0), (0, missing)), constant_values=np.nan
+            values.astype(float, copy=False),
+            ((0, 0), (0, missing)),
+            constant_values=np.nan,
         ).astype(values.dtype)
     return values
 

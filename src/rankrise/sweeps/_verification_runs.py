@@ -58,7 +58,10 @@ class VerificationCommand(AbstractCommand):
                 observations = tensor.observations
             config: Any = self.checked(given)
             result = run_verification(config, claims, observations=observations)
-            kept = {c.theorem.name: (c, result.seconds[c.theorem.name]) for c in result.claims}
+            kept = {
+                c.theorem.name: (c, result.seconds[c.theorem.name])
+                for c in result.claims
+            }
 
             def write(folder: Path, kept: Any = kept) -> None:
                 write_json(folder / "claims.json", verification_record(kept))
