@@ -44,9 +44,7 @@ def test_axes_are_combined_and_the_last_varies_fastest():
     ],
 )
 def test_ranges_hold_both_ends(given, expected):
-    settings = made(
-        base={**BASE}, axes={"noise_level": given, "init_scales": [0.1]}
-    )
+    settings = made(base={**BASE}, axes={"noise_level": given, "init_scales": [0.1]})
     assert [row[0] for row in values(settings, "noise_level")] == expected
 
 

@@ -132,9 +132,12 @@ def test_more_seeds_add_to_what_is_there(found, folder, tmp_path):
     more = SETTINGS.model_copy(update={"seeds": 3})
     again = rr.sweep(more, tmp_path / "more", workers=0)
     assert len(again.table) == 12
-    assert stamps(tmp_path / "more").items() >= {
-        path: stamp for path, stamp in before.items() if path.name != "runs"
-    }.items()
+    assert (
+        stamps(tmp_path / "more").items()
+        >= {
+            path: stamp for path, stamp in before.items() if path.name != "runs"
+        }.items()
+    )
 
 
 def test_a_sweep_that_was_killed_goes_on(found, folder, tmp_path):
@@ -237,7 +240,9 @@ class FarAway(ThisProcess):
         yield from super().each(function, far, stopped)
 
 
-def test_workers_without_the_folder_send_what_they_found(found, folder, tmp_path, using):
+def test_workers_without_the_folder_send_what_they_found(
+    found, folder, tmp_path, using
+):
     using(FarAway())
     sent = rr.sweep(SETTINGS, tmp_path)
     pd.testing.assert_frame_equal(
@@ -246,9 +251,10 @@ def test_workers_without_the_folder_send_what_they_found(found, folder, tmp_path
     for run in found.table["run"]:
         names = {p.name for p in (folder / "runs" / run).iterdir()}
         assert {p.name for p in (tmp_path / "runs" / run).iterdir()} == names
-    assert oct((tmp_path / "runs" / run).stat().st_mode)[-3:] == oct(
-        (folder / "runs" / run).stat().st_mode
-    )[-3:]
+    assert (
+        oct((tmp_path / "runs" / run).stat().st_mode)[-3:]
+        == oct((folder / "runs" / run).stat().st_mode)[-3:]
+    )
 
 
 def test_a_full_disk_on_a_worker_is_none_of_the_sweep(found, tmp_path, monkeypatch):
@@ -280,7 +286,9 @@ def test_pictures_have_a_panel_for_each_value(found):
     assert ax.get_ylabel() == "training loss"
     grid = found.staircases("order", "init_scale").figure()
     titles = [ax.get_title() for ax in grid.axes]
-    assert titles == [f"order {o}, init scale {s:g}" for o in (2, 3) for s in (0.1, 0.3)]
+    assert titles == [
+        f"order {o}, init scale {s:g}" for o in (2, 3) for s in (0.1, 0.3)
+    ]
     lines = grid.axes[0].get_lines()
     assert len(lines) == 4  # two components of two seeds
     chosen = found.table.query("order == 2 and init_scale == 0.1")["run"].iloc[0]

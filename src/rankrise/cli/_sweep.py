@@ -95,7 +95,8 @@ def sweep(
             max_runs=most,
             progress=progress,
         )
-    written = _draw(found)
+    # The resumed sweep draws it.
+    written = [] if found.not_done else _draw(found)
     summary = sweeps.summarize_sweep(found)
     folder.finish(summary)
     if not output.quiet:
@@ -142,10 +143,8 @@ def _announce(
     count = 1 if scheduler != "local" else count
     expected = expected_sweep_time(runs, out, count)
     by = f"{count} worker{'s' * (count > 1)}"
-    say(
-        f"expected time: {time_in_words(expected.seconds)} with {by} ({expected.basis}; "
-        "compiling apart)"
-    )
+    words = f"{time_in_words(expected.seconds)} with {by}"
+    say(f"expected time: {words} ({expected.basis}; compiling apart)")
 
 
 def _draw(found: "SweepResult") -> list[Path]:

@@ -300,7 +300,10 @@ class _Whole:
             tasks.append(
                 (studies[fold], control, place, self.training, own, self.settings)
             )
-        has_x64, limit = bool(jax.config.jax_enable_x64), self.max_seconds
+        has_x64, limit = (
+            jax.dtypes.canonicalize_dtype(np.float64) == np.float64,
+            self.max_seconds,
+        )
         fits = pool.call_all(
             _fit_part,
             [(*task, limit, has_x64) for task in tasks],

@@ -126,7 +126,7 @@ def reproduce_dynamics(
                 run_dynamics,
                 [(experiment,) for experiment in config.experiments.values()],
                 stopped=lambda: watch.ending() is not None,
-                progress=report,  # type: ignore[arg-type]  # It is shown as any other.
+                progress=report,
             )
             outcomes = dict(zip(config.experiments, results, strict=False))
             return ReproductionResult(config, outcomes, _compared(config, outcomes))

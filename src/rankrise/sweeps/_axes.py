@@ -41,7 +41,7 @@ def axis_values(name: str, given: Any) -> list[Any]:
         key = (isinstance(value, bool), _hashable(value))
         if key in seen:
             raise InputError(
-                f"The axis {name} has {reprlib.repr(value)} twice; give each value once."
+                f"The axis {name} has {reprlib.repr(value)} twice; give each once."
             )
         seen.add(key)
     return list(values)
@@ -56,7 +56,10 @@ def combinations(axes: Sequence[Axis]) -> Iterator[dict[str, Any]]:
             "looked at; give fewer values, or put some axes together under [[zip]]."
         )
     rows = [
-        [dict(zip(axis, values, strict=True)) for values in zip(*axis.values())]
+        [
+            dict(zip(axis, values, strict=True))
+            for values in zip(*axis.values(), strict=True)
+        ]
         for axis in axes
     ]
     for chosen in itertools.product(*rows):

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, ClassVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -47,10 +47,10 @@ class AbstractCommand(ABC):
     # Those that are files, unless one of the names that are known.
     files: frozenset[str] = frozenset()
     known: tuple[str, ...] = ()
-    # Figures of merit that a run's summary gives, and those that matter most.
-    merits: Mapping[str, Merit]
+    # Figures of merit that a run's summary gives, those that matter most first.
+    merits: ClassVar[Mapping[str, Merit]]
     # Lists of which a run has one value: the setting's name and the run's.
-    single: Mapping[str, str] = {}
+    single: ClassVar[Mapping[str, str]] = {}
 
     @ft.cached_property
     def fields(self) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Runs of `complete` in a sweep, each of one file."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
@@ -28,7 +28,7 @@ class CompletionCommand(AbstractCommand):
     model = CompletionOptions
     sources = ("file", *Reading.model_fields)
     files = frozenset({"file", "domain"})
-    merits = {
+    merits: ClassVar[Mapping[str, Merit]] = {
         "heldout_relative_error": Merit("held-out relative error"),
         "rank_found": Merit("rank"),
         "components_used": Merit("components used"),

@@ -1,8 +1,8 @@
 """Runs of `complexity` in a sweep, each of one data set."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
@@ -26,7 +26,7 @@ class ComplexityCommand(AbstractCommand):
     sources = ("dataset",)
     files = frozenset({"dataset"})
     known = ("digits", "mnist", "fashion-mnist")
-    merits = {
+    merits: ClassVar[Mapping[str, Merit]] = {
         "complexity_rank": Merit("rank that explains the structure"),
         "structure": Merit("share of the error that structure takes"),
         "train_error": Merit("training error at the highest rank"),

@@ -1,8 +1,8 @@
 """Runs of `dynamics` in a sweep: one init scale and one start seed each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from rankrise.experiments import DynamicsConfig, ExpectedTime
 from rankrise.runs import Checkpoint
@@ -22,8 +22,11 @@ class DynamicsCommand(AbstractCommand):
 
     name = "dynamics"
     model = DynamicsConfig
-    single = {"init_scales": "init_scale", "start_seeds": "start_seed"}
-    merits = {
+    single: ClassVar[Mapping[str, str]] = {
+        "init_scales": "init_scale",
+        "start_seeds": "start_seed",
+    }
+    merits: ClassVar[Mapping[str, Merit]] = {
         "first_rise": Merit("iterations to the first rise", True),
         "reconstruction_error": Merit("reconstruction error"),
         "components_risen": Merit("components that rose"),

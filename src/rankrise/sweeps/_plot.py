@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools as ft
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,9 +46,7 @@ def draw_curves(curves: Curves) -> Drawing:
             f"{curves.words} against {curves.against.replace('_', ' ')}"
             f"{f', {name}' * bool(name)}: medians, and a band between the quartiles, "
             f"over {_counts(part)} runs a point",
-            lambda panel, own=part, title=name: _curves(
-                panel, curves, own, inner, title
-            ),
+            ft.partial(_curves, curves=curves, part=part, inner=inner, title=name),
         )
         for name, part in parts
     ]
@@ -60,14 +59,15 @@ def draw_staircases(grid: Staircases) -> Drawing:
     """Norms of the largest components against iterations."""
     data, table = grid.found.trajectories, grid.table
     places = {run: place for place, run in enumerate(data["run"].to_numpy())}
-    ends = np.cumsum(np.bincount(data["run_index"].to_numpy(), minlength=len(places)))
+    counts = np.bincount(data["run_index"].to_numpy(), minlength=len(places))
+    ends = np.cumsum(counts)
     norms, steps = data["component_norms"].to_numpy(), data["step"].to_numpy()
 
-    def draw(panel: Axes, own: list[str], title: str, first: bool) -> None:
+    def draw(panel: Axes, own: list[str], title: str) -> None:
         highest = 0.0
         for number, run in enumerate(own):
-            place = places[run]
-            saves = slice(ends[place - 1] if place else 0, ends[place])
+            end = ends[places[run]]
+            saves = slice(end - counts[places[run]], end)
             shown = norms[saves, :_SHOWN]
             for component in range(shown.shape[1]):
                 style: Any = look(component)
@@ -78,38 +78,36 @@ def draw_staircases(grid: Staircases) -> Drawing:
         panel.set(title=title, xlabel="iterations")
         panel.set_xlim(0, None)
         panel.set_ylim(0, 1.05 * highest or 1.0)
-        if first:
+        if _is_first(panel):
             panel.set_ylabel("component norm")
         number_ticks(panel.xaxis, panel.yaxis)
 
     rows = []
     for row in grid.values(grid.rows):
         panels = []
-        for place, column in enumerate(grid.values(grid.columns)):
+        for column in grid.values(grid.columns):
+            at = {grid.rows: row, grid.columns: column}
+            named = {name: value for name, value in at.items() if name is not None}
             chosen = table
-            for name, value in ((grid.rows, row), (grid.columns, column)):
-                chosen = chosen if name is None else chosen[chosen[name] == value]
+            for name, value in named.items():
+                chosen = chosen[chosen[name] == value]
             own = [run for run in chosen["run"] if run in places]
-            named = [
-                f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
-                for name, value in ((grid.rows, row), (grid.columns, column))
-                if name is not None
-            ]
-            title = ", ".join(named).replace("_", " ")
             if own:
                 panels.append(
-                    Panel(
-                        ", ".join(named) or "norms",
-                        f"Norms of the {_SHOWN} largest components{f'; {title}' * bool(title)}"
-                        f"; the first of {len(own)} runs in full, the others faint",
-                        lambda panel, own=own, title=title, first=place == 0: draw(
-                            panel, own, title, first
-                        ),
-                    )
+                    _staircase(_at([*named], tuple(named.values())), own, draw)
                 )
         rows.append(panels)
-    title = ", ".join(f"{name} {value}" for name, value in grid.at.items())
-    return Drawing(rows, title.replace("_", " "), size=(2.6, 2.4))
+    return Drawing(rows, _at([*grid.at], tuple(grid.at.values())), size=(2.6, 2.4))
+
+
+def _staircase(name: str, own: list[str], draw: Callable[..., None]) -> Panel:
+    title = name.replace("_", " ")
+    return Panel(
+        name or "norms",
+        f"Norms of the {_SHOWN} largest components{f'; {title}' * bool(title)}; the "
+        f"first of {len(own)} runs in full, the others faint",
+        ft.partial(draw, own=own, title=title),
+    )
 
 
 def _curves(
@@ -137,10 +135,9 @@ def _curves(
         panel.legend(title=inner.replace("_", " "))
     panel.set(title=title.replace("_", " "))
     panel.set_xlabel(curves.against.replace("_", " "))
-    spec = panel.get_subplotspec()
-    if spec is None or spec.colspan.start == 0:
+    if _is_first(panel):
         panel.set_ylabel(curves.words)
-    values = np.unique(curves.table[curves.against].to_numpy()) if numeric else []
+    values: Any = np.unique(curves.table[curves.against].to_numpy()) if numeric else []
     if not numeric:
         panel.set_xticks(range(len(names)), names)
     wide = []
@@ -161,6 +158,12 @@ def _is_wide(values: Sequence[float]) -> bool:
     return bool(
         len(finite) > 1 and finite.min() > 0 and finite.max() > _WIDE * finite.min()
     )
+
+
+def _is_first(panel: Axes) -> bool:
+    """Whether nothing stands left of it."""
+    spec = panel.get_subplotspec()
+    return spec is None or spec.colspan.start == 0
 
 
 def _at(names: list[str], values: Any) -> str:

@@ -65,7 +65,7 @@ class SweepSettings(Settings):
             self.require_positive("seeds")
         seen = dict.fromkeys(self.base, "[base]")
         for place, group in self.groups:
-            for name, values in group.items():
+            for name in group:
                 if name in seen:
                     raise InputError(
                         f"The setting `{name}` is in {seen[name]} and in {place}; name "

@@ -212,8 +212,9 @@ class _Work:
         # Whoever was near a run that ends its worker is tried again, each alone; in the
         # last round nothing else goes on that could be to blame.
         for at_once in _ROUNDS:
-            ones = [[(run,)] for run in suspects if run.key not in self._done]
+            ones: list[list[Batch]] = [[(run,)] for run in suspects]
             suspects = []
+            rounds: list[list[list[Batch]]]
             rounds = [ones] if at_once else [[one] for one in ones]
             for each in rounds:
                 for finished in self._each(pool, each, stopped):

@@ -108,7 +108,9 @@ def join_trajectories(
     names = {name: None for part in parts for name in part if name not in _APART}
     variables: dict[str, Any] = {}
     for name in names:
-        columns = [_filled(part, name, n, most) for part, n in zip(parts, saves)]
+        columns = [
+            _filled(part, name, n, most) for part, n in zip(parts, saves, strict=True)
+        ]
         wide = any(column.ndim == 2 for column in columns)
         if wide:
             columns = [c if c.ndim == 2 else c[:, None] * np.nan for c in columns]
@@ -123,7 +125,7 @@ def join_trajectories(
         padded = [np.pad(i, (0, most - len(i)), constant_values=-1) for i in index]
         variables["component_index"] = (("run", "component"), np.array(padded))
     rows = table.set_index("run").loc[[run.key for run in runs]]
-    coordinates = {"run": [run.key for run in runs]}
+    coordinates: dict[str, Any] = {"run": [run.key for run in runs]}
     for name in rows.columns:
         values = rows[name].to_numpy()
         if values.dtype == object:
@@ -143,7 +145,7 @@ def join_trajectories(
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Numbers of a trajectory, without what xarray makes of them, which takes longer."""
+    """Numbers of a trajectory, read as they lie, which is faster than by xarray."""
     import h5py
 
     try:

@@ -1,8 +1,8 @@
 """Runs of `verify` in a sweep."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
@@ -22,7 +22,7 @@ class VerificationCommand(AbstractCommand):
     model = VerificationConfig
     sources = ("claims", "problem", "variable")
     files = frozenset({"problem"})
-    merits = {
+    merits: ClassVar[Mapping[str, Merit]] = {
         "violated_claims": Merit("claims that are violated"),
         "untested_claims": Merit("claims that were not tested"),
         "largest_error": Merit("largest error over its tolerance", True),
