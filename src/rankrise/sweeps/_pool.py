@@ -21,6 +21,7 @@ _POLL_SECONDS = 0.05
 _REPLACE_SECONDS = 5.0
 _CONNECT_SECONDS = 20.0
 LOCAL = "local"
+_MOST_WORKERS = 10_000
 # Bytes of an argument that goes along with each task.
 _SMALL = 100_000
 
@@ -143,24 +144,53 @@ def open_pool(
     InputError
         If Dask is not installed, or no scheduler answers.
     """
-    if workers is not None and not 0 <= workers <= _MOST_WORKERS:
-        raise InputError(
-            f"`workers` is {workers}; give a whole number up to {_MOST_WORKERS}."
-        )
+    check_cluster(scheduler, workers, slurm)
     if workers == 0:
-        if scheduler != LOCAL or slurm is not None:
-            raise InputError("`workers` is 0, but a cluster is named; leave one out.")
         yield ThisProcess()
         return
-    require_dask()
     with _quiet():
         yield from _open(scheduler, workers, slurm)
 
 
+def check_cluster(
+    scheduler: str, workers: int | None, slurm: Path | None = None
+) -> None:
+    """Refuse what is no cluster, before anything is done.
+
+    Raises
+    ------
+    InputError
+        If two are named, or Dask is not installed.
+    """
+    if workers is not None and not 0 <= workers <= _MOST_WORKERS:
+        raise InputError(
+            f"`workers` is {workers}; give a whole number up to {_MOST_WORKERS}."
+        )
+    if slurm is not None and scheduler != LOCAL:
+        raise InputError("`slurm` and `scheduler` are two clusters; give one.")
+    if workers == 0 and (scheduler != LOCAL or slurm is not None):
+        raise InputError("`workers` is 0, but a cluster is named; leave one out.")
+    if workers is not None and scheduler != LOCAL:
+        raise InputError(
+            "`workers` are started on this machine or by Slurm; those of a scheduler "
+            "have been started already, so leave it out."
+        )
+    if workers != 0:
+        _require_dask()
+
+
+def _require_dask() -> None:
+    try:
+        import distributed  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            "Several processes need Dask, which is not installed: pip install "
+            "'rankrise[cluster]'; or give `workers` 0 to stay in this one."
+        ) from error
+
+
 def _open(scheduler: str, workers: int | None, slurm: Path | None) -> Iterator[Pool]:
     if slurm is not None:
-        if scheduler != LOCAL:
-            raise InputError("`slurm` and `scheduler` are two clusters; give one.")
         from rankrise.sweeps._slurm import open_slurm
 
         with open_slurm(slurm, workers) as client:
@@ -169,27 +199,8 @@ def _open(scheduler: str, workers: int | None, slurm: Path | None) -> Iterator[P
         with _local_pool(workers or usable_cores()) as pool:
             yield pool
     else:
-        if workers is not None:
-            raise InputError(
-                "`workers` are started on this machine or by Slurm; those of a "
-                "scheduler have been started already, so leave it out."
-            )
         with _client_of(scheduler) as client:
             yield DaskPool(client)
-
-
-_MOST_WORKERS = 10_000
-
-
-def require_dask() -> None:
-    """Refuse to go on without Dask, and say how it is had."""
-    try:
-        import distributed  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            "Several processes need Dask, which is not installed: pip install "
-            "'rankrise[cluster]'; or give `workers` 0 to stay in this one."
-        ) from error
 
 
 @contextmanager
@@ -226,7 +237,9 @@ def _local_pool(workers: int) -> Iterator[Pool]:
             n_workers=workers,
             threads_per_worker=1,
             host="127.0.0.1",
-            dashboard_address=None,
+            # There is a web server also where no dashboard is.
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,

@@ -108,7 +108,7 @@ def _cluster(settings: SlurmSettings) -> Iterator[Any]:
             interface=settings.interface,
             job_script_prologue=list(settings.prologue),
             job_extra_directives=list(settings.directives),
-            scheduler_options={"dashboard": False},
+            scheduler_options={"dashboard_address": "127.0.0.1:0"},
             nanny=True,
             **secure,
         )

@@ -11,7 +11,7 @@ from rankrise._atomic import atomic_path, write_json
 from rankrise._errors import InputError, reason
 from rankrise.runs import Finished, Pool, ShowProgress, Watch, showing
 from rankrise.sweeps._plan import MOST_RUNS, Batch, Run, make_batches
-from rankrise.sweeps._pool import LOCAL, open_pool
+from rankrise.sweeps._pool import LOCAL, check_cluster, open_pool
 from rankrise.sweeps._result import SweepResult
 from rankrise.sweeps._run_folder import RUNS, clear_unfinished, is_done, unpack_run
 from rankrise.sweeps._settings import SweepSettings
@@ -115,18 +115,21 @@ def sweep(
     settings = as_settings(settings)
     runs = settings.runs(max_runs)
     require_parquet()
+    slurm = None if slurm is None else Path(slurm)
+    check_cluster(scheduler, workers, slurm)
     out = Path(out)
     place = prepare_folder(out, settings)
     work = _Work(runs, out, place)
     with showing(progress) as report, Watch() as watch:
         try:
             if work.left:
-                slurm = None if slurm is None else Path(slurm)
                 with open_pool(scheduler, workers=workers, slurm=slurm) as pool:
                     for _ in work.through(pool, settings, lambda: bool(watch.ending())):
                         if report is not None:
                             report(work.progress(pool.workers))
         finally:
+            # The workers have ended, and some of them in the middle of a file.
+            clear_unfinished(out)
             write_tables(out, settings, runs, work.failures)
     return SweepResult.load(out)
 
