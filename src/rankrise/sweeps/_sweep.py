@@ -23,7 +23,7 @@ _TOGETHER_ON_GPU = 16
 # Batches a task, and tasks a worker from which on they are put together.
 _MOST_BATCHES, _TASKS_A_WORKER = 8, 8
 # How runs under which workers ended are tried again: all at once, or one by one.
-_ROUNDS = (True, True, False)
+_ROUNDS = (True, False)
 _ENDED_WORKERS = "its worker ended at every attempt, by a crash or for want of memory"
 
 
