@@ -38,6 +38,7 @@ COMMANDS = {
     "controls.",
     "reproduce": "Produce the paper's figures anew, and a table of ours beside the "
     "paper's.",
+    "sweep": "Do many runs of one command, on this machine or a cluster.",
     "report": "Show runs in one HTML file: figures to explore, tables, settings.",
 }
 
@@ -68,7 +69,8 @@ for _name, _line in COMMANDS.items():
 def run(tokens: list[str]) -> int:
     """Exit status of a command.
 
-    0 done, 1 a claim violated, 2 bad input, 3 no claim tested, 130 interrupted.
+    0 done, 1 a claim violated or a run of a sweep failed, 2 bad input, 3 no claim
+    tested, 130 interrupted.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(_Warning("rankrise: %(message)s"))
