@@ -8,6 +8,8 @@ from cyclopts import Group, Parameter
 
 _OUTPUT = Group("Output", sort_key=2)
 
+Devices = Annotated[int | Literal["all"], Parameter(group=_OUTPUT)]
+
 
 @Parameter(name="*", group=_OUTPUT)
 @dataclass(frozen=True, kw_only=True)

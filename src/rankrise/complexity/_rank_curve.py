@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from rankrise._checks import check_whole
 from rankrise._defaults import SECOND_ORDER_STEPS
+from rankrise._devices import Devices
 from rankrise._errors import InputError
 from rankrise.complexity._controls import (
     CONTROL_NAMES,
@@ -69,6 +70,7 @@ def rank_curve(
     checkpoint: Checkpoint | None = None,
     settings: dict[str, Any] | None = None,
     max_seconds: float | None = None,
+    devices: Devices = None,
 ) -> RankCurve:
     """Fit predictors of every rank to a data set and to random controls.
 
@@ -115,6 +117,8 @@ def rank_curve(
         Each control has a file of its own, with the control's name before the suffix.
     max_seconds
         Time limit of each control, over all the times it is resumed.
+    devices
+        How many devices share the components, or "all"; see `fit_ensemble`.
 
     Raises
     ------
@@ -163,6 +167,7 @@ def rank_curve(
         checkpoint=checkpoint,
         settings=settings,
         max_seconds=max_seconds,
+        devices=devices,
     )
 
 
@@ -178,6 +183,7 @@ def rank_curve_of(
     checkpoint: Checkpoint | None = None,
     settings: dict[str, Any] | None = None,
     max_seconds: float | None = None,
+    devices: Devices = None,
 ) -> RankCurve:
     """The same of samples that have been read and split; see `rank_curve`.
 
@@ -202,6 +208,7 @@ def rank_curve_of(
         checkpoint,
         settings,
         max_seconds,
+        devices,
     )
     with showing(progress) as report, Watch() as watch:
         curve = whole.fit(blocks[0], watch, report)
@@ -233,6 +240,7 @@ class _Whole:
     checkpoint: Checkpoint | None
     settings: dict[str, Any] | None
     max_seconds: float | None
+    devices: Devices
 
     def __post_init__(self) -> None:
         self._spent = dict.fromkeys(self.controls, 0.0)
@@ -276,6 +284,7 @@ class _Whole:
             checkpoint=self.checkpoint and self.checkpoint.part(f"{control}-{part}"),
             settings=self.settings,
             max_seconds=None if limit is None else limit - spent,
+            devices=self.devices,
         )
         self._parts[control] += 1
         self._spent[control] += fit.seconds_run + fit.seconds_compile

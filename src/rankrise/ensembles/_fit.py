@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._compiling import prepare
+from rankrise._devices import Devices, across, agreed, on_all
 from rankrise._errors import InputError
 from rankrise.ensembles._columns_apart import check_columns_apart
 from rankrise.ensembles._ensemble import (
@@ -134,6 +135,7 @@ def fit_ensemble(
     checkpoint: Checkpoint | None = None,
     settings: Mapping[str, Any] | None = None,
     max_seconds: float | None = None,
+    devices: Devices = None,
 ) -> EnsembleFit:
     """Train all members on the same samples as columns of one table.
 
@@ -151,6 +153,8 @@ def fit_ensemble(
     max_seconds
         Time limit, over all the times the fit is resumed and compiling included, that
         ends it after the epochs in which it is passed.
+    devices
+        As for `solve`: every device has a share of the components of all models.
 
     Raises
     ------
@@ -173,9 +177,10 @@ def fit_ensemble(
         training = replace(training, start=start)
     if batches is not None:
         training = replace(training, batches=batches)
-    fit = _Fit(train, tuple(members), training, test)
-    with showing(progress) as report:
-        return fit.run(report, checkpoint, dict(settings or {}), max_seconds)
+    with across(devices):
+        fit = _Fit(train, tuple(members), training, test)
+        with showing(progress) as report:
+            return fit.run(report, checkpoint, dict(settings or {}), max_seconds)
 
 
 class _Fit:
@@ -238,7 +243,9 @@ class _Fit:
                 np.concatenate([each, np.repeat(each[:1], room[0][1], axis=0)])
                 for each in (codes, targets)
             )
-        return jnp.asarray(codes), jnp.asarray(targets, float)
+        placed: tuple[jax.Array, jax.Array]
+        placed = on_all((jnp.asarray(codes), jnp.asarray(targets, float)))
+        return placed
 
     def _side_by_side(self) -> tuple[Models, jax.Array]:
         return side_by_side(
@@ -332,7 +339,7 @@ class _Fit:
         compiling = self._compile(course)
         self._seconds_compile += compiling
         self._table, self._state, losses = self._train_epochs(
-            course, self._table, self._state
+            *on_all((course, self._table, self._state))
         )
         places = self._running_places()
         rows = slice(self._epoch, self._epoch + epochs)
@@ -346,7 +353,7 @@ class _Fit:
         self._seconds += seconds
         # A coarse clock may see no time pass.
         fitting = round(epochs * _CHUNK_SECONDS / max(seconds, 1e-4))
-        return max(1, min(_MOST_EPOCHS, fitting))
+        return agreed(max(1, min(_MOST_EPOCHS, fitting)))
 
     def _given_batches(self, epochs: int) -> jax.Array | None:
         if self._batches is None:
@@ -365,7 +372,7 @@ class _Fit:
         began = time.monotonic()
         still = eqx.tree_at(lambda c: c.epochs, course, jnp.zeros((), jnp.int32))
         copies = jax.tree.map(jnp.copy, (self._table, self._state))
-        jax.block_until_ready(self._train_epochs(still, *copies))
+        jax.block_until_ready(self._train_epochs(*on_all((still, *copies))))
         if self._test is not None:
             jax.block_until_ready(self._test_losses_now())
         self._compiled.add(shape)
@@ -375,14 +382,17 @@ class _Fit:
         test = self._samples[1]
         assert self._test is not None
         assert test is not None
-        return mean_losses(
-            self._test,
-            self._models,
-            self._table,
-            self._training.loss_function,
-            jnp.asarray(self._training.largest_loss, self._table.dtype),
-            jnp.asarray(test.data.samples, jnp.int32),
+        arguments = on_all(
+            (
+                self._test,
+                self._models,
+                self._table,
+                self._training.loss_function,
+                jnp.asarray(self._training.largest_loss, self._table.dtype),
+                jnp.asarray(test.data.samples, jnp.int32),
+            )
         )
+        return mean_losses(*arguments)
 
     def _measure(self) -> None:
         if self._test is None:

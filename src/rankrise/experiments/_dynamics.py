@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rankrise._devices import Devices
+from rankrise._errors import InputError
 from rankrise._typing import Values
 from rankrise.drawing import Drawing, Plotted
 from rankrise.experiments._dynamics_config import DynamicsConfig
@@ -79,8 +81,20 @@ def run_dynamics(
     *,
     checkpoint: Checkpoint | None = None,
     progress: ShowProgress | Callable[[Progress], None] = None,
+    devices: Devices = None,
 ) -> DynamicsResult:
-    """Build the problem, run every init scale and seed as one batch."""
+    """Build the problem, run every init scale and seed as one batch.
+
+    Parameters
+    ----------
+    devices
+        How many devices every step goes over, or "all"; see `solve`.
+    """
+    if config.solver == "limit" and devices not in (None, 1):
+        raise InputError(
+            f"devices is {devices}, but the limit of a vanishing init scale runs on "
+            "one; leave it out or choose another solver."
+        )
     with precision(config.precision):
         factors = random_target(
             config.dims,
@@ -126,6 +140,7 @@ def run_dynamics(
                 recording=replace(recording, save_at=_save_at(config)),
                 checkpoint=checkpoint,
                 progress=progress,
+                devices=devices,
             )
     return DynamicsResult(config, trajectory, target)
 
