@@ -3,6 +3,7 @@
 It writes what it found as JSON.
 """
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable
@@ -13,8 +14,13 @@ import jax
 import numpy as np
 
 import rankrise as rr
-from rankrise.ensembles import LevenbergMarquardt, Member, Samples, Training
-from rankrise.ensembles import fit_ensemble
+from rankrise.ensembles import (
+    LevenbergMarquardt,
+    Member,
+    Samples,
+    Training,
+    fit_ensemble,
+)
 from rankrise.tables import CategoricalData
 
 DIMS, COMPONENTS = (40, 30, 30), 5
@@ -68,10 +74,8 @@ def resumed(folder: Path) -> dict[str, Any]:
             raise KeyboardInterrupt
 
     path = folder / "state.npz"
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         solved(8, checkpoint=rr.Checkpoint(path, 0.0), progress=cut_off)
-    except KeyboardInterrupt:
-        pass
     kinds = state_kinds(path)
     steps = []
     checkpoint = rr.Checkpoint(path, 0.0, resume=True)
@@ -140,10 +144,8 @@ def resumed_fit(folder: Path) -> Any:
         if progress.epoch >= 10:
             raise KeyboardInterrupt
 
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         fitted(8, checkpoint=rr.Checkpoint(path, 0.0), progress=cut_off)
-    except KeyboardInterrupt:
-        pass
     return fitted(1, checkpoint=rr.Checkpoint(path, resume=True))
 
 

@@ -125,21 +125,24 @@ def test_two_processes_share_a_run(tmp_path):
 @pytest.mark.slow
 def test_commands_go_over_several_devices(tmp_path):
     def command(*words):
-        subprocess.run(
+        return subprocess.run(
             [sys.executable, "-m", "rankrise", *words, "--quiet"],
             cwd=tmp_path,
             env=environment(2),
-            check=True,
+            capture_output=True,
+            text=True,
             timeout=600,
         )
 
-    small = "--dims 5 5 5 --components 10 --observation-count 80 --steps 100"
+    small = "--mode-dims 5 5 5 --components 10 --observations 80 --steps 100"
     dynamics = ["dynamics", *small.split(), "--init-scales", "0.1"]
     complexity = ["complexity", "digits", "--ranks", "1", "--controls", "labels"]
     complexity += ["--folds", "1", "--epochs", "2", "--classes", "0"]
     for devices in ("1", "all"):
-        command(*dynamics, "--devices", devices, "--out", f"dynamics-{devices}")
-        command(*complexity, "--devices", devices, "--out", f"complexity-{devices}")
+        for words in (dynamics, complexity):
+            out = f"{words[0]}-{devices}"
+            done = command(*words, "--devices", devices, "--out", out)
+            assert done.returncode == 0, done.stderr
     one, both = (
         rr.load(tmp_path / f"dynamics-{devices}/trajectory.nc").dataset
         for devices in ("1", "all")
@@ -150,6 +153,9 @@ def test_commands_go_over_several_devices(tmp_path):
         for devices in ("1", "all")
     )
     assert one.keys() == both.keys()
+    refused = command("dynamics", "--solver", "limit", "--devices", "2")
+    assert refused.returncode == 2
+    assert "the limit of a vanishing init scale runs on one" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -161,8 +167,8 @@ def test_commands_go_over_several_devices(tmp_path):
     ],
 )
 @pytest.mark.usefixtures("unchecked")
-def test_devices_that_are_not_there_are_refused(devices, words):
-    start = rr.factorizations.near_zero((2, 2), 1, init_scale=0.1)
+def test_devices_that_are_not_there_are_refused(devices, words, key):
+    start = rr.factorizations.near_zero((2, 2), 1, init_scale=0.1, key=key)
     problem = rr.CompletionProblem.from_observations(
         rr.Observations.from_array(np.ones((2, 2)))
     )
@@ -175,7 +181,6 @@ def test_devices_that_are_not_there_are_refused(devices, words):
     [
         ("--devices 99", "devices is 99, but only"),
         ("--devices two", "--devices is two; give a whole number or all"),
-        ("--solver limit --devices 2", "the limit of a vanishing init scale runs on"),
     ],
 )
 def test_commands_refuse_devices_in_one_sentence(words, said, tmp_path, capfd):

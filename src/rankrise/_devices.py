@@ -25,8 +25,8 @@ _AXIS = "rankrise"
 _EVERYWHERE, _BY_ROWS = PartitionSpec(), PartitionSpec(_AXIS)
 
 
-def across(devices: Devices) -> AbstractContextManager[Any]:
-    """Within it, runs go over so many devices, the first of `jax.devices()`.
+def checked_devices(devices: Any) -> int:
+    """Over how many devices a run goes: so many of `jax.devices()`, the first ones.
 
     Raises
     ------
@@ -35,11 +35,11 @@ def across(devices: Devices) -> AbstractContextManager[Any]:
         several processes share.
     """
     found = jax.devices()
+    if devices is None:
+        return 1
     if devices == "all":
-        devices = len(found)
-    elif devices is None:
-        devices = 1
-    elif isinstance(devices, str):
+        return len(found)
+    if isinstance(devices, str):
         raise InputError(
             f"devices is {devices!r}; give how many a run goes over, or 'all'."
         )
@@ -52,15 +52,21 @@ def across(devices: Devices) -> AbstractContextManager[Any]:
             f"devices is {devices}, but only {len(found)} {there} there ({platform})"
             f"{more}."
         )
-    if devices == 1:
-        return nullcontext()
-    if jax.process_count() > 1 and devices < len(found):
+    if 1 < devices < len(found) and jax.process_count() > 1:
         raise InputError(
             f"devices is {devices}, but {jax.process_count()} processes share "
             f"{len(found)}; a run of several processes goes over all of them."
         )
+    return int(devices)
+
+
+def across(devices: Devices) -> AbstractContextManager[Any]:
+    """Within it, runs go over so many devices; see `checked_devices`."""
+    count = checked_devices(devices)
+    if count == 1:
+        return nullcontext()
     mesh = jax.make_mesh(
-        (devices,), (_AXIS,), axis_types=(AxisType.Auto,), devices=found[:devices]
+        (count,), (_AXIS,), axis_types=(AxisType.Auto,), devices=jax.devices()[:count]
     )
     return jax.set_mesh(mesh)
 

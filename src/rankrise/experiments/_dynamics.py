@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rankrise._devices import Devices
+from rankrise._devices import Devices, checked_devices
 from rankrise._errors import InputError
 from rankrise._typing import Values
 from rankrise.drawing import Drawing, Plotted
@@ -90,7 +90,7 @@ def run_dynamics(
     devices
         How many devices every step goes over, or "all"; see `solve`.
     """
-    if config.solver == "limit" and devices not in (None, 1):
+    if checked_devices(devices) > 1 and config.solver == "limit":
         raise InputError(
             f"devices is {devices}, but the limit of a vanishing init scale runs on "
             "one; leave it out or choose another solver."
