@@ -153,6 +153,8 @@ def test_commands_go_over_several_devices(tmp_path):
         for devices in ("1", "all")
     )
     assert one.keys() == both.keys()
+    for ours, theirs in zip(one["rows"], both["rows"], strict=True):
+        assert ours["train_error"] == pytest.approx(theirs["train_error"], rel=1e-3)
     refused = command("dynamics", "--solver", "limit", "--devices", "2")
     assert refused.returncode == 2
     assert "the limit of a vanishing init scale runs on one" in refused.stderr
