@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import rankrise as rr
+from rankrise._environment import usable_cores
 from rankrise.cli._main import run
 
 WORKER = Path(__file__).with_name("devices_worker.py")
@@ -191,3 +192,21 @@ def test_commands_refuse_devices_in_one_sentence(words, said, tmp_path, capfd):
     assert said in error
     assert error.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(usable_cores() < 2, reason="two cores are needed")
+def test_the_benchmark_times_one_device_and_two():
+    done = subprocess.run(
+        [sys.executable, "benchmarks/devices.py", "--observations", "9000"],
+        cwd=WORKER.parents[1],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=True,
+    )
+    result = json.loads(done.stdout)
+    assert len(result["a_step_on_one"]) == len(result["a_step_on_several"]) == 3
+    assert result["norms_apart"] < 1e-5
+    for ratio in ("clock_ratio", "processor_ratio", "busiest_thread_of_one"):
+        assert result[ratio] > 0
