@@ -65,7 +65,8 @@ test test-all: export PYTHONDONTWRITEBYTECODE =
 # Numba compiles are compiled before, once, rather than by every worker that needs them.
 test: lint ## lint, check types and run the fast tests
 	@$(BIN)/python -m mypy >.venv/types.txt 2>&1 & types=$$!; \
-	$(BIN)/python -c 'from rankrise.completion import _kernels, _plain_kernels'; \
+	$(BIN)/python -c 'from rankrise.completion import _kernels, _plain_kernels; \
+	  from rankrise.ensembles import _lookup_kernels; _lookup_kernels.compile_all()'; \
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal; tests=$$?; \
 	wait $$types; types=$$?; cat .venv/types.txt; exit $$((tests || types))
 

@@ -29,9 +29,7 @@ class _Unchecked(MetaPathFinder):
     """Finds modules whose functions Numba compiles: it takes none that is wrapped."""
 
     def find_spec(self, fullname, path=None, target=None):
-        if fullname.startswith("rankrise.completion.") and fullname.endswith(
-            "_kernels"
-        ):
+        if fullname.startswith("rankrise.") and fullname.endswith("_kernels"):
             return PathFinder.find_spec(fullname, path, target)
         return None
 

@@ -1,9 +1,11 @@
-"""Before anything is compiled: whether it can run here, and where it is kept."""
+"""Compiling: whether programs can run here, where they are kept, several at once."""
 
 import contextlib
 import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import platformdirs
@@ -36,6 +38,18 @@ def prepare() -> None:
             "threads a fork does not take along; start it by 'spawn' or "
             "'forkserver', as `multiprocessing.get_context('spawn')` does."
         )
+
+
+def lowered(program: Callable[..., Any], *arguments: Any) -> Any:
+    """A program of `filter_jit` for arguments of these shapes, yet to be compiled."""
+    return cast("Any", program).lower(*arguments)
+
+
+def compile_together(lowered: Iterable[Any]) -> None:
+    """Compile programs at once, which calls of the same shapes then find compiled."""
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(each.compile) for each in lowered]:
+            done.result()
 
 
 def _keep_programs() -> None:

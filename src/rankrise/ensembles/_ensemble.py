@@ -150,6 +150,8 @@ class Course(eqx.Module):
 
     Attributes
     ----------
+    codes
+        No rows where who trains has the samples already.
     key
         Key of the shuffling, which each epoch's number is folded into.
     optimizer
@@ -164,7 +166,7 @@ class Course(eqx.Module):
         None to shuffle them anew every epoch.
     """
 
-    codes: UInt8[Array, "samples modes"]
+    codes: UInt8[Array, "_ modes"]
     targets: Float[Array, "samples tasks"]
     models: Models
     key: Array
@@ -176,6 +178,18 @@ class Course(eqx.Module):
     most_epochs: int = eqx.field(static=True)
     samples: Int[Array, ""] | None = None
     batches: Int[Array, "most_epochs batches batch_size"] | None = None
+
+
+def shuffled(
+    key: Array, epoch: Array, samples: int, batch_size: int
+) -> Int[Array, "batches batch_size"]:
+    """Rows of every batch of an epoch, each sample once, with -1 for none."""
+    key = jax.random.fold_in(key, epoch)
+    # One sort, a quarter of the time of jax.random.permutation, which sorts again
+    # because of ties; among 60,000 random numbers of 32 bits there is hardly one.
+    order = jnp.argsort(jax.random.bits(key, (samples,))).astype(jnp.int32)
+    order = jnp.pad(order, (0, -samples % batch_size), constant_values=-1)
+    return order.reshape(-1, batch_size)
 
 
 @eqx.filter_jit(donate="all-except-first")
@@ -210,20 +224,11 @@ def train_epochs(
         (gradient,) = to_table(models.spread(slopes))
         return jnp.sum(shares * losses, axis=0), gradient
 
-    def rows_of(number: Array) -> Array:
-        """Rows of every batch of an epoch, -1 for none."""
-        if course.batches is not None:
-            return course.batches[number]
-        key = jax.random.fold_in(course.key, course.epoch + number)
-        # One sort, a quarter of the time of jax.random.permutation, which sorts again
-        # because of ties; among 60,000 random numbers of 32 bits there is hardly one.
-        order = jnp.argsort(jax.random.bits(key, (samples,))).astype(jnp.int32)
-        room = batches * batch_size - samples
-        order = jnp.pad(order, (0, room), constant_values=-1)
-        return order.reshape(batches, batch_size)
-
     def one_epoch(number: Array, carry: tuple[Any, ...]) -> tuple[Any, ...]:
-        order = rows_of(number)
+        if course.batches is None:
+            order = shuffled(course.key, course.epoch + number, samples, batch_size)
+        else:
+            order = course.batches[number]
         taken = jnp.sum(order >= 0).astype(dtype)
 
         def one_batch(batch: Array, carry: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -19,16 +19,11 @@ from rankrise.ensembles._ensemble import (
     Course,
     Member,
     Models,
-    mean_losses,
-    rounded,
     side_by_side,
-    train_epochs,
 )
 from rankrise.ensembles._fingerprint import fingerprint
-from rankrise.ensembles._levenberg_marquardt import (
-    LevenbergMarquardt,
-    levenberg_marquardt_steps,
-)
+from rankrise.ensembles._levenberg_marquardt import LevenbergMarquardt
+from rankrise.ensembles._programs import Programs
 from rankrise.ensembles._starts import Batches, start_tables
 from rankrise.ensembles._training import Start, Training
 from rankrise.runs import Arrays, Checkpoint, Ending, ShowProgress, Watch, showing
@@ -38,8 +33,6 @@ FloatArray = npt.NDArray[np.floating]
 
 _MOST_EPOCHS = 64
 _CHUNK_SECONDS = 1.0
-# Samples up to which a program is compiled for a few more than there are.
-_MOST_FILLED = 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,15 +192,14 @@ class _Fit:
         self._members, self._training = members, training
         self._optimizer = training.method
         self._samples = train, test
-        second_order = isinstance(self._optimizer, LevenbergMarquardt)
-        # Batches are made of samples alone.
-        self._train = self._placed(train, fill=second_order)
-        self._test = None if test is None else self._placed(test)
-        self._batch = min(training.batch_size, len(self._train[0]))
+        self._programs = Programs(train, test, training)
         self._batches = None
         if training.batches is not None:
             self._batches = Batches(
-                training.batches, train.data.samples, self._batch, _MOST_EPOCHS
+                training.batches,
+                train.data.samples,
+                self._programs.batch,
+                _MOST_EPOCHS,
             )
         dtype = np.dtype(jnp.zeros(0).dtype)
         self._tables = start_tables(train, members, training, dtype)
@@ -224,28 +216,8 @@ class _Fit:
         self._active = np.arange(len(members))
         self._models, self._table = self._side_by_side()
         self._state = self._optimizer.init(self._table)
-        if second_order:
-            self._train_epochs: Callable[..., Any] = levenberg_marquardt_steps
-        else:
+        if not isinstance(self._optimizer, LevenbergMarquardt):
             check_columns_apart(self._optimizer, self._table, self._state)
-            self._train_epochs = train_epochs
-
-    def _placed(
-        self, samples: Samples, fill: bool = True
-    ) -> tuple[jax.Array, jax.Array]:
-        codes, targets = samples.data.codes, samples.targets
-        count = samples.data.samples
-        if fill and count <= _MOST_FILLED:
-            # Copies of the first sample, which weigh nothing: tables of about equally
-            # many samples share their programs.
-            room = ((0, rounded(count) - count), (0, 0))
-            codes, targets = (
-                np.concatenate([each, np.repeat(each[:1], room[0][1], axis=0)])
-                for each in (codes, targets)
-            )
-        placed: tuple[jax.Array, jax.Array]
-        placed = on_all((jnp.asarray(codes), jnp.asarray(targets, float)))
-        return placed
 
     def _side_by_side(self) -> tuple[Models, jax.Array]:
         return side_by_side(
@@ -323,14 +295,14 @@ class _Fit:
             every - self._epoch % every,
         )
         course = Course(
-            *self._train,
+            *self._programs.train,
             self._models,
             jax.random.key(training.seed),
             jnp.asarray(self._epoch, jnp.int32),
             jnp.asarray(epochs, jnp.int32),
             self._optimizer,
             training.loss_function,
-            self._batch,
+            self._programs.batch,
             _MOST_EPOCHS,
             jnp.asarray(self._samples[0].data.samples, jnp.int32),
             self._given_batches(epochs),
@@ -338,7 +310,7 @@ class _Fit:
         began = time.monotonic()
         compiling = self._compile(course)
         self._seconds_compile += compiling
-        self._table, self._state, losses = self._train_epochs(
+        self._table, self._state, losses = self._programs.train_epochs(
             *on_all((course, self._table, self._state))
         )
         places = self._running_places()
@@ -372,34 +344,21 @@ class _Fit:
         began = time.monotonic()
         still = eqx.tree_at(lambda c: c.epochs, course, jnp.zeros((), jnp.int32))
         copies = jax.tree.map(jnp.copy, (self._table, self._state))
-        jax.block_until_ready(self._train_epochs(*on_all((still, *copies))))
-        if self._test is not None:
-            jax.block_until_ready(self._test_losses_now())
+        jax.block_until_ready(self._programs.train_epochs(*on_all((still, *copies))))
+        if self._programs.is_measured:
+            jax.block_until_ready(self._measured())
         self._compiled.add(shape)
         return time.monotonic() - began
 
-    def _test_losses_now(self) -> jax.Array:
-        test = self._samples[1]
-        assert self._test is not None
-        assert test is not None
-        arguments = on_all(
-            (
-                self._test,
-                self._models,
-                self._table,
-                self._training.loss_function,
-                jnp.asarray(self._training.largest_loss, self._table.dtype),
-                jnp.asarray(test.data.samples, jnp.int32),
-            )
-        )
-        return mean_losses(*arguments)
+    def _measured(self) -> jax.Array:
+        return self._programs.test_losses(self._models, self._table)
 
     def _measure(self) -> None:
-        if self._test is None:
+        if not self._programs.is_measured:
             return
         losses = np.full(len(self._members), np.nan, self._table.dtype)
         places = self._running_places()
-        found = np.asarray(self._test_losses_now())
+        found = np.asarray(self._measured())
         losses[self._active[places]] = found[places]
         self._test_losses.append(losses)
         self._test_epochs.append(self._epoch)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Array, Float, Int
 
+from rankrise._compiling import lowered
 from rankrise.limit._growth import (
     STAGES_A_STEP,
     Growth,
@@ -85,11 +86,15 @@ class EscapeSearch:
             raise GrowthStalledError("the earliest bound of an escape was not kept")
         return self._settle(start, found)
 
-    def compile(self, vectors: FloatArray) -> None:
-        """Compile what `first` needs for vectors of this size."""
-        critical_direction(self._field, vectors[:, 0])
-        some = self._begin(np.repeat(vectors[:, :1], _BATCH, axis=1))
-        self._call(some, 1.0, 0)
+    def lowered(self, vectors: FloatArray) -> list[Any]:
+        """Programs that `first` needs for vectors of this size."""
+        some = np.repeat(vectors[:, :1], _BATCH, axis=1)
+        growth = begin_growth(some, np.zeros_like(some))
+        return [
+            lowered(_advance, self._field, growth, *self._numbers(growth, 1.0, 0)),
+            lowered(critical_direction, self._field, vectors[:, 0]),
+            lowered(_velocity, self._field, some),
+        ]
 
     def _settle(self, start: Growth, found: _Advanced) -> Escape:
         """Take the others to the escape found, or to an earlier one on the way."""
@@ -169,18 +174,22 @@ class EscapeSearch:
     def _call(
         self, growth: Growth, horizon: float, max_steps: int
     ) -> tuple[Growth, float, int]:
+        numbers = self._numbers(growth, horizon, max_steps)
+        moved, reached, steps = _advance(self._field, growth, *numbers)
+        found = np.asarray(reached)
+        # The horizon comes back in the precision of the problem.
+        lowered = found < np.asarray(horizon, found.dtype)
+        return _on_host(moved), float(found) if lowered else horizon, int(steps)
+
+    def _numbers(
+        self, growth: Growth, horizon: float, max_steps: int
+    ) -> tuple[Array, Array, Array]:
         dtype = growth.clock.dtype
-        moved, reached, steps = _advance(
-            self._field,
-            growth,
+        return (
             jnp.asarray(horizon, dtype),
             jnp.asarray(self._accuracy, dtype),
             jnp.asarray(max_steps, jnp.int32),
         )
-        found = np.asarray(reached)
-        # The horizon comes back in the precision of the problem.
-        lowered = found < np.asarray(horizon, dtype)
-        return _on_host(moved), float(found) if lowered else horizon, int(steps)
 
 
 class GrowthStalledError(RuntimeError):

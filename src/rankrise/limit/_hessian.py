@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh, minres
 from threadpoolctl import ThreadpoolController
 
+from rankrise._compiling import lowered
 from rankrise.factorizations import AbstractFactorization
 from rankrise.limit._flat import flattened
 from rankrise.problems import AbstractProblem
@@ -69,9 +70,9 @@ def hessian_at(
     return KrylovHessian(problem, model, active)
 
 
-def compile_hessian(problem: AbstractProblem, model: AbstractFactorization) -> None:
-    """Compile what a factorization of this size needs."""
-    slopes(problem, model, flattened(model))
+def lowered_slopes(problem: AbstractProblem, model: AbstractFactorization) -> Any:
+    """The program of `slopes` for a factorization of this size."""
+    return lowered(_slopes, problem, model, _as_row(flattened(model)))
 
 
 class DenseHessian(AbstractHessian):
@@ -174,10 +175,15 @@ def slopes(
     problem: AbstractProblem, model: AbstractFactorization, vector: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """The gradient, and the Hessian times a vector, by the program of its rows."""
+    gradient, products = _slopes(problem, model, _as_row(vector))
+    return np.asarray(gradient), np.asarray(products)[0]
+
+
+def _as_row(vector: FloatArray) -> FloatArray:
+    """The first of as many rows as the program takes, the others zero."""
     vectors = np.zeros((_ROWS, vector.size), vector.dtype)
     vectors[0] = vector
-    gradient, products = _slopes(problem, model, vectors)
-    return np.asarray(gradient), np.asarray(products)[0]
+    return vectors
 
 
 @eqx.filter_jit

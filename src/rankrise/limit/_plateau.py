@@ -1,19 +1,19 @@
 """From plateau to plateau: a component joins, and the learned set comes to rest."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rankrise._compiling import lowered
 from rankrise.factorizations import AbstractFactorization
 from rankrise.limit._flat import flattened, unflattened
-from rankrise.limit._hessian import slopes
+from rankrise.limit._hessian import lowered_slopes, slopes
 from rankrise.limit._learned_set import LearnedComponents, LearnedSet
 from rankrise.limit._risers import Riser
 from rankrise.limit._stationary import (
     Stationary,
-    compile_stationary,
     follow_flow,
     settle,
 )
@@ -148,21 +148,25 @@ def next_plateau(
     return Plateau(learned, tuple(notes), evaluations, residual, False)
 
 
-def compile_plateau(problem: AbstractProblem, learned: LearnedSet) -> None:
-    """Compile what `next_plateau` needs for a learned set of this width."""
-    compile_stationary(problem, learned.model, _FLOW)
+def lowered_plateau(problem: AbstractProblem, learned: LearnedSet) -> list[Any]:
+    """Programs that `next_plateau` needs for a learned set of this width."""
+    return [
+        lowered(follow_flow, *_following(problem, learned.model, 1.0)),
+        lowered_slopes(problem, learned.model),
+    ]
+
+
+def _following(
+    problem: AbstractProblem, model: AbstractFactorization, slow: float
+) -> tuple[Any, ...]:
+    rate = jnp.asarray(slow, problem.values.dtype)
+    return problem, model, _FLOW, rate, jnp.asarray(_MOST_EVALUATIONS, jnp.int32)
 
 
 def _follow(
     problem: AbstractProblem, model: AbstractFactorization, slow: float
 ) -> tuple[AbstractFactorization, int]:
-    moved, evaluations = follow_flow(
-        problem,
-        model,
-        _FLOW,
-        jnp.asarray(slow, problem.values.dtype),
-        jnp.asarray(_MOST_EVALUATIONS, jnp.int32),
-    )
+    moved, evaluations = follow_flow(*_following(problem, model, slow))
     host: AbstractFactorization = jax.tree.map(np.asarray, moved)
     return host, int(evaluations)
 

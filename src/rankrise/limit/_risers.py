@@ -6,13 +6,14 @@ the gradient, and the rate decides: greedy low-rank learning (Li, Luo and Lyu 20
 """
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Array, Float
 
+from rankrise._compiling import lowered
 from rankrise.factorizations import (
     AbstractFactorization,
     CPFactorization,
@@ -75,10 +76,10 @@ class AbstractPool(ABC):
     evaluations = 0.0
 
     @abstractmethod
-    def compile(
+    def lowered(
         self, problem: AbstractProblem, *learned: AbstractFactorization
-    ) -> None:
-        """Compile what learned sets of these shapes need."""
+    ) -> list[Any]:
+        """Programs that learned sets of these shapes need, to be compiled."""
 
     @abstractmethod
     def look(self, problem: AbstractProblem, learned: AbstractFactorization) -> None:
@@ -104,12 +105,12 @@ class EscapingComponents(AbstractPool):
         self._ends = np.cumsum(start.mode_dims)[:-1]
         self._time = 0.0
 
-    def compile(
+    def lowered(
         self, problem: AbstractProblem, *learned: AbstractFactorization
-    ) -> None:
+    ) -> list[Any]:
         for model in learned:
             field, _ = _pull_field(problem, model)
-        EscapeSearch(field, self._accuracy).compile(self._vectors)
+        return EscapeSearch(field, self._accuracy).lowered(self._vectors)
 
     def look(self, problem: AbstractProblem, learned: AbstractFactorization) -> None:
         self._field, strength = _pull_field(problem, learned)
@@ -167,11 +168,10 @@ class SingularPairs(AbstractPool):
         most = min(*start.mode_dims, start.components)
         self._exponents = np.full(most, -1.0 if timed else np.nan)
 
-    def compile(
+    def lowered(
         self, problem: AbstractProblem, *learned: AbstractFactorization
-    ) -> None:
-        for model in learned:
-            _end_gradient(problem, model)
+    ) -> list[Any]:
+        return [lowered(_end_gradient, problem, model) for model in learned]
 
     def look(self, problem: AbstractProblem, learned: AbstractFactorization) -> None:
         gradient = np.asarray(_end_gradient(problem, learned), dtype=np.float64)

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from rankrise._checks import check_whole
+from rankrise._compiling import compile_together
 from rankrise._errors import InputError
 from rankrise.factorizations import (
     AbstractFactorization,
@@ -19,7 +20,7 @@ from rankrise.factorizations import (
 )
 from rankrise.limit._escape import GrowthStalledError
 from rankrise.limit._learned_set import LearnedComponents, LearnedLayers, LearnedSet
-from rankrise.limit._plateau import compile_plateau, entry, next_plateau
+from rankrise.limit._plateau import entry, lowered_plateau, next_plateau
 from rankrise.limit._risers import (
     AbstractPool,
     EscapingComponents,
@@ -213,8 +214,12 @@ class LimitRun:
         began = time.monotonic()
         if not self._compiled:
             _measure(self._problem, self._observables, self.start)
-        self._pool.compile(self._problem, self.learned.model, roomy.model)
-        compile_plateau(self._problem, roomy)
+        compile_together(
+            [
+                *lowered_plateau(self._problem, roomy),
+                *self._pool.lowered(self._problem, self.learned.model, roomy.model),
+            ]
+        )
         self._compiled.add(shapes)
         self.seconds_compile += time.monotonic() - began
 

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int
 
 from rankrise.factorizations import AbstractFactorization
 from rankrise.limit._flat import flattened, unflattened
-from rankrise.limit._hessian import compile_hessian, hessian_at, slopes
+from rankrise.limit._hessian import hessian_at, slopes
 from rankrise.problems import AbstractProblem
 from rankrise.solvers import AbstractSolver
 
@@ -203,12 +203,3 @@ class _Newton:
         gradient = whole[self._active]
         size = np.linalg.norm(point) * np.linalg.norm(gradient)
         return gradient, float(size / self._scale)
-
-
-def compile_stationary(
-    problem: AbstractProblem, model: AbstractFactorization, solver: AbstractSolver[Any]
-) -> None:
-    """Compile what a learned set of this width needs."""
-    zero = jnp.zeros((), jnp.int32)
-    follow_flow(problem, model, solver, jnp.ones((), problem.values.dtype), zero)
-    compile_hessian(problem, model)

@@ -1,0 +1,443 @@
+"""Products and sums over packed samples, compiled by Numba and kept on disk.
+
+Four bits of a sample, which are the values of four features of two values, or two of
+four, or one of 16, name one of 16 products of factors; so a component's product takes a
+sixteenth of the instructions that a product of matrices does, or a quarter of that
+again. Backward, the same four bits of a feature are four samples, and name one of 16
+sums of slopes. Columns stand in blocks of `ROW_BYTES`.
+
+All kernels leave Python's lock to others; none starts a thread, and no number depends
+on how rows are shared between threads.
+"""
+
+import functools as ft
+import math
+from typing import Any
+
+import numba
+import numpy as np
+from numba import boolean, float32, float64, int32, int64, uint64, void
+from numba.core import types
+
+from rankrise.ensembles._lookup_registers import (
+    ENTRIES,
+    GROUPS,
+    add_rows,
+    multiply_rows,
+)
+
+_WORD = 64
+_KINDS = {np.dtype("f4"): (float32, int32), np.dtype("f8"): (float64, int64)}
+_kernels: list[Any] = []
+
+
+def _compiled(signature: Any) -> Any:
+    """A kernel for each precision, compiled when it is first asked for."""
+
+    def of(function: Any) -> Any:
+        @ft.cache
+        def kernel(dtype: Any) -> Any:
+            kind = signature(*_KINDS[dtype])
+            return numba.njit(kind, cache=True, nogil=True)(function)
+
+        _kernels.append(kernel)
+        return kernel
+
+    return of
+
+
+def compile_all() -> None:
+    """Compile every kernel now, in both precisions, for who will need them all."""
+    for kernel in _kernels:
+        for dtype in _KINDS:
+            kernel(dtype)
+
+
+def _inner(function: Any) -> Any:
+    """Compiled as a part of the kernels that call it."""
+    return numba.njit(function, nogil=True)
+
+
+@_inner
+def _fraction(numbers):
+    """Bits of a number's fraction."""
+    return 23 if numbers.itemsize == 4 else 52
+
+
+@_inner
+def _smallest(numbers):
+    """Factors below this are set apart: two of them make a product as good as zero."""
+    return 2.0 ** (-63 if numbers.itemsize == 4 else -511)
+
+
+@_inner
+def _transpose(rows):
+    """Exchange rows and columns of 64 words of 64 bits, in place."""
+    size, mask = 32, np.uint64(0xFFFFFFFF)
+    while size:
+        shift = np.uint64(size)
+        for begin in range(0, _WORD, 2 * size):
+            for i in range(begin, begin + size):
+                change = ((rows[i] >> shift) ^ rows[i + size]) & mask
+                rows[i + size] ^= change
+                rows[i] ^= change << shift
+        size //= 2
+        mask ^= mask << np.uint64(size)
+
+
+@numba.njit(void(uint64[:, ::1], int32[::1], uint64[:, ::1]), cache=True, nogil=True)
+def gather_words(packed, order, words):
+    """Words of some samples, a row of `words` for each place in a sample."""
+    for s in range(len(order)):
+        for w in range(packed.shape[1]):
+            words[w, s] = packed[order[s], w]
+
+
+@numba.njit(void(uint64[:, ::1], int32[::1], uint64[:, ::1]), cache=True, nogil=True)
+def gather_planes(packed, order, planes):
+    """Bits of some samples by bit: 64 samples a word, a row for each word of them."""
+    square = np.empty(_WORD, np.uint64)
+    for begin in range(0, len(order), _WORD):
+        count = min(_WORD, len(order) - begin)
+        for w in range(packed.shape[1]):
+            square[:] = 0
+            for i in range(count):
+                square[i] = packed[order[begin + i], w]
+            _transpose(square)
+            row = planes[begin // _WORD]
+            for i in range(_WORD):
+                row[w * _WORD + i] = square[i]
+
+
+@_inner
+def _fill_products(factors, bits, word, tables):
+    """Tables of products of the factors whose values a word's groups of bits name."""
+    values, modes, width = factors.shape
+    span = 1 << bits
+    for group in range(GROUPS):
+        table = tables[group]
+        table[0] = 1
+        filled, mode = 1, (word * GROUPS + group) * (4 // bits)
+        while filled < ENTRIES:
+            # The first value last, for it takes the place of what is multiplied.
+            for value in range(span - 1, -1, -1):
+                for entry in range(filled):
+                    source, target = table[entry], table[value * filled + entry]
+                    if mode < modes and value < values:
+                        factor = factors[value, mode]
+                        for j in range(width):
+                            target[j] = source[j] * factor[j]
+                    else:
+                        target[:] = source
+            filled *= span
+            mode += 1
+
+
+@_inner
+def _is_usual(factors):
+    """Whether all factors are finite, and none is next to zero."""
+    smallest = _smallest(factors)
+    is_usual = True
+    for value in range(len(factors)):
+        for mode in range(factors.shape[1]):
+            for j in range(factors.shape[2]):
+                size = abs(factors[value, mode, j])
+                is_usual &= smallest <= size < np.inf
+    return is_usual
+
+
+@_inner
+def _ranges(factors, begin, end, highest, lowest):
+    """Largest and smallest products there can be of some modes, by column."""
+    highest[:] = 1
+    lowest[:] = 1
+    for mode in range(begin, end):
+        for j in range(len(highest)):
+            size = abs(factors[0, mode, j])
+            high, low = size, size
+            for value in range(1, len(factors)):
+                size = abs(factors[value, mode, j])
+                high, low = max(high, size), min(low, size)
+            highest[j] *= high
+            lowest[j] *= low
+
+
+@_inner
+def _take_exponents(first, last, fraction, bits, exponents):
+    """Move the numbers' exponents to those that are counted apart."""
+    bias = 127 if fraction == 23 else 1023
+    kind = bits.dtype.type
+    mask, one = kind((2 * bias + 1) << fraction), kind(bias << fraction)
+    shift, bias = kind(fraction), kind(bias)
+    for row in range(first, last):
+        number, exponent = bits[row], exponents[row]
+        for j in range(len(number)):
+            exponent[j] += ((number[j] & mask) >> shift) - bias
+            number[j] = (number[j] & ~mask) | one
+
+
+@_inner
+def _give_exponents(first, last, fraction, numbers, exponents, powers):
+    """Multiply numbers by powers of two; beyond the range they are infinite or zero."""
+    bias = 127 if fraction == 23 else 1023
+    kind = exponents.dtype.type
+    least, most = kind(2 - 2 * bias), kind(2 * bias)
+    shift, bias, one = kind(fraction), kind(bias), kind(1)
+    rest = np.empty(numbers.shape[1], exponents.dtype)
+    for row in range(first, last):
+        number, exponent, power = numbers[row], exponents[row], powers[row]
+        # In two halves, for one power of two may be out of range by itself.
+        for j in range(len(number)):
+            whole = min(max(exponent[j], least), most)
+            half = whole >> one
+            rest[j] = (whole - half + bias) << shift
+            exponent[j] = (half + bias) << shift
+        for j in range(len(number)):
+            number[j] *= power[j]
+        exponent[:] = rest
+        for j in range(len(number)):
+            number[j] *= power[j]
+
+
+@_compiled(
+    lambda number, integer: boolean(
+        uint64[:, ::1], number[:, :, ::1], int64, int64, int64, number[:, :, ::1],
+        number[:, ::1], integer[:, ::1], integer[:, ::1], number[:, ::1],
+    )
+)  # fmt: skip
+def products(
+    words, factors, bits, first, last, tables, out, out_bits, exponents, powers
+):
+    """Products of a block of columns for some samples, if the factors are usual.
+
+    Before a product can leave the range of numbers its exponent is moved elsewhere.
+    What falls below it within a word is next to nothing, whatever the others are.
+
+    Parameters
+    ----------
+    words
+        Values of the samples, `bits` each; a row for each place in a sample.
+    tables
+        Room.
+    out, out_bits
+        A row a sample, and the same memory as integers.
+    exponents, powers
+        Room, as integers and as numbers.
+
+    Returns
+    -------
+    Whether they are; else `out` has no meaning.
+    """
+    width = out.shape[1]
+    if not _is_usual(factors):
+        return False
+    fraction = _fraction(factors)
+    limit = 2.0 ** (120 if fraction == 23 else 1000)
+    highest, lowest = np.empty((2, width), factors.dtype)
+    high, low = np.ones((2, width), factors.dtype)
+    modes = _WORD // bits
+    is_apart = False
+    out[first:last] = 1
+    for word in range(len(words)):
+        end = min((word + 1) * modes, factors.shape[1])
+        _ranges(factors, word * modes, end, highest, lowest)
+        is_wide = False
+        for j in range(width):
+            if not highest[j] < limit:
+                return False
+            high[j] *= highest[j]
+            low[j] *= lowest[j]
+            is_wide |= not (high[j] < limit and low[j] * limit > 1)
+        if is_wide:
+            if not is_apart:
+                exponents[first:last] = 0
+            is_apart = True
+            _take_exponents(first, last, fraction, out_bits, exponents)
+            for j in range(width):
+                high[j], low[j] = 2 * highest[j], lowest[j]
+        _fill_products(factors, bits, word, tables)
+        multiply_rows(words[word], first, last, tables, out)
+    if is_apart:
+        _give_exponents(first, last, fraction, out, exponents, powers)
+    return True
+
+
+@_compiled(
+    lambda number, _: boolean(
+        uint64[:, ::1], number[:, :, ::1], int64, int64, int64, number[:, ::1],
+        number[:, ::1],
+    )
+)  # fmt: skip
+def any_products(words, factors, bits, first, last, out, others):
+    """The same whatever the factors are, an order of magnitude slower.
+
+    Parameters
+    ----------
+    others
+        Products without a factor next to zero, where there is one; else zero.
+
+    Returns
+    -------
+    Whether any factor is next to zero.
+    """
+    values, modes, width = factors.shape
+    smallest = _smallest(factors)
+    sizes = np.empty_like(factors)
+    powers = np.zeros(factors.shape, np.int64)
+    is_zero = np.zeros(factors.shape, np.bool_)
+    for value in range(values):
+        for mode in range(modes):
+            for j in range(width):
+                factor = factors[value, mode, j]
+                if abs(factor) < smallest:
+                    is_zero[value, mode, j] = True
+                    sizes[value, mode, j] = 1
+                elif math.isfinite(factor):
+                    sizes[value, mode, j], powers[value, mode, j] = math.frexp(factor)
+                else:
+                    sizes[value, mode, j] = np.nan
+    power, zeros = np.empty((2, width), np.int64)
+    small = np.empty(width, factors.dtype)
+    mask, digits = np.uint64((1 << bits) - 1), _WORD // bits
+    for row in range(first, last):
+        number = out[row]
+        number[:] = 1
+        power[:] = 0
+        zeros[:] = 0
+        small[:] = 1
+        for mode in range(modes):
+            word = words[mode // digits, row]
+            value = int64((word >> np.uint64(mode % digits * bits)) & mask)
+            for j in range(width):
+                # From 1/2 to 1, or twice that.
+                number[j] *= sizes[value, mode, j]
+                power[j] += powers[value, mode, j]
+                if abs(number[j]) < 0.5:
+                    number[j] *= 2
+                    power[j] -= 1
+                if is_zero[value, mode, j]:
+                    zeros[j] += 1
+                    small[j] *= factors[value, mode, j]
+        for j in range(width):
+            whole = math.ldexp(number[j], min(max(power[j], -5000), 5000))
+            number[j] = whole * small[j]
+            others[row, j] = whole if zeros[j] == 1 else 0
+    return is_zero.any()
+
+
+@_compiled(
+    lambda number, _: void(
+        number[:, :, ::1], int64[:, ::1], int64, int64, number[:, ::1]
+    )
+)
+def model_sums(products, parts, first, last, out):
+    """Sums of the products of each model's columns, for some samples.
+
+    Parameters
+    ----------
+    parts
+        Block, first and last column in it, and model; in this order.
+    """
+    for row in range(first, last):
+        out[row] = 0
+        for part in range(len(parts)):
+            block, begin, end = parts[part, 0], parts[part, 1], parts[part, 2]
+            total = products[block, row, begin]
+            for j in range(begin + 1, end):
+                total += products[block, row, j]
+            out[row, parts[part, 3]] += total
+
+
+@_compiled(
+    lambda number, _: void(
+        number[:, ::1], int64[:, ::1], int64, int64,
+        types.Array(number, 2, "C", readonly=True),
+    )
+)  # fmt: skip
+def times_slopes(products, parts, first, last, slopes):
+    """Multiply a block's products by the slopes of their models, in place."""
+    for row in range(first, last):
+        for part in range(len(parts)):
+            slope = slopes[row, parts[part, 3]]
+            for j in range(parts[part, 1], parts[part, 2]):
+                products[row, j] *= slope
+
+
+@_compiled(
+    lambda number, _: void(
+        uint64[:, ::1], number[:, ::1], int64, int64, boolean, number[:, :, ::1],
+        number[:, ::1], number[::1],
+    )
+)  # fmt: skip
+def plane_sums(planes, slopes, first, last, flip, tables, out, total):
+    """Sums of the slopes of samples whose bit is set (or is not), for some bits."""
+    total[:] = 0
+    out[first:last] = 0
+    row = np.empty(last, np.uint64)
+    mask = ~np.uint64(0) if flip else np.uint64(0)
+    for word in range(len(planes)):
+        for group in range(GROUPS):
+            table = tables[group]
+            table[0] = 0
+            filled = 1
+            for k in range(4):
+                slope = slopes[word * _WORD + group * 4 + k]
+                for entry in range(filled):
+                    source, target = table[entry], table[filled + entry]
+                    for j in range(len(total)):
+                        target[j] = source[j] + slope[j]
+                filled *= 2
+            everything = table[ENTRIES - 1]
+            for j in range(len(total)):
+                total[j] += everything[j]
+        for i in range(first, last):
+            row[i] = planes[word, i] ^ mask
+        add_rows(row, first, last, tables, out)
+
+
+@_compiled(
+    lambda number, _: void(
+        number[:, :, ::1], int64, int64, boolean, number[:, ::1], number[:, ::1],
+        number[::1], number[:, :, ::1],
+    )
+)  # fmt: skip
+def derivatives(factors, first, last, of_zeros, sums, zeroth_sums, total, out):
+    """Derivatives by the factors of some modes, from sums of slopes times products.
+
+    Parameters
+    ----------
+    of_zeros
+        Whether the products are those without a factor of zero: then only derivatives
+        by such factors are written, else only those by the others.
+    zeroth_sums
+        Those of the first of two values; empty where differences serve.
+    """
+    values, _, width = factors.shape
+    smallest = _smallest(factors)
+    for mode in range(first, last):
+        for value in range(values):
+            for j in range(width):
+                if values > 2:
+                    found = sums[mode * values + value, j]
+                elif value:
+                    found = sums[mode, j]
+                elif len(zeroth_sums):
+                    found = zeroth_sums[mode, j]
+                else:
+                    found = total[j] - sums[mode, j]
+                factor = factors[value, mode, j]
+                if of_zeros == (abs(factor) < smallest):
+                    out[value, mode, j] = found if of_zeros else found / factor
+
+
+@_compiled(lambda number, _: boolean(number[:, :, ::1], int64, int64))
+def cancels(factors, first, last):
+    """Whether a derivative by the first of two values would round as a difference.
+
+    So it does where its factor is next to nothing, and few samples have it that count.
+    """
+    found = False
+    for mode in range(first, last):
+        for j in range(factors.shape[2]):
+            found |= abs(factors[0, mode, j]) * 16 < abs(factors[1, mode, j])
+    return found
