@@ -41,6 +41,14 @@ COMMANDS = {
     "report": "Show runs in one HTML file: figures to explore, tables, settings.",
 }
 
+
+def _default(value: Any) -> str | None:
+    """A default as it would be typed; none for flags that are off and empty lists."""
+    if isinstance(value, tuple):
+        value = " ".join(map(str, value))
+    return None if value is None or value is False else str(value) or None
+
+
 app = App(
     name="rankrise",
     help="Tensors that complete themselves: components rise one after another, and "
@@ -49,7 +57,9 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
     # Lists take all words up to the next option, and no --empty- form.
-    default_parameter=Parameter(consume_multiple=True, negative_iterable=()),
+    default_parameter=Parameter(
+        consume_multiple=True, negative_iterable=(), show_default=_default
+    ),
 )
 for _name, _line in COMMANDS.items():
     app.command(f"rankrise.cli._{_name}:{_name}", name=_name, help=_line)

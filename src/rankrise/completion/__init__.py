@@ -21,6 +21,7 @@ from rankrise.completion._holdout import HeldOut as HeldOut
 from rankrise.completion._holdout import fiber_modes as fiber_modes
 from rankrise.completion._holdout import make_folds as make_folds
 from rankrise.completion._model import Model as Model
+from rankrise.completion._model import signed as signed
 from rankrise.completion._model_runs import CompletionProgress as CompletionProgress
 from rankrise.completion._path import Path as Path
 from rankrise.completion._path import PathPoint as PathPoint

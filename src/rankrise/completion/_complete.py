@@ -132,8 +132,9 @@ def complete(
     progress
         True shows a bar at a terminal or in a notebook, with an estimate of what
         remains, and elsewhere a line on stderr every so often; `bar` and `log` are one
-        of these in any case. A function is called at every point of a path, or chunk of
-        steps, and once before a path begins, with model 0.
+        of these in any case. None shows the bar in a notebook only, False nowhere. A
+        function is called at every point of a path, or chunk of steps, and once before
+        a path begins, with model 0.
     reading
         Further fields of `rankrise.tensors.Reading`: `modes`, `layout`, `order`,
         `missing`, `repeats`, `censored`, `domain` and `leave_empty`.

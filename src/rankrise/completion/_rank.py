@@ -62,6 +62,8 @@ _TOO_MANY = 320_000
 _FEWEST = 10
 # Core consistency is of tensors and cores that have at most so many entries.
 _DENSE, _LARGEST_CORE = 2**22, 2**16
+# In percent; where components cancel one another it would fall without end.
+_LEAST_CORE = -1000.0
 
 
 def tell_rank(
@@ -405,7 +407,7 @@ class _Search:
         core[tuple(places.T)] = residuals
         for matrix in self._rows.split(fit.factors):
             core = np.tensordot(core, np.linalg.pinv(matrix), axes=(0, 1))
-        return 100 * (1 - float(np.sum(core**2)) / size)
+        return max(100 * (1 - float(np.sum(core**2)) / size), _LEAST_CORE)
 
 
 # Of the squared loss, over the square of a residual.

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from rankrise._compiling import prepare
 from rankrise._devices import Devices, across, agreed, on_all
 from rankrise._errors import InputError
+from rankrise.drawing import Drawing, Plotted
 from rankrise.ensembles._columns_apart import check_columns_apart
 from rankrise.ensembles._ensemble import (
     Course,
@@ -28,6 +30,7 @@ from rankrise.ensembles._starts import Batches, start_tables
 from rankrise.ensembles._training import Start, Training
 from rankrise.runs import Arrays, Checkpoint, Ending, ShowProgress, Watch, showing
 from rankrise.tables import CategoricalData
+from rankrise.tensors.files import loaded_result
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -53,7 +56,7 @@ class Samples:
 
 
 @dataclass(frozen=True, eq=False)
-class EnsembleFit:
+class EnsembleFit(Plotted):
     """Trained models, in the order of the members.
 
     Attributes
@@ -80,6 +83,50 @@ class EnsembleFit:
     endings: tuple[Ending, ...]
     seconds_compile: float
     seconds_run: float
+
+    def drawing(self) -> Drawing:
+        """Losses by epoch, a line a model: `train` and, where measured, `test`."""
+        from rankrise.ensembles._fit_plot import draw_fit
+
+        return draw_fit(self)
+
+    def to_dataset(self) -> Any:
+        """An xarray.Dataset of `train_loss` and `test_loss` by epoch and model.
+
+        Beside them `epochs` and `ending` of every model, and which `components`, `task`
+        and `seed` it has. Factors differ in size and are in `tables` alone.
+        """
+        from rankrise.ensembles._saved_fit import fit_dataset
+
+        return fit_dataset(self)
+
+    def save(self, path: Path | str) -> Path:
+        """Write one `.npz` file, atomically, that `rankrise.load` reads."""
+        from rankrise.ensembles._saved_fit import save_fit
+
+        return save_fit(self, path)
+
+    @classmethod
+    def load(cls, path: Path | str) -> "EnsembleFit":
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        InputError
+            If the file is something else, or damaged.
+        """
+        from rankrise.ensembles._saved_fit import KIND, fit_fields
+
+        with loaded_result(path, KIND) as (_, facts, arrays):
+            return cls(**fit_fields(facts, arrays))
+
+    def __repr__(self) -> str:
+        last = [self.train_losses[e - 1, k] for k, e in enumerate(self.epochs) if e]
+        losses = f", training losses {min(last):.3g} to {max(last):.3g}" if last else ""
+        return (
+            f"EnsembleFit({len(self.members)} models, {max(self.epochs)} epochs"
+            f"{losses}, {Ending.worst(self.endings)})"
+        )
 
 
 @dataclass(frozen=True)
