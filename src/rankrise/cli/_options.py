@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 _OUTPUT = Group("Output", sort_key=2)
 _CLUSTER = Group("Several processes", sort_key=1)
 
+Devices = Annotated[int | Literal["all"], Parameter(group=_OUTPUT)]
+
 
 @Parameter(name="*", group=_OUTPUT)
 @dataclass(frozen=True, kw_only=True)

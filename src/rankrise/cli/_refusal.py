@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import cyclopts
 from pydantic import ValidationError
@@ -14,7 +15,12 @@ from rankrise._settings import option, refused
 
 # What is said of where runs are done.
 OF_CLUSTERS = ("max_runs", "scheduler", "slurm", "workers")
-_TYPES = {int: "a whole number", float: "a number", bool: "true or false"}
+_TYPES: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    int | Literal["all"]: "a whole number or all",
+}
 
 
 def sentence(error: Exception) -> str:

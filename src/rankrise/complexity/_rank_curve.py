@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from rankrise._checks import check_whole
 from rankrise._defaults import SECOND_ORDER_STEPS
+from rankrise._devices import Devices, checked_devices
 from rankrise._errors import InputError
 from rankrise.complexity._controls import (
     CONTROL_NAMES,
@@ -80,6 +81,7 @@ def rank_curve(
     checkpoint: Checkpoint | None = None,
     settings: dict[str, Any] | None = None,
     max_seconds: float | None = None,
+    devices: Devices = None,
 ) -> RankCurve:
     """Fit predictors of every rank to a data set and to random controls.
 
@@ -126,6 +128,8 @@ def rank_curve(
         Each control has a file of its own, with the control's name before the suffix.
     max_seconds
         Time limit of each control, over all the times it is resumed.
+    devices
+        How many devices share the components, or "all"; see `fit_ensemble`.
 
     Raises
     ------
@@ -174,6 +178,7 @@ def rank_curve(
         checkpoint=checkpoint,
         settings=settings,
         max_seconds=max_seconds,
+        devices=devices,
     )
 
 
@@ -190,6 +195,7 @@ def rank_curve_of(
     settings: dict[str, Any] | None = None,
     max_seconds: float | None = None,
     pool: Pool | None = None,
+    devices: Devices = None,
 ) -> RankCurve:
     """The same of samples that have been read and split; see `rank_curve`.
 
@@ -200,7 +206,14 @@ def rank_curve_of(
     pool
         Processes that fit each fold of each control, with the same result; each has the
         time limit for itself.
+    devices
+        How many devices share the components, or "all"; see `fit_ensemble`.
     """
+    if pool is not None and checked_devices(devices) > 1:
+        raise InputError(
+            f"devices is {devices}, and processes of a pool run on one device each; "
+            "leave one of the two out."
+        )
     splits = (data,) if isinstance(data, LabelledSet) else tuple(data)
     if not splits:
         raise InputError("There is no data set; give at least one.")
@@ -218,6 +231,7 @@ def rank_curve_of(
         settings,
         max_seconds,
         pool,
+        devices,
     )
     with showing(progress) as report, Watch() as watch:
         curve = whole.fit(blocks[0], watch, report)
@@ -249,7 +263,8 @@ class _Whole:
     checkpoint: Checkpoint | None
     settings: dict[str, Any] | None
     max_seconds: float | None
-    pool: Pool | None = None
+    pool: Pool | None
+    devices: Devices
 
     def __post_init__(self) -> None:
         self._spent = dict.fromkeys(self.controls, 0.0)
@@ -329,6 +344,7 @@ class _Whole:
             checkpoint=self.checkpoint and self.checkpoint.part(f"{control}-{part}"),
             settings=self.settings,
             max_seconds=None if limit is None else limit - spent,
+            devices=self.devices,
         )
         self._parts[control] += 1
         self._spent[control] += fit.seconds_run + fit.seconds_compile

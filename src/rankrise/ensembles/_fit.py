@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._compiling import prepare
+from rankrise._devices import Devices, across, agreed, on_all
 from rankrise._errors import InputError
 from rankrise.drawing import Drawing, Plotted
 from rankrise.ensembles._columns_apart import check_columns_apart
@@ -174,6 +175,7 @@ def fit_ensemble(
     checkpoint: Checkpoint | None = None,
     settings: Mapping[str, Any] | None = None,
     max_seconds: float | None = None,
+    devices: Devices = None,
 ) -> EnsembleFit:
     """Train all members on the same samples as columns of one table.
 
@@ -191,6 +193,8 @@ def fit_ensemble(
     max_seconds
         Time limit, over all the times the fit is resumed and compiling included, that
         ends it after the epochs in which it is passed.
+    devices
+        As for `solve`: every device has a share of the components of all models.
 
     Raises
     ------
@@ -213,9 +217,10 @@ def fit_ensemble(
         training = replace(training, start=start)
     if batches is not None:
         training = replace(training, batches=batches)
-    fit = _Fit(train, tuple(members), training, test)
-    with showing(progress) as report:
-        return fit.run(report, checkpoint, dict(settings or {}), max_seconds)
+    with across(devices):
+        fit = _Fit(train, tuple(members), training, test)
+        with showing(progress) as report:
+            return fit.run(report, checkpoint, dict(settings or {}), max_seconds)
 
 
 class _Fit:
@@ -353,7 +358,7 @@ class _Fit:
         compiling = self._compile(course)
         self._seconds_compile += compiling
         self._table, self._state, losses = self._programs.train_epochs(
-            course, self._table, self._state
+            *on_all((course, self._table, self._state))
         )
         places = self._running_places()
         rows = slice(self._epoch, self._epoch + epochs)
@@ -367,7 +372,7 @@ class _Fit:
         self._seconds += seconds
         # A coarse clock may see no time pass.
         fitting = round(epochs * _CHUNK_SECONDS / max(seconds, 1e-4))
-        return max(1, min(_MOST_EPOCHS, fitting))
+        return agreed(max(1, min(_MOST_EPOCHS, fitting)))
 
     def _given_batches(self, epochs: int) -> jax.Array | None:
         if self._batches is None:
@@ -386,7 +391,7 @@ class _Fit:
         began = time.monotonic()
         still = eqx.tree_at(lambda c: c.epochs, course, jnp.zeros((), jnp.int32))
         copies = jax.tree.map(jnp.copy, (self._table, self._state))
-        jax.block_until_ready(self._programs.train_epochs(still, *copies))
+        jax.block_until_ready(self._programs.train_epochs(*on_all((still, *copies))))
         if self._programs.is_measured:
             jax.block_until_ready(self._measured())
         self._compiled.add(shape)

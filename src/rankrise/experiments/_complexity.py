@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rankrise._defaults import LEARNING_RATE
+from rankrise._devices import Devices
 from rankrise.complexity import (
     SPLITS,
     Control,
@@ -94,6 +95,7 @@ def run_complexity(
     checkpoint: Checkpoint | None = None,
     progress: ShowProgress | Callable[[Control, FitProgress], None] = None,
     pool: Pool | None = None,
+    devices: Devices = None,
 ) -> ComplexityResult:
     """Fit predictors of every rank to a data set and to random controls.
 
@@ -105,6 +107,8 @@ def run_complexity(
         Its samples, if they have been loaded: one split or several, its folds.
     pool
         Processes that fit the data and each of their controls, fold by fold.
+    devices
+        How many devices share the components, or "all"; see `fit_ensemble`.
     """
     config = config or ComplexityConfig()
     data = data or load_samples(dataset, config)
@@ -136,6 +140,7 @@ def run_complexity(
             settings=settings,
             max_seconds=config.max_seconds,
             pool=pool,
+            devices=devices,
         )
     first = splits[0]
     name = str(dataset) if first.content_sha256 is None else Path(dataset).name

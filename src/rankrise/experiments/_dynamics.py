@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rankrise._devices import Devices, checked_devices
+from rankrise._errors import InputError
 from rankrise._typing import Values
 from rankrise.drawing import Drawing, Plotted
 from rankrise.experiments._dynamics_config import DynamicsConfig
@@ -80,10 +82,22 @@ def run_dynamics(
     *,
     checkpoint: Checkpoint | None = None,
     progress: ShowProgress | Callable[[Progress], None] = None,
+    devices: Devices = None,
 ) -> DynamicsResult:
-    """Build the problem, run every init scale and seed as one batch."""
+    """Build the problem, run every init scale and seed as one batch.
+
+    Parameters
+    ----------
+    devices
+        How many devices every step goes over, or "all"; see `solve`.
+    """
+    if checked_devices(devices) > 1 and config.solver == "limit":
+        raise InputError(
+            f"devices is {devices}, but the limit of a vanishing init scale runs on "
+            "one; leave it out or choose another solver."
+        )
     runs = [(scale, seed) for scale in _scales(config) for seed in config.run_seeds]
-    return _run(config, runs, checkpoint=checkpoint, progress=progress)
+    return _run(config, runs, checkpoint=checkpoint, progress=progress, devices=devices)
 
 
 def run_dynamics_together(
@@ -126,6 +140,7 @@ def _run(
     together: int | None = None,
     checkpoint: Checkpoint | None,
     progress: ShowProgress | Callable[[Progress], None],
+    devices: Devices = None,
 ) -> DynamicsResult:
     """Runs of these init scales and seeds, whatever the config says of both."""
     with precision(config.precision):
@@ -173,6 +188,7 @@ def _run(
                 together=together,
                 checkpoint=checkpoint,
                 progress=progress,
+                devices=devices,
             )
     return DynamicsResult(config, trajectory, target)
 
