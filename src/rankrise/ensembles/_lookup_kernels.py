@@ -66,7 +66,7 @@ def _fraction(numbers):
 
 @_inner
 def _smallest(numbers):
-    """Factors below this are set apart: two of them make a product as good as zero."""
+    """Tiny factors are below this: two of them make a product as good as zero."""
     return 2.0 ** (-63 if numbers.itemsize == 4 else -511)
 
 
@@ -134,16 +134,23 @@ def _fill_products(factors, bits, word, tables):
 
 
 @_inner
-def _is_usual(factors):
-    """Whether all factors are finite, and none is next to zero."""
-    smallest = _smallest(factors)
-    is_usual = True
+def _value(words, bits, mode, row):
+    """The value of a sample's mode."""
+    digits = _WORD // bits
+    shift = np.uint64(mode % digits * bits)
+    mask = np.uint64((1 << bits) - 1)
+    return int64((words[mode // digits, row] >> shift) & mask)
+
+
+@_inner
+def _are_finite(factors):
+    """Whether all factors are."""
+    are_finite = True
     for value in range(len(factors)):
         for mode in range(factors.shape[1]):
             for j in range(factors.shape[2]):
-                size = abs(factors[value, mode, j])
-                is_usual &= smallest <= size < np.inf
-    return is_usual
+                are_finite &= abs(factors[value, mode, j]) < np.inf
+    return are_finite
 
 
 @_inner
@@ -208,7 +215,7 @@ def _give_exponents(first, last, fraction, numbers, exponents, powers):
 def products(
     words, factors, bits, first, last, tables, out, out_bits, exponents, powers
 ):
-    """Products of a block of columns for some samples, if the factors are usual.
+    """Products of a block of columns for some samples, if no factor is too large.
 
     Before a product can leave the range of numbers its exponent is moved elsewhere.
     What falls below it within a word is next to nothing, whatever the others are.
@@ -226,10 +233,10 @@ def products(
 
     Returns
     -------
-    Whether they are; else `out` has no meaning.
+    Whether none is; else `out` has no meaning.
     """
     width = out.shape[1]
-    if not _is_usual(factors):
+    if not _are_finite(factors):
         return False
     fraction = _fraction(factors)
     limit = 2.0 ** (120 if fraction == 23 else 1000)
@@ -263,51 +270,27 @@ def products(
 
 
 @_compiled(
-    lambda number, _: boolean(
-        uint64[:, ::1], number[:, :, ::1], int64, int64, int64, number[:, ::1],
-        number[:, ::1],
+    lambda number, _: void(
+        uint64[:, ::1], number[:, :, ::1], int64, int64, int64, number[:, ::1]
     )
-)  # fmt: skip
-def any_products(words, factors, bits, first, last, out, others):
-    """The same whatever the factors are, an order of magnitude slower.
-
-    Parameters
-    ----------
-    others
-        Products without a factor next to zero, where there is one; else zero.
-
-    Returns
-    -------
-    Whether any factor is next to zero.
-    """
-    values, modes, width = factors.shape
-    smallest = _smallest(factors)
+)
+def any_products(words, factors, bits, first, last, out):
+    """The same whatever the factors are, an order of magnitude slower."""
+    _, modes, width = factors.shape
     sizes = np.empty_like(factors)
     powers = np.zeros(factors.shape, np.int64)
-    is_zero = np.zeros(factors.shape, np.bool_)
-    for value in range(values):
-        for mode in range(modes):
-            for j in range(width):
-                factor = factors[value, mode, j]
-                if abs(factor) < smallest:
-                    is_zero[value, mode, j] = True
-                    sizes[value, mode, j] = 1
-                elif math.isfinite(factor):
-                    sizes[value, mode, j], powers[value, mode, j] = math.frexp(factor)
-                else:
-                    sizes[value, mode, j] = np.nan
-    power, zeros = np.empty((2, width), np.int64)
-    small = np.empty(width, factors.dtype)
-    mask, digits = np.uint64((1 << bits) - 1), _WORD // bits
+    for place in np.ndindex(factors.shape):
+        if math.isfinite(factors[place]):
+            sizes[place], powers[place] = math.frexp(factors[place])
+        else:
+            sizes[place] = np.nan
+    power = np.empty(width, np.int64)
     for row in range(first, last):
         number = out[row]
         number[:] = 1
         power[:] = 0
-        zeros[:] = 0
-        small[:] = 1
         for mode in range(modes):
-            word = words[mode // digits, row]
-            value = int64((word >> np.uint64(mode % digits * bits)) & mask)
+            value = _value(words, bits, mode, row)
             for j in range(width):
                 # From 1/2 to 1, or twice that.
                 number[j] *= sizes[value, mode, j]
@@ -315,14 +298,79 @@ def any_products(words, factors, bits, first, last, out, others):
                 if abs(number[j]) < 0.5:
                     number[j] *= 2
                     power[j] -= 1
-                if is_zero[value, mode, j]:
-                    zeros[j] += 1
-                    small[j] *= factors[value, mode, j]
         for j in range(width):
-            whole = math.ldexp(number[j], min(max(power[j], -5000), 5000))
-            number[j] = whole * small[j]
-            others[row, j] = whole if zeros[j] == 1 else 0
-    return is_zero.any()
+            number[j] = math.ldexp(number[j], min(max(power[j], -5000), 5000))
+
+
+@_compiled(lambda number, _: int64[:, ::1](number[:, :, ::1]))
+def tiny_factors(factors):
+    """Value, mode and column of factors next to zero.
+
+    Products are first made without them, for where a product is nothing no quotient
+    says what it would be without one of its factors.
+    """
+    smallest = _smallest(factors)
+    count = 0
+    for place in np.ndindex(factors.shape):
+        count += abs(factors[place]) < smallest
+    found = np.empty((count, 3), np.int64)
+    count = 0
+    for place in np.ndindex(factors.shape):
+        if abs(factors[place]) < smallest:
+            found[count] = place
+            count += 1
+    return found
+
+
+@_compiled(
+    lambda number, integer: void(
+        uint64[:, ::1], number[:, :, ::1], int64, int64, int64, int64[:, ::1],
+        number[:, ::1], number[:, ::1], integer[:, ::1],
+    )
+)  # fmt: skip
+def times_tiny(words, factors, bits, first, last, tiny, out, others, counts):
+    """Multiply products by tiny factors, for some samples.
+
+    Parameters
+    ----------
+    others
+        Products as they were where one tiny factor comes in; else zero.
+    counts
+        Room.
+    """
+    others[first:last] = 0
+    counts[first:last] = 0
+    for k in range(len(tiny)):
+        value, mode, j = tiny[k]
+        for row in range(first, last):
+            if _value(words, bits, mode, row) == value:
+                others[row, j] = 0 if counts[row, j] else out[row, j]
+                counts[row, j] += 1
+                out[row, j] *= factors[value, mode, j]
+
+
+@_compiled(
+    lambda number, _: void(
+        uint64[:, ::1], int64, int64, int64, int64[:, ::1], number[:, ::1],
+        number[:, :, ::1],
+    )
+)  # fmt: skip
+def tiny_derivatives(words, bits, first, last, tiny, others, out):
+    """Derivatives by the tiny factors of some modes.
+
+    Parameters
+    ----------
+    others
+        Slopes times products without one tiny factor.
+    """
+    for k in range(len(tiny)):
+        value, mode, j = tiny[k]
+        if first <= mode < last:
+            total = 0.0
+            for row in range(words.shape[1]):
+                if _value(words, bits, mode, row) == value:
+                    total += others[row, j]
+            out[value, mode, j] = total
 
 
 @_compiled(
@@ -397,23 +445,21 @@ def plane_sums(planes, slopes, first, last, flip, tables, out, total):
 
 @_compiled(
     lambda number, _: void(
-        number[:, :, ::1], int64, int64, boolean, number[:, ::1], number[:, ::1],
-        number[::1], number[:, :, ::1],
+        number[:, :, ::1], int64, int64, number[:, ::1], number[:, ::1], number[::1],
+        number[:, :, ::1],
     )
 )  # fmt: skip
-def derivatives(factors, first, last, of_zeros, sums, zeroth_sums, total, out):
+def derivatives(factors, first, last, sums, zeroth_sums, total, out):
     """Derivatives by the factors of some modes, from sums of slopes times products.
+
+    Those by tiny factors have no meaning yet.
 
     Parameters
     ----------
-    of_zeros
-        Whether the products are those without a factor of zero: then only derivatives
-        by such factors are written, else only those by the others.
     zeroth_sums
         Those of the first of two values; empty where differences serve.
     """
     values, _, width = factors.shape
-    smallest = _smallest(factors)
     for mode in range(first, last):
         for value in range(values):
             for j in range(width):
@@ -426,8 +472,7 @@ def derivatives(factors, first, last, of_zeros, sums, zeroth_sums, total, out):
                 else:
                     found = total[j] - sums[mode, j]
                 factor = factors[value, mode, j]
-                if of_zeros == (abs(factor) < smallest):
-                    out[value, mode, j] = found if of_zeros else found / factor
+                out[value, mode, j] = found / factor if factor else 0
 
 
 @_compiled(lambda number, _: boolean(number[:, :, ::1], int64, int64))
@@ -436,8 +481,9 @@ def cancels(factors, first, last):
 
     So it does where its factor is next to nothing, and few samples have it that count.
     """
-    found = False
+    found, smallest = False, _smallest(factors)
     for mode in range(first, last):
         for j in range(factors.shape[2]):
-            found |= abs(factors[0, mode, j]) * 16 < abs(factors[1, mode, j])
+            size = abs(factors[0, mode, j])
+            found |= smallest <= size < abs(factors[1, mode, j]) / 16
     return found

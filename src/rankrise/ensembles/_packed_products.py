@@ -50,7 +50,8 @@ class PackedProducts:
         self._factors, self._gradient = (aligned(factors, dtype) for _ in "ab")
         self._products = aligned((count, whole, width), dtype)
         self._exponents = aligned((count, whole, width), integer)
-        # Of blocks with a factor next to zero, products without it.
+        # Of blocks with factors next to zero: which, and products without one of them.
+        self._tiny: dict[int, npt.NDArray[np.int64]] = {}
         self._others: dict[int, FloatArray] = {}
         self._bit_sums = aligned((2, count, bits, width), dtype)
         self._sums = np.zeros((rows, models), dtype)
@@ -62,6 +63,7 @@ class PackedProducts:
         """
         self._rows = rows
         self._all_kernels.gather_words(self._samples.words, rows, self._words)
+        self._tiny.clear()
         self._others.clear()
         self._each(ft.partial(self._place, table), self._items(len(self._blocks), 1))
         self._each(self._multiply, self._items(len(self._blocks), len(rows)))
@@ -97,20 +99,28 @@ class PackedProducts:
         factors = self._factors[block]
         factors[..., : end - begin] = table[: len(factors), :, begin:end]
         factors[..., end - begin :] = 1
+        tiny = self._kernel("tiny_factors")(factors)
+        if len(tiny):
+            self._tiny[block] = tiny
+            self._others[block] = aligned(self._products[block].shape, self._dtype)
 
     def _multiply(self, block: int, first: int, last: int) -> None:
-        out, others = self._products[block], self._others
-        what = self._words, self._factors[block], self._samples.bits, first, last
+        factors, out = self._factors[block], self._products[block]
         exponents = self._exponents[block]
-        as_numbers = exponents.view(out.dtype)
-        as_bits = out.view(exponents.dtype)
+        tiny = self._tiny.get(block)
+        others = factors
+        if tiny is not None:
+            others = factors.copy()
+            others[tuple(tiny.T)] = 1
+        bits = self._samples.bits, first, last
+        room = out.view(exponents.dtype), exponents, exponents.view(out.dtype)
         kernel = self._kernel("products")
-        if kernel(*what, self._room(), out, as_bits, exponents, as_numbers):
-            return
-        room = others.setdefault(block, aligned(out.shape, self._dtype))
-        # The same of all parts of the block.
-        if not self._kernel("any_products")(*what, out, room):
-            others.pop(block, None)
+        if not kernel(self._words, others, *bits, self._room(), out, *room):
+            self._kernel("any_products")(self._words, others, *bits, out)
+        if tiny is not None:
+            self._kernel("times_tiny")(
+                self._words, factors, *bits, tiny, out, self._others[block], exponents
+            )
 
     def _sum(self, _: int, first: int, last: int) -> None:
         kernel, parts = self._kernel("model_sums"), self._blocks.parts
@@ -127,22 +137,21 @@ class PackedProducts:
         factors, (sums, zeroth) = self._factors[block], self._bit_sums[:, block]
         tables, total = self._room(), np.zeros(self._blocks.width, self._dtype)
         each = self._samples.planes_a_feature
-        bits = first * each, last * each
+        what = self._planes, self._products[block], first * each, last * each
+        gradient = self._gradient[block]
+        add = self._kernel("plane_sums")
+        add(*what, False, tables, sums, total)
         of_two = self._samples.values == 2
-        cancels = of_two and self._kernel("cancels")(factors, first, last)
-        ways = [(False, self._products[block])]
-        if block in self._others:
-            ways.append((True, self._others[block]))
-        for of_zeros, products in ways:
-            apart = cancels or (of_two and of_zeros)
-            add = ft.partial(self._kernel("plane_sums"), self._planes, products, *bits)
-            add(False, tables, sums, total)
-            if apart:
-                add(True, tables, zeroth, total)
-            self._kernel("derivatives")(
-                factors, first, last, of_zeros, sums, zeroth if apart else zeroth[:0],
-                total, self._gradient[block],
-            )  # fmt: skip
+        if of_two and self._kernel("cancels")(factors, first, last):
+            add(*what, True, tables, zeroth, total)
+        else:
+            zeroth = zeroth[:0]
+        derive = self._kernel("derivatives")
+        derive(factors, first, last, sums, zeroth, total, gradient)
+        if block in self._tiny:
+            rest = self._tiny[block], self._others[block], gradient
+            derive = self._kernel("tiny_derivatives")
+            derive(self._words, self._samples.bits, first, last, *rest)
 
     def _items(self, blocks: int, count: int) -> Iterator[_Item]:
         """Blocks and parts of the rows, to share between threads."""
