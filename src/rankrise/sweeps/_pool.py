@@ -1,13 +1,14 @@
 """Processes that tasks are done by: this one, or workers of Dask."""
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import is_dataclass
+from multiprocessing import spawn
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from rankrise._environment import usable_cores
 from rankrise._errors import InputError, reason
@@ -21,6 +22,8 @@ _POLL_SECONDS = 0.05
 _REPLACE_SECONDS = 5.0
 _CONNECT_SECONDS = 20.0
 LOCAL = "local"
+# As Dask names processes that are workers.
+_WORKER_NAME = "Dask Worker process"
 _MOST_WORKERS = 10_000
 # Bytes of an argument that goes along with each task.
 _SMALL = 100_000
@@ -252,19 +255,19 @@ def _alone() -> Iterator[None]:
     """Workers that start do not run the program again that starts them.
 
     A script without `if __name__ == "__main__"` would begin its sweep in each of them.
-    All that they do is imported from rankrise.
+    All that they do is imported from rankrise. Other processes start as ever.
     """
-    main = sys.modules["__main__"]
-    hidden = {name: getattr(main, name, None) for name in ("__file__", "__spec__")}
-    try:
-        main.__spec__ = None
-        if hidden["__file__"] is not None:
-            del main.__file__
+    prepared = spawn.get_preparation_data
+
+    def without_main(name: str) -> dict[str, Any]:
+        data = prepared(name)
+        if name.startswith(_WORKER_NAME):
+            for key in [key for key in data if key.startswith("init_main")]:
+                del data[key]
+        return data
+
+    with mock.patch.object(spawn, "get_preparation_data", without_main):
         yield
-    finally:
-        main.__spec__ = hidden["__spec__"]
-        if hidden["__file__"] is not None:
-            main.__file__ = hidden["__file__"]
 
 
 @contextmanager
