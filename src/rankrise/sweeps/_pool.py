@@ -1,6 +1,7 @@
 """Processes that tasks are done by: this one, or workers of Dask."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -43,10 +44,15 @@ class DaskPool(Pool):
     def __init__(self, client: Any, replace: Callable[[], None] = lambda: None) -> None:
         self._client = client
         self._replace = replace
+        self._workers, self._counted = 1, -math.inf
 
     @property
     def workers(self) -> int:
-        return max(1, len(self._client.nthreads()))
+        # Asking takes a millisecond, and runs may end every few.
+        if time.monotonic() - self._counted > _REPLACE_SECONDS:
+            self._workers = max(1, len(self._client.nthreads()))
+            self._counted = time.monotonic()
+        return self._workers
 
     def each(
         self,
@@ -231,6 +237,8 @@ def _local_pool(workers: int) -> Iterator[Pool]:
         "distributed.scheduler.allowed-failures": _DEATHS - 1,
         # A worker that takes long to start again is no lost one.
         "distributed.deploy.lost-worker-timeout": "60s",
+        # Nobody looks at what it samples, a hundred times a second.
+        "distributed.worker.profile.enabled": False,
     }
     with (
         dask.config.set(limits),
