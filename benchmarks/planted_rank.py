@@ -10,7 +10,6 @@ import json
 import math
 import os
 import statistics
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -323,18 +322,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 @contextmanager
 def _pool(options: argparse.Namespace) -> Iterator[Pool]:
-    """Workers that are asked for; they get these modules with their tasks."""
+    """Workers that are asked for; those elsewhere need this folder in PYTHONPATH."""
     if options.scheduler is None and options.workers is None:
         yield ThisProcess()
         return
     with open_pool(options.scheduler or "local", workers=options.workers) as pool:
-        import cloudpickle
-
-        here = Path(__file__).parent
-        for module in [*sys.modules.values()]:
-            file = getattr(module, "__file__", None)
-            if file and Path(file).parent == here and module.__name__ != "__main__":
-                cloudpickle.register_pickle_by_value(module)
         yield pool
 
 

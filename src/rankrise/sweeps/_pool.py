@@ -1,13 +1,15 @@
 """Processes that tasks are done by: this one, or workers of Dask."""
 
 import logging
-import sys
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import is_dataclass
+from multiprocessing import spawn
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from rankrise._environment import usable_cores
 from rankrise._errors import InputError, reason
@@ -21,6 +23,8 @@ _POLL_SECONDS = 0.05
 _REPLACE_SECONDS = 5.0
 _CONNECT_SECONDS = 20.0
 LOCAL = "local"
+# As Dask names processes that are workers.
+_WORKER_NAME = "Dask Worker process"
 _MOST_WORKERS = 10_000
 # Bytes of an argument that goes along with each task.
 _SMALL = 100_000
@@ -40,10 +44,15 @@ class DaskPool(Pool):
     def __init__(self, client: Any, replace: Callable[[], None] = lambda: None) -> None:
         self._client = client
         self._replace = replace
+        self._workers, self._counted = 1, -math.inf
 
     @property
     def workers(self) -> int:
-        return max(1, len(self._client.nthreads()))
+        # Asking takes a millisecond, and runs may end every few.
+        if time.monotonic() - self._counted > _REPLACE_SECONDS:
+            self._workers = max(1, len(self._client.nthreads()))
+            self._counted = time.monotonic()
+        return self._workers
 
     def each(
         self,
@@ -228,6 +237,8 @@ def _local_pool(workers: int) -> Iterator[Pool]:
         "distributed.scheduler.allowed-failures": _DEATHS - 1,
         # A worker that takes long to start again is no lost one.
         "distributed.deploy.lost-worker-timeout": "60s",
+        # Nobody looks at what it samples, a hundred times a second.
+        "distributed.worker.profile.enabled": False,
     }
     with (
         dask.config.set(limits),
@@ -252,19 +263,19 @@ def _alone() -> Iterator[None]:
     """Workers that start do not run the program again that starts them.
 
     A script without `if __name__ == "__main__"` would begin its sweep in each of them.
-    All that they do is imported from rankrise.
+    All that they do is imported from rankrise. Other processes start as ever.
     """
-    main = sys.modules["__main__"]
-    hidden = {name: getattr(main, name, None) for name in ("__file__", "__spec__")}
-    try:
-        main.__spec__ = None
-        if hidden["__file__"] is not None:
-            del main.__file__
+    prepared = spawn.get_preparation_data
+
+    def without_main(name: str) -> dict[str, Any]:
+        data = prepared(name)
+        if name.startswith(_WORKER_NAME):
+            for key in [key for key in data if key.startswith("init_main")]:
+                del data[key]
+        return data
+
+    with mock.patch.object(spawn, "get_preparation_data", without_main):
         yield
-    finally:
-        main.__spec__ = hidden["__spec__"]
-        if hidden["__file__"] is not None:
-            main.__file__ = hidden["__file__"]
 
 
 @contextmanager
