@@ -1,0 +1,177 @@
+"""A client of Dask `distributed`: workers of this machine, or those of a scheduler."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rankrise._environment import usable_cores
+from rankrise._errors import InputError, reason
+from rankrise._version import __version__
+
+LOCAL = "local"
+# How often a task may end its worker before it is given up.
+ATTEMPTS = 3
+_CONNECT_SECONDS = 20.0
+_MOST_WORKERS = 10_000
+
+
+@contextmanager
+def open_client(
+    scheduler: Any = LOCAL, workers: int | None = None, *, steal: bool = True
+) -> Iterator[Any]:
+    """A client of a cluster, as long as the block lasts.
+
+    Parameters
+    ----------
+    scheduler
+        `local` starts workers on this machine; an address is that of a scheduler. A
+        client is used as it is, and not closed.
+    workers
+        How many are started, by default one for every core.
+    steal
+        Whether workers without work take that of others, and with it their data.
+
+    Raises
+    ------
+    InputError
+        If Dask is not installed, or no scheduler answers.
+    """
+    require_dask()
+    from distributed import Client
+
+    if scheduler != LOCAL and workers is not None:
+        raise InputError(
+            "`workers` are started on this machine; those of a scheduler have been "
+            "started already, so leave it out."
+        )
+    if workers is not None and not 1 <= workers <= _MOST_WORKERS:
+        raise InputError(
+            f"`workers` is {workers}; give a whole number from 1 to {_MOST_WORKERS}."
+        )
+    if isinstance(scheduler, Client):
+        yield scheduler
+        return
+    if not isinstance(scheduler, str):
+        raise InputError(
+            f"`scheduler` is {scheduler!r}; give 'local', the address of a scheduler "
+            "of Dask, or a client."
+        )
+    with quiet():
+        if scheduler == LOCAL:
+            with local_client(workers or usable_cores(), steal=steal) as client:
+                yield client
+        else:
+            with client_of(scheduler) as client:
+                yield client
+
+
+def require_dask() -> None:
+    """Refuse to go on without Dask, and say how it is had."""
+    try:
+        import distributed  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            "Several processes need Dask, which is not installed: pip install "
+            "'rankrise[cluster]'."
+        ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Nothing is said of connections that open and close; what is lost, we tell."""
+    import distributed  # noqa: F401  # Here it sets the levels of its loggers.
+
+    names = [n for n in logging.root.manager.loggerDict if n.startswith("distributed")]
+    levels = {name: logging.getLogger(name).level for name in names}
+    try:
+        for name in names:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
+def local_client(workers: int, *, steal: bool = True) -> Iterator[Any]:
+    """A client of workers that this machine starts, a process each."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    limits = {
+        "distributed.scheduler.allowed-failures": ATTEMPTS - 1,
+        "distributed.scheduler.work-stealing": steal,
+    }
+    with (
+        dask.config.set(limits),
+        _alone(),
+        # Nobody but this machine reaches it.
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Workers that start do not run the program again that starts them.
+
+    A script without `if __name__ == "__main__"` would begin its run in each of them.
+    All that they do is imported from rankrise.
+    """
+    main = sys.modules["__main__"]
+    hidden = {name: getattr(main, name, None) for name in ("__file__", "__spec__")}
+    try:
+        main.__spec__ = None
+        if hidden["__file__"] is not None:
+            del main.__file__
+        yield
+    finally:
+        main.__spec__ = hidden["__spec__"]
+        if hidden["__file__"] is not None:
+            main.__file__ = hidden["__file__"]
+
+
+@contextmanager
+def client_of(address: str) -> Iterator[Any]:
+    """A client of the scheduler at an address, whose workers have this version."""
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=_CONNECT_SECONDS)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"No scheduler of Dask answers at {address} ({reason(error)}); start one "
+            "by `dask scheduler`, and give the address it prints."
+        ) from error
+    with client:
+        _check_versions(client)
+        yield client
+
+
+def _check_versions(client: Any) -> None:
+    try:
+        versions = client.run(_version)
+    except Exception as error:
+        raise InputError(
+            f"A worker cannot load rankrise ({reason(error)}); install version "
+            f"{__version__} for all of them."
+        ) from error
+    for worker, version in versions.items():
+        if version != __version__:
+            raise InputError(
+                f"The worker {worker} has rankrise {version}, and this is "
+                f"{__version__}; install the same everywhere."
+            )
+
+
+def _version() -> str:
+    return __version__
