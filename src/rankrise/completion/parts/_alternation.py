@@ -137,7 +137,8 @@ class PartsAlternation:
         shared = self._shared(factors)
         for first in range(0, dim, length):
             own = mode, first, min(first + length, dim)
-            total = self._passes.summed(self._tasks(tasks.equations, shared, *own))
+            each = self._passes.each(tasks.equations, self._parts, *shared, *own)
+            total = self._passes.summed(each)
             task = self._passes.submit(tasks.solved, total, size, penalty)
             solved.append(self._passes.result(task))
         return solved
@@ -153,12 +154,8 @@ class PartsAlternation:
 
     def heldout_gain(self, factors: Values, over: Values) -> tuple[float, float]:
         """Mean fall of the held-out losses, entry by entry, and its standard error."""
-        others, own = self._plan.of_parts(over)
-        shared = self._passes.shared(others)
-        each = [
-            self._passes.submit(tasks.gains, *given, shared, rows)
-            for given, rows in zip(self._given(self._shared(factors)), own, strict=True)
-        ]
+        given = *self._shared(factors), *self._shared(over)
+        each = self._passes.each(tasks.gains, self._parts, *given)
         total = self._passes.result(self._passes.summed(each, tasks.gains_of))
         count, mean, squares = map(float, total)
         return mean, math.sqrt(squares / count) / math.sqrt(count)
@@ -181,10 +178,7 @@ class PartsAlternation:
         return entering_along(units, strengths, self.rows, count, curvature)
 
     def _pull(self, residuals: list[Any], units: Values, mode: int) -> Values:
-        given = zip(self._given(self._shared(units)), residuals, strict=True)
-        each = [
-            self._passes.submit(tasks.pull, *own, rest, mode) for own, rest in given
-        ]
+        each = self._each(tasks.pull, units, residuals, mode)
         if mode == self._plan.split:
             return np.concatenate(self._passes.results(each))
         return np.asarray(self._passes.result(self._passes.summed(each)))
@@ -204,39 +198,30 @@ class PartsAlternation:
             bases[split] = self._projected(residuals, bases, size)
         own, bases[split] = np.split(bases[split], self._plan.bounds[1:-1]), np.eye(0)
         shared = self._passes.shared(bases)
-        core = self._summed(tasks.core, residuals, shared, each=own)
+        core = self._summed(tasks.core, self._parts, residuals, shared, own)
         bases[split] = np.concatenate(own)
-        count = int(self._summed(tasks.shown_count, residuals, parts=False))
+        count = int(self._summed(tasks.shown_count, residuals))
         scaled = core * (math.prod(dims) / count)
         return components_of_core(scaled, bases, size, seed)
 
     def _signals(self, residuals: list[Any], mode: int, seed: int) -> Signals:
-        pairs = list(zip(self._parts, residuals, strict=True))
-        submit = self._passes.submit
+        passes = self._passes
         if mode != self._plan.split:
-            unfolded = [submit(tasks.unfolded, *own, mode, seed) for own in pairs]
+            unfolded = passes.each(tasks.unfolded, self._parts, residuals, mode, seed)
 
             def times(vectors: Values, is_noise: bool) -> Values:
-                shared = self._passes.shared(np.ascontiguousarray(vectors))
-                return np.asarray(
-                    self._summed(
-                        tasks.times_unfolding, unfolded, shared, is_noise, parts=False
-                    )
-                )
+                shared = passes.shared(np.ascontiguousarray(vectors))
+                found = self._summed(tasks.times_unfolding, unfolded, shared, is_noise)
+                return np.asarray(found)
         else:
-            unfolded = [submit(tasks.unfolded_own, *own, seed) for own in pairs]
+            unfolded = passes.each(tasks.unfolded_own, self._parts, residuals, seed)
 
             def times(vectors: Values, is_noise: bool) -> Values:
                 own = np.split(vectors, self._plan.bounds[1:-1])
-                given = list(zip(unfolded, own, strict=True))
-                sums = self._passes.summed(
-                    [submit(tasks.column_sums, *each, is_noise) for each in given]
-                )
-                each = [
-                    submit(tasks.times_columns, matrix, sums, rows, is_noise)
-                    for matrix, rows in given
-                ]
-                return np.concatenate(self._passes.results(each))
+                sums = passes.each(tasks.column_sums, unfolded, own, is_noise)
+                given = passes.summed(sums), own, is_noise
+                each = passes.each(tasks.times_columns, unfolded, *given)
+                return np.concatenate(passes.results(each))
 
         of_data, of_noise = (ft.partial(times, is_noise=x) for x in (False, True))
         return signals(of_data, of_noise, self.rows.dims, mode, seed)
@@ -245,13 +230,13 @@ class PartsAlternation:
         self, residuals: list[Any], bases: list[Values], size: int
     ) -> Values:
         """A basis of the divided mode: what is left times the bases of the others."""
-        shared, submit = self._passes.shared(bases), self._passes.submit
-        pairs = zip(self._parts, residuals, strict=True)
-        matrices = [submit(tasks.projected, *own, shared) for own in pairs]
-        grams = [submit(tasks.gram, matrix) for matrix in matrices]
-        vectors = leading_vectors(self._passes.result(self._passes.summed(grams)), size)
-        each = [submit(tasks.times, matrix, vectors) for matrix in matrices]
-        return np.linalg.qr(np.concatenate(self._passes.results(each)))[0]
+        passes = self._passes
+        given = self._parts, residuals, passes.shared(bases)
+        matrices = passes.each(tasks.projected, *given)
+        total = passes.summed(passes.each(tasks.gram, matrices))
+        vectors = leading_vectors(passes.result(total), size)
+        each = passes.each(tasks.times, matrices, vectors)
+        return np.linalg.qr(np.concatenate(passes.results(each)))[0]
 
     # Passes.
 
@@ -260,48 +245,18 @@ class PartsAlternation:
         others, own = self._plan.of_parts(factors)
         return self._passes.shared(others), own
 
-    def _given(self, shared: tuple[Any, list[Values]]) -> list[tuple[Any, ...]]:
-        others, own = shared
-        return [
-            (part, others, rows) for part, rows in zip(self._parts, own, strict=True)
-        ]
-
-    def _tasks(
-        self,
-        function: Callable[..., Any],
-        shared: tuple[Any, list[Values]],
-        *arguments: Any,
-    ) -> list[Any]:
-        return [
-            self._passes.submit(function, *given, *arguments)
-            for given in self._given(shared)
-        ]
-
     def _each(
         self, function: Callable[..., Any], factors: Values, *arguments: Any
     ) -> list[Any]:
         """A task for each part, of the factors that concern it."""
-        return self._tasks(function, self._shared(factors), *arguments)
+        given = self._shared(factors)
+        return self._passes.each(function, self._parts, *given, *arguments)
 
     def _sum(self, function: Callable[..., Any], factors: Values | None = None) -> Any:
-        if factors is None:
-            each = [self._passes.submit(function, part) for part in self._parts]
-        else:
-            each = self._each(function, factors)
-        return self._passes.result(self._passes.summed(each))
+        given = () if factors is None else self._shared(factors)
+        return self._summed(function, self._parts, *given)
 
-    def _summed(
-        self,
-        function: Callable[..., Any],
-        items: list[Any],
-        *arguments: Any,
-        parts: bool = True,
-        each: list[Any] | None = None,
-    ) -> Any:
-        """The sum of what tasks make of something that each part has."""
-        found = []
-        for number, item in enumerate(items):
-            first = (self._parts[number], item) if parts else (item,)
-            last = () if each is None else (each[number],)
-            found.append(self._passes.submit(function, *first, *arguments, *last))
-        return self._passes.result(self._passes.summed(found))
+    def _summed(self, function: Callable[..., Any], *columns: Any) -> Any:
+        """The sum of what tasks give."""
+        each = self._passes.each(function, *columns)
+        return self._passes.result(self._passes.summed(each))

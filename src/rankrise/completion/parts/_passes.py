@@ -46,6 +46,22 @@ class Passes:
             function, *arguments, pure=False, retries=ATTEMPTS - 1, **options
         )
 
+    def each(self, function: Callable[..., Any], *columns: Any) -> list[Any]:
+        """A task for each item of the columns.
+
+        Parameters
+        ----------
+        columns
+            Lists of an item for each task; what is no list is given to all.
+        """
+        count = next(len(each) for each in columns if isinstance(each, list))
+        given = [x if isinstance(x, list) else [x] * count for x in columns]
+        return list(
+            self._client.map(
+                function, *given, pure=False, retries=ATTEMPTS - 1, batch_size=count
+            )
+        )
+
     def submit_with(
         self, function: Callable[..., Any], block: Any, content: Any, *arguments: Any
     ) -> Any:
@@ -70,10 +86,7 @@ class Passes:
         own = list(futures)
         while len(own) > 1:
             some = [own[n : n + _SUMMED] for n in range(0, len(own), _SUMMED)]
-            own = [
-                self.submit(_reduced, add, each) if len(each) > 1 else each[0]
-                for each in some
-            ]
+            own = self.each(_reduced, add, some)
         return own[0]
 
     def result(self, future: Any) -> Any:
