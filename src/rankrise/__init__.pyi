@@ -55,6 +55,10 @@ from .solvers import flow_until as flow_until
 from .solvers import reference_flow as reference_flow
 from .solvers import reference_flows as reference_flows
 from .solvers import solve as solve
+from .sweeps import SweepResult as SweepResult
+from .sweeps import SweepSettings as SweepSettings
+from .sweeps import load_sweep as load_sweep
+from .sweeps import sweep as sweep
 from .tensors import IncompleteTensor as IncompleteTensor
 from .tensors import Observations as Observations
 from .tensors import Standardization as Standardization

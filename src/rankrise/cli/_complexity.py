@@ -12,7 +12,7 @@ from rich.table import Table
 
 from rankrise._errors import InputError
 from rankrise.cli._folder import RunFolder
-from rankrise.cli._options import OutputOptions
+from rankrise.cli._options import ClusterOptions, OutputOptions
 from rankrise.cli._session import (
     load_unchanged,
     make_checkpoint,
@@ -38,6 +38,7 @@ def complexity(
     /,
     *,
     settings: Annotated[ComplexityConfig | None, Parameter(name="*")] = None,
+    cluster: ClusterOptions | None = None,
     output: OutputOptions | None = None,
 ) -> int:
     """Measure how low a CP rank suffices for a data set, beside random controls.
@@ -68,13 +69,17 @@ def complexity(
     def begin() -> None:
         folder.begin(settings, source)
 
-    with running(begin, output) as progress:
+    with (
+        running(begin, output) as progress,
+        (cluster or ClusterOptions()).pool() as pool,
+    ):
         outcome = run_complexity(
             source["dataset"],
             settings,
             data=data,
             checkpoint=checkpoint,
             progress=progress,
+            pool=pool,
         )
     summary = summarize_complexity(outcome)
     picture, *_ = save_figure(outcome.figure(), folder.path / "complexity")

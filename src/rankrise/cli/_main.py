@@ -38,6 +38,7 @@ COMMANDS = {
     "controls.",
     "reproduce": "Produce the paper's figures anew, and a table of ours beside the "
     "paper's.",
+    "sweep": "Do many runs of one command, on this machine or a cluster.",
     "report": "Show runs in one HTML file: figures to explore, tables, settings.",
 }
 

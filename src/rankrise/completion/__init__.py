@@ -22,6 +22,7 @@ from rankrise.completion._holdout import fiber_modes as fiber_modes
 from rankrise.completion._holdout import make_folds as make_folds
 from rankrise.completion._model import Model as Model
 from rankrise.completion._model_runs import CompletionProgress as CompletionProgress
+from rankrise.completion._options import CompletionOptions as CompletionOptions
 from rankrise.completion._path import Path as Path
 from rankrise.completion._path import PathPoint as PathPoint
 from rankrise.completion._plain_fit import PlainFits as PlainFits
