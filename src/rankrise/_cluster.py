@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,8 +20,8 @@ _MOST_WORKERS = 10_000
 @contextmanager
 def open_client(
     scheduler: Any = LOCAL, workers: int | None = None, *, steal: bool = True
-) -> Iterator[Any]:
-    """A client of a cluster, as long as the block lasts.
+) -> Iterator[tuple[Any, Callable[[], None]]]:
+    """A client of a cluster, and what replaces workers that are gone for good.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def open_client(
             f"`workers` is {workers}; give a whole number from 1 to {_MOST_WORKERS}."
         )
     if isinstance(scheduler, Client):
-        yield scheduler
+        yield scheduler, _nothing
         return
     if not isinstance(scheduler, str):
         raise InputError(
@@ -60,11 +60,15 @@ def open_client(
         )
     with quiet():
         if scheduler == LOCAL:
-            with local_client(workers or usable_cores(), steal=steal) as client:
-                yield client
+            with _local(workers or usable_cores(), steal) as opened:
+                yield opened
         else:
-            with client_of(scheduler) as client:
-                yield client
+            with _client_of(scheduler) as client:
+                yield client, _nothing
+
+
+def _nothing() -> None:
+    """Who started the workers replaces them."""
 
 
 def require_dask() -> None:
@@ -74,7 +78,7 @@ def require_dask() -> None:
     except ImportError as error:
         raise InputError(
             "Several processes need Dask, which is not installed: pip install "
-            "'rankrise[cluster]'."
+            "'rankrise[cluster]'; or leave out `scheduler` and `workers`."
         ) from error
 
 
@@ -95,14 +99,15 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def local_client(workers: int, *, steal: bool = True) -> Iterator[Any]:
-    """A client of workers that this machine starts, a process each."""
+def _local(workers: int, steal: bool) -> Iterator[tuple[Any, Callable[[], None]]]:
     import dask
     from distributed import Client, LocalCluster
 
     limits = {
         "distributed.scheduler.allowed-failures": ATTEMPTS - 1,
         "distributed.scheduler.work-stealing": steal,
+        # A worker that takes long to start again is no lost one.
+        "distributed.deploy.lost-worker-timeout": "60s",
     }
     with (
         dask.config.set(limits),
@@ -112,12 +117,14 @@ def local_client(workers: int, *, steal: bool = True) -> Iterator[Any]:
             n_workers=workers,
             threads_per_worker=1,
             host="127.0.0.1",
-            dashboard_address=None,
+            # There is a web server also where no dashboard is.
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,
     ):
-        yield client
+        yield client, lambda: cluster.scale(workers)
 
 
 @contextmanager
@@ -141,8 +148,7 @@ def _alone() -> Iterator[None]:
 
 
 @contextmanager
-def client_of(address: str) -> Iterator[Any]:
-    """A client of the scheduler at an address, whose workers have this version."""
+def _client_of(address: str) -> Iterator[Any]:
     from distributed import Client
 
     try:

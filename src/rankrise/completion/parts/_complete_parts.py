@@ -168,7 +168,7 @@ def complete_parts_as_set(
     load_kernels()
     with (
         showing(progress) as report,
-        open_client(scheduler, workers, steal=False) as client,
+        open_client(scheduler, workers, steal=False) as opened,
         _large_tasks(),
         Watch(
             checkpoint=checkpoint,
@@ -176,7 +176,7 @@ def complete_parts_as_set(
             max_seconds=settings.max_seconds,
         ) as watch,
     ):
-        run = _Run(Passes(client), given, settings, options, parts or given.files)
+        run = _Run(Passes(*opened), given, settings, options, parts or given.files)
         model, ending = run.fitted(watch, report)
         facts = run.plan.axes, run.plan.observed, run.hidden, run.plan.parts
         del run

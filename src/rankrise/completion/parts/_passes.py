@@ -21,10 +21,16 @@ _PATIENCE, _POLL_SECONDS = 120.0, 5.0
 
 
 class Passes:
-    """Tasks on the workers of a client."""
+    """Tasks on the workers of a client.
 
-    def __init__(self, client: Any) -> None:
-        self._client = client
+    Parameters
+    ----------
+    replace
+        Starts workers in the place of those that are gone for good.
+    """
+
+    def __init__(self, client: Any, replace: Callable[[], None]) -> None:
+        self._client, self._replace = client, replace
         self._workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
 
     def submit(
@@ -126,7 +132,7 @@ class Passes:
                 wait(list(futures), timeout=_POLL_SECONDS)
                 return
             except TimeoutError:
-                pass
+                self._replace()
             if self._client.scheduler_info(n_workers=-1)["workers"]:
                 alone_since = None
                 continue

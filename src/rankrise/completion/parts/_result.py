@@ -104,7 +104,7 @@ class CompletionOfParts:
                 if (found < 0).any():
                     label = column.iloc[int(np.argmin(found))]
                     raise InputError(
-                        f"{label!r} is no label of {axis.title(mode)}: no part has an "
+                        f"{label} is no label of {axis.title(mode)}: no part has an "
                         "entry of it, so nothing is known of it."
                     )
                 indices[:, mode] = found
