@@ -7,18 +7,25 @@ import pytest
 import rankrise as rr
 
 
-def table_of(mode_dims, observed, components, *, seed=0, names=("user", "item", "day")):
-    """A long table of some entries of a low-rank tensor with noise."""
+def table_of(mode_dims, observed, components, *, flat=False, seed=0):
+    """A long table of some entries of a low-rank tensor with noise.
+
+    Entries of `flat` factors are one or minus one.
+    """
     rng = np.random.default_rng(seed)
     entries = int(np.prod(mode_dims, dtype=np.int64))
-    flat = np.unique(rng.integers(entries, size=int(1.1 * observed) + 9))
-    flat = rng.permutation(flat)[:observed]
-    indices = np.stack(np.unravel_index(flat, mode_dims), axis=1)
+    if entries < 10 * observed:
+        places = rng.permutation(entries)[:observed]
+    else:
+        places = np.unique(rng.integers(entries, size=2 * observed))
+        places = rng.permutation(places)[:observed]
+    indices = np.stack(np.unravel_index(places, mode_dims), axis=1)
     factors = [rng.standard_normal((dim, components)) for dim in mode_dims]
+    factors = list(map(np.sign, factors)) if flat else factors
     rows = [matrix[own] for matrix, own in zip(factors, indices.T, strict=True)]
     values = np.prod(rows, axis=0).sum(axis=1) + 2
     values += 0.1 * rng.standard_normal(len(values))
-    columns = dict(zip(names, indices.T, strict=True))
+    columns = dict(zip(("user", "item", "day"), indices.T, strict=True))
     return pd.DataFrame({**columns, "value": values})
 
 
@@ -49,8 +56,8 @@ def client_of(workers):
         n_workers=workers,
         threads_per_worker=1,
         processes=False,
-        dashboard_address=None,
-        worker_dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
+        worker_dashboard_address="127.0.0.1:0",
     )
     return distributed.Client(cluster)
 
