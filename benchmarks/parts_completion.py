@@ -106,6 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         width=given.width,
         max_seconds=given.max_seconds,
     )
+    with tempfile.TemporaryDirectory() as folder:
         written = write_parts(sizes, Path(folder), given.files)
         runs = [measure(sizes, Path(folder), workers) for workers in given.workers]
     result = {"file_bytes": written, "runs": runs, **environment()}

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+import rankrise.completion.parts._part as tasks
 from rankrise._typing import Values
 from rankrise.completion._alternating import (
     MANY_HIDDEN,
@@ -34,7 +35,6 @@ from rankrise.completion._spectral import (
     signals,
     unfolded_modes,
 )
-from rankrise.completion.parts import _part as tasks
 from rankrise.completion.parts._passes import Passes
 from rankrise.completion.parts._plan import Plan
 

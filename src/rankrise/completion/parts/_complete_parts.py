@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+import rankrise.completion.parts._part as tasks
 from rankrise._cluster import LOCAL, open_client
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims
@@ -18,7 +19,6 @@ from rankrise.completion._model_runs import CompletionProgress
 from rankrise.completion._path import PENALTIES, Path, PathPoint, Walk
 from rankrise.completion._saved_models import from_saved, to_saved
 from rankrise.completion._settings import Centering, CompletionSettings
-from rankrise.completion.parts import _part as tasks
 from rankrise.completion.parts._alternation import PartsAlternation
 from rankrise.completion.parts._passes import Passes
 from rankrise.completion.parts._plan import Plan, make_plan
