@@ -20,6 +20,7 @@ SLOW = (
     "docs/verify.md",
     "docs/complexity.md",
     "docs/reproduce.md",
+    "docs/scale.md",
     "docs/estimators.md",
 )
 # Each stands by itself, and takes seconds.

@@ -38,18 +38,9 @@ def open_client(
     InputError
         If Dask is not installed, or no scheduler answers.
     """
-    require_dask()
+    check_workers(scheduler, workers)
     from distributed import Client
 
-    if scheduler != LOCAL and workers is not None:
-        raise InputError(
-            "`workers` are started on this machine; those of a scheduler have been "
-            "started already, so leave it out."
-        )
-    if workers is not None and not 1 <= workers <= _MOST_WORKERS:
-        raise InputError(
-            f"`workers` is {workers}; give a whole number from 1 to {_MOST_WORKERS}."
-        )
     if isinstance(scheduler, Client):
         yield scheduler, _nothing
         return
@@ -71,14 +62,30 @@ def _nothing() -> None:
     """Who started the workers replaces them."""
 
 
-def require_dask() -> None:
-    """Refuse to go on without Dask, and say how it is had."""
+def check_workers(scheduler: Any, workers: int | None) -> None:
+    """Refuse what is no cluster, before anything is done.
+
+    Raises
+    ------
+    InputError
+        If workers are asked for that are there already, or Dask is not installed.
+    """
+    if workers is not None and not 1 <= workers <= _MOST_WORKERS:
+        raise InputError(
+            f"`workers` is {workers}; give a whole number up to {_MOST_WORKERS}."
+        )
+    if workers is not None and scheduler != LOCAL:
+        raise InputError(
+            "`workers` are started on this machine or by Slurm; those of a scheduler "
+            "have been started already, so leave it out."
+        )
     try:
         import distributed  # noqa: F401
     except ImportError as error:
         raise InputError(
             "Several processes need Dask, which is not installed: pip install "
-            "'rankrise[cluster]'; or leave out `scheduler` and `workers`."
+            "'rankrise[cluster]'; or stay in this one, without `scheduler` and with "
+            "`workers` 0."
         ) from error
 
 

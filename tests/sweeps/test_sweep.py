@@ -227,7 +227,7 @@ def test_a_run_that_ends_its_worker_is_named_and_the_rest_finish(tmp_path, using
     assert found.failed["run"].tolist() == [runs[5].key]
     assert "worker ended at every attempt" in found.failed["reason"].item()
     assert found.not_done == 0
-    assert pool.tries == 4
+    assert pool.tries == 3
 
 
 class FarAway(ThisProcess):

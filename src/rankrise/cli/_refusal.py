@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from rankrise._errors import InputError
 from rankrise._settings import option, refused
 
+# What is said of where runs are done.
+OF_CLUSTERS = ("max_runs", "parts", "scheduler", "slurm", "workers")
 _TYPES = {int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -45,6 +47,7 @@ def with_options(words: str) -> str:
         )
         for name in kind.model_fields
     }
+    options |= {f"`{name}`": option(name) for name in OF_CLUSTERS}
     options["`rank_k_measurements`"] = "--task sensing-rank-k"
     return re.sub("`[^`]*`", lambda name: options.get(name[0], name[0]), words)
 

@@ -1,6 +1,9 @@
 """`rankrise sweep SWEEP.toml`."""
 
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +12,7 @@ from cyclopts import Parameter
 from rankrise._errors import InputError
 from rankrise.cli._folder import RunFolder
 from rankrise.cli._options import OutputOptions
+from rankrise.cli._refusal import OF_CLUSTERS
 from rankrise.cli._session import running, status_of
 from rankrise.cli._status import DONE, VIOLATED
 from rankrise.cli._terminal import say
@@ -58,8 +62,35 @@ def sweep(
         job is, and do nothing.
     """
     output = output or OutputOptions()
-    from rankrise.sweeps import MOST_RUNS
+    with _in_words_of_the_file():
+        return _sweep(file, scheduler, workers, slurm, max_runs, dry_run, output)
 
+
+@contextmanager
+def _in_words_of_the_file() -> Iterator[None]:
+    """Settings are named as in the file; only what the command takes has a flag."""
+    try:
+        yield
+    except InputError as error:
+
+        def quoted(name: re.Match[str]) -> str:
+            return name[0] if name[1] in OF_CLUSTERS else f"'{name[1]}'"
+
+        raise InputError(re.sub("`([^`]*)`", quoted, str(error))) from error
+
+
+def _sweep(
+    file: Path | None,
+    scheduler: str,
+    workers: int | None,
+    slurm: Path | None,
+    max_runs: int | None,
+    dry_run: bool,
+    output: OutputOptions,
+) -> int:
+    from rankrise.sweeps import MOST_RUNS, check_cluster
+
+    check_cluster(scheduler, workers, slurm)
     most = MOST_RUNS if max_runs is None else max_runs
     if dry_run:
         settings = _settings(file, output)

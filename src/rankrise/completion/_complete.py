@@ -88,8 +88,9 @@ def complete(
 ) -> Completion: ...
 
 
-@counting_seconds()
-def complete(  # type: ignore[misc]  # The settings of the first are some of these.
+# The settings of the first are some of these.
+@counting_seconds()  # type: ignore[misc]
+def complete(
     source: Any,
     mask: Any = None,
     *,

@@ -4,6 +4,7 @@ from rankrise.sweeps._curves import Curves as Curves
 from rankrise.sweeps._expected import expected_sweep_time as expected_sweep_time
 from rankrise.sweeps._plan import MOST_RUNS as MOST_RUNS
 from rankrise.sweeps._plan import Run as Run
+from rankrise.sweeps._pool import check_cluster as check_cluster
 from rankrise.sweeps._pool import open_pool as open_pool
 from rankrise.sweeps._result import SweepResult as SweepResult
 from rankrise.sweeps._result import load_sweep as load_sweep

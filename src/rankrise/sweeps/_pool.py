@@ -7,7 +7,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
-from rankrise._cluster import LOCAL, open_client, quiet, require_dask
+from rankrise._cluster import LOCAL, check_workers, open_client, quiet
 from rankrise._errors import InputError
 from rankrise.runs import Finished, Pool, ThisProcess
 
@@ -136,12 +136,29 @@ def open_pool(
     InputError
         If Dask is not installed, or no scheduler answers.
     """
+    check_cluster(scheduler, workers, slurm)
     if workers == 0:
-        if scheduler != LOCAL or slurm is not None:
-            raise InputError("`workers` is 0, but a cluster is named; leave one out.")
         yield ThisProcess()
         return
     yield from _open(scheduler, workers, slurm)
+
+
+def check_cluster(
+    scheduler: str, workers: int | None, slurm: Path | None = None
+) -> None:
+    """Refuse what is no cluster, before anything is done.
+
+    Raises
+    ------
+    InputError
+        If two are named, or Dask is not installed.
+    """
+    if slurm is not None and scheduler != LOCAL:
+        raise InputError("`slurm` and `scheduler` are two clusters; give one.")
+    if workers == 0 and (scheduler != LOCAL or slurm is not None):
+        raise InputError("`workers` is 0, but a cluster is named; leave one out.")
+    if workers != 0:
+        check_workers(scheduler, workers)
 
 
 def _open(scheduler: str, workers: int | None, slurm: Path | None) -> Iterator[Pool]:
@@ -149,10 +166,7 @@ def _open(scheduler: str, workers: int | None, slurm: Path | None) -> Iterator[P
         with open_client(scheduler, workers) as opened:
             yield DaskPool(*opened)
         return
-    if scheduler != LOCAL:
-        raise InputError("`slurm` and `scheduler` are two clusters; give one.")
     from rankrise.sweeps._slurm import open_slurm
 
-    require_dask()
     with quiet(), open_slurm(slurm, workers) as client:
         yield DaskPool(client)

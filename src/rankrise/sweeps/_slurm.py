@@ -92,6 +92,15 @@ def _cluster(settings: SlurmSettings) -> Iterator[Any]:
             "Slurm needs dask-jobqueue, which is not installed: pip install "
             "'rankrise[cluster]'."
         ) from error
+    from distributed.utils import get_ip_interface
+
+    try:
+        get_ip_interface(settings.interface)
+    except ValueError as error:
+        raise InputError(
+            f"This machine has no network interface {settings.interface!r} "
+            f"({reason(error)})."
+        ) from error
     secure: dict[str, Any] = {}
     if settings.encrypted:
         shared = settings.shared_folder or str(Path.home())
@@ -108,7 +117,7 @@ def _cluster(settings: SlurmSettings) -> Iterator[Any]:
             interface=settings.interface,
             job_script_prologue=list(settings.prologue),
             job_extra_directives=list(settings.directives),
-            scheduler_options={"dashboard": False},
+            scheduler_options={"dashboard_address": "127.0.0.1:0"},
             nanny=True,
             **secure,
         )

@@ -12,7 +12,7 @@ from rankrise._cluster import LOCAL
 from rankrise._errors import InputError, reason
 from rankrise.runs import Finished, Pool, ShowProgress, Watch, showing
 from rankrise.sweeps._plan import MOST_RUNS, Batch, Run, make_batches
-from rankrise.sweeps._pool import open_pool
+from rankrise.sweeps._pool import check_cluster, open_pool
 from rankrise.sweeps._result import SweepResult
 from rankrise.sweeps._run_folder import RUNS, clear_unfinished, is_done, unpack_run
 from rankrise.sweeps._settings import SweepSettings
@@ -24,7 +24,7 @@ _TOGETHER_ON_GPU = 16
 # Batches a task, and tasks a worker from which on they are put together.
 _MOST_BATCHES, _TASKS_A_WORKER = 8, 8
 # How runs under which workers ended are tried again: all at once, or one by one.
-_ROUNDS = (True, True, False)
+_ROUNDS = (True, False)
 _ENDED_WORKERS = "its worker ended at every attempt, by a crash or for want of memory"
 
 
@@ -116,18 +116,21 @@ def sweep(
     settings = as_settings(settings)
     runs = settings.runs(max_runs)
     require_parquet()
+    slurm = None if slurm is None else Path(slurm)
+    check_cluster(scheduler, workers, slurm)
     out = Path(out)
     place = prepare_folder(out, settings)
     work = _Work(runs, out, place)
     with showing(progress) as report, Watch() as watch:
         try:
             if work.left:
-                slurm = None if slurm is None else Path(slurm)
                 with open_pool(scheduler, workers=workers, slurm=slurm) as pool:
                     for _ in work.through(pool, settings, lambda: bool(watch.ending())):
                         if report is not None:
                             report(work.progress(pool.workers))
         finally:
+            # The workers have ended, and some of them in the middle of a file.
+            clear_unfinished(out)
             write_tables(out, settings, runs, work.failures)
     return SweepResult.load(out)
 
