@@ -45,7 +45,7 @@ def test_a_sweep_says_what_it_will_do_and_writes_one_table(file, capfd):
     table = rr.load_sweep("found").table
     pd.testing.assert_frame_equal(table, pd.read_parquet("found/sweep.parquet"))
     summary = json.loads((file.parent / "found/summary.json").read_text())
-    assert (summary["result"], summary["runs"]) == ("converged", 4)
+    assert (summary["result"], summary["sweep_runs"]) == ("converged", 4)
     # The same again is refused, and goes on where it is asked to.
     assert swept(file, "--out", "found") == 2
     assert swept(file, "--out", "found", "--resume") == 0

@@ -59,7 +59,8 @@ for _name, _line in COMMANDS.items():
 def run(tokens: list[str]) -> int:
     """Exit status of a command.
 
-    0 done, 1 a claim violated or a run of a sweep failed, 2 bad input, 3 no claim tested, 130 interrupted.
+    0 done, 1 a claim violated or a run of a sweep failed, 2 bad input, 3 no claim
+    tested, 130 interrupted.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(_Warning("rankrise: %(message)s"))

@@ -29,8 +29,8 @@ _COLUMNS = 4
 # Values of an axis that each have a tick.
 _TICKS = 7
 _SHOWN = 10
-# Values further apart than this lie on a logarithmic axis.
-_WIDE = 20.0
+# Settings, and figures of merit, further apart than this lie on a logarithmic axis.
+_WIDE, _WIDE_MERIT = 5.0, 20.0
 
 
 def draw_curves(curves: Curves) -> Drawing:
@@ -141,23 +141,21 @@ def _curves(
     if not numeric:
         panel.set_xticks(range(len(names)), names)
     wide = []
-    if numeric and _is_wide(part[curves.against].tolist()):
+    if numeric and _is_wide(part[curves.against].tolist(), _WIDE):
         wide.append("x")
-    if curves.is_logarithmic and _is_wide([*part["low"], *part["high"]]):
+    if curves.is_logarithmic and _is_wide([*part["low"], *part["high"]], _WIDE_MERIT):
         wide.append("y")
     log_axis(panel, *wide)
     number_ticks(*[panel.xaxis] * numeric, panel.yaxis)
     if 0 < len(values) <= _TICKS:
-        panel.set_xticks(values, [f"{value:g}" for value in values])
+        panel.set_xticks(values, [f"{value:.3g}" for value in values])
         panel.minorticks_off()
 
 
-def _is_wide(values: Sequence[float]) -> bool:
+def _is_wide(values: Sequence[float], ratio: float) -> bool:
     """Whether numbers are so far apart that a logarithmic axis shows them better."""
-    finite = np.array([v for v in values if np.isfinite(v)])
-    return bool(
-        len(finite) > 1 and finite.min() > 0 and finite.max() > _WIDE * finite.min()
-    )
+    finite = np.array([value for value in values if np.isfinite(value)])
+    return len(finite) > 1 and bool(0 < ratio * finite.min() < finite.max())
 
 
 def _is_first(panel: Axes) -> bool:
@@ -172,7 +170,7 @@ def _at(names: list[str], values: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _counts(part: pd.DataFrame) -> str:

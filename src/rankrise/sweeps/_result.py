@@ -231,7 +231,7 @@ def summarize_sweep(found: SweepResult) -> dict[str, Any]:
             "settings": found.settings.model_dump(mode="json"),
             **environment(),
             "result": str(found.ending),
-            "runs": len(found.table),
+            "sweep_runs": len(found.table),
             "not_done": found.not_done,
             "failed": json.loads(failed.to_json(orient="records")),
         }
