@@ -44,13 +44,15 @@ def write_parts(sizes: LargeSizes, folder: Path, files: int) -> int:
 
 def measure(sizes: LargeSizes, folder: Path, workers: int) -> dict[str, Any]:
     """Complete the parts; what it took."""
-    moments: list[tuple[float, int]] = []
-
-    def note(progress: Any) -> None:
-        moments.append((time.monotonic(), progress.point.components))
+    moments: list[tuple[float, int, float]] = []
 
     with open_client("local", workers, steal=False) as (client, _):
         client.run(_processor_seconds)
+
+        def note(progress: Any) -> None:
+            spent = sum(client.run(_processor_seconds).values())
+            moments.append((time.monotonic(), progress.point.components, spent))
+
         began, own = time.monotonic(), time.process_time()
         found = rr.complete_parts(
             folder,
@@ -76,7 +78,10 @@ def measure(sizes: LargeSizes, folder: Path, workers: int) -> dict[str, Any]:
         "worker_peak_bytes": peaks,
         "heldout_error": found.heldout_error,
         "components": found.components,
-        "points": [[moment - began, count] for moment, count in moments],
+        "points": [
+            {"seconds": moment - began, "components": count, "processor": spent}
+            for moment, count, spent in moments
+        ],
     }
 
 

@@ -122,5 +122,6 @@ def test_a_label_that_no_part_has_is_named(client, folder):
     table = pd.DataFrame({"user": [1, 99], "item": [1, 1], "day": [0, 0]})
     with pytest.raises(rr.InputError, match="99 is no label of user"):
         found.entries_of(table)
+    table["user"] = 1
     with pytest.raises(rr.InputError, match="no column 'day'"):
         found.entries_of(table[["user", "item"]])

@@ -263,13 +263,14 @@ class _Run:
         baseline, self.fingerprint = self._standardized(gathered, most)
         self._baseline = baseline
         standard = settings.seed, most, baseline.offset, baseline.scale
-        count = len(gathered)
-        ready = [
-            passes.submit(tasks.ready, each, *standard, near=number / count)
-            for number, each in enumerate(gathered)
-        ]
-        passes.results([passes.submit(tasks.is_ready, each) for each in ready])
-        del gathered
+        count, ready = len(gathered), list[Any]()
+        while gathered:
+            # Here its last name goes: once a part is ready, what it is made of can.
+            near = len(ready) / count
+            ready.append(
+                passes.submit(tasks.ready, gathered.pop(0), *standard, near=near)
+            )
+        passes.results(passes.each(tasks.is_ready, ready))
         self._alternation = PartsAlternation(passes, self.plan, ready, self.hidden)
 
     # Reading.

@@ -44,13 +44,6 @@ class CompletionOfParts:
         The mode whose rows were divided, counted from 0.
     ending
         `converged`, or what cut it short.
-
-    Examples
-    --------
-    >>> import pandas as pd, rankrise as rr  # doctest: +SKIP
-    >>> found = rr.complete_parts("ratings/", workers=2)  # doctest: +SKIP
-    >>> found.entries([[0, 3], [5, 1]])  # doctest: +SKIP
-    array([3.9, 2.1])
     """
 
     axes: tuple[ModeAxis, ...]
