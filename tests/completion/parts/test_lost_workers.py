@@ -62,5 +62,7 @@ def test_a_part_that_ends_every_worker_is_given_up(processes):
         return part
 
     frame = frame.map_partitions(poisoned, meta=table.iloc[:0])
-    with pytest.raises(rr.InputError, match=r"ended its worker \d times; .* more memory"):
+    with pytest.raises(
+        rr.InputError, match=r"ended its worker \d times; .* more memory"
+    ):
         rr.complete_parts(frame, scheduler=processes, **SETTINGS)

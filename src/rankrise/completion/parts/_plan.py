@@ -14,8 +14,9 @@ from rankrise.completion._arrangement import Rows
 from rankrise.completion.parts._sources import Entries
 from rankrise.tensors import ModeAxis, label_order
 
-# Observations that a part has at most, unless they are all of one row.
-_MOST_OBSERVED = 2**21
+# Observations that a part has at most, unless they are all of one row or that makes
+# more parts than a scheduler follows in a second.
+_MOST_OBSERVED, _MOST_PARTS = 2**21, 1024
 _Integers = npt.NDArray[np.int64]
 
 
@@ -230,7 +231,7 @@ def make_plan(survey: Survey, order: Any, parts: int) -> Plan:
     mode_dims: ModeDims = tuple(map(len, found))
     rows = Rows(mode_dims, names, starts, np.zeros(sum(dims)))
     split = int(np.argmax(dims))
-    least = max(parts, -(-survey.observed // _MOST_OBSERVED))
+    least = max(parts, min(-(-survey.observed // _MOST_OBSERVED), _MOST_PARTS))
     bounds = _bounds(found[split][names[split]], least)
     return Plan(tuple(axes), rows, survey.observed, split, bounds)
 
