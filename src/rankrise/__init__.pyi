@@ -9,6 +9,7 @@ from . import trajectories as trajectories
 from ._errors import InputError as InputError
 from ._version import __version__ as __version__
 from .completion import Completion as Completion
+from .completion import CompletionOfParts as CompletionOfParts
 from .completion import CompletionProgress as CompletionProgress
 from .completion import CompletionSettings as CompletionSettings
 from .completion import GradientMethod as GradientMethod
@@ -18,6 +19,7 @@ from .completion import RankEstimate as RankEstimate
 from .completion import RankProgress as RankProgress
 from .completion import RankRow as RankRow
 from .completion import complete as complete
+from .completion import complete_parts as complete_parts
 from .completion import complete_tensor as complete_tensor
 from .completion import estimate_rank as estimate_rank
 from .completion import estimate_tensor_rank as estimate_tensor_rank

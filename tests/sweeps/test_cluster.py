@@ -204,9 +204,7 @@ def test_without_dask_it_is_said_how_to_have_it(tmp_path, monkeypatch):
 
 
 def test_no_scheduler_at_an_address_is_said(dask, tmp_path, monkeypatch):
-    from rankrise.sweeps import _pool
-
-    monkeypatch.setattr(_pool, "_CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr("rankrise._cluster._CONNECT_SECONDS", 0.2)
     with pytest.raises(rr.InputError, match="No scheduler of Dask answers at tcp://"):
         rr.sweep(SETTINGS, tmp_path, scheduler="tcp://127.0.0.1:9")
 

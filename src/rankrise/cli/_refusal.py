@@ -14,7 +14,7 @@ from rankrise._errors import InputError
 from rankrise._settings import option, refused
 
 # What is said of where runs are done.
-OF_CLUSTERS = ("max_runs", "scheduler", "slurm", "workers")
+OF_CLUSTERS = ("max_runs", "parts", "scheduler", "slurm", "workers")
 _TYPES: dict[Any, str] = {
     int: "a whole number",
     float: "a number",

@@ -36,3 +36,6 @@ from rankrise.completion._settings import GradientMethod as GradientMethod
 from rankrise.completion._settings import LossName as LossName
 from rankrise.completion._settings import SingleLossName as SingleLossName
 from rankrise.completion._summary import summarize_completion as summarize_completion
+from rankrise.completion.parts import CompletionOfParts as CompletionOfParts
+from rankrise.completion.parts import complete_parts as complete_parts
+from rankrise.completion.parts import complete_parts_as_set as complete_parts_as_set

@@ -250,7 +250,8 @@ class Completion(Plotted):
             own = tuple(matrix[:-1, :count] for matrix in self.reference.factors)
             return RankEstimate(count, count, self.offset, own, (), len(observations))
         if not is_told_by_fits(len(observations), self.reference.rows):
-            return rank_of_paths(self.models, self.folds, loss)
+            hidden = int(np.sum(self.folds.part < self.folds.count))
+            return rank_of_paths(self.models, hidden, len(observations), loss)
         effects = self.reference.baseline.effects
         if effects and self.settings.main_effects:
             places = self.reference.rows.of_observed(observations.indices)

@@ -1,31 +1,20 @@
 """Processes that tasks are done by: this one, or workers of Dask."""
 
-import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import is_dataclass
-from multiprocessing import spawn
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
-from rankrise._environment import usable_cores
-from rankrise._errors import InputError, reason
-from rankrise._version import __version__
+from rankrise._cluster import LOCAL, check_workers, open_client, quiet
+from rankrise._errors import InputError
 from rankrise.runs import Finished, Pool, ThisProcess
 
-# How often workers may end under a task before it is handed back as lost.
-_DEATHS = 3
 _POLL_SECONDS = 0.05
 # How often workers that are gone for good are replaced.
 _REPLACE_SECONDS = 5.0
-_CONNECT_SECONDS = 20.0
-LOCAL = "local"
-# As Dask names processes that are workers.
-_WORKER_NAME = "Dask Worker process"
-_MOST_WORKERS = 10_000
 # Bytes of an argument that goes along with each task.
 _SMALL = 100_000
 
@@ -157,8 +146,7 @@ def open_pool(
     if workers == 0:
         yield ThisProcess()
         return
-    with _quiet():
-        yield from _open(scheduler, workers, slurm)
+    yield from _open(scheduler, workers, slurm)
 
 
 def check_cluster(
@@ -171,144 +159,20 @@ def check_cluster(
     InputError
         If two are named, or Dask is not installed.
     """
-    if workers is not None and not 0 <= workers <= _MOST_WORKERS:
-        raise InputError(
-            f"`workers` is {workers}; give a whole number up to {_MOST_WORKERS}."
-        )
     if slurm is not None and scheduler != LOCAL:
         raise InputError("`slurm` and `scheduler` are two clusters; give one.")
     if workers == 0 and (scheduler != LOCAL or slurm is not None):
         raise InputError("`workers` is 0, but a cluster is named; leave one out.")
-    if workers is not None and scheduler != LOCAL:
-        raise InputError(
-            "`workers` are started on this machine or by Slurm; those of a scheduler "
-            "have been started already, so leave it out."
-        )
     if workers != 0:
-        _require_dask()
-
-
-def _require_dask() -> None:
-    try:
-        import distributed  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            "Several processes need Dask, which is not installed: pip install "
-            "'rankrise[cluster]'; or give `workers` 0 to stay in this one."
-        ) from error
+        check_workers(scheduler, workers)
 
 
 def _open(scheduler: str, workers: int | None, slurm: Path | None) -> Iterator[Pool]:
-    if slurm is not None:
-        from rankrise.sweeps._slurm import open_slurm
+    if slurm is None:
+        with open_client(scheduler, workers) as opened:
+            yield DaskPool(*opened)
+        return
+    from rankrise.sweeps._slurm import open_slurm
 
-        with open_slurm(slurm, workers) as client:
-            yield DaskPool(client)
-    elif scheduler == LOCAL:
-        with _local_pool(workers or usable_cores()) as pool:
-            yield pool
-    else:
-        with _client_of(scheduler) as client:
-            yield DaskPool(client)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Nothing is said of connections that open and close; what is lost, we tell."""
-    import distributed  # noqa: F401  # Here it sets the levels of its loggers.
-
-    names = [n for n in logging.root.manager.loggerDict if n.startswith("distributed")]
-    levels = {name: logging.getLogger(name).level for name in names}
-    try:
-        for name in names:
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-        yield
-    finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
-
-
-@contextmanager
-def _local_pool(workers: int) -> Iterator[Pool]:
-    import dask
-    from distributed import Client, LocalCluster
-
-    limits = {
-        "distributed.scheduler.allowed-failures": _DEATHS - 1,
-        # A worker that takes long to start again is no lost one.
-        "distributed.deploy.lost-worker-timeout": "60s",
-        # Nobody looks at what it samples, a hundred times a second.
-        "distributed.worker.profile.enabled": False,
-    }
-    with (
-        dask.config.set(limits),
-        _alone(),
-        # Nobody but this machine reaches it.
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            # There is a web server also where no dashboard is.
-            dashboard_address="127.0.0.1:0",
-            worker_dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield DaskPool(client, lambda: cluster.scale(workers))
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Workers that start do not run the program again that starts them.
-
-    A script without `if __name__ == "__main__"` would begin its sweep in each of them.
-    All that they do is imported from rankrise. Other processes start as ever.
-    """
-    prepared = spawn.get_preparation_data
-
-    def without_main(name: str) -> dict[str, Any]:
-        data = prepared(name)
-        if name.startswith(_WORKER_NAME):
-            for key in [key for key in data if key.startswith("init_main")]:
-                del data[key]
-        return data
-
-    with mock.patch.object(spawn, "get_preparation_data", without_main):
-        yield
-
-
-@contextmanager
-def _client_of(address: str) -> Iterator[Any]:
-    from distributed import Client
-
-    try:
-        client = Client(address, timeout=_CONNECT_SECONDS)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"No scheduler of Dask answers at {address} ({reason(error)}); start one "
-            "by `dask scheduler`, and give the address it prints."
-        ) from error
-    with client:
-        _check_versions(client)
-        yield client
-
-
-def _check_versions(client: Any) -> None:
-    try:
-        versions = client.run(_version)
-    except Exception as error:
-        raise InputError(
-            f"A worker cannot load rankrise ({reason(error)}); install version "
-            f"{__version__} for all of them."
-        ) from error
-    for worker, version in versions.items():
-        if version != __version__:
-            raise InputError(
-                f"The worker {worker} has rankrise {version}, and this is "
-                f"{__version__}; install the same everywhere."
-            )
-
-
-def _version() -> str:
-    return __version__
+    with quiet(), open_slurm(slurm, workers) as client:
+        yield DaskPool(client)

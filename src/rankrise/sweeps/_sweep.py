@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from rankrise._atomic import atomic_path, write_json
+from rankrise._cluster import LOCAL
 from rankrise._errors import InputError, reason
 from rankrise.runs import Finished, Pool, ShowProgress, Watch, showing
 from rankrise.sweeps._plan import MOST_RUNS, Batch, Run, make_batches
-from rankrise.sweeps._pool import LOCAL, check_cluster, open_pool
+from rankrise.sweeps._pool import check_cluster, open_pool
 from rankrise.sweeps._result import SweepResult
 from rankrise.sweeps._run_folder import RUNS, clear_unfinished, is_done, unpack_run
 from rankrise.sweeps._settings import SweepSettings

@@ -13,6 +13,7 @@ from rankrise.tensors._input_checks import sorted_repeats as sorted_repeats
 from rankrise.tensors._input_checks import whole_numbers as whole_numbers
 from rankrise.tensors._label_order import label_order as label_order
 from rankrise.tensors._layout import ModeAxis as ModeAxis
+from rankrise.tensors._layout import place_of as place_of
 from rankrise.tensors._missing import suspected_sentinel as suspected_sentinel
 from rankrise.tensors._observations import Observations as Observations
 from rankrise.tensors._reading import Reading as Reading
