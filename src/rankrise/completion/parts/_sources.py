@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import threading
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,16 +104,25 @@ class Block:
             ) from None
 
 
+# Threads of one process read parts at the same time, so each is silent for itself.
+_silent = threading.local()
+
+
+def _is_heard(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR or not getattr(_silent, "now", False)
+
+
+logging.getLogger("rankrise").addFilter(_is_heard)
+
+
 @contextmanager
 def _quietly() -> Iterator[None]:
     """What is worth a warning of a whole table says nothing of a part."""
-    logger = logging.getLogger("rankrise")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    _silent.now = True
     try:
         yield
     finally:
-        logger.setLevel(level)
+        _silent.now = False
 
 
 @dataclass(frozen=True)
