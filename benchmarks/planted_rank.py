@@ -12,7 +12,8 @@ import os
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from _ridge_als import RIDGE_ALS
 from _timing import surroundings
 from rankrise._atomic import atomic_path
 from rankrise.completion._model import match_scores
+from rankrise.runs import Pool, ThisProcess
+from rankrise.sweeps import open_pool
 
 RESULTS = Path(__file__).with_name("planted_rank.json")
 _MOST_COMPONENTS = 8
@@ -266,14 +269,20 @@ def run(
     *,
     seed: int,
     done: Callable[[], None],
+    pool: Pool | None = None,
 ) -> None:
     """Do what there is to do, and after each draw say that it is done."""
+    pool = pool or ThisProcess()
     for part, task in tasks.items():
         if not counts[part]:
             continue
-        results[part] = []
-        for number in range(seed, seed + counts[part]):
-            results[part].append(task(number))
+        found: dict[int, dict[str, Any]] = {}
+        draws = [(number,) for number in range(seed, seed + counts[part])]
+        for each in pool.each(task, draws):
+            if each.error is not None:
+                raise each.error
+            found[each.place] = each.value
+            results[part] = [found[place] for place in sorted(found)]
             done()
 
 
@@ -303,7 +312,22 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="peers too, on the first N tensors",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=1000, help="the first one")
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS",
+        help="of Dask, or local, for workers of this machine",
+    )  # fmt: skip
+    parser.add_argument("--workers", type=int, metavar="N", help="how many to start")
     return parser.parse_args(arguments)
+
+
+@contextmanager
+def _pool(options: argparse.Namespace) -> Iterator[Pool]:
+    """Workers that are asked for; those elsewhere need this folder in PYTHONPATH."""
+    if options.scheduler is None and options.workers is None:
+        yield ThisProcess()
+        return
+    with open_pool(options.scheduler or "local", workers=options.workers) as pool:
+        yield pool
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -328,7 +352,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             summarize(results)
             _write(options.out, results)
 
-        run(results, TASKS, counts, seed=options.seed, done=done)
+        with _pool(options) as pool:
+            run(results, TASKS, counts, seed=options.seed, done=done, pool=pool)
     console.print(*tables(results), sep="\n")
     console.print(f"wrote {os.path.relpath(options.out)}")
 

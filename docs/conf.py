@@ -24,6 +24,7 @@ extensions = [
     "api_pages",
     "equations",
     "linked_names",
+    "notebooks",
 ]
 exclude_patterns = ["_build", "_extensions"]
 myst_enable_extensions = ["dollarmath", "colon_fence"]

@@ -1,12 +1,22 @@
-"""Run the code of the gallery and keep the pictures that it makes; `make pictures`."""
+"""Draw all pictures of the site and the README anew; `make pictures`.
+
+Those of the gallery are made by its code, the others by commands that the README has.
+"""
 
 import re
+import runpy
 import shutil
+import subprocess
 import sys
 import tempfile
 from contextlib import chdir
 from pathlib import Path
 
+# By the picture's name.
+COMMANDS = {
+    "dynamics": "dynamics",
+    "complexity": "complexity digits --ranks 1-4 --controls inputs labels",
+}
 DOCS = Path(__file__).resolve().parent
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -20,9 +30,21 @@ def make_pictures(folder: Path) -> list[Path]:
     return sorted(folder.glob("gallery-*.png"))
 
 
+def run_commands(folder: Path) -> list[Path]:
+    """Run the commands in `folder`, the demo among them; their pictures."""
+    with chdir(folder):
+        runpy.run_path(str(DOCS.parent / "examples/demo.py"), run_name="__main__")
+        for name, options in COMMANDS.items():
+            command = [sys.executable, "-m", "rankrise", *options.split()]
+            subprocess.run([*command, "--out", name], check=True)
+    made = [folder / name / f"{name}.png" for name in COMMANDS]
+    return [folder / "runs/demo/complete/completion.png", *made]
+
+
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        for picture in make_pictures(Path(folder)):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for picture in [*make_pictures(folder), *run_commands(folder)]:
             shutil.copy(picture, DOCS / "images")
             print(f"docs/images/{picture.name}", file=sys.stderr)
 

@@ -1,7 +1,10 @@
 """Every command and every block of code in README and docs runs as printed."""
 
+import json
+import os
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -20,6 +23,7 @@ SLOW = (
     "docs/verify.md",
     "docs/complexity.md",
     "docs/reproduce.md",
+    "docs/scale.md",
     "docs/estimators.md",
 )
 # Each stands by itself, and takes seconds.
@@ -79,6 +83,36 @@ def test_page_of_the_site_runs_by_itself(page, tmp_path, monkeypatch):
     for picture in re.findall(r"images/(gallery-\w+\.png)", text):
         assert (tmp_path / picture).stat().st_size > 10_000, picture
     plt.close("all")
+
+
+@pytest.mark.slow
+def test_page_on_notebooks_runs_as_a_notebook(tmp_path, monkeypatch):
+    client = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    nbformat = pytest.importorskip("nbformat")
+    monkeypatch.syspath_prepend(str(ROOT / "docs/_extensions"))
+    from notebooks import notebook_of
+
+    page = (ROOT / "docs/howto/notebook.md").read_text(encoding="utf-8")
+    # So much that a bar is worth its while.
+    page = page.replace("models=3", "models=40")
+    notebook = nbformat.reads(json.dumps(notebook_of(page)), as_version=4)
+    nbformat.validate(notebook)
+    # The kernel has figures in the notebook, and finds the command beside its Python.
+    monkeypatch.delenv("MPLBACKEND")
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    resources = {"metadata": {"path": str(tmp_path)}}
+    client.NotebookClient(notebook, timeout=300, resources=resources).execute()
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    shown = [
+        {kind for output in cell.outputs for kind in output.get("data", ())}
+        for cell in cells
+    ]
+    assert len(cells) == 12
+    assert "<progress" in cells[2].outputs[0]["data"]["text/html"]
+    assert [n for n, kinds in enumerate(shown) if "image/png" in kinds] == [5, 6, 7]
+    assert "text/html" in shown[3]
+    assert (tmp_path / "water.html").stat().st_size > 10**6
 
 
 # Sizes of the quick pages at which they take seconds.

@@ -45,7 +45,8 @@ def is_compiled(value: object) -> bool:
         for route, value in EXAMPLES.items()
     ],
 )
-def test_example_prints_what_it_shows(route):
+def test_example_prints_what_it_shows(route, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # Some write files.
     value = EXAMPLES[route]
     parsed = doctest.DocTestParser().get_doctest(
         inspect.getdoc(value), {}, route, None, None

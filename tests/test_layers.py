@@ -28,6 +28,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"ensembles", "completion"}),
     frozenset({"theory", "complexity", "estimators"}),
     frozenset({"experiments"}),
+    frozenset({"sweeps"}),
     frozenset({"reports"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),

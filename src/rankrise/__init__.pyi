@@ -9,6 +9,7 @@ from . import trajectories as trajectories
 from ._errors import InputError as InputError
 from ._version import __version__ as __version__
 from .completion import Completion as Completion
+from .completion import CompletionOfParts as CompletionOfParts
 from .completion import CompletionProgress as CompletionProgress
 from .completion import CompletionSettings as CompletionSettings
 from .completion import GradientMethod as GradientMethod
@@ -18,6 +19,7 @@ from .completion import RankEstimate as RankEstimate
 from .completion import RankProgress as RankProgress
 from .completion import RankRow as RankRow
 from .completion import complete as complete
+from .completion import complete_parts as complete_parts
 from .completion import complete_tensor as complete_tensor
 from .completion import estimate_rank as estimate_rank
 from .completion import estimate_tensor_rank as estimate_tensor_rank
@@ -55,6 +57,10 @@ from .solvers import flow_until as flow_until
 from .solvers import reference_flow as reference_flow
 from .solvers import reference_flows as reference_flows
 from .solvers import solve as solve
+from .sweeps import SweepResult as SweepResult
+from .sweeps import SweepSettings as SweepSettings
+from .sweeps import load_sweep as load_sweep
+from .sweeps import sweep as sweep
 from .tensors import IncompleteTensor as IncompleteTensor
 from .tensors import Observations as Observations
 from .tensors import Standardization as Standardization

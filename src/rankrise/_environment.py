@@ -1,5 +1,6 @@
 """What a run depends on besides its settings and seed."""
 
+import functools as ft
 import os
 import platform
 import sys
@@ -17,10 +18,16 @@ def environment() -> dict[str, Any]:
         "versions": {
             "rankrise": __version__,
             "python": platform.python_version(),
-            **{name: version(name) for name in _PACKAGES},
+            **_versions(),
         },
         "device": _device(),
     }
+
+
+@ft.cache
+def _versions() -> dict[str, str]:
+    # Metadata is read from disk, which takes as long as a small run.
+    return {name: version(name) for name in _PACKAGES}
 
 
 def usable_cores() -> int:

@@ -564,6 +564,15 @@ def test_help_lists_the_options(command, options, capfd):
     assert [name for name in [*options, *shared] if name.upper() not in shown] == []
 
 
+def test_defaults_in_the_help_are_as_they_would_be_typed(capfd):
+    assert run(["complexity", "--help"]) == 0
+    shown = " ".join(capfd.readouterr().out.replace("│", "").split())
+    assert "[default: inputs labels]" in shown
+    assert "Seed of the shuffling and of the split. [default: 0]" in shown
+    assert "[default: ()]" not in shown
+    assert "[default: False]" not in shown
+
+
 def test_the_module_says_its_version(start):
     out, err = start("--version").communicate()
     assert (out, err) == (f"{rankrise.__version__}\n", "")

@@ -310,6 +310,7 @@ def test_slices_without_an_entry_are_not_told_of_as_unobserved(caplog):
     assert "no entry is observed at index 3 (counted from 0) of mode 1;" in caplog.text
 
 
+@pytest.mark.slow
 def test_gradient_methods_leave_them_empty():
     found = rr.complete(FIELD, domain=OCEAN, method="paper", max_seconds=0.5)
     assert is_empty_on_land(found.completed)

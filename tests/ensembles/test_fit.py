@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 
+import rankrise as rr
 from rankrise._errors import InputError
 from rankrise.ensembles import (
     LevenbergMarquardt,
@@ -403,3 +404,45 @@ def test_ten_thousand_modes_train_in_single_precision(optimizer, epochs):
     assert all(np.isfinite(table).all() for table in found.tables)
     assert (found.train_losses[-1] < found.train_losses[0]).all()
     assert found.train_losses[-1, 0] < np.var(targets) / 2
+
+
+def test_a_saved_ensemble_comes_back_bit_for_bit(fit, tmp_path):
+    again = rr.load(fit.save(tmp_path / "fit.npz"))
+    assert isinstance(again, rr.ensembles.EnsembleFit)
+    for name in ("members", "epochs", "endings", "seconds_run"):
+        assert getattr(again, name) == getattr(fit, name)
+    for name in ("train_losses", "test_losses", "test_epochs"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(fit, name))
+    for own, other in zip(again.tables, fit.tables, strict=True):
+        np.testing.assert_array_equal(own, other)
+        assert own.dtype == other.dtype
+
+
+def test_an_ensemble_whose_tables_do_not_fit_its_models_is_refused(fit, tmp_path):
+    path = replace(fit, tables=fit.tables[::-1]).save(tmp_path / "fit.npz")
+    with pytest.raises(InputError, match=r"fit.npz: Its table_0 has shape"):
+        rr.load(path)
+
+
+def test_a_dataset_has_losses_by_epoch_and_model(fit, tmp_path):
+    dataset = fit.to_dataset()
+    of_two = dataset.train_loss.where(dataset.components == 2, drop=True)
+    np.testing.assert_array_equal(of_two[:, 0], fit.train_losses[:, 1])
+    assert list(dataset.ending.values) == ["stopped"] * 3
+    dataset.to_netcdf(tmp_path / "fit.nc", engine="h5netcdf")
+
+
+def test_a_picture_has_a_line_a_model_and_a_name_for_each_number_of_components(fit):
+    for panel, losses in (("train", fit.train_losses), ("test", fit.test_losses)):
+        axes = fit.plot(panel)
+        for line, column in zip(axes.lines, losses.T, strict=True):
+            np.testing.assert_array_equal(line.get_ydata(), column)
+        names = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert names == ["1 component (1)", "2 components (1)", "3 components (1)"]
+    alone = replace(fit, test_epochs=np.zeros(0, int), test_losses=np.zeros((0, 3)))
+    assert len(alone.figure().axes) == 1
+
+
+def test_what_is_shown_of_an_ensemble_is_a_line_with_its_ending(fit):
+    assert repr(fit).startswith("EnsembleFit(3 models, 20 epochs, training losses 0.")
+    assert repr(fit).endswith(", stopped)")

@@ -64,7 +64,9 @@ def cancelling(rng, shape):
     return table
 
 
-@pytest.mark.parametrize("values", [2, 3, 7, 16])
+@pytest.mark.parametrize(
+    "values", [2, 7, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 16))]
+)
 @pytest.mark.parametrize(
     ("make", "modes"),
     [
@@ -121,11 +123,11 @@ TRAININGS = {
 
 
 @pytest.mark.parametrize("name", TRAININGS)
-@pytest.mark.parametrize("values", [2, 5])
+@pytest.mark.parametrize("values", [2, pytest.param(5, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("double", "error"),
     # Thirty epochs of steps whose sizes hardly depend on the slopes' own rounding.
-    [(True, 1e-10), (False, 1e-4)],
+    [(True, 1e-10), pytest.param(False, 1e-4, marks=pytest.mark.slow)],
 )
 def test_epochs_are_those_of_jax(name, values, double, error, monkeypatch):
     data, targets = data_and_targets(values)

@@ -24,7 +24,7 @@ from rankrise.factorizations import DenseTensor
 from rankrise.losses import SquaredLoss
 from rankrise.reports import FORMS, save_figure
 from rankrise.runs import Ending
-from rankrise.tensors import incomplete_tensor
+from rankrise.tensors import ModeAxis, incomplete_tensor
 from rankrise.trajectories import (
     Outcome,
     Recording,
@@ -174,7 +174,7 @@ def test_a_completion_names_modes_and_labels_as_the_data_do():
     array[0] = [1.0, 2.0, 3.0]
     days = np.array(["2024-05-01", "2024-05-02", "2024-05-03"])
     found = completed_by(array)
-    named = replace(found.input, mode_names=("site", "day"), labels=(None, days))
+    named = replace(found.input, axes=(ModeAxis("site"), ModeAxis("day", days)))
     figure = replace(found, input=named).figure()
     figure.canvas.draw()
     site, day = (a for a in figure.axes if a.get_title() == "2 of 2 components")

@@ -1,5 +1,6 @@
 """The HTML file of `rankrise report`, as text; `test_page_in_browser.py` opens it."""
 
+import base64
 import json
 import re
 import shutil
@@ -122,8 +123,6 @@ def test_numbers_of_a_page_are_those_of_the_summary(page, folder):
 
 
 def test_slices_hold_observed_and_completed_entries(page, folder):
-    import base64
-
     shown = panel(page, "slices")
     arrays = {
         name: np.frombuffer(base64.b64decode(text), "<f4").reshape(shown["dims"])
@@ -136,6 +135,32 @@ def test_slices_hold_observed_and_completed_entries(page, folder):
     np.testing.assert_array_equal(np.isnan(arrays["residual"]), ~seen)
     low, high = arrays["lower bound"], arrays["upper bound"]
     assert np.all(low <= high)
+
+
+def test_factors_have_norm_one_and_the_signs_of_all_pictures(page):
+    shown = panel(page, "factors")
+    model = shown["models"][0]
+    count = len(model["norms"])
+    *first, _ = [
+        np.frombuffer(base64.b64decode(each), "<f4").reshape(count, -1)
+        for each in model["columns"]
+    ]
+    for columns in first:
+        np.testing.assert_allclose(np.linalg.norm(columns, axis=1), 1, rtol=1e-5)
+        largest = np.argmax(np.abs(columns), axis=1)
+        assert np.all(columns[np.arange(count), largest] > 0)
+
+
+def test_a_complexity_and_its_controls_are_named(tmp_path):
+    words = ["complexity", "digits", "--ranks", "1-2", "--classes", "0", "--folds", "1"]
+    words += ["--controls", "labels", "--epochs", "2", "--quiet"]
+    assert run([*words, "--out", str(tmp_path / "run")]) == 0
+    rr.write_report([tmp_path / "run"], tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    summary = json.loads((tmp_path / "run/summary.json").read_text(encoding="utf-8"))
+    assert summary["complexity"]["words"].removeprefix("complexity ") in text
+    curve = panel(Page(text), "curves")
+    assert [each["name"] for each in curve["traces"]] == ["data", "random labels"]
 
 
 def test_a_changed_input_is_not_shown(folder, tmp_path):

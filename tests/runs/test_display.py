@@ -110,6 +110,9 @@ def test_lines_come_every_half_minute_and_later_less_often(clock, capfd):
 
 
 def test_a_short_run_says_nothing_in_a_log(capfd, gaps):
+    # Where nothing is compiled yet, this is not short.
+    rr.complete(gaps, models=1)
+    capfd.readouterr()
     rr.complete(gaps, models=1, progress=True)
     assert lines(capfd) == []
 
@@ -128,6 +131,21 @@ def test_lines_have_no_control_characters(tmp_path, gaps):
     assert not CONTROL.search(told)
     assert re.search(r"^rankrise: \d+% done, \d+ s.*: 2 models to fit$", told, re.M)
     assert re.search(r"^rankrise: done after \d+ s: ", told, re.M)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("TERM", "dumb"), ("JPY_PARENT_PID", "123")]
+)
+def test_where_a_bar_would_leave_its_states_behind_there_are_lines(
+    name, value, clock, capfd, monkeypatch
+):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setenv(name, value)
+    with showing("auto") as report:
+        clock.now += 40
+        report(At(1))
+    assert lines(capfd)[0] == "rankrise: 10% done, 40 s: round 1 of 10"
 
 
 def test_a_label_cannot_write_to_the_terminal(capfd):
@@ -293,6 +311,40 @@ def test_a_label_is_no_markup_in_a_notebook(cell):
         report(At(1))
     assert all("<script>" not in each["text/html"] for each in cell)
     assert "&lt;script&gt;" in cell[-1]["text/html"]
+
+
+def test_a_notebook_shows_what_takes_longer_than_a_moment_unasked(cell, clock):
+    with showing(None) as report:
+        report(At(1))
+        assert cell == []
+        clock.now += 2
+        report(At(2))
+    assert [each["text/plain"] for each in cell] == [
+        "round 2 of 10, 2 s, about 16 s left",
+        "round 2 of 10, done after 2 s",
+    ]
+
+
+@pytest.mark.parametrize("outer", [False, "none", lambda at: None])
+def test_a_notebook_shows_nothing_where_another_way_was_chosen(cell, clock, outer):
+    with showing(outer), showing(None) as report:
+        clock.now += 2
+        assert report is None
+    assert cell == []
+
+
+def test_a_rank_that_is_asked_for_in_a_notebook_shows_progress(cell, gaps, monkeypatch):
+    found = rr.complete(gaps, models=1, progress=False)
+    assert cell == []
+    monkeypatch.setattr("rankrise.runs._display._MOMENT", 1e-9)
+    _ = found.rank
+    assert "rank: 3 components tried" in cell[-1]["text/plain"]
+
+
+def test_nothing_is_shown_unasked_outside_of_notebooks(clock, capfd):
+    with showing(None) as report:
+        assert report is None
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_cell_of_a_real_notebook_shows_progress():

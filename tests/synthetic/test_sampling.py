@@ -14,7 +14,7 @@ from hypothesis import given
 from rankrise._errors import InputError
 from rankrise.synthetic._sampling import missing_fibers, observe, sample_indices
 from rankrise.synthetic._targets import random_target
-from rankrise.tensors import _index_rows
+from rankrise.tensors import _input_checks
 
 # Of all seeds one in a hundred has a p-value below this; ours is fixed, and has not.
 FALSE_ALARM = 0.01
@@ -91,7 +91,7 @@ def test_memory_grows_with_the_sample_at_every_share(share):
 def test_beyond_int64_repeats_are_rejected_in_the_same_way(monkeypatch):
     few = sample_indices((4, 5, 6), 55, seed=0)
     # Random repeats among 2^63 entries are never seen, so lower the threshold.
-    monkeypatch.setattr(_index_rows, "_INT64_ENTRIES", 1)
+    monkeypatch.setattr(_input_checks, "_INT64_ENTRIES", 1)
     np.testing.assert_array_equal(sample_indices((4, 5, 6), 55, seed=0), few)
     assert_distinct_and_inside(few, (4, 5, 6))
 

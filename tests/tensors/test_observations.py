@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from rankrise._errors import InputError
-from rankrise.tensors._index_rows import ravel_indices
+from rankrise.tensors._input_checks import ravel_indices
 from rankrise.tensors._observations import Observations
 
 NAN = float("nan")

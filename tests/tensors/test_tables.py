@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import math
 import time
 from pathlib import Path
 
@@ -397,7 +396,7 @@ def test_an_unnamed_column_that_differs_from_row_to_row_is_left_out(tmp_path, ca
     assert "the first column has no name and differs from row to row" in caplog.text
 
 
-def test_a_result_too_long_for_a_sheet_is_written_as_csv(tmp_path, caplog):
+def test_a_result_too_long_for_a_sheet_is_kept_as_an_array(tmp_path, caplog):
     pytest.importorskip("openpyxl")
     places = np.arange(1100)
     source = pd.DataFrame({"site": places, "year": places, "level": places / 8})
@@ -406,8 +405,105 @@ def test_a_result_too_long_for_a_sheet_is_written_as_csv(tmp_path, caplog):
     dims = file.observations.mode_dims
     (tmp_path / "out").mkdir()
     written = write_completed(file, np.ones(dims), tmp_path / "out")
-    assert written.name == "completed.csv"
-    assert f"{math.prod(dims)} rows are more than a sheet of Excel holds" in caplog.text
-    back = pd.read_csv(written)
-    assert len(back) == math.prod(dims) > 2**20
-    assert list(back) == list(source)
+    assert written.name == "completed.npy"
+    assert "completed.xlsx cannot be written (This sheet is too large!" in caplog.text
+    assert np.load(written).shape == dims
+
+
+YEARS = range(1960, 1966)
+BANK = '"Country Name","Country Code",' + "".join(f'"{year}",' for year in YEARS) + "\n"
+BANK += "".join(
+    f'"Land {n}","L{n}",' + "".join(f'"{n + y / 8}",' for y in YEARS) + "\n"
+    for n in range(9)
+)
+
+
+@pytest.mark.parametrize("about", ["", '"Data Source","WDI",\n\n"Updated","2024",\n\n'])
+def test_tables_of_the_world_bank_are_wide(about, tmp_path, caplog):
+    # Every line ends with a delimiter.
+    file = read_tensor(csv_file(tmp_path / "x.csv", about + BANK))
+    rows, columns = file.layout.axes(2)
+    assert (rows.name, rows.labels[1]) == ("Country Name", "Land 1")
+    assert columns.labels.tolist() == [*YEARS]
+    assert file.observations.dense()[1, 2] == 1 + 1962 / 8
+    assert ("2 comment line(s) before the first row are skipped" in caplog.text) == (
+        about != ""
+    )
+
+
+def test_a_field_behind_the_delimiter_that_ends_all_other_lines_is_refused(tmp_path):
+    rows = "".join(f"{n % 5},{n // 5},{n / 8},\n" for n in range(25))
+    path = csv_file(tmp_path / "x.csv", rows)
+    assert read_tensor(path).observations.mode_dims == (5, 5)
+    path = csv_file(tmp_path / "x.csv", rows + "5,5,5,5\n")
+    with pytest.raises(InputError, match="Line 26 has a field more than the lines"):
+        read_tensor(path)
+
+
+def test_dates_as_column_names_are_an_axis_beside_measured_columns(tmp_path):
+    # As the Johns Hopkins University published cases of Covid-19.
+    text = "Country,Lat,Long,1/22/20,1/23/20,2/1/20\n" + "".join(
+        f"c{n},{n / 7},{n / 9},{n},{n + 1},{n + 3}\n" for n in range(12)
+    )
+    assert both(tmp_path / "x.csv", text).shape == (12, 3)
+
+
+def test_labels_may_lack_in_a_column_that_goes_with_another(tmp_path):
+    # As in Our World in Data: continents have no code.
+    text = "Entity,Code,Year,GDP\n" + "".join(
+        f"e{n},{'' if n % 3 else f'c{n}'},{year},{n * year % 17}\n"
+        for n in range(9)
+        for year in range(1990, 2000)
+    )
+    assert both(tmp_path / "x.csv", text).shape == (9, 10)
+    file = read_tensor(tmp_path / "x.csv")
+    written = write_completed(file, np.ones((9, 10)), tmp_path)
+    codes = pd.read_csv(written)["Code"]
+    assert codes.isna().sum() == 60
+    rows = "".join(f"e,{n},{n % 4},1\n" for n in range(12))
+    path = csv_file(tmp_path / "y.csv", "a,b,c,v\n" + rows + "f,,1,2\n")
+    with pytest.raises(InputError, match="Line 14 has no label in the column 'b'"):
+        read_tensor(path)
+
+
+def test_years_with_flags_among_their_numbers_are_no_labels(tmp_path):
+    # As Eurostat marks breaks and gaps.
+    text = "geo\t2019\t2020\t2021\n" + "".join(
+        f"{geo}\t{n}{' b' if n == 1 else ''}\t:\t{n * 2}\n"
+        for n, geo in enumerate(["AT", "BE", "BG", "CZ"])
+    )
+    path = csv_file(tmp_path / "x.tsv", text)
+    with pytest.raises(InputError, match="Line 3 has the value '1 b' in the column '2"):
+        read_tensor(path, missing=":")
+    path = csv_file(tmp_path / "x.tsv", text.replace(" b", ""))
+    observations = read_tensor(path, missing=":").observations
+    assert observations.mode_dims == (4, 3)
+    assert len(observations) == 8
+
+
+def test_a_last_column_that_describes_a_mode_is_warned_of(tmp_path, caplog):
+    # The diet of each chick, of whom the weight was observed.
+    text = "weight,Time,Chick,Diet\n" + "".join(
+        f"{40 + 3 * time + chick % 7},{time},{chick},{chick % 4}\n"
+        for chick in range(20)
+        for time in range(10)
+    )
+    path = csv_file(tmp_path / "x.csv", text)
+    read_tensor(path)
+    assert "'Diet', are the same in all rows of a label of 'Chick'" in caplog.text
+    caplog.clear()
+    file = read_tensor(path, variable="weight", modes=("Time", "Chick"))
+    assert file.observations.mode_dims == (10, 20)
+    assert not caplog.records
+
+
+def test_measured_numbers_that_never_repeat_are_no_labels(tmp_path):
+    # Reaction times of subjects on days without sleep: the values stand first.
+    text = "Reaction,Days,Subject\n" + "".join(
+        f"{250 + n**1.5},{n % 10},{308 + n // 10}\n" for n in range(80)
+    )
+    path = csv_file(tmp_path / "x.csv", text)
+    with pytest.raises(InputError, match="In 'Reaction' are measured numbers"):
+        read_tensor(path, layout="long")
+    file = read_tensor(path, variable="Reaction", modes=("Days", "Subject"))
+    assert file.observations.mode_dims == (10, 8)

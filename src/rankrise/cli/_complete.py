@@ -11,7 +11,8 @@ from cyclopts import Parameter
 from rankrise._errors import InputError
 from rankrise.cli._complete_options import CompleteOptions
 from rankrise.cli._folder import COMPLETED, LOWER, SETTINGS, STD, UPPER, RunFolder
-from rankrise.cli._options import OutputOptions
+from rankrise.cli._options import ClusterOptions, OutputOptions
+from rankrise.cli._parts import Divided, complete_folder
 from rankrise.cli._reading_options import ReadingFlags, TensorSource
 from rankrise.cli._refusal import sentence
 from rankrise.cli._session import (
@@ -37,6 +38,8 @@ def complete(
     *files: Path,
     settings: Annotated[CompleteOptions | None, Parameter(name="*")] = None,
     reading: Annotated[ReadingFlags | None, Parameter(name="*")] = None,
+    cluster: ClusterOptions | None = None,
+    parts: int | None = None,
     output: OutputOptions | None = None,
 ) -> int:
     """Complete partly observed tensors; there is no rank to choose.
@@ -48,17 +51,30 @@ def complete(
     deviations in the input's form, summary.json, factors.npz and completion.png,
     .pdf and .svg; for a gradient method trajectory.nc.
 
+    A folder of .parquet files is one long table in parts, which workers complete
+    together: by one model, and no machine holds all observations. It writes
+    summary.json and factors.npz.
+
     Parameters
     ----------
     files
         One file, or several; the results of each of several go to a subfolder. Omit
         when resuming a single run.
+    parts
+        Of a folder of parts, how many the observations are divided into at least; by
+        default as many as there are files, and more where one would have over two
+        million.
     """
     output = output or OutputOptions()
     options = settings or CompleteOptions()
     if len(files) <= 1:
         file = files[0] if files else None
-        return _complete(file, options, reading, output)
+        divided = Divided(cluster or ClusterOptions(), parts)
+        return _complete(file, options, reading, output, divided)
+    if cluster is not None or parts is not None:
+        raise InputError(
+            "Observations in parts are one folder; complete several one by one."
+        )
     return _complete_all(files, options, reading, output)
 
 
@@ -102,6 +118,7 @@ def _complete(
     options: CompleteOptions,
     reading: ReadingFlags | None,
     output: OutputOptions,
+    divided: Divided | None = None,
 ) -> int:
     folder = RunFolder(output, "complete")
     options = folder.settings(options)
@@ -109,6 +126,8 @@ def _complete(
     source = tensor_source("complete", folder, output, file, reading)
     if folder.is_finished():
         return DONE
+    if divided is not None and divided.takes(source):
+        return complete_folder(folder, options, source, output, divided)
     tensor = read_source(source)
     from rankrise.completion import complete_tensor, summarize_completion
     from rankrise.tensors import incomplete_tensor

@@ -1,34 +1,12 @@
 """Options of `rankrise complete`: all settings of a completion, side by side."""
 
-from copy import copy
-from typing import Any, Literal
-
-from pydantic import create_model
+from typing import Any
 
 from rankrise._errors import InputError
-from rankrise._settings import Settings
-from rankrise.completion import CompletionSettings, GradientMethod, LossName
-
-# What a word on the command line can say of what Python gives as an object.
-_ANNOTATIONS: dict[str, Any] = {
-    "method": Literal["alternating", "paper", "flow", "limit"],
-    "loss": LossName,
-}
-_GRADIENT = set(GradientMethod.model_fields) - {"kind"}
-_FIELDS = {**CompletionSettings.model_fields, **GradientMethod.model_fields}
-# Theirs are the names, the defaults and the words of the help.
-_SideBySide: Any = create_model(
-    "_SideBySide",
-    __config__=Settings.model_config,
-    **{  # type: ignore[call-overload]
-        name: (_ANNOTATIONS.get(name, field.annotation), copy(field))
-        for name, field in _FIELDS.items()
-        if name != "kind"
-    },
-)
+from rankrise.completion import CompletionOptions
 
 
-class CompleteOptions(_SideBySide):  # type: ignore[misc]
+class CompleteOptions(CompletionOptions):
     """What the command line says of a completion, and what it writes of one."""
 
     interval: float | None = None
@@ -41,18 +19,4 @@ class CompleteOptions(_SideBySide):  # type: ignore[misc]
             raise InputError(
                 f"`interval` is {level}; it is a share between 0 and 1, such as 0.9."
             )
-        self.settings()
-
-    def settings(self) -> CompletionSettings:
-        """The settings that these options say."""
-        given = self.model_dump(exclude={"interval", "method"}, exclude_defaults=True)
-        own = {name: given.pop(name) for name in _GRADIENT & set(given)}
-        if self.method != "alternating":
-            method = GradientMethod(kind=self.method, **own)
-            return CompletionSettings(method=method, **given)
-        if own:
-            raise InputError(
-                f"`{min(own)}` is for a gradient method, not for `method` alternating; "
-                "leave it out or choose another method."
-            )
-        return CompletionSettings(**given)
+        super().model_post_init(context)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from rankrise._errors import InputError
 from rankrise.cli._folder import RunFolder
-from rankrise.cli._options import OutputOptions
+from rankrise.cli._options import ClusterOptions, Devices, OutputOptions
 from rankrise.cli._session import (
     load_unchanged,
     make_checkpoint,
@@ -38,6 +38,8 @@ def complexity(
     /,
     *,
     settings: Annotated[ComplexityConfig | None, Parameter(name="*")] = None,
+    cluster: ClusterOptions | None = None,
+    devices: Devices = 1,
     output: OutputOptions | None = None,
 ) -> int:
     """Measure how low a CP rank suffices for a data set, beside random controls.
@@ -52,6 +54,9 @@ def complexity(
         digits (built in), mnist or fashion-mnist (from $RANKRISE_DATA, the cache or a
         download), or a .csv, .npz, .parquet or other table. Left out when a run is
         resumed.
+    devices
+        Devices that every step goes over, or all of them. A run may be resumed on
+        another number.
     """
     output = output or OutputOptions()
     folder = RunFolder(output, "complexity")
@@ -68,13 +73,18 @@ def complexity(
     def begin() -> None:
         folder.begin(settings, source)
 
-    with running(begin, output) as progress:
+    with (
+        running(begin, output) as progress,
+        (cluster or ClusterOptions()).pool() as pool,
+    ):
         outcome = run_complexity(
             source["dataset"],
             settings,
             data=data,
             checkpoint=checkpoint,
             progress=progress,
+            pool=pool,
+            devices=devices,
         )
     summary = summarize_complexity(outcome)
     picture, *_ = save_figure(outcome.figure(), folder.path / "complexity")

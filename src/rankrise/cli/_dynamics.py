@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rankrise.cli._folder import RunFolder
-from rankrise.cli._options import OutputOptions
+from rankrise.cli._options import Devices, OutputOptions
 from rankrise.cli._session import (
     make_checkpoint,
     running,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 def dynamics(
     *,
     settings: Annotated[DynamicsConfig | None, Parameter(name="*")] = None,
+    devices: Devices = 1,
     output: OutputOptions | None = None,
 ) -> int:
     """Watch components rise one after another on a synthetic target.
@@ -32,6 +33,12 @@ def dynamics(
     dimension 10, a target of CP rank 5, 2000 observed entries, 1000 components, and
     three init scales. Writes summary.json, trajectory.nc, factors.npz, and
     dynamics.png, .pdf and .svg with a caption in dynamics.txt.
+
+    Parameters
+    ----------
+    devices
+        Devices that every step goes over, or all of them. A run may be resumed on
+        another number.
     """
     output = output or OutputOptions()
     folder = RunFolder(output, "dynamics")
@@ -42,7 +49,9 @@ def dynamics(
 
     checkpoint = make_checkpoint(folder, output)
     with running(lambda: folder.begin(settings), output) as progress:
-        outcome = run_dynamics(settings, checkpoint=checkpoint, progress=progress)
+        outcome = run_dynamics(
+            settings, checkpoint=checkpoint, progress=progress, devices=devices
+        )
     summary = summarize_dynamics(outcome)
     _write(folder, outcome)
     folder.finish(summary)

@@ -25,7 +25,10 @@ SETTINGS = "settings.json"
 SUMMARY = "summary.json"
 CHECKPOINT = "checkpoint.npz"
 CLAIMS = "claims.json"
-_PICTURES = ("dynamics", "completion", "rank", "agreement", "complexity", "claims")
+_PICTURES = (
+    *("dynamics", "completion", "rank", "agreement", "complexity", "claims"),
+    *("sweep", "staircases"),
+)
 _RESULTS = (
     SUMMARY,
     CHECKPOINT,
@@ -33,6 +36,7 @@ _RESULTS = (
     "trajectory.nc",
     "factors.npz",
     "rank.csv",
+    *("sweep.json", "sweep.parquet", "sweep.nc"),
     *(
         f"{name}.{form}"
         for name in (*_PICTURES, *CLAIM_NAMES)

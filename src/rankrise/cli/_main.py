@@ -38,8 +38,17 @@ COMMANDS = {
     "controls.",
     "reproduce": "Produce the paper's figures anew, and a table of ours beside the "
     "paper's.",
+    "sweep": "Do many runs of one command, on this machine or a cluster.",
     "report": "Show runs in one HTML file: figures to explore, tables, settings.",
 }
+
+
+def _default(value: Any) -> str | None:
+    """A default as it would be typed; none for flags that are off and empty lists."""
+    if isinstance(value, tuple):
+        value = " ".join(map(str, value))
+    return None if value is None or value is False else str(value) or None
+
 
 app = App(
     name="rankrise",
@@ -49,7 +58,9 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
     # Lists take all words up to the next option, and no --empty- form.
-    default_parameter=Parameter(consume_multiple=True, negative_iterable=()),
+    default_parameter=Parameter(
+        consume_multiple=True, negative_iterable=(), show_default=_default
+    ),
 )
 for _name, _line in COMMANDS.items():
     app.command(f"rankrise.cli._{_name}:{_name}", name=_name, help=_line)
@@ -58,7 +69,8 @@ for _name, _line in COMMANDS.items():
 def run(tokens: list[str]) -> int:
     """Exit status of a command.
 
-    0 done, 1 a claim violated, 2 bad input, 3 no claim tested, 130 interrupted.
+    0 done, 1 a claim violated or a run of a sweep failed, 2 bad input, 3 no claim
+    tested, 130 interrupted.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(_Warning("rankrise: %(message)s"))

@@ -1,12 +1,20 @@
 """Options of every command."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
+if TYPE_CHECKING:
+    from rankrise.runs import Pool
+
 _OUTPUT = Group("Output", sort_key=2)
+_CLUSTER = Group("Several processes", sort_key=1)
+
+Devices = Annotated[int | Literal["all"], Parameter(group=_OUTPUT)]
 
 
 @Parameter(name="*", group=_OUTPUT)
@@ -34,3 +42,26 @@ class OutputOptions:
     def shown(self) -> Literal["auto", "bar", "log", "none"]:
         """How progress is shown, if anything is."""
         return "none" if self.quiet else self.progress
+
+
+@Parameter(name="*", group=_CLUSTER)
+@dataclass(frozen=True, kw_only=True)
+class ClusterOptions:
+    """Which processes do the parts of a study."""
+
+    scheduler: str | None = None
+    """Address of a scheduler of Dask such as tcp://10.0.0.5:8786, or local, which
+    starts workers on this machine. By default all is done in this process."""
+    workers: int | None = None
+    """How many workers are started on this machine, by default one for every core."""
+
+    @contextmanager
+    def pool(self) -> Iterator["Pool | None"]:
+        """The processes, as long as the block lasts; none where none are asked for."""
+        if self.scheduler is None and self.workers is None:
+            yield None
+            return
+        from rankrise.sweeps import open_pool
+
+        with open_pool(self.scheduler or "local", workers=self.workers) as pool:
+            yield pool

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import cyclopts
 from pydantic import ValidationError
@@ -12,7 +13,14 @@ from pydantic import ValidationError
 from rankrise._errors import InputError
 from rankrise._settings import option, refused
 
-_TYPES = {int: "a whole number", float: "a number", bool: "true or false"}
+# What is said of where runs are done.
+OF_CLUSTERS = ("max_runs", "parts", "scheduler", "slurm", "workers")
+_TYPES: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    int | Literal["all"]: "a whole number or all",
+}
 
 
 def sentence(error: Exception) -> str:
@@ -45,6 +53,7 @@ def with_options(words: str) -> str:
         )
         for name in kind.model_fields
     }
+    options |= {f"`{name}`": option(name) for name in OF_CLUSTERS}
     options["`rank_k_measurements`"] = "--task sensing-rank-k"
     return re.sub("`[^`]*`", lambda name: options.get(name[0], name[0]), words)
 

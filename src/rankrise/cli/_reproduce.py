@@ -16,7 +16,7 @@ from rankrise.cli._claims import (
 )
 from rankrise.cli._dynamics import print_runs, write_runs
 from rankrise.cli._folder import RunFolder
-from rankrise.cli._options import OutputOptions
+from rankrise.cli._options import ClusterOptions, OutputOptions
 from rankrise.cli._session import (
     load_unchanged,
     make_checkpoint,
@@ -53,6 +53,7 @@ reproduce = App(
 def dynamics(
     *,
     settings: Annotated[DynamicsReproductionConfig | None, Parameter(name="*")] = None,
+    cluster: ClusterOptions | None = None,
     output: OutputOptions | None = None,
 ) -> int:
     """Components that rise one after another, at the paper's three init scales.
@@ -81,9 +82,16 @@ def dynamics(
         _announce_time(output, lambda: expected_dynamics_time(settings, variant))
 
     _announce_lacks(settings, output)
-    with running(lambda: folder.begin(settings), output) as progress:
+    with (
+        running(lambda: folder.begin(settings), output) as progress,
+        (cluster or ClusterOptions()).pool() as pool,
+    ):
         result = reproduce_dynamics(
-            settings, checkpoint=checkpoint, progress=progress, starting=announce
+            settings,
+            checkpoint=checkpoint,
+            progress=progress,
+            starting=announce,
+            pool=pool,
         )
     for variant, outcome in result.outcome.items():
         write_runs(folder, outcome, f"-{variant}" if several else "")
@@ -97,6 +105,7 @@ def complexity(
     settings: Annotated[
         ComplexityReproductionConfig | None, Parameter(name="*")
     ] = None,
+    cluster: ClusterOptions | None = None,
     output: OutputOptions | None = None,
 ) -> int:
     """Errors by CP rank, of images and of random controls.
@@ -118,9 +127,12 @@ def complexity(
     (data,) = load_unchanged(source, settings.experiment)
     checkpoint = make_checkpoint(folder, output)
     _announce(settings, output, lambda: expected_complexity_time(settings, data))
-    with running(lambda: folder.begin(settings, source), output) as progress:
+    with (
+        running(lambda: folder.begin(settings, source), output) as progress,
+        (cluster or ClusterOptions()).pool() as pool,
+    ):
         result = reproduce_complexity(
-            settings, data=data, checkpoint=checkpoint, progress=progress
+            settings, data=data, checkpoint=checkpoint, progress=progress, pool=pool
         )
     save_figure(result.figure(), folder.path / "complexity")
     title = f"Complexity of {settings.dataset}, ours beside the paper's"
@@ -131,6 +143,7 @@ def complexity(
 def theory(
     *,
     settings: Annotated[TheoryReproductionConfig | None, Parameter(name="*")] = None,
+    cluster: ClusterOptions | None = None,
     output: OutputOptions | None = None,
 ) -> int:
     """The paper's theorems: predicted beside measured.
@@ -149,12 +162,13 @@ def theory(
     done = kept_claims(folder.path) if output.resume else {}
     _announce(settings, output, lambda: expected_theory_time(settings, tuple(done)))
     folder.begin(settings)
-    with running_claims():
+    with running_claims(), (cluster or ClusterOptions()).pool() as pool:
         result = reproduce_theory(
             settings,
             done=done,
             progress=output.shown,
             finished=lambda *found: keep_claim(folder.path, done, *found),
+            pool=pool,
         )
     draw_claims(folder.path, result.outcome.claims)
     status = _finish(folder, output, result, "Theory, measured beside predicted")

@@ -21,7 +21,9 @@ from rankrise.completion._holdout import HeldOut as HeldOut
 from rankrise.completion._holdout import fiber_modes as fiber_modes
 from rankrise.completion._holdout import make_folds as make_folds
 from rankrise.completion._model import Model as Model
+from rankrise.completion._model import signed as signed
 from rankrise.completion._model_runs import CompletionProgress as CompletionProgress
+from rankrise.completion._options import CompletionOptions as CompletionOptions
 from rankrise.completion._path import Path as Path
 from rankrise.completion._path import PathPoint as PathPoint
 from rankrise.completion._plain_fit import PlainFits as PlainFits
@@ -34,3 +36,6 @@ from rankrise.completion._settings import GradientMethod as GradientMethod
 from rankrise.completion._settings import LossName as LossName
 from rankrise.completion._settings import SingleLossName as SingleLossName
 from rankrise.completion._summary import summarize_completion as summarize_completion
+from rankrise.completion.parts import CompletionOfParts as CompletionOfParts
+from rankrise.completion.parts import complete_parts as complete_parts
+from rankrise.completion.parts import complete_parts_as_set as complete_parts_as_set

@@ -20,6 +20,7 @@ from rankrise._typing import Values
 from rankrise.completion._arrangement import (
     Arrangement,
     Chains,
+    Rows,
     chains,
     neighbour_correlations,
     sums_of_components,
@@ -38,7 +39,7 @@ _VANISHED, _NOTHING = 1e-3, 1e-9
 # Sweeps end when the objective falls by less than this share.
 _TOLERANCE = 1e-4
 # Held-out entries whose loss is to be trusted.
-_MANY_HIDDEN = 20_000
+MANY_HIDDEN = 20_000
 # Shares of a step that are tried where it would raise a loss without a bound.
 _SHARES = tuple(0.5**n for n in range(10))
 # Observations that are summed over at once.
@@ -128,10 +129,10 @@ class Alternation:
             each = np.empty(len(targets)) if weights is None else each
         self._own_weights = weights
         self._targets, self._weights = targets, each
-        self._train_weight = float(np.count_nonzero(self._shown))
+        self.train_weight = float(np.count_nonzero(self._shown))
         if weights is not None:
-            self._train_weight = float(np.sum(weights[self._shown]))
-        self._squares = self._train_sum(lambda block: targets[block] ** 2, weights)
+            self.train_weight = float(np.sum(weights[self._shown]))
+        self.squares = self._train_sum(lambda block: targets[block] ** 2, weights)
         self._hidden = self.rows.stacked(arrangement.indices[hidden])
         self._hidden_values = values[hidden]
         self._hidden_weights = None if weights is None else weights[hidden]
@@ -144,6 +145,11 @@ class Alternation:
         # What kernels learn from; weights and targets of other losses are majorizers'.
         seen = targets, each, parts, part
         self._lists = self.rows.starts, arrangement.observed, missing, seen
+
+    @property
+    def observed(self) -> int:
+        """How many observations, held out or not."""
+        return len(self.arrangement)
 
     def nothing(self) -> Stage:
         """No component yet, measured."""
@@ -180,17 +186,11 @@ class Alternation:
             factors = np.column_stack([factors, entered])
         if entering is not None:
             factors = np.column_stack([factors, entering])
-        before = train_loss = math.inf
         jobs = self._jobs(correlations)
         longest = max(self.rows.dims) if correlations.any() else 0
         matrices = np.empty((longest, factors.shape[1], factors.shape[1]))
-        for number in range(sweeps):
-            total, spent = self._sweep(factors, jobs, links, matrices)
-            train_loss = max(total, 0.0) / self._train_weight
-            objective = total + spent
-            if number and before - objective <= _TOLERANCE * abs(objective):
-                break
-            before = objective
+        sweep = ft.partial(self._sweep, factors, jobs, links, matrices)
+        train_loss = sweep_until_still(sweep, sweeps) / self.train_weight
         return self._tidied(factors, correlations, train_loss)
 
     # Sweeps.
@@ -245,9 +245,9 @@ class Alternation:
                 sums = self._shortened(rows, before, factors, links, sums)
         equations = gram, matrices, rights, along, shares
         self._do(last, *self._lists, links, factors, *equations)
-        total = self._squares + float(along[starts[-2] :].sum())
+        total = self.squares + float(along[starts[-2] :].sum())
         if not self._is_quadratic:
-            total = self._train_loss(factors) * self._train_weight
+            total = self._train_loss(factors) * self.train_weight
         return total, float(shares.sum())
 
     def _do(self, jobs: Jobs, *arguments: Any) -> None:
@@ -315,6 +315,46 @@ class Alternation:
             weights = weights * self._own_weights[places]
         return weights, targets - self._offset
 
+    # A part of a larger tensor (see `parts`), whose rows may be alone in one mode.
+
+    def equations(self, mode: int, factors: Values, first: int, last: int) -> Values:
+        r"""Normal equations of some rows of a mode, without the penalty.
+
+        Returns
+        -------
+            For each row the upper half of its matrix, row by row, and its right side.
+        """
+        size, start = factors.shape[1], int(self.rows.starts[mode])
+        matrices, rights = (
+            np.zeros((last - first, size, size)),
+            np.zeros((last - first, size)),
+        )
+        begin = start + first
+        job = kernels.EQUATIONS, begin, begin, start + last, 1
+        along, gram = np.empty(len(factors)), np.empty((size, size))
+        links = chains(self.rows, np.zeros(len(self.rows.dims)))
+        self.arrangement.observed.kernels.solve(
+            np.array([job]), *self._lists, links, factors, gram, matrices, rights,
+            along, along.reshape(1, -1)[:0],
+        )  # fmt: skip
+        upper = np.triu_indices(size)
+        return np.hstack([matrices[:, *upper], rights])
+
+    def solve(self, mode: int, factors: Values, penalty: float) -> Values:
+        """Solve for all rows of a mode in place; the changes of the squared error."""
+        size, (begin, end) = factors.shape[1], self.rows.starts[mode : mode + 2]
+        along, empty = np.empty(len(factors)), np.empty((0, size))
+        links = chains(self.rows, np.zeros(len(self.rows.dims)), penalty)
+        self.arrangement.observed.kernels.solve(
+            np.array([(kernels.SOLVE, begin, begin, end, 1)]), *self._lists, links,
+            factors, empty, np.empty((0, size, size)), empty, along, empty,
+        )  # fmt: skip
+        return along[begin:end]
+
+    def train_total(self, factors: Values) -> float:
+        """Training losses, summed."""
+        return self._losses_of(self._at_places(factors, 0))
+
     # Losses.
 
     def _at_places(self, factors: Values, mode: int) -> Values:
@@ -334,7 +374,7 @@ class Alternation:
         return out
 
     def _train_loss(self, factors: Values) -> float:
-        return self._losses_of(self._at_places(factors, 0)) / self._train_weight
+        return self.train_total(factors) / self.train_weight
 
     def _losses_of(self, sums: Values) -> float:
         """Training losses, summed, where the sums of components are these."""
@@ -359,7 +399,7 @@ class Alternation:
             total += float(np.sum(own))
         return total
 
-    def _heldout_losses(self, factors: Values) -> Values:
+    def heldout_losses(self, factors: Values) -> Values:
         predictions = sums_of_components(factors, self._hidden)
         losses = self._loss(predictions + self._offset, self._hidden_values)
         return np.asarray(losses)
@@ -367,7 +407,7 @@ class Alternation:
     def _heldout_loss(self, factors: Values) -> float:
         if not len(self._hidden):
             return math.nan
-        losses = self._heldout_losses(factors)
+        losses = self.heldout_losses(factors)
         return float(np.average(losses, weights=self._hidden_weights))
 
     @property
@@ -376,11 +416,11 @@ class Alternation:
 
         The loss of few may rise between two penalties and fall further after them.
         """
-        return len(self._hidden) >= _MANY_HIDDEN
+        return len(self._hidden) >= MANY_HIDDEN
 
     def heldout_gain(self, factors: Values, over: Values) -> tuple[float, float]:
         """Mean fall of the held-out losses, entry by entry, and its standard error."""
-        gains = self._heldout_losses(over) - self._heldout_losses(factors)
+        gains = self.heldout_losses(over) - self.heldout_losses(factors)
         if self._hidden_weights is not None:
             gains = gains * self._hidden_weights
         return mean_and_error(gains)
@@ -389,14 +429,9 @@ class Alternation:
         self, factors: Values, correlations: Values, train_loss: float
     ) -> Stage:
         """Without what vanished, by falling norm."""
-        squares = np.add.reduceat(factors**2, self.rows.starts[:-1], axis=0)
-        norms = np.sqrt(np.prod(squares, axis=0))
-        least = _NOTHING * math.sqrt(math.prod(self.rows.dims))
-        alive = norms > max(_VANISHED * np.max(norms, initial=0), least)
-        order = np.argsort(-norms, kind="stable")
-        kept = order[alive[order]]
-        factors = np.ascontiguousarray(factors[:, kept])
-        if len(kept) < len(norms):
+        count = factors.shape[1]
+        factors = without_vanished(factors, self.rows)
+        if factors.shape[1] < count:
             train_loss = self._train_loss(factors)
         return Stage(factors, correlations, train_loss, self._heldout_loss(factors))
 
@@ -411,7 +446,7 @@ class Alternation:
 
     def spectral(self, factors: Values, seed: int) -> Values:
         """Components of what is left that rise above its noise, stacked."""
-        residuals, _ = self._residuals(factors)
+        residuals, _ = self.residuals(factors)
         indices, dims = self.arrangement.indices, self.rows.dims
         return spectral_components(indices, residuals, dims, seed=seed, pool=self._pool)
 
@@ -421,22 +456,23 @@ class Alternation:
         Each direction climbs the pull by alternating over the modes, as that of a
         component near zero does under gradient flow (Razin et al. 2021, Theorem 1).
         """
-        residuals, weights = self._residuals(factors)
+        residuals, weights = self.residuals(factors)
         units = np.ascontiguousarray(directions)
         strengths = self._climb(residuals, units, links.decay)
         del residuals
-        entering: list[Values] = []
-        most = 1 + factors.shape[1] // _FOR_EACH
-        for number in _apart(units, strengths, self.rows.starts)[:most]:
-            unit = np.ascontiguousarray(units[:, number : number + 1])
-            along = self._at_places(unit, 0)
-            squares = ft.partial(_squares, along)
-            drawn = max(float(strengths[number]), 0.0)
-            drawn /= self._train_sum(squares, weights) or 1.0
-            entering.append((_ENTRY_SHARE * drawn) ** (1 / len(self.rows.dims)) * unit)
-        return np.column_stack(entering)
+        count, rows = factors.shape[1], self.rows
 
-    def _residuals(self, factors: Values) -> tuple[Values, Values | None]:
+        def curvature(unit: Values) -> float:
+            return self.curvature(unit, weights)
+
+        return entering_along(units, strengths, rows, count, curvature)
+
+    def curvature(self, unit: Values, weights: Values | None) -> float:
+        """Sum of squares of a direction's entries at what is shown."""
+        squares = ft.partial(_squares, self._at_places(unit, 0))
+        return self._train_sum(squares, weights)
+
+    def residuals(self, factors: Values) -> tuple[Values, Values | None]:
         """Half the negative slopes of the losses that are shown, and the weights."""
         residuals, weights = self._at_places(factors, 0), self._own_weights
         targets = self._targets[: len(residuals)]
@@ -455,7 +491,7 @@ class Alternation:
         modes. It is shared with neighbours as `decay` says.
         """
         starts, dims = self.rows.starts, self.rows.dims
-        strengths, before, entries = np.zeros(kernels.DIRECTIONS), 0.0, math.prod(dims)
+        strengths, entries = np.zeros(kernels.DIRECTIONS), math.prod(dims)
         positive, lists = self._is_non_negative, (self.arrangement.observed, residuals)
         if (
             entries <= _DENSE_ENTRIES
@@ -468,22 +504,17 @@ class Alternation:
             climb(_TURNS, units, starts, *lists, decay, positive, strengths)
             return strengths
         else:
-            pull_of = ft.partial(self._pull, residuals, self._pool)
-        for _ in range(_TURNS):
-            for mode, start in enumerate(starts[:-1]):
-                pull = pull_of(units, mode)
-                kernels.towards_pull(
-                    pull, decay, int(start), positive, units, strengths
-                )
-            if np.max(strengths) <= (1 + kernels.CLIMBED) * before:
-                break
-            before = float(np.max(strengths))
-        return strengths
+            pull_of = ft.partial(self.pull, residuals, self._pool.map)
+        return climb_by(pull_of, units, starts, decay, non_negative=positive)
 
-    def _pull(
-        self, residuals: Values, pool: Executor, units: Values, mode: int
+    def pull(
+        self,
+        residuals: Values,
+        run: Callable[..., Any],
+        units: Values,
+        mode: int,
     ) -> Values:
-        """Summed over observations, by several threads."""
+        """Summed over observations, by several threads where `run` has them."""
         lists = self.arrangement.observed, residuals
         start, end = map(int, self.rows.starts[mode : mode + 2])
         blocks = self.arrangement.blocks(0, int(self.rows.starts[1]))
@@ -494,11 +525,78 @@ class Alternation:
             return total
 
         # Neither blocks nor the order of sums depend on how many threads there are.
-        return np.asarray(sum(pool.map(part, blocks)))
+        return np.asarray(sum(run(part, blocks)))
 
 
 def _squares(numbers: Values, block: slice) -> Values:
     return np.asarray(numbers[block] ** 2)
+
+
+def sweep_until_still(sweep: Callable[[], tuple[float, float]], most: int) -> float:
+    """Sweep until the objective hardly falls; the sum of losses then.
+
+    Parameters
+    ----------
+    sweep
+        Gives the sums of losses and of penalties after it.
+    """
+    before = losses = math.inf
+    for number in range(most):
+        total, spent = sweep()
+        losses, objective = max(total, 0.0), total + spent
+        if number and before - objective <= _TOLERANCE * abs(objective):
+            break
+        before = objective
+    return losses
+
+
+def without_vanished(factors: Values, rows: Rows) -> Values:
+    """Stacked factors of the components that have not vanished, by falling norm."""
+    squares = np.add.reduceat(factors**2, rows.starts[:-1], axis=0)
+    norms = np.sqrt(np.prod(squares, axis=0))
+    least = _NOTHING * math.sqrt(math.prod(rows.dims))
+    alive = norms > max(_VANISHED * np.max(norms, initial=0), least)
+    order = np.argsort(-norms, kind="stable")
+    return np.ascontiguousarray(factors[:, order[alive[order]]])
+
+
+def climb_by(
+    pull_of: Contraction,
+    units: Values,
+    starts: npt.NDArray[np.int64],
+    decay: Values,
+    *,
+    non_negative: bool = False,
+) -> Values:
+    """Turn directions towards the pull in place; how strong it is along each."""
+    strengths, before = np.zeros(kernels.DIRECTIONS), 0.0
+    for _ in range(_TURNS):
+        for mode, start in enumerate(starts[:-1]):
+            pull = pull_of(units, mode)
+            kernels.towards_pull(
+                pull, decay, int(start), non_negative, units, strengths
+            )
+        if np.max(strengths) <= (1 + kernels.CLIMBED) * before:
+            break
+        before = float(np.max(strengths))
+    return strengths
+
+
+def entering_along(
+    units: Values,
+    strengths: Values,
+    rows: Rows,
+    count: int,
+    curvature: Callable[[Values], float],
+) -> Values:
+    """Components that enter beside `count` others, along the strongest directions."""
+    entering: list[Values] = []
+    most = 1 + count // _FOR_EACH
+    for number in _apart(units, strengths, rows.starts)[:most]:
+        unit = np.ascontiguousarray(units[:, number : number + 1])
+        drawn = max(float(strengths[number]), 0.0) / (curvature(unit) or 1.0)
+        entering.append((_ENTRY_SHARE * drawn) ** (1 / len(rows.dims)) * unit)
+    return np.column_stack(entering)
 
 
 def _apart(

@@ -18,7 +18,7 @@ from rankrise.tensors import (
 )
 
 # Fewer observed entries than this leave nothing to hold out and learn from.
-_FEWEST_OBSERVED = 10
+FEWEST_OBSERVED = 10
 # About the mean: predicting the mean has an error of 1. Where the error of noise alone
 # is told, its square is taken off first.
 _POOR_ERROR = 0.5
@@ -37,10 +37,10 @@ logger = logging.getLogger("rankrise")
 def check_enough(observations: Observations) -> None:
     """Refuse too few observations to hold some out."""
     observed, entries = len(observations), observations.entry_count
-    if observed < _FEWEST_OBSERVED:
+    if observed < FEWEST_OBSERVED:
         raise InputError(
             f"Only {observed} of {entries} entries are observed; at least "
-            f"{_FEWEST_OBSERVED} are needed to learn from some and check on others."
+            f"{FEWEST_OBSERVED} are needed to learn from some and check on others."
         )
 
 

@@ -1,5 +1,6 @@
 """The compiled loops, loaded when first used: that takes a second, at first 20."""
 
+import functools
 import importlib
 import logging
 import threading
@@ -34,11 +35,17 @@ plain_kernels = _Kernels("_plain_kernels")
 
 def load_kernels(which: _Kernels = kernels) -> None:
     """Load some, and log what is waited for if it takes longer than a moment."""
-    words = "loading what completes tensors; a first run compiles it, for half a minute"
-    timer = threading.Timer(_SILENT, logger.warning, [words])
+    timer = threading.Timer(_SILENT, _tell)
     timer.daemon = True
     timer.start()
     try:
         which.load()
     finally:
         timer.cancel()
+
+
+@functools.cache
+def _tell() -> None:
+    logger.warning(
+        "loading what completes tensors; a first run compiles it, for half a minute"
+    )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, Unpack, overload
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from rankrise.completion._settings import (
     GradientMethod,
     LossName,
 )
+from rankrise.completion.parts import CompletionOfParts, complete_parts_as_set
 from rankrise.losses import AbstractLoss
 from rankrise.runs import (
     Checkpoint,
@@ -49,7 +50,46 @@ from rankrise.tensors import (
 _MODELS = 8
 
 
-@counting_seconds()
+@overload
+def complete(
+    source: Any,
+    *,
+    scheduler: Any,
+    workers: int | None = ...,
+    parts: int | None = ...,
+    **settings: Any,
+) -> CompletionOfParts: ...
+
+
+@overload
+def complete(
+    source: Any,
+    mask: Any = ...,
+    *,
+    values: Hashable | None = ...,
+    mode_dims: ModeDims | None = ...,
+    method: Literal["alternating", "paper", "flow", "limit"] | GradientMethod = ...,
+    models: int | None = ...,
+    heldout: Literal["auto", "random", "fiber"] = ...,
+    heldout_share: float | None = ...,
+    loss: LossName | AbstractLoss = ...,
+    loss_threshold: float = ...,
+    center: bool | None = ...,
+    max_components: int = ...,
+    max_seconds: float | None = ...,
+    smooth: bool | None = ...,
+    non_negative: bool = ...,
+    main_effects: bool | None = ...,
+    penalties: tuple[float, ...] | None = ...,
+    seed: int = ...,
+    checkpoint: Checkpoint | None = ...,
+    progress: ShowProgress | Callable[[Any], None] = ...,
+    **reading: Unpack[ReadingOptions],
+) -> Completion: ...
+
+
+# The settings of the first are some of these.
+@counting_seconds()  # type: ignore[misc]
 def complete(
     source: Any,
     mask: Any = None,
@@ -73,8 +113,11 @@ def complete(
     seed: int = 0,
     checkpoint: Checkpoint | None = None,
     progress: ShowProgress | Callable[[Any], None] = None,
+    scheduler: Any = None,
+    workers: int | None = None,
+    parts: int | None = None,
     **reading: Unpack[ReadingOptions],
-) -> Completion:
+) -> Completion | CompletionOfParts:
     """Fill the gaps of a tensor; there is no rank to choose.
 
     Parameters
@@ -132,8 +175,13 @@ def complete(
     progress
         True shows a bar at a terminal or in a notebook, with an estimate of what
         remains, and elsewhere a line on stderr every so often; `bar` and `log` are one
-        of these in any case. A function is called at every point of a path, or chunk of
-        steps, and once before a path begins, with model 0.
+        of these in any case. None shows the bar in a notebook only, False nowhere. A
+        function is called at every point of a path, or chunk of steps, and once before
+        a path begins, with model 0.
+    scheduler, workers, parts
+        For observations that do not fit this machine: a folder of Parquet files, a Dask
+        DataFrame or a Dask array, completed by workers of a scheduler of Dask as by
+        `complete_parts`, which says what differs.
     reading
         Further fields of `rankrise.tensors.Reading`: `modes`, `layout`, `order`,
         `missing`, `repeats`, `censored`, `domain` and `leave_empty`.
@@ -172,6 +220,24 @@ def complete(
         seed=seed,
         **given,
     )
+    if scheduler is not None:
+        if mask is not None:
+            raise InputError("Observations in parts have no `mask`; leave them out.")
+        return complete_parts_as_set(
+            source,
+            settings,
+            {"values": values, "mode_dims": mode_dims, **reading},
+            scheduler=scheduler,
+            workers=workers,
+            parts=parts,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
+    if workers is not None or parts is not None:
+        raise InputError(
+            "`workers` and `parts` are for observations in parts; give a `scheduler` "
+            "as well, such as 'local'."
+        )
     incomplete = incomplete_tensor(
         source, mask, values=values, mode_dims=mode_dims, **reading
     )

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise.completion._arrangement import Rows
+from rankrise.completion._drawn import HELD_OUT, drawn_numbers
 from rankrise.completion._gap_search import find_blocks
 from rankrise.completion._gaps import Blocks, GapKind
 from rankrise.completion._heldout_blocks import hold_out_blocks
@@ -198,8 +199,13 @@ def make_folds(
     if share is None:
         share = min(1 / count, _LARGEST_PART) if count > 1 else 0.1
     size = min(max(1, round(share * groups)), groups // (count + (count == 1)))
-    order = np.random.default_rng(seed).permutation(groups)
     part = np.full(groups, count, np.min_scalar_type(count))
+    if count == 1 and group is None:
+        # Also told where no one holds all observations (see `parts`).
+        drawn = drawn_numbers(observations.indices, seed, purpose=HELD_OUT)
+        part[drawn <= np.partition(drawn, size - 1)[size - 1]] = 0
+        return Folds(part, count, modes, gaps)
+    order = np.random.default_rng(seed).permutation(groups)
     if count > 1 and share * count >= 1:
         part[order] = np.arange(groups) % count
     else:

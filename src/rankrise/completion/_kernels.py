@@ -402,6 +402,12 @@ def _balance(factors, starts, chain, shares):
                 factors[row, r] *= factor
 
 
+@_compiled(void(_FF, _I, _CHAINS, _FF))
+def balance(factors, starts, chain, shares):
+    """The same, as a function that Python calls."""
+    _balance(factors, starts, chain, shares)
+
+
 @_reads_lists(
     lambda lists, _: void(
         int64[:, ::1], _I, lists, lists, _SEEN, _CHAINS, _FF, _FF, _FFF, _FF, _F, _FF

@@ -8,12 +8,13 @@ best.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from rankrise._typing import Values
-from rankrise.completion._alternating import Alternation, Stage
+from rankrise.completion._alternating import Stage
+from rankrise.completion._arrangement import Rows
 from rankrise.completion._compiled import kernels
 
 # The smallest are for data without noise: a path ends where they do not help.
@@ -94,12 +95,38 @@ class WalkState(NamedTuple):
     best: Values
 
 
+class Alternates(Protocol):
+    """What a walk moves by: alternating least squares, as `Alternation` has them."""
+
+    rows: Rows
+
+    @property
+    def observed(self) -> int: ...
+    @property
+    def is_spectral(self) -> bool: ...
+    @property
+    def shows_much(self) -> bool: ...
+    def nothing(self) -> Stage: ...
+    def advance(
+        self,
+        stage: Stage,
+        penalty: float,
+        *,
+        sweeps: int,
+        smooth: bool,
+        directions: Values | None = None,
+        entering: Values | None = None,
+    ) -> Stage: ...
+    def spectral(self, factors: Values, seed: int) -> Values: ...
+    def heldout_gain(self, factors: Values, over: Values) -> tuple[float, float]: ...
+
+
 class Walk:
     """Moves along a path, one after another; it begins with nothing learned."""
 
     def __init__(
         self,
-        alternation: Alternation,
+        alternation: Alternates,
         *,
         penalties: tuple[float, ...] = PENALTIES,
         max_components: int = 64,
@@ -112,7 +139,7 @@ class Walk:
         self._alternation, self._penalties = alternation, penalties
         self._most, self._smooth = max_components, smooth
         self._rng = np.random.default_rng(seed)
-        many = len(alternation.arrangement) > _MANY_OBSERVATIONS
+        many = alternation.observed > _MANY_OBSERVATIONS
         self._patience = _LEAST_PATIENCE if many else _PATIENCE
         # Which penalty, and whether its sweep without an entry is done.
         self._number, self._swept = 0, False

@@ -387,8 +387,7 @@ def _factor_panel(found: Completion, mode: int) -> Panel:
             style = {**look(place), "linewidth": 1.2}
             if len(names) <= _MARKED:
                 style |= {"marker": marker(place), "markersize": 3.5}
-            label = f"component {place + 1}" if mode == 0 else None
-            panel.plot(names, column, label=label, **style)
+            panel.plot(names, column, label=f"component {place + 1}", **style)
         panel.axhline(0, color=GREY, linewidth=0.5)
         dim = reference.rows.mode_dims[mode]
         label_indices(panel.xaxis, axis.label, dim)
@@ -397,7 +396,8 @@ def _factor_panel(found: Completion, mode: int) -> Panel:
         panel.set_xlabel(_with(axis.title(mode), axis.units))
         if axis.labels is not None:
             panel.tick_params(axis="x", labelrotation=30)
-        if mode == 0 and count:
+        # One serves the panels of all modes.
+        if count and (mode == 0 or len(panel.figure.axes) == 1):
             panel.legend(fontsize=6)
 
     return Panel(

@@ -18,7 +18,7 @@ from rankrise._environment import usable_cores
 from rankrise._typing import Values
 from rankrise.completion._arrangement import Rows
 from rankrise.completion._compiled import load_kernels, plain_kernels
-from rankrise.completion._holdout import Folds, HeldOut, make_folds
+from rankrise.completion._holdout import HeldOut, make_folds
 from rankrise.completion._model import (
     Model,
     by_falling_norm,
@@ -62,6 +62,8 @@ _TOO_MANY = 320_000
 _FEWEST = 10
 # Core consistency is of tensors and cores that have at most so many entries.
 _DENSE, _LARGEST_CORE = 2**22, 2**16
+# In percent; where components cancel one another it would fall without end.
+_LEAST_CORE = -1000.0
 
 
 def tell_rank(
@@ -122,14 +124,18 @@ def is_told_by_fits(count: int, rows: Rows) -> bool:
 
 
 def rank_of_paths(
-    models: Sequence[Model], folds: Folds, loss: AbstractLoss
+    models: Sequence[Model], hidden: int, observed: int, loss: AbstractLoss
 ) -> RankEstimate:
     """The rank by paths of models, where observations are too many for fits.
 
     The standard error of a mean square is that of normal residuals. Components are
     found again if another model has them, whose observations are not all others.
+
+    Parameters
+    ----------
+    hidden, observed
+        How many observations are held out from a model, and how many there are.
     """
-    hidden = max(2, int(np.sum(folds.part < folds.count)))
     reference = min(models, key=lambda model: model.path.best_point.heldout_loss)
     least = [_least_by_components(model) for model in models]
     sizes = sorted(set.intersection(*(set(each) for each in least)))
@@ -137,7 +143,7 @@ def rank_of_paths(
     for size in sizes:
         mean = float(np.mean([each[size].heldout_loss for each in least]))
         train = float(np.mean([each[size].train_loss for each in least]))
-        deviation = mean * math.sqrt(2 / hidden)
+        deviation = mean * math.sqrt(2 / max(2, hidden))
         scale = reference.baseline.scale
         error, deviation = _error_of(mean, deviation, scale, loss)
         explained = 1 - train / models[0].path.points[0].train_loss
@@ -155,9 +161,7 @@ def rank_of_paths(
         scores = [match_scores(reference.factors, each.factors) for each in others]
         kept = np.flatnonzero(np.max(scores, axis=0)[:needed] >= _FOUND_AGAIN)
     factors = tuple(signed([matrix[:-1, kept] for matrix in reference.factors]))
-    return RankEstimate(
-        len(kept), needed, offset, factors, tuple(rows), len(folds.part)
-    )
+    return RankEstimate(len(kept), needed, offset, factors, tuple(rows), observed)
 
 
 def _least_by_components(model: Model) -> dict[int, PathPoint]:
@@ -405,7 +409,7 @@ class _Search:
         core[tuple(places.T)] = residuals
         for matrix in self._rows.split(fit.factors):
             core = np.tensordot(core, np.linalg.pinv(matrix), axes=(0, 1))
-        return 100 * (1 - float(np.sum(core**2)) / size)
+        return max(100 * (1 - float(np.sum(core**2)) / size), _LEAST_CORE)
 
 
 # Of the squared loss, over the square of a residual.

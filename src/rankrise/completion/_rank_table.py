@@ -21,8 +21,9 @@ class RankRow(NamedTuple):
         Smallest factor match score of a component between fits to two halves of the
         data, from 0 to 1; of a matrix between the spaces that components span.
     core_consistency
-        Core consistency of the fit to all data, in percent (Bro and Kiers 2003); NaN
-        for large tensors.
+        Core consistency of the fit to all data, in percent (Bro and Kiers 2003), and
+        -1000 where it is less, for components cancel one another; NaN for large
+        tensors.
     explained
         Share of the loss about the mean (of the variance) that the fit to all takes.
     """

@@ -36,7 +36,7 @@ from rankrise.completion._rank_table import RankEstimate, RankProgress
 from rankrise.completion._settings import Centering, CompletionSettings
 from rankrise.drawing import Drawing, Plotted
 from rankrise.losses import AbstractLoss
-from rankrise.runs import Ending, note_progress
+from rankrise.runs import Ending, note_progress, showing
 from rankrise.tensors import IncompleteTensor, ModeAxis, Observations
 
 if TYPE_CHECKING:
@@ -216,7 +216,8 @@ class Completion(Plotted):
         minute. From more observations than fits could take, the models' paths tell it;
         with a gradient method it is the components that had risen where that ended.
         """
-        return self._told_rank(note_progress)
+        with showing() as report:
+            return self._told_rank(report or note_progress)
 
     @cached_property
     def rank_in_time(self) -> RankEstimate | None:
@@ -249,7 +250,8 @@ class Completion(Plotted):
             own = tuple(matrix[:-1, :count] for matrix in self.reference.factors)
             return RankEstimate(count, count, self.offset, own, (), len(observations))
         if not is_told_by_fits(len(observations), self.reference.rows):
-            return rank_of_paths(self.models, self.folds, loss)
+            hidden = int(np.sum(self.folds.part < self.folds.count))
+            return rank_of_paths(self.models, hidden, len(observations), loss)
         effects = self.reference.baseline.effects
         if effects and self.settings.main_effects:
             places = self.reference.rows.of_observed(observations.indices)
@@ -622,7 +624,7 @@ class Completion(Plotted):
             "ended": str(self.ending),
             "modes": modes,
             "observed": f"{observed} of {entries} ({observed / entries:.1%})",
-            "rank": "not told yet; ask for `rank`" if rank is None else rank.words,
+            "rank": rank.words if rank else "not estimated yet: ask for `.rank`",
             "predicts with": f"{self.components} components, {len(self.models)} models",
             "held-out error": f"{self.heldout_error:.3g} {self.input.units} "
             f"({error:.3g} about the mean)",

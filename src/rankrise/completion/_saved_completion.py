@@ -25,7 +25,7 @@ from rankrise.completion._rank_table import RankEstimate, RankRow
 from rankrise.completion._settings import CompletionSettings
 from rankrise.losses import AbstractLoss
 from rankrise.runs import Ending
-from rankrise.tensors import IncompleteTensor, Observations
+from rankrise.tensors import IncompleteTensor, ModeAxis, Observations
 from rankrise.tensors.files import (
     StoredArrays,
     loaded_labels,
@@ -165,7 +165,6 @@ def _completion(
 
 
 def _input_facts(given: IncompleteTensor, arrays: dict[str, Any]) -> dict[str, Any]:
-    names = given.mode_names
     coordinates = {}
     for mode, labels in enumerate(given.labels):
         if labels is not None:
@@ -179,7 +178,7 @@ def _input_facts(given: IncompleteTensor, arrays: dict[str, Any]) -> dict[str, A
                 [str(name), list(map(str, each.dims)), kind, _told(each.attrs)]
             )
     return {
-        "names": None if names is None else [str(name) for name in names],
+        "names": given.mode_names,
         "labels": coordinates,
         "coordinates": None if given.coordinates is None else others,
         "name": given.name,
@@ -232,14 +231,16 @@ def _input(
                 )
             }
         )
+    named = names or [None] * len(dims)
+    named = [None if name is None else str(name) for name in named]
+    units = list(map(str, facts["mode_units"])) or [""] * len(dims)
+    parts = zip(named, labels, units, strict=True)
     incomplete = IncompleteTensor(
         given,
-        None if names is None else tuple(map(str, names)),
-        tuple(labels),
+        tuple(ModeAxis(*part) for part in parts),
         np.asarray,
         str(facts["name"]),
         str(facts["units"]),
-        tuple(map(str, facts["mode_units"])),
         coordinates,
     )
     if names is None:

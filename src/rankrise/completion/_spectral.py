@@ -4,21 +4,24 @@ A direction that starts at random follows the largest entries there. The leading
 eigenvectors of $X_{(n)} X_{(n)}^\top$ with its diagonal deleted do not (Montanari and
 Sun 2018, "Spectral algorithms for tensor completion"): every entry meets only others of
 its column. The same spectrum with the signs of all entries drawn at random says which
-eigenvalues are more than noise.
+eigenvalues are more than noise. The largest mode needs no spectrum of its own where
+those of others tell: its vectors are the leading ones of the tensor times theirs.
 """
 
+import functools as ft
 import itertools
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from rankrise._typing import Indices, ModeDims, Values
 from rankrise.completion._compiled import kernels
+from rankrise.completion._drawn import drawn_signs
 from rankrise.completion._plain_fit import PlainFits
 from rankrise.losses import SquaredLoss
 
@@ -30,12 +33,16 @@ _VECTORS, _MOST_VECTORS = 8, 32
 _ABOVE = 1.15
 # Vectors that the noise is told by, and steps of a Krylov space.
 _FEW, _STEPS = 4, 8
-# Observations that are summed over at once.
-_BLOCK = 2**16
+# Observations that are summed over at once, fewer where each has more products.
+_BLOCK, _NARROW = 2**16, 64
 # With more observations one unfolding at a time is held in memory.
 _ONE_AT_A_TIME = 30_000_000
 _PENALTY = 1e-3
 _SORTING = threading.Lock()
+
+Signs = npt.NDArray[np.int8]
+# A symmetric matrix that is not formed, times a block.
+Times = Callable[[Values], Values]
 
 
 def is_spectral(count: int, dims: ModeDims) -> bool:
@@ -60,49 +67,106 @@ def spectral_components(
         Observed entries, in order; those that are to be left out are zero.
     """
     count = np.count_nonzero(numbers)
-    starts = np.concatenate([[0], np.cumsum(dims)]).astype(np.int64)
-    modes = range(len(dims))
     run: Callable[..., Any] = map
     if pool is not None and count <= _ONE_AT_A_TIME:
         run = pool.map
-    found = list(run(lambda n: _signal(indices, numbers, dims, n, seed), modes))
-    size = max(vectors.shape[1] for vectors, _ in found)
+    signs = drawn_signs(indices, seed)
+
+    def signals_of(mode: int) -> Signals:
+        # One at a time: sorting takes more memory than what comes of it.
+        with _SORTING:
+            unfolding, own = unfolding_of(indices, numbers, signs, dims, mode)
+        rows, values, begins = unfolding
+        noise = ft.partial(times_unfolding, (rows, values * own, begins))
+        return signals(ft.partial(times_unfolding, unfolding), noise, dims, mode, seed)
+
+    found = list(run(signals_of, unfolded_modes(dims)))
+    size = max(each.above for each in found)
     if not size:
-        return np.empty((int(starts[-1]), 0))
-    bases = [more(size) for _, more in found]
-    core = _core(indices, numbers, bases) * (math.prod(dims) / count)
-    factors = _cp_of(core, size, seed)
-    return np.concatenate([b @ f for b, f in zip(bases, factors, strict=True)])
+        return np.empty((sum(dims), 0))
+    bases = other_bases(found, dims, size)
+    largest = projected_mode(dims)
+    if largest is not None:
+        projected = times_others(indices, numbers, dims, bases, largest)
+        vectors = leading_vectors(projected.T @ projected, size)
+        bases[largest] = np.linalg.qr(projected @ vectors)[0]
+    core = core_of(indices, numbers, bases) * (math.prod(dims) / count)
+    return components_of_core(core, bases, size, seed)
 
 
-def _signal(
-    indices: Indices, numbers: Values, dims: ModeDims, mode: int, seed: int
-) -> tuple[Values, Callable[[int], Values]]:
-    """Eigenvectors of one unfolding whose eigenvalues are above those of noise, and
-    what gives as many as are asked for: of a short mode all.
+class Signals(NamedTuple):
+    """Leading eigenvectors of one mode's unfolding.
+
+    Attributes
+    ----------
+    above
+        How many of their eigenvalues are above those of noise.
     """
-    if dims[mode] <= _MOST_VECTORS + 1:
-        return np.empty((dims[mode], 0)), lambda size: np.eye(dims[mode])
-    # One at a time: sorting takes more memory than what comes of it.
-    with _SORTING:
-        unfolding = _unfolding(indices, numbers, dims, mode)
-    rows, values, begins = unfolding
-    rng = np.random.default_rng((seed, mode))
-    signs = rng.integers(0, 2, len(values), np.int8) * np.int8(2) - np.int8(1)
-    noise = _leading((rows, values * signs, begins), dims[mode], _FEW, rng)[0][0]
-    del signs
+
+    mode: int
+    above: int
+    vectors: Values
+
+
+def is_short(dim: int) -> bool:
+    """Whether all directions of a mode are kept, without a spectrum."""
+    return dim <= _MOST_VECTORS + 1
+
+
+def projected_mode(dims: ModeDims) -> int | None:
+    """The largest mode, if the spectra of others say what is signal."""
+    largest = int(np.argmax(dims))
+    others = [dim for mode, dim in enumerate(dims) if mode != largest]
+    return None if all(map(is_short, others)) else largest
+
+
+def unfolded_modes(dims: ModeDims) -> list[int]:
+    """Modes whose spectra are taken."""
+    projected = projected_mode(dims)
+    return [n for n, dim in enumerate(dims) if n != projected and not is_short(dim)]
+
+
+def other_bases(found: Sequence[Signals], dims: ModeDims, size: int) -> list[Values]:
+    """Bases of all modes but the projected one."""
+    bases: list[Values] = [np.eye(dim if is_short(dim) else 0) for dim in dims]
+    for each in found:
+        bases[each.mode] = each.vectors[:, :size]
+    return bases
+
+
+def signals(
+    times: Times, times_noise: Times, dims: ModeDims, mode: int, seed: int
+) -> Signals:
+    """Eigenvectors of one unfolding, as many as are above the noise or more.
+
+    Parameters
+    ----------
+    times, times_noise
+        The unfolding times its transpose, without the diagonal, times a block; and the
+        same with the signs of all entries drawn.
+    """
+    rng, dim = np.random.default_rng((seed, mode)), dims[mode]
+    noise = _leading(times_noise, dim, _FEW, rng)[0][0]
     count, above = _VECTORS // 2, _VECTORS
     while above >= count and count < _MOST_VECTORS:
         count *= 2
-        eigenvalues, vectors = _leading(unfolding, dims[mode], count, rng)
+        eigenvalues, vectors = _leading(times, dim, count, rng)
         above = int(np.sum(eigenvalues > _ABOVE * noise))
-    return vectors[:, :above], lambda size: vectors[:, :size]
+    return Signals(mode, above, vectors)
 
 
-def _unfolding(
-    indices: Indices, numbers: Values, dims: ModeDims, mode: int
-) -> tuple[Any, Any, Any]:
-    """Rows and values of the entries, column after column, and where columns begin.
+def times_unfolding(unfolding: tuple[Any, Any, Any], block: Values) -> Values:
+    """An unfolding times its transpose, without the diagonal, times a block."""
+    product = np.zeros_like(block)
+    kernels.times_unfolding(*unfolding, np.ascontiguousarray(block), product)
+    return product
+
+
+def unfolding_of(
+    indices: Indices, numbers: Values, signs: Signs, dims: ModeDims, mode: int
+) -> tuple[tuple[Any, Any, Any], Signs]:
+    """Rows and values of the entries, column after column, and where columns begin;
+    and the signs of the entries.
 
     Without columns of one entry, which say nothing once the diagonal is deleted.
     """
@@ -120,7 +184,7 @@ def _unfolding(
     del kept
     begins = np.append(np.flatnonzero(is_new[shared]), len(order))
     rows = np.ascontiguousarray(indices[order, mode], np.int32)
-    return rows, numbers[order].astype(np.float32), begins
+    return (rows, numbers[order].astype(np.float32), begins), signs[order]
 
 
 def _in_order(
@@ -144,16 +208,15 @@ def _in_order(
 
 
 def _leading(
-    unfolding: tuple[Any, Any, Any], dim: int, count: int, rng: np.random.Generator
+    times: Times, dim: int, count: int, rng: np.random.Generator
 ) -> tuple[Values, Values]:
-    """Leading eigenvalues, falling, and vectors of the unfolding times its transpose,
-    without the diagonal; by a Krylov space of blocks (Musco and Musco 2015).
+    """Leading eigenvalues, falling, and vectors of a symmetric matrix; by a Krylov
+    space of blocks (Musco and Musco 2015).
     """
     block = np.linalg.qr(rng.standard_normal((dim, count)))[0]
     bases, products = [block], []
     while True:
-        product = np.zeros_like(block)
-        kernels.times_unfolding(*unfolding, np.ascontiguousarray(block), product)
+        product = times(block)
         products.append(product)
         if len(products) == _STEPS or (len(products) + 1) * count > dim:
             break
@@ -169,18 +232,70 @@ def _leading(
     return values[::-1][:count], basis @ vectors[:, ::-1][:, :count]
 
 
-def _core(indices: Indices, numbers: Values, bases: Sequence[Values]) -> Values:
+def times_others(
+    indices: Indices,
+    numbers: Values,
+    dims: ModeDims,
+    bases: Sequence[Values],
+    mode: int,
+) -> Values:
+    """The tensor times the bases of all modes but one, unfolded: a row an index."""
+    others = [n for n in range(len(dims)) if n != mode]
+    width = math.prod(bases[n].shape[1] for n in others)
+    out, length = np.zeros((dims[mode], width)), _block_length(width)
+    for begin in range(0, len(numbers), length):
+        own = indices[begin : begin + length, mode]
+        order = np.argsort(own, kind="stable")
+        own = own[order]
+        product = _products(indices, numbers, bases, others, begin + order)
+        first = np.flatnonzero(np.append(True, own[1:] != own[:-1]))
+        out[own[first]] += np.add.reduceat(product, first)
+    return out
+
+
+def leading_vectors(gram: Values, size: int) -> Values:
+    """Eigenvectors of the largest eigenvalues of a symmetric matrix."""
+    return np.linalg.eigh((gram + gram.T) / 2)[1][:, ::-1][:, :size]
+
+
+def core_of(indices: Indices, numbers: Values, bases: Sequence[Values]) -> Values:
     """The tensor times all bases."""
-    order, shape = len(bases), tuple(basis.shape[1] for basis in bases)
+    *modes, last = range(len(bases))
+    shape = tuple(basis.shape[1] for basis in bases)
     core = np.zeros((math.prod(shape[:-1]), shape[-1]))
-    for begin in range(0, len(numbers), _BLOCK):
-        block = slice(begin, begin + _BLOCK)
-        product = numbers[block, None]
-        for mode in range(order - 1):
-            own = bases[mode][indices[block, mode]]
-            product = (product[:, :, None] * own[:, None, :]).reshape(len(own), -1)
-        core += product.T @ bases[-1][indices[block, -1]]
+    length = _block_length(len(core))
+    for begin in range(0, len(numbers), length):
+        block = slice(begin, begin + length)
+        product = _products(indices, numbers, bases, modes, block)
+        core += product.T @ bases[last][indices[block, last]]
     return core.reshape(shape)
+
+
+def _block_length(width: int) -> int:
+    return max(1, _BLOCK * _NARROW // max(_NARROW, width))
+
+
+def _products(
+    indices: Indices,
+    numbers: Values,
+    bases: Sequence[Values],
+    modes: Iterable[int],
+    some: Any,
+) -> Values:
+    """Of some numbers all products with their rows of some modes' bases."""
+    product = numbers[some, None]
+    for mode in modes:
+        own = bases[mode][indices[some, mode]]
+        product = (product[:, :, None] * own[:, None, :]).reshape(len(own), -1)
+    return product
+
+
+def components_of_core(
+    core: Values, bases: Sequence[Values], size: int, seed: int
+) -> Values:
+    """Components of a tensor whose core between the bases this is, stacked."""
+    factors = _cp_of(core, size, seed)
+    return np.concatenate([b @ f for b, f in zip(bases, factors, strict=True)])
 
 
 def _cp_of(core: Values, size: int, seed: int) -> list[Values]:

@@ -7,15 +7,19 @@ suffices for the data and not for random controls, the data are simple in this s
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import numpy.typing as npt
 
 from rankrise._checks import check_whole
 from rankrise._defaults import SECOND_ORDER_STEPS
+from rankrise._devices import Devices, checked_devices
 from rankrise._errors import InputError
 from rankrise.complexity._controls import (
     CONTROL_NAMES,
@@ -41,7 +45,15 @@ from rankrise.ensembles import (
     check_memory,
     fit_ensemble,
 )
-from rankrise.runs import Checkpoint, Ending, ShowProgress, Watch, as_part, showing
+from rankrise.runs import (
+    Checkpoint,
+    Ending,
+    Pool,
+    ShowProgress,
+    Watch,
+    as_part,
+    showing,
+)
 from rankrise.tables import (
     CategoricalData,
     LabelledSet,
@@ -69,6 +81,7 @@ def rank_curve(
     checkpoint: Checkpoint | None = None,
     settings: dict[str, Any] | None = None,
     max_seconds: float | None = None,
+    devices: Devices = None,
 ) -> RankCurve:
     """Fit predictors of every rank to a data set and to random controls.
 
@@ -115,6 +128,8 @@ def rank_curve(
         Each control has a file of its own, with the control's name before the suffix.
     max_seconds
         Time limit of each control, over all the times it is resumed.
+    devices
+        How many devices share the components, or "all"; see `fit_ensemble`.
 
     Raises
     ------
@@ -163,6 +178,7 @@ def rank_curve(
         checkpoint=checkpoint,
         settings=settings,
         max_seconds=max_seconds,
+        devices=devices,
     )
 
 
@@ -178,6 +194,8 @@ def rank_curve_of(
     checkpoint: Checkpoint | None = None,
     settings: dict[str, Any] | None = None,
     max_seconds: float | None = None,
+    pool: Pool | None = None,
+    devices: Devices = None,
 ) -> RankCurve:
     """The same of samples that have been read and split; see `rank_curve`.
 
@@ -185,7 +203,17 @@ def rank_curve_of(
     ----------
     data
         One split into training and testing, or several, its folds.
+    pool
+        Processes that fit each fold of each control, with the same result; each has the
+        time limit for itself.
+    devices
+        How many devices share the components, or "all"; see `fit_ensemble`.
     """
+    if pool is not None and checked_devices(devices) > 1:
+        raise InputError(
+            f"devices is {devices}, and processes of a pool run on one device each; "
+            "leave one of the two out."
+        )
     splits = (data,) if isinstance(data, LabelledSet) else tuple(data)
     if not splits:
         raise InputError("There is no data set; give at least one.")
@@ -202,6 +230,8 @@ def rank_curve_of(
         checkpoint,
         settings,
         max_seconds,
+        pool,
+        devices,
     )
     with showing(progress) as report, Watch() as watch:
         curve = whole.fit(blocks[0], watch, report)
@@ -233,6 +263,8 @@ class _Whole:
     checkpoint: Checkpoint | None
     settings: dict[str, Any] | None
     max_seconds: float | None
+    pool: Pool | None
+    devices: Devices
 
     def __post_init__(self) -> None:
         self._spent = dict.fromkeys(self.controls, 0.0)
@@ -249,6 +281,8 @@ class _Whole:
         for study in studies:
             members, data = study.most_members, study.data
             check_memory(data.train, data.test, members, self.training)
+        if self.pool is not None:
+            return self._fit_apart(studies, self.pool, watch, report)
         record = _Record(studies)
         count = sum(study.count(each) for study in studies for each in self.controls)
         for control in self.controls:
@@ -261,6 +295,40 @@ class _Whole:
                     if (ending := watch.ending()) is not None:
                         return record.curve(ending)
         return record.curve()
+
+    def _fit_apart(
+        self, studies: list[_Study], pool: Pool, watch: Watch, report: Any
+    ) -> RankCurve:
+        """The same by several processes, in the same order."""
+        parts = [
+            (control, fold, place)
+            for control in self.controls
+            for fold, study in enumerate(studies)
+            for place in range(study.count(control))
+        ]
+        tasks = []
+        for control, fold, place in parts:
+            own = None
+            if self.checkpoint is not None:
+                own = self.checkpoint.part(f"{control}-{self._parts[control]}")
+            self._parts[control] += 1
+            tasks.append(
+                (studies[fold], control, place, self.training, own, self.settings)
+            )
+        has_x64, limit = (
+            jax.dtypes.canonicalize_dtype(np.float64) == np.float64,
+            self.max_seconds,
+        )
+        fits = pool.call_all(
+            _fit_part,
+            [(*task, limit, has_x64) for task in tasks],
+            stopped=lambda: watch.ending() is not None,
+            progress=report and (lambda at: report(self.controls[0], at)),
+        )
+        record = _Record(studies)
+        for (control, fold, _), fit in zip(parts, fits, strict=False):
+            record.add(control, fold, fit)
+        return record.curve(None if len(fits) == len(parts) else watch.ending())
 
     def _fitted(
         self, control: Control, study: _Study, ensemble: _Ensemble, progress: Any
@@ -276,10 +344,37 @@ class _Whole:
             checkpoint=self.checkpoint and self.checkpoint.part(f"{control}-{part}"),
             settings=self.settings,
             max_seconds=None if limit is None else limit - spent,
+            devices=self.devices,
         )
         self._parts[control] += 1
         self._spent[control] += fit.seconds_run + fit.seconds_compile
         return fit
+
+
+def _fit_part(
+    study: _Study,
+    control: Control,
+    place: int,
+    training: Training,
+    checkpoint: Checkpoint | None,
+    settings: dict[str, Any] | None,
+    max_seconds: float | None,
+    has_x64: bool,
+) -> EnsembleFit:
+    """One of the ensembles of a control, in another process."""
+    if checkpoint is not None and not Path(checkpoint.path).parent.is_dir():
+        checkpoint = None
+    ensemble = next(itertools.islice(study.ensembles(control), place, None))
+    with jax.enable_x64(has_x64):
+        return fit_ensemble(
+            ensemble.train,
+            ensemble.members,
+            replace(training, largest_loss=study.tasks.largest_loss),
+            test=ensemble.test,
+            checkpoint=checkpoint,
+            settings=settings,
+            max_seconds=max_seconds,
+        )
 
 
 def _default_training() -> Training:

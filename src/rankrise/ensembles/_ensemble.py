@@ -18,6 +18,7 @@ import numpy.typing as npt
 from jaxtyping import Array, Float, Int, UInt8
 
 from rankrise._checks import check_whole
+from rankrise._devices import alike, by_columns
 from rankrise.factorizations import log_products
 from rankrise.losses import AbstractLoss
 
@@ -232,6 +233,7 @@ def train_epochs(
 
         def one_batch(batch: Array, carry: tuple[Any, ...]) -> tuple[Any, ...]:
             table, state, total = carry
+            table = by_columns(table)
             rows = order[batch]
             weights = (rows >= 0).astype(dtype)
             share = jnp.sum(weights)
@@ -249,7 +251,8 @@ def train_epochs(
         return table, state, history.at[number].set(total)
 
     history = jnp.zeros((course.most_epochs, *models.task.shape), dtype)
-    return jax.lax.fori_loop(0, course.epochs, one_epoch, (table, state, history))
+    start = table, state, history
+    return alike(jax.lax.fori_loop(0, course.epochs, one_epoch, start))
 
 
 def measured_at_once(samples: int, modes: int, columns: int) -> int:
@@ -268,6 +271,7 @@ def mean_losses(
 ) -> Float[Array, " models"]:
     """Mean loss of every model, each sample's counted as `largest` at most."""
     codes, targets = data
+    table = by_columns(table)
     rows_there, modes = codes.shape
     count = jnp.asarray(rows_there if samples is None else samples, int)
     block = measured_at_once(rows_there, modes, table.shape[-1])
@@ -284,4 +288,4 @@ def mean_losses(
         return total + jnp.sum(losses, axis=0) / count.astype(targets.dtype)
 
     zero = jnp.zeros(models.task.shape, targets.dtype)
-    return jax.lax.fori_loop(0, blocks, add, zero)
+    return alike(jax.lax.fori_loop(0, blocks, add, zero))

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -12,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._compiling import prepare
+from rankrise._devices import Devices, across, agreed, on_all
 from rankrise._errors import InputError
+from rankrise.drawing import Drawing, Plotted
 from rankrise.ensembles._columns_apart import check_columns_apart
 from rankrise.ensembles._ensemble import (
     Course,
@@ -27,6 +30,7 @@ from rankrise.ensembles._starts import Batches, start_tables
 from rankrise.ensembles._training import Start, Training
 from rankrise.runs import Arrays, Checkpoint, Ending, ShowProgress, Watch, showing
 from rankrise.tables import CategoricalData
+from rankrise.tensors.files import loaded_result
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -52,7 +56,7 @@ class Samples:
 
 
 @dataclass(frozen=True, eq=False)
-class EnsembleFit:
+class EnsembleFit(Plotted):
     """Trained models, in the order of the members.
 
     Attributes
@@ -79,6 +83,50 @@ class EnsembleFit:
     endings: tuple[Ending, ...]
     seconds_compile: float
     seconds_run: float
+
+    def drawing(self) -> Drawing:
+        """Losses by epoch, a line a model: `train` and, where measured, `test`."""
+        from rankrise.ensembles._fit_plot import draw_fit
+
+        return draw_fit(self)
+
+    def to_dataset(self) -> Any:
+        """An xarray.Dataset of `train_loss` and `test_loss` by epoch and model.
+
+        Beside them `epochs` and `ending` of every model, and which `components`, `task`
+        and `seed` it has. Factors differ in size and are in `tables` alone.
+        """
+        from rankrise.ensembles._saved_fit import fit_dataset
+
+        return fit_dataset(self)
+
+    def save(self, path: Path | str) -> Path:
+        """Write one `.npz` file, atomically, that `rankrise.load` reads."""
+        from rankrise.ensembles._saved_fit import save_fit
+
+        return save_fit(self, path)
+
+    @classmethod
+    def load(cls, path: Path | str) -> "EnsembleFit":
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        InputError
+            If the file is something else, or damaged.
+        """
+        from rankrise.ensembles._saved_fit import KIND, fit_fields
+
+        with loaded_result(path, KIND) as (_, facts, arrays):
+            return cls(**fit_fields(facts, arrays))
+
+    def __repr__(self) -> str:
+        last = [self.train_losses[e - 1, k] for k, e in enumerate(self.epochs) if e]
+        losses = f", training losses {min(last):.3g} to {max(last):.3g}" if last else ""
+        return (
+            f"EnsembleFit({len(self.members)} models, {max(self.epochs)} epochs"
+            f"{losses}, {Ending.worst(self.endings)})"
+        )
 
 
 @dataclass(frozen=True)
@@ -127,6 +175,7 @@ def fit_ensemble(
     checkpoint: Checkpoint | None = None,
     settings: Mapping[str, Any] | None = None,
     max_seconds: float | None = None,
+    devices: Devices = None,
 ) -> EnsembleFit:
     """Train all members on the same samples as columns of one table.
 
@@ -144,6 +193,8 @@ def fit_ensemble(
     max_seconds
         Time limit, over all the times the fit is resumed and compiling included, that
         ends it after the epochs in which it is passed.
+    devices
+        As for `solve`: every device has a share of the components of all models.
 
     Raises
     ------
@@ -166,9 +217,10 @@ def fit_ensemble(
         training = replace(training, start=start)
     if batches is not None:
         training = replace(training, batches=batches)
-    fit = _Fit(train, tuple(members), training, test)
-    with showing(progress) as report:
-        return fit.run(report, checkpoint, dict(settings or {}), max_seconds)
+    with across(devices):
+        fit = _Fit(train, tuple(members), training, test)
+        with showing(progress) as report:
+            return fit.run(report, checkpoint, dict(settings or {}), max_seconds)
 
 
 class _Fit:
@@ -306,7 +358,7 @@ class _Fit:
         compiling = self._compile(course)
         self._seconds_compile += compiling
         self._table, self._state, losses = self._programs.train_epochs(
-            course, self._table, self._state
+            *on_all((course, self._table, self._state))
         )
         places = self._running_places()
         rows = slice(self._epoch, self._epoch + epochs)
@@ -320,7 +372,7 @@ class _Fit:
         self._seconds += seconds
         # A coarse clock may see no time pass.
         fitting = round(epochs * _CHUNK_SECONDS / max(seconds, 1e-4))
-        return max(1, min(_MOST_EPOCHS, fitting))
+        return agreed(max(1, min(_MOST_EPOCHS, fitting)))
 
     def _given_batches(self, epochs: int) -> jax.Array | None:
         if self._batches is None:
@@ -339,7 +391,7 @@ class _Fit:
         began = time.monotonic()
         still = eqx.tree_at(lambda c: c.epochs, course, jnp.zeros((), jnp.int32))
         copies = jax.tree.map(jnp.copy, (self._table, self._state))
-        jax.block_until_ready(self._programs.train_epochs(still, *copies))
+        jax.block_until_ready(self._programs.train_epochs(*on_all((still, *copies))))
         if self._programs.is_measured:
             jax.block_until_ready(self._measured())
         self._compiled.add(shape)

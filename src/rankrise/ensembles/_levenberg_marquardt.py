@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from rankrise._checks import check_whole
+from rankrise._devices import alike, by_columns
 from rankrise._errors import InputError
 from rankrise.ensembles._ensemble import Course, Table
 from rankrise.factorizations import log_products, plane_products, plane_sums
@@ -95,6 +96,7 @@ def levenberg_marquardt_steps(
     # and a run depend on how many steps a call takes, which is up to the clock.
     def look_and_step(number: Array, carry: tuple[Any, ...]) -> tuple[Any, ...]:
         table, damping, step, history = carry
+        table = by_columns(table)
         point = _point(course, table)
         stepped = number > 0
         damping = jnp.where(stepped, _damped(course, damping, step, point), damping)
@@ -117,7 +119,7 @@ def levenberg_marquardt_steps(
         look_and_step,
         (table, damping, _Step(zeros, zeros, zeros), history),
     )
-    return table, damping, history
+    return alike((table, damping, history))
 
 
 class _Step(eqx.Module):

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import optax
 from jaxtyping import Array, Float, Int
 
+from rankrise._devices import mesh_of_run
 from rankrise.ensembles._ensemble import Course, Models, Table, shuffled
 from rankrise.ensembles._packed_products import PackedProducts
 from rankrise.ensembles._packed_samples import MOST_VALUES, Blocks, PackedSamples
@@ -26,9 +27,9 @@ _AT_ONCE = 8192
 
 
 def can_be_packed(data: CategoricalData) -> bool:
-    """Whether features have few enough values, and a processor computes."""
+    """Whether features have few enough values, and one processor computes."""
     is_few = int(data.codes.max(initial=0)) < MOST_VALUES
-    return is_few and jax.default_backend() == "cpu"
+    return is_few and jax.default_backend() == "cpu" and mesh_of_run() is None
 
 
 class Packed:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rankrise._devices import on_all
 from rankrise.ensembles._ensemble import (
     Models,
     Table,
@@ -81,7 +82,7 @@ class Programs:
         rest = models, table, loss, jnp.asarray(largest, table.dtype)
         if self._packed_test is not None:
             return packed_mean_losses(self._packed_test, self._test[1], *rest)
-        return mean_losses(self._test, *rest, self._count)
+        return mean_losses(*on_all((self._test, *rest, self._count)))
 
 
 def _placed(
@@ -97,4 +98,7 @@ def _placed(
             np.concatenate([each, np.repeat(each[:1], room, axis=0)])
             for each in (codes, targets)
         )
-    return jnp.asarray(codes[:0] if as_bits else codes), jnp.asarray(targets, float)
+    placed: tuple[jax.Array, jax.Array] = on_all(
+        (jnp.asarray(codes[:0] if as_bits else codes), jnp.asarray(targets, float))
+    )
+    return placed

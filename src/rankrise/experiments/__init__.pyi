@@ -11,8 +11,10 @@ from ._complexity_config import SECOND_ORDER as SECOND_ORDER
 from ._complexity_config import ComplexityConfig as ComplexityConfig
 from ._dynamics import DynamicsResult as DynamicsResult
 from ._dynamics import run_dynamics as run_dynamics
+from ._dynamics import run_dynamics_together as run_dynamics_together
 from ._dynamics_config import DynamicsConfig as DynamicsConfig
 from ._expected_time import ExpectedTime as ExpectedTime
+from ._expected_time import expected_claims_time as expected_claims_time
 from ._expected_time import expected_complexity_time as expected_complexity_time
 from ._expected_time import expected_dynamics_time as expected_dynamics_time
 from ._expected_time import expected_theory_time as expected_theory_time

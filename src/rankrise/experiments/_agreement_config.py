@@ -38,7 +38,7 @@ class AgreementConfig(ExperimentSettings):
     """Standard deviations of the start's parameters where the flow is compared with
     its limit."""
     comparisons: int = 60
-    """At how many times descent is compared with the flow."""
+    """Number of times at which descent is compared with the flow."""
     rtol: float = 1e-7
     """Error that the flow may make in a step, relative to a component's size."""
     precision: Precision = "float64"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rankrise._defaults import LEARNING_RATE
+from rankrise._devices import Devices
 from rankrise.complexity import (
     SPLITS,
     Control,
@@ -21,7 +22,7 @@ from rankrise.experiments._complexity_config import (
     ComplexityConfig,
 )
 from rankrise.experiments._precision import precision
-from rankrise.runs import Checkpoint, Ending, ShowProgress
+from rankrise.runs import Checkpoint, Ending, Pool, ShowProgress
 from rankrise.solvers import optax_optimizer
 from rankrise.tables import LabelledSet, TableColumns, load_labelled_folds
 
@@ -93,6 +94,8 @@ def run_complexity(
     data: LabelledSet | tuple[LabelledSet, ...] | None = None,
     checkpoint: Checkpoint | None = None,
     progress: ShowProgress | Callable[[Control, FitProgress], None] = None,
+    pool: Pool | None = None,
+    devices: Devices = None,
 ) -> ComplexityResult:
     """Fit predictors of every rank to a data set and to random controls.
 
@@ -102,6 +105,10 @@ def run_complexity(
         digits, mnist or fashion-mnist, or a `.csv`, `.npz` or `.parquet` table.
     data
         Its samples, if they have been loaded: one split or several, its folds.
+    pool
+        Processes that fit the data and each of their controls, fold by fold.
+    devices
+        How many devices share the components, or "all"; see `fit_ensemble`.
     """
     config = config or ComplexityConfig()
     data = data or load_samples(dataset, config)
@@ -132,6 +139,8 @@ def run_complexity(
             checkpoint=checkpoint,
             settings=settings,
             max_seconds=config.max_seconds,
+            pool=pool,
+            devices=devices,
         )
     first = splits[0]
     name = str(dataset) if first.content_sha256 is None else Path(dataset).name

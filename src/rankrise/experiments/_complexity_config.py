@@ -42,11 +42,11 @@ class ComplexityConfig(ExperimentSettings):
     """Labels that are told from all others, each by models of its own; all by
     default."""
     error: tuple[float, ...] = ()
-    """Errors whose smallest rank is asked for: the first with a mean over classes at
-    or below."""
+    """Errors to reach: the smallest rank is told whose mean error over classes is at
+    most that."""
     levels: int | None = None
     """How many values a pixel is rounded to, 2 by default; or the most intervals a
-    table's column of numbers is put into, by default from 2 to 16 as there are
+    table's column of numbers is put into, by default 2 to 16, more of them for more
     samples."""
     target: tuple[str, ...] = ()
     """Column of a table to predict, or several of values; the array of an .npz, y by
@@ -82,11 +82,11 @@ class ComplexityConfig(ExperimentSettings):
     """A model is done when its mean loss over so many epochs is no lower than over as
     many before; by default each is trained for all epochs."""
     folds: int | None = None
-    """How many times all is done, so that every sample is tested once; 1 sets aside a
-    share for testing. 5 by default for up to 10,000 samples, where the data set does
-    not say which are for testing."""
+    """Folds of cross-validation, in which every sample is tested once; 1 sets aside a
+    share for testing instead. 5 by default for up to 10,000 samples, where the data
+    set does not say which are for testing."""
     test_share: float | None = None
-    """Share of the samples kept for testing, 0.2 by default, which asks for one
+    """Share of the samples kept for testing, 0.2 by default; a share means one
     fold."""
     max_seconds: float | None = None
     """Time limit of each control, over all the times it is resumed; what it cuts off

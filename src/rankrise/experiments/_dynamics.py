@@ -1,6 +1,7 @@
 """The paper's first experiment: components rise one after another."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rankrise._devices import Devices, checked_devices
+from rankrise._errors import InputError
 from rankrise._typing import Values
 from rankrise.drawing import Drawing, Plotted
 from rankrise.experiments._dynamics_config import DynamicsConfig
@@ -79,8 +82,67 @@ def run_dynamics(
     *,
     checkpoint: Checkpoint | None = None,
     progress: ShowProgress | Callable[[Progress], None] = None,
+    devices: Devices = None,
 ) -> DynamicsResult:
-    """Build the problem, run every init scale and seed as one batch."""
+    """Build the problem, run every init scale and seed as one batch.
+
+    Parameters
+    ----------
+    devices
+        How many devices every step goes over, or "all"; see `solve`.
+    """
+    if checked_devices(devices) > 1 and config.solver == "limit":
+        raise InputError(
+            f"devices is {devices}, but the limit of a vanishing init scale runs on "
+            "one; leave it out or choose another solver."
+        )
+    runs = [(scale, seed) for scale in _scales(config) for seed in config.run_seeds]
+    return _run(config, runs, checkpoint=checkpoint, progress=progress, devices=devices)
+
+
+def run_dynamics_together(
+    configs: Sequence[DynamicsConfig],
+    *,
+    checkpoint: Checkpoint | None = None,
+    progress: ShowProgress | Callable[[Progress], None] = None,
+) -> list[DynamicsResult]:
+    """Runs of one init scale and one seed each, as one batch on one problem.
+
+    Nothing else may differ between the configs. Each result is as if it had run alone,
+    to rounding: a product of another width adds up in another order.
+    """
+    runs = [(_scales(config)[0], config.run_seeds[0]) for config in configs]
+    whole = _run(
+        configs[0],
+        runs,
+        together=len(runs),
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    shared = whole.trajectory
+    results = []
+    for config, run in zip(configs, shared.runs(), strict=True):
+        settings = json.dumps(config.model_dump(mode="json"))
+        trajectory = replace(
+            run,
+            dataset=run.dataset.assign_attrs(settings=settings),
+            seconds_compile=shared.seconds_compile / len(runs),
+            seconds_run=shared.seconds_run / len(runs),
+        )
+        results.append(DynamicsResult(config, trajectory, whole.target))
+    return results
+
+
+def _run(
+    config: DynamicsConfig,
+    runs: Sequence[tuple[float, int]],
+    *,
+    together: int | None = None,
+    checkpoint: Checkpoint | None,
+    progress: ShowProgress | Callable[[Progress], None],
+    devices: Devices = None,
+) -> DynamicsResult:
+    """Runs of these init scales and seeds, whatever the config says of both."""
     with precision(config.precision):
         factors = random_target(
             config.dims,
@@ -93,7 +155,6 @@ def run_dynamics(
         target = CPFactorization(
             tuple(jnp.asarray(matrix, dtype=float) for matrix in factors)
         )
-        runs = [(scale, seed) for scale in _scales(config) for seed in config.run_seeds]
         recording = Recording(
             observables=standard_observables(problem, target=target),
             kept_components=config.kept_components,
@@ -124,8 +185,10 @@ def run_dynamics(
                 max_seconds=config.max_seconds,
                 stop=Stop(loss_tolerance=tolerance, patience=_patience(config)),
                 recording=replace(recording, save_at=_save_at(config)),
+                together=together,
                 checkpoint=checkpoint,
                 progress=progress,
+                devices=devices,
             )
     return DynamicsResult(config, trajectory, target)
 

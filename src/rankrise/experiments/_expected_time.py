@@ -1,5 +1,6 @@
 """How long a reproduction will take, measured on its own first steps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rankrise.experiments._complexity import run_complexity
@@ -75,6 +76,14 @@ def expected_theory_time(
     config: TheoryReproductionConfig, done: tuple[str, ...] = ()
 ) -> ExpectedTime:
     """Time that the claims not yet done took on another machine."""
-    left = [each[config.quick] for name, each in _SECONDS.items() if name not in done]
-    basis = f"{len(left)} claims, as long as two cores took once"
-    return ExpectedTime(sum(left, start=0.0), basis)
+    return expected_claims_time(
+        [name for name in _SECONDS if name not in done], quick=config.quick
+    )
+
+
+def expected_claims_time(claims: Sequence[str], *, quick: bool = False) -> ExpectedTime:
+    """Time that these claims took on another machine."""
+    seconds = sum((_SECONDS[name][quick] for name in claims), start=0.0)
+    return ExpectedTime(
+        seconds, f"{len(claims)} claims, as long as two cores took once"
+    )

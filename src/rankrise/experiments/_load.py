@@ -6,27 +6,34 @@ from pathlib import Path
 
 from rankrise.completion import Completion
 from rankrise.complexity import RankCurve
+from rankrise.ensembles import EnsembleFit
 from rankrise.tensors.files import saved_kind
 from rankrise.theory import Claim
 from rankrise.trajectories import Trajectory
 
-_OF_KIND: dict[str, type[Completion | RankCurve | Claim | Trajectory]] = {
+Result = Completion | RankCurve | Claim | EnsembleFit | Trajectory
+
+_OF_KIND: dict[str, type[Result]] = {
     "a completion": Completion,
     "a rank curve": RankCurve,
     "a claim": Claim,
+    "an ensemble": EnsembleFit,
     "a trajectory": Trajectory,
 }
 
 
-def load(path: Path | str) -> Completion | RankCurve | Claim | Trajectory:
+def load(path: Path | str) -> Result:
     """Read a result that its `save` wrote.
+
+    The results of experiments are kept part by part: save their `trajectory`, `curve`
+    or each of their `claims`.
 
     Parameters
     ----------
     path
-        A file of a `Completion`, `RankCurve` or `Claim` (`.npz`), or a `Trajectory`
-        (`.nc`). Nothing in it is ever executed (no pickle); sizes and shapes are
-        checked.
+        A file of a `Completion`, `RankCurve`, `Claim` or `EnsembleFit` (`.npz`), or a
+        `Trajectory` (`.nc`). Nothing in it is ever executed (no pickle); sizes and
+        shapes are checked.
 
     Raises
     ------

@@ -37,6 +37,7 @@ from rankrise.experiments._verification_record import summarize_verification
 from rankrise.runs import (
     Checkpoint,
     Ending,
+    Pool,
     Progress,
     ShowProgress,
     Watch,
@@ -97,6 +98,7 @@ def reproduce_dynamics(
     checkpoint: Checkpoint | None = None,
     progress: ShowProgress | Callable[[Progress], None] = None,
     starting: Callable[[Variant, int, int], None] | None = None,
+    pool: Pool | None = None,
 ) -> ReproductionResult[DynamicsResults]:
     """Components that rise at several init scales (Razin et al. 2021).
 
@@ -108,6 +110,8 @@ def reproduce_dynamics(
     starting
         Called with the name of each variant before it is run, its place (from 1) and
         how many there are.
+    pool
+        Processes that do a variant each, without checkpoints.
 
     Notes
     -----
@@ -117,6 +121,15 @@ def reproduce_dynamics(
     outcomes: dict[Variant, DynamicsResult] = {}
     several = len(config.variants) > 1
     with showing(progress) as report, Watch() as watch:
+        if pool is not None:
+            results = pool.call_all(
+                run_dynamics,
+                [(experiment,) for experiment in config.experiments.values()],
+                stopped=lambda: watch.ending() is not None,
+                progress=report,
+            )
+            outcomes = dict(zip(config.experiments, results, strict=False))
+            return ReproductionResult(config, outcomes, _compared(config, outcomes))
         for place, (variant, experiment) in enumerate(config.experiments.items(), 1):
             if starting is not None:
                 starting(variant, place, len(config.variants))
@@ -163,6 +176,7 @@ def reproduce_complexity(
     data: LabelledSet | None = None,
     checkpoint: Checkpoint | None = None,
     progress: ShowProgress | Callable[[Control, FitProgress], None] = None,
+    pool: Pool | None = None,
 ) -> ReproductionResult[ComplexityResult]:
     """Errors by rank of images and of random controls (Razin et al. 2021, Section 5).
 
@@ -170,6 +184,8 @@ def reproduce_complexity(
     ----------
     data
         The images, if they have been loaded.
+    pool
+        Processes that fit the images and their controls.
     """
     config = config or ComplexityReproductionConfig()
     outcome = run_complexity(
@@ -178,6 +194,7 @@ def reproduce_complexity(
         data=data,
         checkpoint=checkpoint,
         progress=progress,
+        pool=pool,
     )
     return ReproductionResult(config, outcome, compare_complexity(outcome))
 
@@ -188,17 +205,18 @@ def reproduce_theory(
     done: Mapping[str, tuple[Claim, float]] | None = None,
     progress: ShowProgress | Callable[[ClaimProgress], None] = None,
     finished: Callable[[Claim, float], None] | None = None,
+    pool: Pool | None = None,
 ) -> ReproductionResult[VerificationResult]:
     """The paper's theorems, predicted against measured.
 
     Parameters
     ----------
-    done, progress, finished
+    done, progress, finished, pool
         As `run_verification` takes them.
     """
     config = config or TheoryReproductionConfig()
     outcome = run_verification(
-        config.experiment, done=done, progress=progress, finished=finished
+        config.experiment, done=done, progress=progress, finished=finished, pool=pool
     )
     return ReproductionResult(config, outcome, compare_theory(outcome))
 

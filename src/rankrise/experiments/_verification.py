@@ -29,7 +29,7 @@ from rankrise.factorizations import (
 )
 from rankrise.losses import loss_named
 from rankrise.problems import AbstractProblem, CompletionProblem, SensingProblem
-from rankrise.runs import Ending, ShowProgress, Watch, showing
+from rankrise.runs import Ending, Pool, ShowProgress, Watch, showing
 from rankrise.synthetic import (
     cp_entries,
     gaussian_measurements,
@@ -138,6 +138,7 @@ def run_verification(
     done: Mapping[str, tuple[Claim, float]] | None = None,
     progress: ShowProgress | Callable[[ClaimProgress], None] = None,
     finished: Callable[[Claim, float], None] | None = None,
+    pool: Pool | None = None,
 ) -> VerificationResult:
     """Put claims to the test, in float64, on one problem.
 
@@ -151,8 +152,14 @@ def run_verification(
         True shows which claim is checked; a function is called before each.
     finished
         Told every claim that was put to the test now.
+    pool
+        Processes that put a claim to the test each.
     """
     kept = dict(done or {})
+    if pool is not None:
+        return _verified_apart(
+            config, claims, observations, kept, pool, progress, finished
+        )
     results: list[Claim] = []
     seconds: dict[str, float] = {}
     with precision("float64"), showing(progress) as report, Watch() as watch:
@@ -173,6 +180,45 @@ def run_verification(
     return VerificationResult(
         config, tuple(results), seconds, interrupted=len(results) < len(claims)
     )
+
+
+def _verified_apart(
+    config: VerificationConfig,
+    claims: tuple[str, ...],
+    observations: Observations | None,
+    kept: dict[str, tuple[Claim, float]],
+    pool: Pool,
+    progress: ShowProgress | Callable[[ClaimProgress], None],
+    finished: Callable[[Claim, float], None] | None,
+) -> VerificationResult:
+    """The same, each claim in another process."""
+    missing = [name for name in claims if name not in kept]
+    with showing(progress) as report, Watch() as watch:
+        tasks = [(config, name, observations) for name in missing]
+        for done in pool.each(_verified, tasks, lambda: watch.ending() is not None):
+            if done.error is not None:
+                raise done.error
+            kept[missing[done.place]] = done.value
+            if finished is not None:
+                finished(*done.value)
+            if report is not None:
+                at = sum(name in kept for name in claims)
+                name, place = missing[done.place], min(at, len(claims) - 1)
+                report(ClaimProgress(name, place, len(claims)))
+    there = [name for name in claims if name in kept]
+    return VerificationResult(
+        config,
+        tuple(kept[name][0] for name in there),
+        {name: kept[name][1] for name in there},
+        interrupted=len(there) < len(claims),
+    )
+
+
+def _verified(
+    config: VerificationConfig, name: str, observations: Observations | None
+) -> tuple[Claim, float]:
+    found = run_verification(config, (name,), observations=observations)
+    return found.claims[0], found.seconds[name]
 
 
 def _checks(

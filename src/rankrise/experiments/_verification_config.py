@@ -79,8 +79,8 @@ class VerificationConfig(ExperimentSettings):
     """Standard deviation of the start's parameters, for values of unit root mean
     square; the start is balanced where the claim is about balanced ones."""
     alphas: tuple[float, ...] | None = None
-    """Init scales of rank-one and corollary, times vectors of which the longest have
-    norm 1; by default over two decades."""
+    """Init scales of rank-one and corollary: the norms of the longest vectors of the
+    start; by default over two decades."""
     loss: Literal["squared", "absolute", "huber", "smooth-l1"] = "squared"
     """Loss of one observation; rank-one and corollary take Huber loss in any case."""
     loss_threshold: float | None = None

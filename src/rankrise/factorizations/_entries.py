@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from rankrise._algebra import balanced_split, flat_positions, khatri_rao
+from rankrise._devices import by_columns, by_rows
 from rankrise._typing import ModeDims
 
 FactorMatrices = tuple[Float[Array, "_ _"], ...]
@@ -39,7 +40,11 @@ def choose_way(mode_dims: ModeDims, count: int) -> Way:
 
 
 def cp_end_tensor(factor_matrices: FactorMatrices) -> Float[Array, "..."]:
-    """The whole CP tensor, by one matrix product of two Khatri-Rao products."""
+    """The whole CP tensor, by one matrix product of two Khatri-Rao products.
+
+    Each of several devices takes some of the components.
+    """
+    factor_matrices = by_columns(factor_matrices)
     mode_dims = tuple(matrix.shape[0] for matrix in factor_matrices)
     split = balanced_split(mode_dims)
     left = khatri_rao(factor_matrices[:split])
@@ -62,8 +67,15 @@ def coordinate_entries(
     """Entries from rows of the factor matrices, block by block.
 
     The backward pass recomputes a block instead of keeping it, so memory beyond the
-    observations themselves is one block's, forward and backward.
+    observations themselves is one block's, forward and backward. Each of several
+    devices takes some of the entries.
     """
+    return by_rows(_in_blocks, factor_matrices, indices)
+
+
+def _in_blocks(
+    factor_matrices: FactorMatrices, indices: Int[Array, "m order"]
+) -> Float[Array, " m"]:
     count, order = indices.shape
     components = factor_matrices[0].shape[1]
     # A block's backward pass adds into every factor matrix once, so a block has at

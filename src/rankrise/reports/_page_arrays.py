@@ -313,7 +313,9 @@ def _some(dim: int) -> npt.NDArray[np.int64]:
 
 
 def _one_model(matrices: list[Values], notes: list[str]) -> dict[str, Any]:
-    """Columns of norm one of the largest components, signs moved to the first mode."""
+    """Columns of norm one of the largest components, with the signs of all pictures."""
+    from rankrise.completion import signed
+
     width = min(each.shape[1] for each in matrices)
     columns = [each[:, :width].astype(np.float64) for each in matrices]
     sizes = [np.linalg.norm(each, axis=0) for each in columns]
@@ -329,14 +331,9 @@ def _one_model(matrices: list[Values], notes: list[str]) -> dict[str, Any]:
         each[:, largest] / np.where(size[largest] > 0, size[largest], 1)
         for each, size in zip(columns, sizes, strict=True)
     ]
-    for mode in range(1, len(units)):
-        signs = np.sign(np.sum(units[mode] ** 3, axis=0))
-        signs = np.where(signs == 0, 1, signs)
-        units[mode] = units[mode] * signs
-        units[0] = units[0] * signs
     return {
         "norms": norms[largest].tolist(),
-        "columns": [packed(each[_some(len(each))].T) for each in units],
+        "columns": [packed(each[_some(len(each))].T) for each in signed(units)],
     }
 
 

@@ -17,11 +17,6 @@ from rankrise.reports._stored_run import (
 Panel = dict[str, Any]
 # Saves of a run and points of a scatter on a page: more show nothing more.
 _SAVES, _POINTS, _COMPONENTS = 400, 2000, 16
-_CONTROLS = {
-    "real": "real data",
-    "inputs": "random inputs",
-    "labels": "random labels",
-}
 
 
 def panels_of(run: StoredRun) -> tuple[list[Panel], list[str]]:
@@ -337,6 +332,8 @@ def _agreement(summary: dict[str, Any]) -> list[Panel]:
 
 
 def _complexity(summary: dict[str, Any]) -> list[Panel]:
+    from rankrise.complexity import CONTROL_NAMES
+
     rows = summary["rows"]
     panels = []
     for split, words in (("train", "Training"), ("test", "Test")):
@@ -350,7 +347,7 @@ def _complexity(summary: dict[str, Any]) -> list[Panel]:
             ]
             means = [float(np.mean(np.array(each, float))) for each in errors]
             spreads = [float(np.std(np.array(each, float))) for each in errors]
-            name = _CONTROLS.get(control, control)
+            name = CONTROL_NAMES.get(control, control)
             options = {"error": spreads, "mode": "lines+markers"}
             traces.append(trace(name, ranks, means, **options))
         constant = float(np.mean(list(summary["constant_errors"][split].values())))
@@ -482,11 +479,8 @@ def _corollary(data: dict[str, Any], record: dict[str, Any]) -> list[Panel]:
     ]
     title = "rank-one trajectories to W*"
     premise = curves(title, "time", "distance", lines, log=True)
-    return (
-        [_against_alpha(data, "nearest to W*"), premise]
-        if "alpha" in data
-        else [premise]
-    )
+    nearest = [_against_alpha(data, "nearest to W*")] if "alpha" in data else []
+    return [*nearest, premise]
 
 
 def _against_alpha(data: dict[str, Any], title: str) -> Panel:

@@ -20,7 +20,7 @@ _FACTS = {
     "rank": "rank",
     "components": "components used",
     "heldout_relative_error": "held-out relative error",
-    "heldout_centered_error": "about the mean",
+    "heldout_centered_error": "held-out error about the mean",
     "train_relative_error": "training relative error",
     "convergence_order": "convergence order",
     "dataset": "data set",
@@ -55,6 +55,9 @@ def facts_of(run: StoredRun) -> list[dict[str, Any]]:
     for key, name in _FACTS.items():
         if summary.get(key) is not None:
             facts.append({"name": name, **_cell(summary[key])})
+    if summary.get("complexity"):
+        words = summary["complexity"]["words"].removeprefix("complexity ")
+        facts.append({"name": "complexity", **_cell(words)})
     for key, name in (("claims", "claims"), ("runs", "runs"), ("models", "models")):
         if summary.get(key):
             facts.append({"name": name, **_cell(len(summary[key]))})

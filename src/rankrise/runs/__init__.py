@@ -12,6 +12,10 @@ from rankrise.runs._display import showing as showing
 from rankrise.runs._display import time_in_words as time_in_words
 from rankrise.runs._ending import Ending as Ending
 from rankrise.runs._interrupts import keeping_interrupted as keeping_interrupted
+from rankrise.runs._pool import Finished as Finished
+from rankrise.runs._pool import PartsProgress as PartsProgress
+from rankrise.runs._pool import Pool as Pool
+from rankrise.runs._pool import ThisProcess as ThisProcess
 from rankrise.runs._progress import Progress as Progress
 from rankrise.runs._watch import Watch as Watch
 from rankrise.runs._watch import counting_seconds as counting_seconds

@@ -18,8 +18,8 @@ ShowProgress = bool | ProgressKind | None
 # Between two lines: so many seconds, and this share of the time so far, so that a
 # night fills no more than a page or two.
 _LINE_SECONDS, _LINE_SHARE = 30.0, 0.05
-# Between two changes of what a notebook shows.
-_NOTEBOOK_SECONDS = 0.25
+# Between two changes of what a notebook shows, and before a bar that none asked for.
+_NOTEBOOK_SECONDS, _MOMENT = 0.25, 1.0
 _MINUTE, _HOUR = 60.0, 3600.0
 
 
@@ -135,8 +135,9 @@ class Display:
         self._screen.close(self._words, f"{outcome} after {gone}")
 
 
-# The one that is open.
+# The one that is open, and whether something is under way that says what is shown.
 _open: Display | None = None
+_is_within = False
 
 
 def note_progress(at: Report) -> None:
@@ -159,34 +160,45 @@ def note_limit(seconds_allowed: Callable[[], float]) -> None:
 
 @contextmanager
 def showing(
-    progress: ShowProgress | Callable[..., None],
+    progress: ShowProgress | Callable[..., None] = None,
 ) -> Iterator[Callable[..., None] | None]:
-    """What a run reports its progress to; a function is given back as it is."""
-    global _open
-    if progress is None or progress is False or progress == "none":
-        yield None
-        return
-    if callable(progress):
-        yield progress
-        return
-    kind = "auto" if progress is True else progress
-    if kind not in get_args(ProgressKind):
-        raise InputError(
-            f"`progress` is {progress!r}; give True, 'auto', 'bar', 'log', 'none' or a "
-            "function."
-        )
-    outer, display = _open, Display(_screen(kind))
-    _open = display
-    outcome = "failed"
+    """What a run reports its progress to; a function is given back as it is.
+
+    None shows it in notebooks only, once it takes longer than a moment, and what runs
+    within another one is shown with that.
+    """
+    global _open, _is_within
+    outer, display = (_open, _is_within), None
+    if progress is None and not _is_within and _is_notebook():
+        display = Display(_Notebook(_MOMENT))
+    elif isinstance(progress, bool | str):
+        kind = "auto" if progress is True else progress or "none"
+        if kind not in get_args(ProgressKind):
+            raise _no_progress(progress)
+        display = None if kind == "none" else Display(_screen(kind))
+    elif progress is not None and not callable(progress):
+        raise _no_progress(progress)
+    report = progress if callable(progress) else display
+    if display is not None:
+        _open = display
+    _is_within, outcome = True, "failed"
     try:
-        yield display
+        yield report
         outcome = "done"
     except KeyboardInterrupt:
         outcome = "interrupted"
         raise
     finally:
-        _open = outer
-        display.close(outcome)
+        _open, _is_within = outer
+        if display is not None:
+            display.close(outcome)
+
+
+def _no_progress(progress: object) -> InputError:
+    return InputError(
+        f"`progress` is {progress!r}; give True, 'auto', 'bar', 'log', 'none' or a "
+        "function."
+    )
 
 
 def _screen(kind: ProgressKind) -> Screen:
@@ -194,9 +206,11 @@ def _screen(kind: ProgressKind) -> Screen:
         return _Lines()
     if _is_notebook():
         return _Notebook()
-    # A terminal that knows no control characters gets lines.
+    # A terminal that knows no control characters gets lines, and so does the output of
+    # a command in a notebook, which keeps every state of a bar.
     is_terminal = sys.stderr is not None and sys.stderr.isatty()
-    if kind == "bar" or (is_terminal and os.environ.get("TERM") != "dumb"):
+    is_plain = os.environ.get("TERM") == "dumb" or "JPY_PARENT_PID" in os.environ
+    if kind == "bar" or (is_terminal and not is_plain):
         return _Bar()
     return _Lines(_LINE_SECONDS)
 
@@ -278,23 +292,32 @@ class _Bar:
 class _Notebook:
     """A bar in the output of a cell, which stays there with how the run ended."""
 
-    def __init__(self) -> None:
-        from IPython.display import display  # type: ignore[import-not-found]
-
+    def __init__(self, wait: float = 0.0) -> None:
+        self._handle: Any = None
         self._due = 0.0
-        content = self._content("beginning", None, "")
-        self._handle = display(content, raw=True, display_id=True)
+        if wait:
+            self._due = time.monotonic() + wait
+        else:
+            self._put(self._content("beginning", None, ""))
 
     def show(self, words: str, share: float | None, times: Callable[[], str]) -> None:
         now = time.monotonic()
         if now >= self._due:
             self._due = now + _NOTEBOOK_SECONDS
-            self._handle.update(self._content(words, share, times()), raw=True)
+            self._put(self._content(words, share, times()))
 
     def close(self, words: str, outcome: str) -> None:
         share = 1.0 if outcome.startswith("done") else None
-        content = self._content(words, share, outcome, is_over=True)
-        self._handle.update(content, raw=True)
+        if self._handle is not None:
+            self._put(self._content(words, share, outcome, is_over=True))
+
+    def _put(self, content: dict[str, str]) -> None:
+        if self._handle is not None:
+            self._handle.update(content, raw=True)
+            return
+        from IPython.display import display  # type: ignore[import-not-found]
+
+        self._handle = display(content, raw=True, display_id=True)
 
     @staticmethod
     def _content(

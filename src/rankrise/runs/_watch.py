@@ -1,5 +1,7 @@
 """The one clock of a long run: its time limit, its interrupts, when to write."""
 
+import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +19,9 @@ from rankrise.runs._checkpoint import (
 from rankrise.runs._display import note_cut_off, note_limit
 from rankrise.runs._ending import Ending
 from rankrise.runs._interrupts import hearing_interrupts
+
+# In the order in which one goes before another.
+_ENDINGS = (None, Ending.TIME_LIMIT, Ending.INTERRUPTED)
 
 _began: ContextVar[float | None] = ContextVar("began", default=None)
 
@@ -40,6 +45,8 @@ class Watch:
     Within it the first Ctrl-C is noted, so that `ending` tells of it and the state can
     be written; when it is left, KeyboardInterrupt is raised, but not under
     `keeping_interrupted`. A second Ctrl-C is heard at once. Watches may be nested.
+    Where several processes share a run, what ends it in one ends it in all, and the
+    first of them writes the state.
 
     Parameters
     ----------
@@ -102,6 +109,7 @@ class Watch:
             ending = Ending.INTERRUPTED
         elif self._max_seconds is not None and self.seconds >= self._max_seconds:
             ending = Ending.TIME_LIMIT
+        ending = _ENDINGS[_agreed(_ENDINGS.index(ending))]
         if ending is not None:
             note_cut_off(ending)
         return ending
@@ -111,9 +119,8 @@ class Watch:
         """Whether it is time to write the state."""
         if self._checkpoint is None:
             return False
-        if self._written is None:
-            return True
-        return time.monotonic() - self._written >= self._checkpoint.seconds
+        since = math.inf if self._written is None else time.monotonic() - self._written
+        return bool(_agreed(since >= self._checkpoint.seconds))
 
     def load(self) -> tuple[Arrays, dict[str, Any]] | None:
         """The state to go on from, if there is one.
@@ -136,13 +143,14 @@ class Watch:
         """Write the state, where there is a checkpoint."""
         if self._checkpoint is None:
             return
-        write_checkpoint(
-            self._checkpoint.path,
-            arrays,
-            facts,
-            fingerprint=self._wanted_fingerprint(),
-            seconds=self.seconds,
-        )
+        if _is_first():
+            write_checkpoint(
+                self._checkpoint.path,
+                arrays,
+                facts,
+                fingerprint=self._wanted_fingerprint(),
+                seconds=self.seconds,
+            )
         self._written = time.monotonic()
 
     def _wanted_fingerprint(self) -> Facts:
@@ -150,3 +158,20 @@ class Watch:
             given = self._given
             self._fingerprint = given() if callable(given) else given
         return self._fingerprint
+
+
+# What has not loaded JAX is a process of its own.
+def _agreed(number: int) -> int:
+    if "jax" not in sys.modules:
+        return number
+    from rankrise._devices import agreed
+
+    return agreed(number)
+
+
+def _is_first() -> bool:
+    if "jax" not in sys.modules:
+        return True
+    from rankrise._devices import is_first_process
+
+    return is_first_process()

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from rankrise._devices import alike, whole
 from rankrise._errors import InputError
 from rankrise._tracing import compiling
 from rankrise.factorizations import AbstractFactorization
@@ -179,7 +180,7 @@ class RunState(eqx.Module):
 
 def begin(plan: Plan, model: AbstractFactorization) -> RunState:
     """The state before the first step."""
-    dtype = plan.problem.values.dtype
+    dtype = jax.tree.leaves(model)[0].dtype
     zero, count = jnp.zeros((), dtype), jnp.zeros((), jnp.int32)
     best = None
     if plan.select is not None:
@@ -205,7 +206,7 @@ def _initialized(
     solver: AbstractSolver[Any], problem: AbstractProblem, model: AbstractFactorization
 ) -> Any:
     with compiling(f"`init` of {type(solver).__name__}"):
-        state = solver.init(problem, model)
+        state = solver.init(whole(problem), model)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), state)
 
 
@@ -221,10 +222,12 @@ def advance(
     `position` are filled in.
     """
 
+    plan = whole(plan)
+
     def one(state: RunState) -> tuple[RunState, dict[str, Any]]:
         return _advance_one(plan, state, targets, budget)
 
-    return one(states) if states.step.ndim == 0 else jax.vmap(one)(states)
+    return alike(one(states) if states.step.ndim == 0 else jax.vmap(one)(states))
 
 
 @eqx.filter_jit
@@ -240,10 +243,12 @@ def measure(plan: Plan, states: RunState) -> dict[str, Any]:
     (10,)
     """
 
+    plan = whole(plan)
+
     def one(state: RunState) -> dict[str, Any]:
         return jax.tree.map(lambda leaf: leaf[None], _measure(plan, state))
 
-    return one(states) if states.step.ndim == 0 else jax.vmap(one)(states)
+    return alike(one(states) if states.step.ndim == 0 else jax.vmap(one)(states))
 
 
 _Carry = tuple[RunState, dict[str, Any], Int[Array, ""]]

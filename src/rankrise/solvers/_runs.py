@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._compiling import prepare
+from rankrise._devices import on_all
 from rankrise._errors import InputError
 from rankrise._typing import Values
 from rankrise.factorizations import AbstractFactorization
@@ -46,7 +47,7 @@ class Runs:
         self._models = models
         self._together = together
         self._in_batch = list(range(len(models)))[:together]
-        self._states = _stack([begin(plan, models[run]) for run in self._in_batch])
+        self._states = _stack([self._begun(run) for run in self._in_batch])
         self._ended: dict[int, RunState] = {}
         self.records: list[Record] = [{} for _ in models]
         self.seconds_compile = 0.0
@@ -120,7 +121,7 @@ class Runs:
         return [run for run in range(self.count) if run not in begun]
 
     def _begun(self, run: int) -> RunState:
-        return begin(self._plan, self._models[run])
+        return begin(self._plan, on_all(self._models[run]))
 
     def advance(self, steps: npt.NDArray[np.int64], times: Values, budget: int) -> bool:
         """Move towards a segment of targets; whether all have ended or are there."""
@@ -139,13 +140,13 @@ class Runs:
 
     def measure_now(self) -> None:
         """Record where the runs are, without a trace in their states."""
-        measured = jax.block_until_ready(measure(self._plan, self._states))
+        measured = jax.block_until_ready(measure(self._plan, on_all(self._states)))
         first = np.zeros(len(self._in_batch), dtype=np.int64)
         self._record(measured, first, first + 1)
         done = self._in_batch, self._states
         for run in self._waiting:
             self._in_batch, self._states = [run], self._begun(run)
-            measured = jax.block_until_ready(measure(self._plan, self._states))
+            measured = jax.block_until_ready(measure(self._plan, on_all(self._states)))
             self._record(measured, first[:1], first[:1] + 1)
         self._in_batch, self._states = done
 
@@ -186,7 +187,7 @@ class Runs:
         )
         left = jnp.asarray(budget, jnp.int32)
         result: tuple[RunState, dict[str, Any]] = advance(
-            self._plan, self._states, targets, left
+            self._plan, *on_all((self._states, targets, left))
         )
         return jax.block_until_ready(result)
 

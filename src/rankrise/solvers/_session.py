@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rankrise._devices import agreed
 from rankrise._errors import InputError
 from rankrise.runs import Arrays, Checkpoint, Ending, Progress, Watch, as_part
 from rankrise.solvers._loop import SAVES_A_CHUNK, Code, Plan, RunState, Stop
@@ -104,7 +105,7 @@ class Session:
             self._segment += 1
             if not self._is_done():
                 self._runs.next_segment()
-        return _adapted(budget, self._runs.steps() - before, seconds)
+        return agreed(_adapted(budget, self._runs.steps() - before, seconds))
 
     def _next_batch(self) -> None:
         if self._runs.next_batch():

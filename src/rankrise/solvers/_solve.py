@@ -1,15 +1,17 @@
 """`solve`: a problem, a start and a solver make a trajectory."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
 
 from rankrise._arguments import VALUE_NEEDED, as_arguments
+from rankrise._devices import Devices, across, on_one
 from rankrise._errors import InputError
 from rankrise._tracing import ValueNeededError
 from rankrise.factorizations import AbstractFactorization
-from rankrise.problems import AbstractProblem
+from rankrise.problems import AbstractProblem, with_shares
 from rankrise.runs import Checkpoint, Ending, Progress, ShowProgress, showing
 from rankrise.solvers._adaptive_gradient_descent import AdaptiveGradientDescent
 from rankrise.solvers._contract import AbstractSolver
@@ -43,6 +45,7 @@ def solve(
     checkpoint: Checkpoint | None = None,
     progress: ShowProgress | Callable[[Progress], None] = None,
     throw: bool = False,
+    devices: Devices = None,
 ) -> Trajectory:
     """Run a solver from a start, or from several starts at once on one problem.
 
@@ -77,6 +80,11 @@ def solve(
         twice a second.
     throw
         Raise `RunFailedError` if a run diverged.
+    devices
+        How many devices every step goes over, each with a share of the observations (or
+        of the components, where the whole end tensor is formed), or "all"; one by
+        default. The result is the same but for rounding, and so is a checkpoint, which
+        is resumed on any number. See "Several devices" in the guide to GPUs.
 
     Notes
     -----
@@ -120,24 +128,27 @@ def solve(
 
     def begun(problem: Any, solver: Any) -> tuple[Plan, Runs]:
         plan = make_plan(problem, solver, observables, stop, recording.select)
+        plan = with_shares(plan)
         return plan, Runs(plan, models, batch_size)
 
-    try:
-        plan, runs = begun(*as_arguments((problem, solver), problem.values.dtype))
-    except (ValueNeededError, *VALUE_NEEDED):
-        # A rule or a loss that computes with its numbers in Python, once for each.
-        plan, runs = begun(problem, solver)
-    session = Session(
-        plan,
-        runs,
-        stop=stop,
-        schedule=schedule,
-        settings=dict(recording.settings),
-    )
-    with showing(progress) as report:
-        cut_off = session.run(max_seconds, checkpoint, report)
-    single = isinstance(model, AbstractFactorization)
-    trajectory = session.trajectory(cut_off, recording, single)
+    with across(devices):
+        try:
+            plan, runs = begun(*as_arguments((problem, solver), problem.values.dtype))
+        except (ValueNeededError, *VALUE_NEEDED):
+            # A rule or a loss that computes with its numbers in Python, once for each.
+            plan, runs = begun(problem, solver)
+        session = Session(
+            plan,
+            runs,
+            stop=stop,
+            schedule=schedule,
+            settings=dict(recording.settings),
+        )
+        with showing(progress) as report:
+            cut_off = session.run(max_seconds, checkpoint, report)
+        single = isinstance(model, AbstractFactorization)
+        trajectory = session.trajectory(cut_off, recording, single)
+    trajectory = replace(trajectory, models=on_one(trajectory.models))
     reasons = [o.reason for o in trajectory.outcomes if o.result == Ending.DIVERGED]
     if throw and reasons:
         raise RunFailedError(f"A run diverged: {reasons[0]}", trajectory)

@@ -171,7 +171,10 @@ def _series(name: str, given: Any) -> pd.Series:
         # Of a list, NumPy would make what is missing text, and numbers beside text.
         values = given if isinstance(given, list | tuple) else array
         is_text = array.dtype.kind in "UT"
-        series = pd.Series(values, dtype=object if is_text else None)
+        try:
+            series = pd.Series(values, dtype=object if is_text else None)
+        except OverflowError as error:
+            raise _too_large(name) from error
     if series.dtype.kind in "Mm" or _are_dates(series):
         # They lie between one another as numbers do.
         series = _days(series)
@@ -197,9 +200,13 @@ def _series(name: str, given: Any) -> pd.Series:
     try:
         return pd.Series(series.mask(missing, np.nan).to_numpy(np.float64), name=name)
     except OverflowError as error:
-        raise InputError(
-            f"The {name} holds a whole number beyond floating point; make it smaller."
-        ) from error
+        raise _too_large(name) from error
+
+
+def _too_large(name: str) -> InputError:
+    return InputError(
+        f"The {name} holds a whole number beyond floating point; make it smaller."
+    )
 
 
 def _are_dates(series: pd.Series) -> bool:

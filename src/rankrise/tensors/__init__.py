@@ -5,15 +5,16 @@ from rankrise.tensors._domain import (
 )
 from rankrise.tensors._incomplete import IncompleteTensor as IncompleteTensor
 from rankrise.tensors._incomplete import incomplete_tensor as incomplete_tensor
-from rankrise.tensors._index_rows import mean_of_repeats as mean_of_repeats
-from rankrise.tensors._index_rows import ravel_indices as ravel_indices
-from rankrise.tensors._index_rows import sorted_repeats as sorted_repeats
 from rankrise.tensors._input_checks import checked_weights as checked_weights
+from rankrise.tensors._input_checks import mean_of_repeats as mean_of_repeats
+from rankrise.tensors._input_checks import ravel_indices as ravel_indices
 from rankrise.tensors._input_checks import refuse_out_of_range as refuse_out_of_range
+from rankrise.tensors._input_checks import sorted_repeats as sorted_repeats
 from rankrise.tensors._input_checks import whole_numbers as whole_numbers
 from rankrise.tensors._label_order import label_order as label_order
+from rankrise.tensors._layout import ModeAxis as ModeAxis
+from rankrise.tensors._layout import place_of as place_of
 from rankrise.tensors._missing import suspected_sentinel as suspected_sentinel
-from rankrise.tensors._mode_axes import ModeAxis as ModeAxis
 from rankrise.tensors._observations import Observations as Observations
 from rankrise.tensors._reading import Reading as Reading
 from rankrise.tensors._reading import ReadingOptions as ReadingOptions

@@ -15,10 +15,9 @@ import numpy.typing as npt
 from rankrise._errors import InputError, shown
 from rankrise._memory import MAX_DENSE_BYTES
 from rankrise._typing import ModeDims
-from rankrise.tensors._index_rows import ravel_indices
-from rankrise.tensors._input_checks import true_or_false
+from rankrise.tensors._input_checks import ravel_indices, true_or_false
+from rankrise.tensors._layout import ModeAxis, place_of
 from rankrise.tensors._missing import without_sentinels
-from rankrise.tensors._mode_axes import ModeAxis, place_of
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading
 

@@ -18,11 +18,11 @@ from rankrise._errors import InputError, reason
 from rankrise._typing import ModeDims, Values
 from rankrise.tensors._domain import as_reading_says
 from rankrise.tensors._input_checks import check_order
+from rankrise.tensors._layout import ModeAxis, as_stored, place_of
 from rankrise.tensors._missing import (
     real_numbers,
     warn_of_sentinel,
 )
-from rankrise.tensors._mode_axes import ModeAxis, place_of
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading, ReadingOptions
 from rankrise.tensors.files._cf_conventions import (
@@ -37,7 +37,6 @@ from rankrise.tensors.files._declared import (
     check_real,
     check_tensor,
 )
-from rankrise.tensors.files._file_layout import as_stored
 from rankrise.tensors.files._read_table import read_table
 from rankrise.tensors.files._table import is_from, table_of
 from rankrise.tensors.files._tensor_file import TensorFile, read_mask
@@ -58,16 +57,12 @@ class IncompleteTensor:
 
     Attributes
     ----------
-    mode_names
-        Names of the modes in the input, None if it has none.
-    labels
-        Labels of each mode's indices, None for a mode without labels.
+    axes
+        Names of the modes, and labels of their indices with units.
     form
         Makes the result of `restore` from a checked array.
     name, units
         Of the values; empty where the input says nothing.
-    mode_units
-        Units of each mode's labels; empty where the input says nothing.
     coordinates
         All coordinates of an xarray object, None of other inputs.
 
@@ -81,23 +76,27 @@ class IncompleteTensor:
     """
 
     observations: Observations
-    mode_names: tuple[Hashable, ...] | None
-    labels: tuple[npt.NDArray[Any] | None, ...]
+    axes: tuple[ModeAxis, ...]
     form: Callable[[Values], Any] = field(repr=False)
     name: str = ""
     units: str = ""
-    mode_units: tuple[str, ...] = ()
     coordinates: Any = field(default=None, repr=False)
 
     @property
-    def axes(self) -> tuple[ModeAxis, ...]:
-        """Names of the modes and labels of their indices."""
-        names = self.mode_names or (None,) * len(self.labels)
-        units = self.mode_units or ("",) * len(self.labels)
-        return tuple(
-            ModeAxis(None if name is None else str(name), labels, own)
-            for name, labels, own in zip(names, self.labels, units, strict=True)
-        )
+    def mode_names(self) -> tuple[str | None, ...] | None:
+        """Names of the modes in the input, None if it has none."""
+        names = tuple(axis.name for axis in self.axes)
+        return names if any(name is not None for name in names) else None
+
+    @property
+    def labels(self) -> tuple[npt.NDArray[Any] | None, ...]:
+        """Labels of each mode's indices, None for a mode without labels."""
+        return tuple(axis.labels for axis in self.axes)
+
+    @property
+    def mode_units(self) -> tuple[str, ...]:
+        """Units of each mode's labels; empty where the input says nothing."""
+        return tuple(axis.units for axis in self.axes)
 
     def place(self, indices: Iterable[int | np.integer]) -> str:
         """Words for one entry: the labels of its indices."""
@@ -227,9 +226,7 @@ def _read(source: Any, mask: Any, reading: Reading) -> IncompleteTensor:
             mask, "A `mask` is for arrays; leave out unobserved rows, or their values."
         )
         observations, form = read_table(table, reading)
-        names = tuple(mode.name for mode in form.modes)
-        labels = tuple(axis.labels for axis in form.axes())
-        return IncompleteTensor(observations, names, labels, form.table)
+        return IncompleteTensor(observations, form.axes(), form.table)
     reading.check_for_arrays()
     if is_from(source, "xarray", "Dataset"):
         return _from_dataset(source, mask, values)
@@ -238,17 +235,14 @@ def _read(source: Any, mask: Any, reading: Reading) -> IncompleteTensor:
     if isinstance(source, TensorFile):
         _refuse(mask, "A `mask` is for arrays; a file itself says what is unobserved.")
         return _from_file(source)
-    if isinstance(source, Observations):
-        sparse: Observations | None = source
-    else:
-        sparse = _sparse(source)
+    sparse = source if isinstance(source, Observations) else _sparse(source)
     if sparse is not None:
         _refuse(
             mask, "A `mask` is for arrays; an entry that is not stored is unobserved."
         )
-        plain = (None,) * sparse.order
-        form_of = ft.partial(as_stored, dtype=_sparse_dtype(source))
-        return IncompleteTensor(sparse, None, plain, form_of)
+        dtype = np.dtype(getattr(source, "dtype", np.float64))
+        back = ft.partial(as_stored, dtype=dtype)
+        return IncompleteTensor(sparse, (ModeAxis(),) * sparse.order, back)
     if is_from(source, "xarray", "DataArray"):
         if source.dtype.hasobject:
             numbers = real_numbers(source.values, reading.missing, "The array")
@@ -275,10 +269,6 @@ def _sparse(source: Any) -> Observations | None:
     check_order(shape, "The sparse array")
     indices = np.stack(tuple(coords), axis=1)
     return Observations.from_coordinates(indices, source.data, shape)
-
-
-def _sparse_dtype(source: Any) -> np.dtype[Any]:
-    return np.dtype(getattr(source, "dtype", np.float64))
 
 
 def _from_dataset(source: Any, mask: Any, values: Hashable | None) -> IncompleteTensor:
@@ -315,26 +305,25 @@ def _from_xarray(source: Any, mask: Any) -> IncompleteTensor:
                 "their coordinates differ; give one flag per entry."
             ) from error
         mask = mask.values
-    labels = tuple(
-        source.coords[dim].values if dim in source.coords else None
-        for dim in source.dims
-    )
     # An array opened without decoding has attributes that say what is missing.
     fills = {name: source.attrs[name] for name in _FILLS if name in source.attrs}
     values = unpacked(_computed(source), fills, str(source.name))
+    axes = tuple(
+        ModeAxis(
+            str(dim),
+            source.coords[dim].values,
+            text(source.coords[dim].attrs.get("units", "")),
+        )
+        if dim in source.coords
+        else ModeAxis(str(dim))
+        for dim in source.dims
+    )
     return IncompleteTensor(
         Observations.from_array(values, mask),
-        tuple(source.dims),
-        labels,
+        axes,
         ft.partial(_data_array, source),
         name="" if source.name is None else str(source.name),
         units=text(source.attrs.get("units", "")),
-        mode_units=tuple(
-            text(source.coords[dim].attrs.get("units", ""))
-            if dim in source.coords
-            else ""
-            for dim in source.dims
-        ),
         coordinates=source.coords,
     )
 
@@ -368,15 +357,8 @@ def _computed(source: Any) -> npt.NDArray[Any]:
 
 def _from_file(file: TensorFile) -> IncompleteTensor:
     axes = file.layout.axes(file.observations.order)
-    return IncompleteTensor(
-        file.observations,
-        tuple(axis.name for axis in axes),
-        tuple(axis.labels for axis in axes),
-        np.asarray,
-        name=file.variable or "",
-        units=file.layout.units,
-        mode_units=tuple(axis.units for axis in axes),
-    )
+    name, units = file.variable or "", file.layout.units
+    return IncompleteTensor(file.observations, axes, np.asarray, name, units)
 
 
 def _from_array(source: Any, mask: Any, missing: Any) -> IncompleteTensor:
@@ -390,18 +372,16 @@ def _from_array(source: Any, mask: Any, missing: Any) -> IncompleteTensor:
         array = np.ma.array(numbers, mask=hidden) if is_masked else numbers
     check_tensor(array.shape, array.dtype, None)
     observations = Observations.from_array(array, mask)
-    if is_masked:
-        form: Callable[..., Any] = _masked_array
-    elif is_from(source, "torch", "Tensor"):
-        form = _torch_tensor
-    else:
-        form = as_stored
-    return IncompleteTensor(
-        observations,
-        None,
-        (None,) * array.ndim,
-        ft.partial(form, dtype=array.dtype),
-    )
+    library = "torch" if is_from(source, "torch", "Tensor") else "numpy"
+    form = ft.partial(_array, array.dtype, "numpy.ma" if is_masked else library)
+    return IncompleteTensor(observations, (ModeAxis(),) * array.ndim, form)
+
+
+def _array(dtype: np.dtype[Any], library: str, completed: Values) -> Any:
+    stored = as_stored(completed, dtype)
+    if library == "torch":
+        return sys.modules["torch"].from_numpy(stored)
+    return np.ma.asarray(stored) if library == "numpy.ma" else stored
 
 
 def _converted(source: Any) -> npt.NDArray[Any]:
@@ -421,11 +401,3 @@ def _converted(source: Any) -> npt.NDArray[Any]:
             f"A {type(source).__name__} cannot be made an array ({reason(error)}); "
             "give an array, a sparse array or a table."
         ) from error
-
-
-def _masked_array(completed: Values, dtype: np.dtype[Any]) -> Any:
-    return np.ma.asarray(as_stored(completed, dtype))
-
-
-def _torch_tensor(completed: Values, dtype: np.dtype[Any]) -> Any:
-    return sys.modules["torch"].from_numpy(as_stored(completed, dtype))

@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise._typing import Indices, ModeDims, Values
-from rankrise.tensors._index_rows import ravel_indices
 from rankrise.tensors._input_checks import (
     boolean_mask,
     check_order,
     checked_weights,
+    ravel_indices,
     real_array,
     refuse_duplicates,
     refuse_non_finite,

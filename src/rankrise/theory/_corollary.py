@@ -1,12 +1,14 @@
 r"""Claim 6: where all rank-one trajectories end in one tensor, so does descent."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, PRNGKeyArray
+from scipy.integrate import solve_ivp
 
 from rankrise._typing import Values
 from rankrise.factorizations import (
@@ -16,7 +18,7 @@ from rankrise.factorizations import (
     near_zero,
 )
 from rankrise.problems import AbstractProblem
-from rankrise.solvers import reference_flows
+from rankrise.solvers import reference_flows, velocity
 from rankrise.theory._claim import Claim, Theorem, check_tolerance
 from rankrise.theory._measuring import judge
 from rankrise.theory._passage import (
@@ -56,6 +58,8 @@ _CONVERGED = 1e-3
 _FEWEST_STARTS = 10
 # Enough to tell whether a trajectory arrives.
 _RTOL, _ATOL = 1e-8, 1e-10
+# Steps after which the flow is taken to be stiff.
+_EXPLICIT = 10_000
 
 
 class _Premise(NamedTuple):
@@ -137,12 +141,11 @@ def check_corollary(
             return not_tested(
                 COROLLARY, beyond_sphere(setting, float(alpha)), tolerance
             )
-        passed = passage(setting, float(alpha), setting.horizon)
-        if passed is None or not passed.succeeded:
+        models = _from_sphere(setting, float(alpha))
+        if models is None:
             reason = f"At alpha {alpha:.3g} the flow took more than the step limit."
             return not_tested(COROLLARY, reason, tolerance)
-        gaps = _gaps(passed.models, premise.limit)
-        nearest.append(float(np.min(gaps)))
+        nearest.append(float(np.min(_gaps(models, premise.limit))))
     return _judged(setting, premise, swept, np.array(nearest), tolerance)
 
 
@@ -232,14 +235,14 @@ def _premise(setting: RankOneSetting, key: PRNGKeyArray) -> _Premise | None:
     leader = on_sphere(setting.directions, setting.leader, setting.radius)
     starts = [component(leader, setting.leader), *pulled, *anywhere]
     times = saved_times(setting.horizon)
-    flows = reference_flows(setting.problem, starts, times, rtol=_RTOL, atol=_ATOL)
-    if not flows.succeeded:
+    flows = _flows(setting, starts, times)
+    if flows is None:
         return None
-    ends = jax.tree.map(lambda leaf: leaf[0, -1], flows.models)
+    ends = jax.tree.map(lambda leaf: leaf[0, -1], flows)
     limit = np.asarray(ends.end_tensor())
     distances = np.stack(
         [
-            _gaps(jax.tree.map(lambda leaf, i=i: leaf[i], flows.models), limit)
+            _gaps(jax.tree.map(lambda leaf, i=i: leaf[i], flows), limit)
             for i in range(len(starts))
         ]
     )
@@ -254,6 +257,62 @@ def _premise(setting: RankOneSetting, key: PRNGKeyArray) -> _Premise | None:
         times,
         distances[:counted],
     )
+
+
+def _from_sphere(setting: RankOneSetting, alpha: float) -> CPFactorization | None:
+    """The flow from one init scale, from the sphere on; None beyond the step limit."""
+    passed = passage(setting, alpha, setting.horizon)
+    if passed is None or passed.succeeded:
+        return None if passed is None else passed.models
+    flows = _flows(setting, [passed.at_sphere], passed.times)
+    return None if flows is None else jax.tree.map(lambda leaf: leaf[0], flows)
+
+
+def _flows(
+    setting: RankOneSetting, starts: list[CPFactorization], times: Values
+) -> CPFactorization | None:
+    """The flow from several starts; None where one could not be followed.
+
+    Where the threshold of the loss is small the flow is stiff once it has arrived, and
+    explicit steps would be many.
+    """
+    flows = reference_flows(
+        setting.problem, starts, times, rtol=_RTOL, atol=_ATOL, max_steps=_EXPLICIT
+    )
+    if flows.succeeded:
+        return cast("CPFactorization", flows.models)
+    field, slope = _stiff_field(setting.problem, starts[0])
+    points = []
+    for start in starts:
+        flat, unravel = ravel_pytree(start)
+        # LSODA takes implicit steps where those are longer.
+        solved = solve_ivp(
+            lambda time, point: np.asarray(field(point)),
+            (0.0, times[-1]),
+            np.asarray(flat),
+            method="LSODA",
+            t_eval=times,
+            jac=lambda time, point: np.asarray(slope(point)),
+            rtol=_RTOL,
+            atol=_ATOL,
+        )
+        if not solved.success:
+            return None
+        points.append(solved.y.T)
+    flow: CPFactorization = jax.vmap(jax.vmap(unravel))(jnp.asarray(np.stack(points)))
+    return flow
+
+
+def _stiff_field(
+    problem: AbstractProblem, like: CPFactorization
+) -> tuple[Callable[[Values], Array], Callable[[Values], Array]]:
+    """The velocity by parameters in one row, and its derivatives."""
+    unravel = ravel_pytree(like)[1]
+
+    def field(point: Array) -> Array:
+        return ravel_pytree(velocity(problem, unravel(point)))[0]
+
+    return jax.jit(field), jax.jit(jax.jacfwd(field))
 
 
 def sphere_starts(

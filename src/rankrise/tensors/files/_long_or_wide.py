@@ -15,9 +15,10 @@ from typing import Any
 
 from rankrise._errors import InputError
 from rankrise.tensors._input_checks import LEAST_ORDER
+from rankrise.tensors._label_order import are_dates
 from rankrise.tensors._reading import Reading
 from rankrise.tensors.files._declared import shown
-from rankrise.tensors.files._table import ROW_LABELS, Table, refuse_repeated_names
+from rankrise.tensors.files._table import ROW_LABELS, Table, check_names
 from rankrise.tensors.files._table_columns import is_number, may_be_values
 
 # With fewer rows, how often labels repeat says nothing.
@@ -59,8 +60,7 @@ class ColumnRoles:
 def column_roles(table: Table, reading: Reading) -> tuple[Table, ColumnRoles]:
     """Tell long from wide, unless `layout` does; a wide table has its row labels."""
     names = table.names
-    if len(set(names)) < len(names):
-        refuse_repeated_names(names)
+    check_names(names)
     if not len(table.frame) or not names:
         lacks = "columns" if len(table.frame) else "rows"
         raise InputError(f"It has no {lacks}; one row per observed entry is needed.")
@@ -75,13 +75,6 @@ def column_roles(table: Table, reading: Reading) -> tuple[Table, ColumnRoles]:
     if reading.modes is not None:
         rows = tuple(table.find(name, "a mode") for name in reading.modes)
         values = tuple(name for name in values if name not in rows)
-    for name in values:
-        if not may_be_values(table, name, reading):
-            raise InputError(
-                f"As a wide table it has values in {table.column(name)}, which holds "
-                f"{table.frame[name].dtype}; real numbers are needed in all columns "
-                "after those of labels."
-            )
     if reading.layout is None:
         named = ", ".join(
             shown(str(each)) for each in rows if each not in ("", ROW_LABELS)
@@ -104,12 +97,15 @@ def _first_of_wide(table: Table, reading: Reading) -> int | None:
         it.takewhile(lambda name: may_be_values(table, name, reading), reversed(names))
     )[::-1]
     first = len(table.names) - len(block)
-    kinds = [_kind_of_name(name) for name in block]
-    like_last = list(it.takewhile(lambda kind: kind and kind == kinds[-1], kinds[::-1]))
-    axis = len(block) - len(like_last) if len(like_last) > 1 else None
+    kinds = [_kind_of_name(name) or "" for name in reversed(names)]
+    alike = len(list(it.takewhile(lambda kind: kind and kind == kinds[0], kinds)))
     if not table.is_named or _are_counted(table.names):
-        axis = None  # pandas itself numbers columns without names.
-    elif axis and "#" in (kinds[-1] or ""):
+        alike = 0  # pandas itself numbers columns without names.
+    if len(block) < alike > 2 and "#" not in kinds[0]:
+        # Years, say: what is no number in them is refused with its line.
+        first, block = len(table.names) - alike, list(names[-alike:])
+    axis = len(block) - alike if 1 < alike <= len(block) else None
+    if axis and "#" in kinds[0]:
         # Genes such as IL6 and IL8 are no axis where others hold values, too.
         before = [table.frame[name].iloc[:_SAMPLE] for name in block[:axis]]
         if any(column.isna().any() or _is_measured(column) for column in before):
@@ -207,6 +203,8 @@ def _kind_of_name(name: Any) -> str | None:
     text = str(name).strip()
     if is_number(text):
         return "number"
+    if are_dates([text]):
+        return "time"
     for place, names in enumerate(_NAMES):
         if text.lower() in names:
             return f"names {place}"
@@ -254,6 +252,15 @@ def _long_roles(table: Table, reading: Reading) -> ColumnRoles:
     rows = tuple(chosen) or tuple(name for name in others if name != values)
     if len(rows) < LEAST_ORDER.get():
         raise InputError("It has one mode; a tensor needs at least two modes.")
+    measured = [x for x in rows if _is_measured(table.frame[x].iloc[:_SAMPLE])]
+    are_unique = any(table.frame[name].is_unique for name in measured)
+    no_labels = len(measured) > 1 or (are_unique and len(rows) < 3)
+    if no_labels and not chosen and len(table.frame) >= _FEW_ROWS:
+        raise InputError(
+            f"In {', '.join(shown(str(name)) for name in measured)} are measured "
+            "numbers that hardly repeat, which are no labels; name the modes (`modes`) "
+            "and the values (`variable`)."
+        )
     return ColumnRoles(rows, (values,), False, reading.modes is not None)
 
 

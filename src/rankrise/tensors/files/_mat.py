@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools as ft
 import io
 import logging
 import math
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
-from rankrise.tensors._mode_axes import ModeAxis
+from rankrise.tensors._layout import Layout, ModeAxis, as_stored
 from rankrise.tensors._observations import Observations
 from rankrise.tensors.files._declared import (
     Declared,
@@ -28,13 +29,12 @@ from rankrise.tensors.files._declared import (
     refuse_damaged,
     shown,
 )
-from rankrise.tensors.files._file_layout import Layout, as_stored
 from rankrise.tensors.files._hdf5_checks import check_heaps
 from rankrise.tensors.files._mat4 import is_mat4, mat4_variables
 from rankrise.tensors.files._mat5 import mat5_variables
 from rankrise.tensors.files._mat73 import is_mat73, mat73_bytes, mat73_variables
 from rankrise.tensors.files._mat_node import MatNode
-from rankrise.tensors.files._sparse_npz import stored_entries
+from rankrise.tensors.files._npz import stored_entries
 
 # Version 5 counts the bytes of a variable, some of them its own header, in 32 bits.
 _MAX_VARIABLE_BYTES = 2**32 - 2**10
@@ -53,33 +53,6 @@ _HINTS = {
 # What these do not store is unobserved.
 _STORED = ("sptensor", "sparse")
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class MatLayout(Layout):
-    """One variable in a MATLAB file of version 4, of version 5, or of 7.3.
-
-    Attributes
-    ----------
-    name
-        Name of the plain variable to write, whatever the tensor was read from.
-    """
-
-    name: str
-    dtype: np.dtype[Any]
-    version: str
-
-    def write(self, completed: Values, path: Path) -> None:
-        """Write the variable alone, uncompressed, in the version of the input."""
-        from scipy.io import savemat
-
-        stored = as_stored(completed, self.dtype)
-        if self.version == "7.3":
-            # Made in memory: where a disk is full, HDF5 crashes as it closes the file.
-            path.write_bytes(mat73_bytes(self.name, stored))
-            return
-        with path.open("wb") as stream:
-            savemat(stream, {self.name: stored}, format=self.version)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +88,7 @@ class _Tensor:
 
 def read_mat(
     path: Path, variable: str | None, mode_dims: ModeDims | None
-) -> tuple[Observations, MatLayout, str]:
+) -> tuple[Observations, Layout, str]:
     """Read the entries that are not NaN of an array, or those that an sptensor stores.
 
     Arrays in structs, objects and cell arrays have MATLAB's name for them, such as
@@ -159,8 +132,23 @@ def read_mat(
             chosen.kind,
             plain,
         )
-    layout = MatLayout(plain, dtype, version, mode_axes=axes)
+    layout = Layout(ft.partial(_write, plain, dtype, version), axes)
     return observations, layout, chosen.name
+
+
+def _write(
+    name: str, dtype: np.dtype[Any], version: str, completed: Values, path: Path
+) -> None:
+    """Write the variable alone, uncompressed, in the version of the input."""
+    from scipy.io import savemat
+
+    stored = as_stored(completed, dtype)
+    if version == "7.3":
+        # Made in memory: where a disk is full, HDF5 crashes as it closes the file.
+        path.write_bytes(mat73_bytes(name, stored))
+        return
+    with path.open("wb") as stream:
+        savemat(stream, {name: stored}, format=version)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools as ft
 import io
 import math
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._typing import ModeDims, Values
-from rankrise.tensors._mode_axes import ModeAxis
+from rankrise.tensors._layout import Layout, ModeAxis, as_stored
 from rankrise.tensors._observations import Observations
 from rankrise.tensors.files._cf_conventions import (
     PACKING,
@@ -34,7 +33,6 @@ from rankrise.tensors.files._declared import (
     check_tensor,
     shown,
 )
-from rankrise.tensors.files._file_layout import Layout, as_stored
 from rankrise.tensors.files._hdf5_checks import (
     check_stored,
     is_dimension_alone,
@@ -42,43 +40,10 @@ from rankrise.tensors.files._hdf5_checks import (
     open_hdf5,
     walk_datasets,
 )
-from rankrise.tensors.files._netcdf3 import is_netcdf3, read_netcdf3
+from rankrise.tensors.files._through_xarray import is_netcdf3, read_netcdf3
 
 _REFERENCES = ("DIMENSION_LIST", "REFERENCE_LIST")
 _LARGEST_ATTRIBUTE, _MOST_TEXTS = 2**20, 256
-
-
-@dataclass(frozen=True, eq=False)
-class Hdf5Layout(Layout):
-    """An array and what describes it.
-
-    Attributes
-    ----------
-    outline
-        The bytes of a file that has all of it but the values.
-    """
-
-    name: str
-    dtype: np.dtype[Any]
-    outline: bytes
-
-    def write(self, completed: Values, path: Path) -> None:
-        """Write the array among what describes it."""
-        import h5py
-
-        stored = as_stored(completed, self.dtype)
-        outline = self.outline
-        if stored.dtype != self.dtype:
-            with h5py.File(io.BytesIO(outline), "r") as content:
-                arrays = dict(walk_datasets(content))
-                outline = _outline(
-                    content, arrays, self.name, stored.dtype, stored.shape
-                )
-        # Made in memory: where a disk is full, HDF5 crashes as it closes the file.
-        stream = io.BytesIO(outline)
-        with h5py.File(stream, "r+") as content:
-            content[self.name][...] = stored
-        path.write_bytes(stream.getvalue())
 
 
 def read_netcdf(
@@ -92,7 +57,7 @@ def read_netcdf(
 
 def read_hdf5(
     path: Path, variable: str | None, mode_dims: ModeDims | None, form: str = "HDF5"
-) -> tuple[Observations, Hdf5Layout, str]:
+) -> tuple[Observations, Layout, str]:
     """Read the entries of one array that are not missing."""
     with open_hdf5(path, form) as content:
         arrays = dict(walk_datasets(content))
@@ -123,16 +88,32 @@ def read_hdf5(
             values = np.full(shape, np.nan, np.result_type(written, np.float16))
             values[tuple(map(slice, written.shape))] = written
         kind = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
-        layout = Hdf5Layout(
-            name,
-            kind,
-            _outline(
-                content, {x: arrays[x] for x in (*described, name)}, name, kind, shape
-            ),
-            mode_axes=tuple(_axis(arrays, dataset, *mode) for mode in enumerate(shape)),
-            units=text(_attributes(dataset).get("units", "")),
+        kept = {x: arrays[x] for x in (*described, name)}
+        outline = _outline(content, kept, name, kind, shape)
+        layout = Layout(
+            ft.partial(_write, name, kind, outline),
+            tuple(_axis(arrays, dataset, *mode) for mode in enumerate(shape)),
+            text(_attributes(dataset).get("units", "")),
         )
     return Observations.from_array(values), layout, name
+
+
+def _write(
+    name: str, dtype: np.dtype[Any], outline: bytes, completed: Values, path: Path
+) -> None:
+    """Fill the array into a file that has all but its values."""
+    import h5py
+
+    stored = as_stored(completed, dtype)
+    if stored.dtype != dtype:
+        with h5py.File(io.BytesIO(outline), "r") as content:
+            arrays = dict(walk_datasets(content))
+            outline = _outline(content, arrays, name, stored.dtype, stored.shape)
+    # Made in memory: where a disk is full, HDF5 crashes as it closes the file.
+    stream = io.BytesIO(outline)
+    with h5py.File(stream, "r+") as content:
+        content[name][...] = stored
+    path.write_bytes(stream.getvalue())
 
 
 def _declared(name: str, dataset: Any) -> Declared:

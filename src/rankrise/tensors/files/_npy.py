@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools as ft
 import io
 import math
 from dataclasses import dataclass
@@ -13,9 +14,9 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
+from rankrise.tensors._layout import Layout, as_stored
 from rankrise.tensors._observations import Observations
 from rankrise.tensors.files._declared import check_tensor, refuse_damaged
-from rankrise.tensors.files._file_layout import Layout, as_stored
 
 # NumPy itself refuses longer headers; no more than this is ever read to find out.
 _MAX_HEADER_BYTES = 12 + 10_000
@@ -35,29 +36,22 @@ class ArrayHeader:
     data_offset: int
 
 
-@dataclass(frozen=True, eq=False)
-class NpyLayout(Layout):
-    """One array in a `.npy` file."""
-
-    dtype: np.dtype[Any]
-
-    def write(self, completed: Values, path: Path) -> None:
-        """Write the array alone."""
-        with path.open("wb") as stream:
-            array = as_stored(completed, self.dtype)
-            np.lib.format.write_array(stream, array, allow_pickle=False)
-
-
 def read_npy(
     path: Path, _variable: None, mode_dims: ModeDims | None
-) -> tuple[Observations, NpyLayout, None]:
+) -> tuple[Observations, Layout, None]:
     """Read the entries that are not NaN."""
     with path.open("rb") as stream:
         header = read_header(stream)
         check_tensor(header.shape, header.dtype, mode_dims)
         stream.seek(0)
         array = read_array(stream, header, path.stat().st_size)
-    return Observations.from_array(array), NpyLayout(header.dtype), None
+    layout = Layout(ft.partial(_write, header.dtype))
+    return Observations.from_array(array), layout, None
+
+
+def _write(dtype: np.dtype[Any], completed: Values, path: Path) -> None:
+    with path.open("wb") as stream:
+        np.lib.format.write_array(stream, as_stored(completed, dtype))
 
 
 def read_header(stream: io.BufferedIOBase) -> ArrayHeader:

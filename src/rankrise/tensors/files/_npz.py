@@ -1,12 +1,11 @@
-"""`.npz` archives: a dense array, an array and its mask, coordinates, sparse arrays."""
+"""Archives (.npz): a dense array, an array and its mask, coordinates, sparse arrays."""
 
 from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims, Values
+from rankrise.tensors._layout import Layout, as_stored
 from rankrise.tensors._observations import Observations
 from rankrise.tensors.files._declared import (
     FEWER_ENTRIES,
@@ -29,47 +29,18 @@ from rankrise.tensors.files._declared import (
     refuse_damaged,
     shown,
 )
-from rankrise.tensors.files._file_layout import Layout, as_stored
 from rankrise.tensors.files._npy import (
     ArrayHeader,
     read_array,
     read_header,
 )
-from rankrise.tensors.files._sparse_npz import (
-    is_sparse,
-    scipy_format,
-    stored_entries,
-)
 
 _Arrays = dict[str, npt.NDArray[Any]]
+_FORMATS = ("coo", "csr", "csc", "bsr", "dia")
 _SUFFIX = ".npy"
 _MASK = "mask"
 _COORDINATES = {"indices", "values"}
 _MODE_DIMS = "mode_dims"
-
-
-@dataclass(frozen=True, eq=False)
-class NpzLayout(Layout):
-    """An archive of arrays.
-
-    Attributes
-    ----------
-    arrays
-        The arrays by name that stand for a completed tensor.
-    compression
-        As `zipfile` numbers it.
-    """
-
-    arrays: Callable[[Values], _Arrays]
-    compression: int
-
-    def write(self, completed: Values, path: Path) -> None:
-        """Write the archive."""
-        # numpy.savez takes names as keywords and so cannot write one named "file".
-        with zipfile.ZipFile(path, "w", self.compression) as archive:
-            for name, array in self.arrays(completed).items():
-                with archive.open(name + _SUFFIX, "w", force_zip64=True) as stream:
-                    np.lib.format.write_array(stream, array, allow_pickle=False)
 
 
 def read_npz(
@@ -86,7 +57,7 @@ def read_npz(
         names = set(members.headers)
         if variable is None and _COORDINATES <= names <= _COORDINATES | {_MODE_DIMS}:
             return *_read_coordinates(members, mode_dims), None
-        if variable is None and is_sparse(names):
+        if variable is None and _is_sparse(names):
             return *_read_sparse(members, mode_dims), None
         chosen = choose(members.declared(), variable).name
         return *_read_dense(members, chosen, mode_dims), chosen
@@ -129,12 +100,26 @@ class Arrays:
             for name, header in self.headers.items()
         ]
 
-    def layout(self, name: str, dtype: np.dtype[Any]) -> NpzLayout:
-        """One array under this name, packed as the one of the name is."""
-        return NpzLayout(
-            lambda completed: {name: as_stored(completed, dtype)},
-            self.info(name).compress_type,
-        )
+    def layout(
+        self, name: str, arrays: Callable[[Values], _Arrays] | None = None
+    ) -> Layout:
+        """That of an archive of the arrays that stand for a tensor, packed as one is.
+
+        By default it is the tensor alone, under this name.
+        """
+        compression, dtype = self.info(name).compress_type, self.headers[name].dtype
+
+        def write(completed: Values, path: Path) -> None:
+            stored = (
+                arrays(completed) if arrays else {name: as_stored(completed, dtype)}
+            )
+            # numpy.savez takes names as keywords and so cannot write one named "file".
+            with zipfile.ZipFile(path, "w", compression) as archive:
+                for key, array in stored.items():
+                    with archive.open(key + _SUFFIX, "w", force_zip64=True) as stream:
+                        np.lib.format.write_array(stream, array, allow_pickle=False)
+
+        return Layout(write)
 
     def info(self, name: str) -> zipfile.ZipInfo:
         return self.archive.getinfo(name + _SUFFIX)
@@ -167,18 +152,18 @@ class Arrays:
 
 def _read_dense(
     members: Arrays, name: str, mode_dims: ModeDims | None
-) -> tuple[Observations, NpzLayout]:
+) -> tuple[Observations, Layout]:
     header = members.headers[name]
     check_tensor(header.shape, header.dtype, mode_dims)
     mask = [_MASK] if _MASK in members.headers and name != _MASK else []
     arrays = members.read([name, *mask])
     observations = Observations.from_array(arrays[name], *(arrays[x] for x in mask))
-    return observations, members.layout(name, header.dtype)
+    return observations, members.layout(name)
 
 
 def _read_coordinates(
     members: Arrays, mode_dims: ModeDims | None
-) -> tuple[Observations, NpzLayout]:
+) -> tuple[Observations, Layout]:
     arrays = members.read(members.headers)
     if mode_dims is None and _MODE_DIMS in arrays:
         mode_dims = _stored_mode_dims(arrays[_MODE_DIMS])
@@ -194,17 +179,16 @@ def _read_coordinates(
             _MODE_DIMS: np.array(completed.shape),
         }
 
-    compression = members.info("values").compress_type
     observations = Observations.from_coordinates(indices, values, mode_dims)
-    return observations, NpzLayout(all_entries, compression)
+    return observations, members.layout("values", all_entries)
 
 
 def _read_sparse(
     members: Arrays, mode_dims: ModeDims | None
-) -> tuple[Observations, NpzLayout]:
+) -> tuple[Observations, Layout]:
     names, form = set(members.headers) - {"_is_array"}, "coo"
     if "format" in names:
-        form = scipy_format(members.read(["format"], text=True)["format"])
+        form = _scipy_format(members.read(["format"], text=True)["format"])
         names.remove("format")
     elif "compressed_axes" in names:
         form = "gcxs"
@@ -217,7 +201,7 @@ def _read_sparse(
             *stored_entries(form, arrays, shape), shape
         )
     # No entry of the completed tensor is absent, so it comes back dense.
-    return observations, members.layout("data", arrays["data"].dtype)
+    return observations, members.layout("data")
 
 
 def _stored_mode_dims(stored: npt.NDArray[Any]) -> ModeDims:
@@ -227,3 +211,62 @@ def _stored_mode_dims(stored: npt.NDArray[Any]) -> ModeDims:
             "one whole number per mode is needed."
         )
     return tuple(int(dim) for dim in stored)
+
+
+def _is_sparse(names: Set[str]) -> bool:
+    """Whether arrays of these names are what SciPy or pydata/sparse saves."""
+    compressed = {"indices", "indptr", "compressed_axes"}
+    return {"format", "shape", "data"} <= names or any(
+        {*own, "shape", "data", "fill_value"} == names
+        for own in ({"coords"}, compressed)
+    )
+
+
+def _scipy_format(stored: npt.NDArray[Any]) -> str:
+    """The name of the format, refused if unknown."""
+    form = stored.item() if stored.ndim == 0 else ""
+    form = form.decode("ascii", "replace") if isinstance(form, bytes) else form
+    if form not in _FORMATS:
+        raise InputError(
+            f"Its sparse format is {shown(str(form))}; save one of "
+            f"{', '.join(_FORMATS)}."
+        )
+    return str(form)
+
+
+def stored_entries(
+    form: str, arrays: _Arrays, shape: ModeDims
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Indices (entry x mode) and values of all that a sparse array stores.
+
+    Format `dia` pads its diagonals, so zeros in it count as not stored, as in SciPy.
+    Indices of `coo` may still be out of range.
+    """
+    from scipy import sparse
+
+    data = arrays["data"]
+    if form == "coo":
+        names = ("row", "col")
+        found = arrays["coords"] if "coords" in arrays else [arrays[x] for x in names]
+        return np.stack([*found], axis=1), data
+    if form == "gcxs":
+        # A matrix of compressed rows, whose two modes are several of the tensor.
+        first = arrays["compressed_axes"].tolist()
+        modes = first, [mode for mode in range(len(shape)) if mode not in first]
+        dims = [tuple(shape[mode] for mode in each) for each in modes]
+        flat, values = stored_entries("csr", arrays, (*map(math.prod, dims),))
+        indices = np.empty((len(values), len(shape)), np.int64)
+        for place in (0, 1):
+            indices[:, modes[place]] = np.transpose(
+                np.unravel_index(flat[:, place], dims[place])
+            )
+        return indices, values
+    if form == "dia":
+        matrix = sparse.dia_array((data, arrays["offsets"]), shape=shape)
+    else:
+        parts = (data, arrays["indices"], arrays["indptr"])
+        matrix = getattr(sparse, f"{form}_array")(parts, shape=shape)
+        # Without it SciPy trusts the indices that a damaged file holds.
+        matrix.check_format(full_check=True)
+    matrix = matrix.tocoo()
+    return np.stack(matrix.coords, axis=1), matrix.data

@@ -6,14 +6,14 @@ import itertools as it
 import logging
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from rankrise._errors import InputError
 from rankrise._typing import Indices, Values
-from rankrise.tensors._index_rows import (
+from rankrise.tensors._input_checks import (
     has_repeats,
     mean_of_repeats,
     ravel_indices,
@@ -27,6 +27,7 @@ from rankrise.tensors.files._long_or_wide import ColumnRoles, axis_labels, colum
 from rankrise.tensors.files._table import Table
 from rankrise.tensors.files._table_columns import (
     Codes,
+    check_labels,
     in_order,
     label_codes,
     mode_codes,
@@ -75,6 +76,7 @@ def read_table(table: Table, reading: Reading) -> tuple[Observations, TableForm]
     if is_doubted:
         kept, within = _told_apart(table, roles, codes, modes)
     for n in kept:
+        check_labels(table, codes[n], modes[n])
         codes[n], modes[n] = in_order(table, codes[n], modes[n], reading.order)
     coordinates = [
         (
@@ -90,11 +92,11 @@ def read_table(table: Table, reading: Reading) -> tuple[Observations, TableForm]
     values, kinds = zip(
         *(real_values(table, name, reading) for name in roles.values), strict=True
     )
-    cells = len(row_codes) * len(values)
-    # Of each its value and its indices, twice while they are checked.
-    check_memory(
-        16 * cells * (len(kept) + len(column_modes) + 2), "Its table", advice=FEWER_ROWS
-    )
+    if is_doubted and not roles.is_wide and reading.variable is None:
+        _tell_of_description(table, roles.values[0], values[0], row_codes, row_modes)
+    # Of each cell its value and its indices, twice while they are checked.
+    byte_count = 16 * len(row_codes) * len(values) * (len(kept) + places.shape[1] + 2)
+    check_memory(byte_count, "Its table", advice=FEWER_ROWS)
     names = {*roles.values, *(modes[n].key for n in kept)}
     names |= {name for name, *_ in coordinates}
     form = TableForm(
@@ -110,17 +112,16 @@ def read_table(table: Table, reading: Reading) -> tuple[Observations, TableForm]
     )
     if roles.is_wide:
         form = _filled_up(form, row_codes)
-    entries = _Entries(table, form, row_codes, places, np.stack(values, axis=1))
-    return entries.observations(reading.repeats), form
+    cells = np.stack(values, axis=1)
+    codes_of_cells = row_codes, places
+    return _observations(table, form, codes_of_cells, cells, reading.repeats), form
 
 
 def _codes(
     table: Table, names: Sequence[Hashable], dims: Sequence[int] | None = None
 ) -> tuple[list[Codes], list[TableMode]]:
-    found = [
-        mode_codes(table, name, dim)
-        for name, dim in zip(names, dims or it.repeat(None), strict=False)
-    ]
+    pairs = zip(names, dims or it.repeat(None), strict=False)
+    found = [mode_codes(table, name, dim) for name, dim in pairs]
     return [codes for codes, _ in found], [mode for _, mode in found]
 
 
@@ -261,6 +262,30 @@ def _tell(table: Table, name: Hashable, why: str, what: str) -> None:
     )
 
 
+def _tell_of_description(
+    table: Table,
+    name: Hashable,
+    values: Values,
+    codes: Indices,
+    modes: tuple[TableMode, ...],
+) -> None:
+    """Warn of values that describe the labels of a mode, as the diet of an animal."""
+    import pandas as pd
+
+    places, found = pd.factorize(values, use_na_sentinel=False)
+    columns = [*codes.T, places]
+    every = [*modes, TableMode(name, None, len(found))]
+    for n, mode in enumerate(modes):
+        if len(found) > 1 and _is_constant_within(columns, every, n, len(modes)):
+            _logger.warning(
+                "the values, in %s, are the same in all rows of a label of %s, as what "
+                "describes it is; if others are meant, name their column (`variable`).",
+                table.column(name),
+                shown(str(mode.key)),
+            )
+            return
+
+
 def _tell_rows_apart(codes: list[Codes], modes: list[TableMode]) -> bool:
     return not has_repeats(np.stack(codes, axis=1), tuple(mode.dim for mode in modes))
 
@@ -294,55 +319,51 @@ def _cells(column: Any, codes: Codes, dim: int) -> Any:
     return pd.Index(column.array).take(first, allow_fill=bool((first < 0).any()))
 
 
-@dataclass(frozen=True, eq=False)
-class _Entries:
-    """Cells of a table, row by row, and where in the tensor each lies."""
+def _observations(
+    table: Table,
+    form: TableForm,
+    codes: tuple[Indices, Indices],
+    cells: Values,
+    repeats: str,
+) -> Observations:
+    """The cells that have a value, each once; `codes` say where in the tensor each is.
 
-    table: Table
-    form: TableForm
-    row_codes: Indices
-    column_codes: Indices
-    cells: Values
+    They are those of the rows, and those of the columns.
+    """
+    observed = ~np.isnan(cells)
+    rows, columns = np.divmod(np.flatnonzero(observed), observed.shape[1])
+    values, indices = cells[observed], codes[0]
+    if len(rows) < len(indices) or codes[1].shape[1]:
+        indices = np.concatenate([codes[0][rows], codes[1][columns]], axis=1)
+    dims = tuple(mode.dim for mode in form.modes)
 
-    def observations(self, repeats: str) -> Observations:
-        """Those that have a value, each once."""
-        observed = ~np.isnan(self.cells)
-        rows, columns = np.divmod(np.flatnonzero(observed), observed.shape[1])
-        values, indices = self.cells[observed], self.row_codes
-        if len(rows) < len(indices) or self.column_codes.shape[1]:
-            parts = [self.row_codes[rows], self.column_codes[columns]]
-            indices = np.concatenate(parts, axis=1)
-        dims = tuple(mode.dim for mode in self.form.modes)
-        infinite = np.isinf(values)
-        if infinite.any():
-            place = int(np.argmax(infinite))
-            raise InputError(
-                f"{self.table.rows(rows[place])} gives the entry "
-                f"{self._entry(indices[place])} the value {values[place]}; observed "
-                "entries must be finite (leave the value empty where there is none)."
-            )
-        if repeats == "mean" and len(values):
-            indices, values, _ = mean_of_repeats(indices, values, dims)
-        elif has_repeats(indices, dims):
-            ranking, repeated = sorted_repeats(indices, dims)
-            if repeats == "error":
-                place = int(np.argmax(repeated))
-                raise self._repeated(rows, indices, ranking[place : place + 2])
-            last = np.sort(ranking[np.append(~repeated, True)])
-            indices, values = indices[last], values[last]
-        # All that `from_coordinates` refuses was looked for.
-        return Observations.of_checked(indices, values, dims, None)
-
-    def _repeated(self, rows: Codes, indices: Indices, places: Codes) -> InputError:
-        return InputError(
-            f"{self.table.rows(*rows[places])} both give the entry "
-            f"{self._entry(indices[places[0]])}; keep one of them, or set `repeats` to "
-            "mean or last."
+    def entry(place: int) -> str:
+        cells = (
+            mode.column(np.array([index])).tolist()[0]
+            for mode, index in zip(form.modes, indices[place], strict=True)
         )
+        words = (shown(cell) if isinstance(cell, str) else str(cell) for cell in cells)
+        return f"({', '.join(words)})"
 
-    def _entry(self, indices: Indices) -> str:
-        cells = []
-        for mode, index in zip(self.form.modes, indices, strict=True):
-            cell = next(iter(mode.column(np.array([index])).tolist()))
-            cells.append(shown(cell) if isinstance(cell, str) else str(cell))
-        return f"({', '.join(cells)})"
+    infinite = np.isinf(values)
+    if infinite.any():
+        place = int(np.argmax(infinite))
+        raise InputError(
+            f"{table.rows(rows[place])} gives the entry {entry(place)} the value "
+            f"{values[place]}; observed entries must be finite (leave the value empty "
+            "where there is none)."
+        )
+    if repeats == "mean" and len(values):
+        indices, values, _ = mean_of_repeats(indices, values, dims)
+    elif has_repeats(indices, dims):
+        ranking, repeated = sorted_repeats(indices, dims)
+        if repeats == "error":
+            first, second = ranking[int(np.argmax(repeated)) :][:2]
+            raise InputError(
+                f"{table.rows(rows[first], rows[second])} both give the entry "
+                f"{entry(first)}; keep one of them, or set `repeats` to mean or last."
+            )
+        last = np.sort(ranking[np.append(~repeated, True)])
+        indices, values = indices[last], values[last]
+    # All that `from_coordinates` refuses was looked for.
+    return Observations.of_checked(indices, values, dims, None)

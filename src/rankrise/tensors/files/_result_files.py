@@ -14,7 +14,7 @@ import numpy.typing as npt
 from rankrise._atomic import atomic_path
 from rankrise._errors import InputError, reason
 from rankrise._version import __version__
-from rankrise.tensors.files._checked_file import check_usable, named_refusals
+from rankrise.tensors.files._any_file import check_usable, named_refusals
 from rankrise.tensors.files._npz import open_arrays
 
 Stored = Mapping[str, npt.NDArray[Any]]

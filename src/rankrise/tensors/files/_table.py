@@ -37,10 +37,6 @@ Join = Callable[[Iterator[Block]], Any]
 """Makes a table of the same kind of all its rows."""
 
 
-def _as_counted(rows: Sequence[int]) -> Sequence[int]:
-    return rows
-
-
 @dataclass(frozen=True, eq=False)
 class Table:
     """Columns as pandas has them, and what they came from.
@@ -78,7 +74,7 @@ class Table:
     index_columns: int = 0
     encoded: frozenset[Hashable] = frozenset()
     unit: str = "Row"
-    numbers: Callable[[Sequence[int]], Sequence[int]] = _as_counted
+    numbers: Callable[[Sequence[int]], Sequence[int]] = list
     is_text: bool = False
     only_indices: bool = False
     first_index: int = 0
@@ -148,8 +144,7 @@ def table_of_pandas(source: Any) -> Table:
     if is_named:
         names = [f"level_{n}" if x is None else x for n, x in enumerate(index.names)]
         levels = dict(zip(names, index.names, strict=True))
-        if len(set(names)) < len(names):
-            refuse_repeated_names(names)
+        check_names(names)
         called = names if index.nlevels > 1 else names[0]
         frame = pd.concat([index.to_frame(index=False, name=called), frame], axis=1)
     counts = isinstance(index, pd.RangeIndex) and index.equals(frame.index)
@@ -205,8 +200,7 @@ def table_of_arrow(source: Any, schema: Any | None = None) -> Table:
 
     schema = source.schema if schema is None else schema
     given = source.column_names
-    if len(set(given)) < len(given):
-        refuse_repeated_names(given)
+    check_names(given)
     # The names of pandas' index; an index of row numbers alone is a dict.
     stored = (schema.pandas_metadata or {}).get("index_columns", [])
     index = [name for name in stored if name in given]
@@ -267,9 +261,10 @@ def _arrow_column(cells: Any, kind: Any) -> Any:
     )
 
 
-def refuse_repeated_names(names: Sequence[Hashable]) -> None:
+def check_names(names: Sequence[Hashable]) -> None:
     """Refuse columns that share a name."""
-    repeated = [name for name in names if list(names).count(name) > 1]
-    raise InputError(
-        f"Two columns are called {shown(str(repeated[0]))}; give each its own name."
-    )
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if list(names).count(name) > 1)
+        raise InputError(
+            f"Two columns are called {shown(str(repeated))}; give each its own name."
+        )

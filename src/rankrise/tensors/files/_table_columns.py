@@ -116,11 +116,12 @@ def in_order(
 
 
 def mode_codes(
-    table: Table, name: Hashable, dim: int | None
+    table: Table, name: Hashable, dim: int | None = None
 ) -> tuple[Codes, TableMode]:
     """Place of each row along the mode of a column; labels are not sorted yet.
 
-    If `dim` is given, whole numbers are indices.
+    If `dim` is given, whole numbers are indices. Where a label is missing, the place is
+    that behind all labels, for which the mode has room.
     """
     column, called = table.frame[name], table.column(name)
     mode_name = name if table.is_named and name not in ("", ROW_LABELS) else None
@@ -159,13 +160,8 @@ def mode_codes(
         if words.any() and all(is_number(str(each)) for each in labels[~words]):
             missing |= np.append(words, False)[codes]
     if missing.any():
-        row = int(np.argmax(missing))
-        cell = column.iloc[row]
-        found = f" ({shown(str(cell))})" if cell == cell else ""
-        raise InputError(
-            f"{table.rows(row)} has no label in {called}{found}; give it one, leave "
-            "the row out, or name the columns that are modes (`modes`)."
-        )
+        codes = np.where(missing, len(labels), codes)
+        return codes, TableMode(name, mode_name, len(labels) + 1, labels)
     if dim is not None and dim != len(labels):
         raise InputError(
             f"{called[:1].upper()}{called[1:]} has {len(labels)} labels but "
@@ -173,6 +169,18 @@ def mode_codes(
             "index for each."
         )
     return codes, TableMode(name, mode_name, len(labels), labels)
+
+
+def check_labels(table: Table, codes: Codes, mode: TableMode) -> None:
+    """Refuse the first row without a label."""
+    if mode.labels is not None and len(mode.labels) < mode.dim:
+        row = int(np.argmax(codes))
+        cell, called = table.frame[mode.key].iloc[row], table.column(mode.key)
+        found = f" ({shown(str(cell))})" if cell == cell else ""
+        raise InputError(
+            f"{table.rows(row)} has no label in {called}{found}; give it one, leave "
+            "the row out, or name the columns that are modes (`modes`)."
+        )
 
 
 def _refuse_index(table: Table, name: Hashable) -> None:

@@ -12,8 +12,7 @@ import numpy.typing as npt
 from rankrise._errors import InputError
 from rankrise._memory import MAX_DENSE_BYTES
 from rankrise._typing import Indices, Values
-from rankrise.tensors._mode_axes import ModeAxis
-from rankrise.tensors.files._file_layout import as_stored
+from rankrise.tensors._layout import ModeAxis, as_stored
 
 _BLOCK_ROWS = 2**20
 

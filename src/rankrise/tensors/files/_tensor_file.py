@@ -17,27 +17,25 @@ from rankrise._errors import InputError, reason
 from rankrise._typing import ModeDims, Values
 from rankrise.tensors._domain import as_reading_says
 from rankrise.tensors._input_checks import allowing_one_mode
-from rankrise.tensors._mode_axes import ModeAxis
+from rankrise.tensors._layout import Layout, ModeAxis
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading, ReadingOptions
-from rankrise.tensors.files._checked_file import (
+from rankrise.tensors.files._any_file import (
+    TEXTS,
     check_usable,
     content_sha256,
     extension,
     form_of,
     named_refusals,
 )
-from rankrise.tensors.files._compressed import TEXTS
-from rankrise.tensors.files._file_layout import Layout
 from rankrise.tensors.files._mat import read_mat
 from rankrise.tensors.files._netcdf import read_hdf5, read_netcdf
 from rankrise.tensors.files._npy import read_npy
 from rankrise.tensors.files._npz import read_npz
 from rankrise.tensors.files._read_table import read_table
-from rankrise.tensors.files._table import is_from, refuse_repeated_names, table_of
-from rankrise.tensors.files._text_layout import read_text_file
-from rankrise.tensors.files._typed_tables import TYPED, read_table_file
-from rankrise.tensors.files._zarr import read_zarr
+from rankrise.tensors.files._table import check_names, is_from, table_of
+from rankrise.tensors.files._table_files import TYPED, read_table_file
+from rankrise.tensors.files._through_xarray import read_zarr
 
 _logger = logging.getLogger("rankrise")
 
@@ -214,8 +212,7 @@ def read_mask(source: Any) -> tuple[npt.NDArray[Any], tuple[ModeAxis, ...]] | No
     table = table_of(source)
     if table is None:
         return None
-    if len(set(table.names)) < len(table.names):
-        refuse_repeated_names(table.names)
+    check_names(table.names)
     are_truths = {x: np.int8 for x in table.names if table.frame[x].dtype == bool}
     table = replace(table, frame=table.frame.astype(are_truths))
     values = table.frame.iloc[:, table.index_columns :]
@@ -239,4 +236,4 @@ def _read(
     if form in _ARRAYS:
         reading.check_for_arrays()
         return _ARRAYS[form](path, variable, reading.mode_dims)
-    return (read_text_file if form in TEXTS else read_table_file)(path, form, reading)
+    return read_table_file(path, form, reading)

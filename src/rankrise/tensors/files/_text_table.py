@@ -17,7 +17,7 @@ import numpy as np
 
 from rankrise._errors import InputError, reason, shown
 from rankrise.tensors._input_checks import LEAST_ORDER
-from rankrise.tensors.files._compressed import unpacked
+from rankrise.tensors.files._any_file import unpacked
 from rankrise.tensors.files._regional_text import as_utf8, with_points
 from rankrise.tensors.files._table import Table
 from rankrise.tensors.files._table_columns import is_number
@@ -123,6 +123,8 @@ def read_text(
     head = head[len(preamble) :]
     if not head:
         raise InputError("It holds no rows; one row per observed entry is needed.")
+    about = 0 if is_tns else _lines_about(content, head)
+    head = head[about:]
     source = _delimited(content, head, (None,) if is_tns else _DELIMITERS)
     source = replace(_with_points(source), encoding=encoding)
     first_line = source.line
@@ -141,6 +143,9 @@ def read_text(
             "more, and a last one for the value are needed."
         )
     _check_width(width, first_line, "give a row for each entry, or an .npy")
+    # A delimiter at the end of every line adds no column.
+    is_ended = width > 2 and not any(row and row[-1].strip() for row in sniffed)
+    sniffed = [row[: len(row) - is_ended] for row in sniffed]
     header = Header(None, preamble=preamble)
     if has_row_names:
         own = (name.strip() for name in sniffed[0])
@@ -148,7 +153,7 @@ def read_text(
     elif not is_tns:
         last_comment = comments[-1].text if comments else ""
         header = named_columns(sniffed, last_comment, source.delimiter, layout)
-    skipped = len(comments) - bool(header.mark)
+    skipped = len(comments) - bool(header.mark) + about
     if skipped:
         _logger.warning("%d comment line(s) before the first row are skipped.", skipped)
     if header.names is not None and not header.mark:
@@ -157,7 +162,15 @@ def read_text(
         start = source.content.index(b"\n", source.start) + 1
         source = replace(source, start=start, line=source.line + 1)
     frame = _frame(source, width, first_line)
-    names = list(header.names or range(1, width + 1))
+    if is_ended:
+        last, frame = frame.iloc[:, -1], frame.iloc[:, :-1]
+        if last.notna().any():
+            line = source.lines([int(last.first_valid_index())])[0]
+            raise InputError(
+                f"Line {line} has a field more than the lines before it; every row "
+                "needs the same number."
+            )
+    names = list(header.names or range(1, frame.shape[1] + 1))
     _refuse_commas(source, frame.iloc[:, -1].dropna())
     table = Table(
         frame.set_axis(names, axis=1).reset_index(drop=True),
@@ -254,6 +267,23 @@ def _head(content: bytes) -> tuple[list[_Line], list[_Line]]:
             is_comment = not rows and text.startswith("#")
             (comments if is_comment else rows).append(_Line(text, number, start))
     return comments, rows
+
+
+def _lines_about(content: bytes, head: Sequence[_Line]) -> int:
+    """How many lines say something of the table, such as its source.
+
+    They have fewer fields than the table, and an empty line behind them.
+    """
+    numbers = [line.number for line in head[:-1]]
+    gaps = [n for n in range(1, len(numbers)) if numbers[n] > numbers[n - 1] + 1]
+    if not gaps:
+        return 0
+    count = gaps[-1]
+    source = _delimited(content, head[count:])
+    lines = [replace(source, content=line.text.encode(), start=0) for line in head]
+    widths = [len(next(line.rows(), (1, None))[1] or []) for line in lines]
+    is_even = len(set(widths[count:])) == 1
+    return count if is_even and widths[-1] > max(2, *widths[:count]) else 0
 
 
 def _delimited(

@@ -1,93 +1,130 @@
-"""Tables in Parquet, Feather and Excel files."""
+"""Tables in files: reading them, and writing all entries in the same style."""
 
 from __future__ import annotations
 
+import csv
+import functools as ft
+import io
+import itertools as it
 import logging
-import math
 import struct
 import zipfile
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rankrise._typing import Values
+from rankrise.tensors._layout import Layout
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading
+from rankrise.tensors.files._any_file import SUFFIXES, TEXTS, packing
 from rankrise.tensors.files._declared import (
     FEWER_ROWS,
     check_memory,
     imported,
     refuse_damaged,
 )
-from rankrise.tensors.files._file_layout import Layout
 from rankrise.tensors.files._read_table import read_table
 from rankrise.tensors.files._table import Table, table_of_arrow, table_of_pandas
+from rankrise.tensors.files._table_columns import is_number
 from rankrise.tensors.files._table_form import TableForm
+from rankrise.tensors.files._text_header import Header
+from rankrise.tensors.files._text_table import TextSource, read_text
 
 # A table, its columns in pandas, and the places of its rows along the modes.
 _COPIES = 3
 _FEATHER_START = 8
 _AS_CSV = "save the table as .csv"
-_MOST_EXCEL_ROWS = 2**20 - 1  # Below the header.
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class TableLayout(Layout):
-    """A table with the types of its columns, in a file of `kind`."""
-
-    form: TableForm
-    kind: str
-
-    def write(self, completed: Values, path: Path) -> None:
-        """Write a row for every entry, or a wide table in its own order."""
-        blocks = self.form.blocks(completed)
-        if self.kind == "xlsx":
-            with path.open("wb") as stream:
-                frame = self.form.join(blocks)
-                if self.suffix is None:
-                    frame.to_excel(stream, index=False, engine="openpyxl")
-                    return
-                _logger.warning(
-                    "%d rows are more than a sheet of Excel holds, so they are written "
-                    "as %s.",
-                    len(frame),
-                    self.suffix,
-                )
-                frame.to_csv(stream, index=False)
-            return
-        import pyarrow as pa
-        from pyarrow import parquet
-
-        writer = None
-        with path.open("wb") as stream:
-            try:
-                for block in blocks:
-                    table = self.form.join(iter([block]))
-                    if writer is None and self.kind == "feather":
-                        writer = pa.ipc.new_file(stream, table.schema)
-                    writer = writer or parquet.ParquetWriter(stream, table.schema)
-                    writer.write_table(table)
-            finally:
-                if writer is not None:
-                    writer.close()
 
 
 def read_table_file(
     path: Path, kind: str, reading: Reading
-) -> tuple[Observations, TableLayout, str | None]:
-    """Read a table with typed columns, and the name of its values, if any."""
-    with refuse_damaged(f"a .{kind} table"):
-        if kind == "xlsx":
-            table = _table_of_sheet(path)
-        else:
-            table = table_of_arrow(*_READERS[kind](path))
+) -> tuple[Observations, Layout, str | None]:
+    """Read a table of text or of typed columns; also the name of its values, if any."""
+    write: Callable[..., None]
+    if kind in TEXTS:
+        asked = "long" if reading.mode_dims is not None else reading.layout
+        table, source, header = read_text(path, kind == "tns", asked)
+        suffix = path.suffix.lower() if path.suffix.lower() in SUFFIXES else ""
+        write = ft.partial(_write_text, replace(source, content=b""), header, suffix)
+    else:
+        with refuse_damaged(f"a .{kind} table"):
+            if kind == "xlsx":
+                table, write = _table_of_sheet(path), _write_sheet
+            else:
+                table = table_of_arrow(*_READERS[kind](path))
+                write = ft.partial(_write_typed, kind)
     observations, form = read_table(table, reading)
-    name = None if form.column_modes else str(form.values[0])
-    rows = math.prod(mode.dim for mode in form.row_modes)
-    suffix = ".csv" if kind == "xlsx" and rows > _MOST_EXCEL_ROWS else None
-    layout = TableLayout(form, kind, mode_axes=form.axes(), suffix=suffix)
-    return observations, layout, name
+    has_name = table.is_named and not form.column_modes
+    name = str(form.values[0]) if has_name else None
+    return observations, Layout(ft.partial(write, form), form.axes()), name
+
+
+def _write_text(
+    source: TextSource,
+    header: Header,
+    packed_by: str,
+    form: TableForm,
+    completed: Values,
+    path: Path,
+) -> None:
+    """Write a row for every entry, or a wide table in its own order."""
+    import pandas as pd
+
+    names = header.names
+    # At the start of the first row # would begin a comment.
+    labels = form.row_modes[0].labels if form.row_modes else None
+    comment_like = labels is not None and any(
+        isinstance(label, str) and label.startswith("#") for label in labels
+    )
+    options: dict[str, Any] = {"sep": source.delimiter or " ", "header": False}
+    options |= {"index": False, "lineterminator": "\n", "decimal": source.decimal}
+    options["quoting"] = (
+        csv.QUOTE_NONE
+        if source.delimiter is None
+        else csv.QUOTE_NONNUMERIC
+        if comment_like and names is None
+        else csv.QUOTE_MINIMAL
+    )
+    with packing(path, packed_by) as packed:
+        stream = io.TextIOWrapper(packed, encoding=source.encoding, newline="")
+        for line in header.preamble:
+            stream.write(f"{line or completed.size}\n")
+        if names is not None:
+            kept = [
+                name.replace(".", source.decimal) if is_number(name) else name
+                for name in map(str, form.names)
+                if name in names and (name or not header.has_row_names)
+            ]
+            stream.write(header.mark)
+            pd.DataFrame([kept]).to_csv(stream, **options)
+        for block in form.blocks(completed):
+            frame = pd.DataFrame(dict(enumerate(block.values())))
+            frame.to_csv(stream, **options)
+        stream.flush()
+        stream.detach()
+
+
+def _write_sheet(form: TableForm, completed: Values, path: Path) -> None:
+    """Write a row for every entry, or a wide table in its own order."""
+    with path.open("wb") as stream:
+        frame = form.join(form.blocks(completed))
+        frame.to_excel(stream, index=False, engine="openpyxl")
+
+
+def _write_typed(kind: str, form: TableForm, completed: Values, path: Path) -> None:
+    """The same with the types of the columns, some rows at a time."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    tables = (form.join(iter([block])) for block in form.blocks(completed))
+    first = next(tables)
+    make = pa.ipc.new_file if kind == "feather" else parquet.ParquetWriter
+    with path.open("wb") as stream, make(stream, first.schema) as writer:
+        for table in it.chain([first], tables):
+            writer.write_table(table)
 
 
 def read_typed_samples(path: Path, kind: str) -> Any:

@@ -1,0 +1,198 @@
+"""A client of Dask `distributed`: workers of this machine, or those of a scheduler."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import spawn
+from typing import Any
+
+from rankrise._environment import usable_cores
+from rankrise._errors import InputError, reason
+from rankrise._version import __version__
+
+LOCAL = "local"
+# How often a task may end its worker before it is given up.
+ATTEMPTS = 3
+_CONNECT_SECONDS = 20.0
+_MOST_WORKERS = 10_000
+# As Dask names processes that are workers.
+_WORKER_NAME = "Dask Worker process"
+
+
+@contextmanager
+def open_client(
+    scheduler: Any = LOCAL, workers: int | None = None, *, steal: bool = True
+) -> Iterator[tuple[Any, Callable[[], None]]]:
+    """A client of a cluster, and what replaces workers that are gone for good.
+
+    Parameters
+    ----------
+    scheduler
+        `local` starts workers on this machine; an address is that of a scheduler. A
+        client is used as it is, and not closed.
+    workers
+        How many are started, by default one for every core.
+    steal
+        Whether workers without work take that of others, and with it their data.
+
+    Raises
+    ------
+    InputError
+        If Dask is not installed, or no scheduler answers.
+    """
+    check_workers(scheduler, workers)
+    from distributed import Client
+
+    if isinstance(scheduler, Client):
+        yield scheduler, _nothing
+        return
+    if not isinstance(scheduler, str):
+        raise InputError(
+            f"`scheduler` is {scheduler!r}; give 'local', the address of a scheduler "
+            "of Dask, or a client."
+        )
+    with quiet():
+        if scheduler == LOCAL:
+            with _local(workers or usable_cores(), steal) as opened:
+                yield opened
+        else:
+            with _client_of(scheduler) as client:
+                yield client, _nothing
+
+
+def _nothing() -> None:
+    """Who started the workers replaces them."""
+
+
+def check_workers(scheduler: Any, workers: int | None) -> None:
+    """Refuse what is no cluster, before anything is done.
+
+    Raises
+    ------
+    InputError
+        If workers are asked for that are there already, or Dask is not installed.
+    """
+    if workers is not None and not 1 <= workers <= _MOST_WORKERS:
+        raise InputError(
+            f"`workers` is {workers}; give a whole number up to {_MOST_WORKERS}."
+        )
+    if workers is not None and scheduler != LOCAL:
+        raise InputError(
+            "`workers` are started on this machine or by Slurm; those of a scheduler "
+            "have been started already, so leave it out."
+        )
+    try:
+        import distributed  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            "Several processes need Dask, which is not installed: pip install "
+            "'rankrise[cluster]'; or stay in this one, without `scheduler` and with "
+            "`workers` 0."
+        ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Nothing is said of connections that open and close; what is lost, we tell."""
+    import distributed  # noqa: F401  # Here it sets the levels of its loggers.
+
+    names = [n for n in logging.root.manager.loggerDict if n.startswith("distributed")]
+    levels = {name: logging.getLogger(name).level for name in names}
+    try:
+        for name in names:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
+def _local(workers: int, steal: bool) -> Iterator[tuple[Any, Callable[[], None]]]:
+    import dask
+    from distributed import Client, LocalCluster
+
+    limits = {
+        "distributed.scheduler.allowed-failures": ATTEMPTS - 1,
+        "distributed.scheduler.work-stealing": steal,
+        # A worker that takes long to start again is no lost one.
+        "distributed.deploy.lost-worker-timeout": "60s",
+        # Nobody looks at what it samples, a hundred times a second.
+        "distributed.worker.profile.enabled": False,
+    }
+    with (
+        dask.config.set(limits),
+        _alone(),
+        # Nobody but this machine reaches it.
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            # There is a web server also where no dashboard is.
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client, lambda: cluster.scale(workers)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Workers that start do not run the program again that starts them.
+
+    A script without `if __name__ == "__main__"` would begin its run in each of them.
+    All that they do is imported from rankrise. Other processes start as ever.
+    """
+    module: Any = spawn
+    prepared = module.get_preparation_data
+
+    def without_main(name: str) -> dict[str, Any]:
+        data: dict[str, Any] = prepared(name)
+        if name.startswith(_WORKER_NAME):
+            for key in [key for key in data if key.startswith("init_main")]:
+                del data[key]
+        return data
+
+    module.get_preparation_data = without_main
+    try:
+        yield
+    finally:
+        module.get_preparation_data = prepared
+
+
+@contextmanager
+def _client_of(address: str) -> Iterator[Any]:
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=_CONNECT_SECONDS)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"No scheduler of Dask answers at {address} ({reason(error)}); start one "
+            "by `dask scheduler`, and give the address it prints."
+        ) from error
+    with client:
+        _check_versions(client)
+        yield client
+
+
+def _check_versions(client: Any) -> None:
+    try:
+        versions = client.run(_version)
+    except Exception as error:
+        raise InputError(
+            f"A worker cannot load rankrise ({reason(error)}); install version "
+            f"{__version__} for all of them."
+        ) from error
+    for worker, version in versions.items():
+        if version != __version__:
+            raise InputError(
+                f"The worker {worker} has rankrise {version}, and this is "
+                f"{__version__}; install the same everywhere."
+            )
+
+
+def _version() -> str:
+    return __version__
