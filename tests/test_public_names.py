@@ -83,6 +83,7 @@ NAMESPACES: dict[str, list[str]] = {
         "Samples",
         "Training",
         "fit_ensemble",
+        "quick_training",
     ],
     "experiments": [
         "AgreementConfig",

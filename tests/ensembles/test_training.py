@@ -2,11 +2,21 @@
 
 import math
 
+import numpy as np
+import optax
 import pytest
 
 from rankrise._checks import check_whole
 from rankrise._errors import InputError
-from rankrise.ensembles import LevenbergMarquardt, Member, Training
+from rankrise.ensembles import (
+    LevenbergMarquardt,
+    Member,
+    Samples,
+    Training,
+    fit_ensemble,
+    quick_training,
+)
+from rankrise.tables import CategoricalData
 
 
 def test_the_default_optimizer_is_one_object_and_so_compiled_once():
@@ -40,3 +50,37 @@ def test_the_default_optimizer_is_one_object_and_so_compiled_once():
 def test_what_cannot_train_is_refused(make, words):
     with pytest.raises(InputError, match=words):
         make()
+
+
+# The quick road
+
+BITS = np.random.default_rng(0).integers(0, 2, (600, 12))
+DATA = CategoricalData.from_codes(BITS, 2)
+# A part that is taken away: one of three components must be negative.
+SAMPLES = Samples(
+    DATA,
+    (BITS[:, :2].all(1) + BITS[:, 2:4].all(1) - 1.0 * BITS[:, 4:6].all(1))[:, None],
+)
+
+
+@pytest.mark.parametrize(("components", "negative"), [(1, 0), (2, 0), (3, 1), (8, 2)])
+def test_a_third_of_the_components_start_negative(components, negative):
+    still = Training(
+        epochs=1, optimizer=optax.sgd(0.0), init_mean=0.7, mixed_signs=True
+    )
+    (table,) = fit_ensemble(SAMPLES, (Member(components, 0),), still).tables
+    products = table[BITS, np.arange(12)].prod(axis=1)
+    np.testing.assert_array_equal((products < 0).sum(axis=1), negative)
+
+
+def test_quick_training_fits_more_closely_than_the_paper_s_in_as_many_passes():
+    quick, slow = (
+        fit_ensemble(SAMPLES, (Member(3, 0),), training).train_losses[-1, 0]
+        for training in (quick_training(DATA, epochs=30), Training(epochs=30))
+    )
+    assert quick < 0.1 * slow
+
+
+def test_quick_training_of_no_epoch_is_refused():
+    with pytest.raises(InputError, match="epochs is 0; give a whole number from 1"):
+        quick_training(DATA, epochs=0)

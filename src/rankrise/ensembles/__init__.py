@@ -10,6 +10,7 @@ from rankrise.ensembles._levenberg_marquardt import (
 )
 from rankrise.ensembles._memory import check_memory as check_memory
 from rankrise.ensembles._training import Training as Training
+from rankrise.ensembles._training import quick_training as quick_training
 
 __all__ = [
     "EnsembleFit",
@@ -18,6 +19,7 @@ __all__ = [
     "Samples",
     "Training",
     "fit_ensemble",
+    "quick_training",
 ]
 
 

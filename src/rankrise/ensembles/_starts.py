@@ -28,7 +28,7 @@ def start_tables(
     shape = (train.data.values, train.data.features)
     given = training.start
     if given is None:
-        return [
+        tables = [
             start_table(
                 shape,
                 member,
@@ -42,6 +42,11 @@ def start_tables(
             )
             for member in members
         ]
+        for table in tables if training.mixed_signs else ():
+            components = table.shape[-1]
+            # The product changes its sign with the factors of one mode.
+            table[:, 0, components - components // 3 :] *= -1
+        return tables
     arrays = [given(member) for member in members] if callable(given) else list(given)
     if len(arrays) != len(members):
         raise InputError(

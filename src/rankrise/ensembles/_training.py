@@ -10,11 +10,23 @@ import numpy.typing as npt
 import optax
 
 from rankrise._checks import check_whole
-from rankrise._defaults import BATCH_SIZE, EPOCHS, INIT_STD, LEARNING_RATE
+from rankrise._defaults import (
+    BATCH_SIZE,
+    EPOCHS,
+    INIT_STD,
+    LEARNING_RATE,
+)
 from rankrise._errors import InputError
 from rankrise.ensembles._ensemble import Member
 from rankrise.ensembles._levenberg_marquardt import LevenbergMarquardt
 from rankrise.losses import AbstractLoss, SquaredLoss
+from rankrise.tables import CategoricalData
+
+# Of the quick road. A step changes a component by up to e to the power of the learning
+# rate times the number of features: by 2.2 times here, and 4.8 let components vanish.
+_QUICK_STEP, _QUICK_LEARNING_RATE, _QUICK_BATCH, _LEAST_STEPS = 0.784, 1e-2, 500, 30
+# A component's size at the start.
+_QUICK_SIZE = 1e-3
 
 FloatArray = npt.NDArray[np.floating]
 Start = Sequence[npt.ArrayLike] | Callable[[Member], npt.ArrayLike]
@@ -41,6 +53,10 @@ class Training:
         default, as in the paper; for `LevenbergMarquardt` it is chosen for each model
         so that the sum of its components is about as large as what it learns, which
         spares the plateau at which all components are too large, and alike.
+    mixed_signs
+        Whether a third of a model's components (rounded down) start with a negative
+        product. From components that are all positive a model rarely finds one that is
+        not.
     flat_epochs, flat_share
         A model is done when its mean training loss over so many epochs is not lower
         than over as many before by this share. Models rest on a plateau first, so
@@ -68,6 +84,7 @@ class Training:
     batch_size: int = BATCH_SIZE
     init_mean: float | None = None
     init_std: float = INIT_STD
+    mixed_signs: bool = False
     flat_epochs: int | None = None
     flat_share: float = 1e-3
     measure_every: int = 10
@@ -122,6 +139,51 @@ class Training:
         late = np.mean(losses[-self.flat_epochs :])
         early = np.mean(losses[-2 * self.flat_epochs : -self.flat_epochs])
         return bool(late >= (1 - self.flat_share) * early)
+
+
+def quick_training(
+    data: CategoricalData, *, epochs: int = 100, seed: int = 0
+) -> Training:
+    """Adam in small batches, from small components of both signs.
+
+    For tables as large as MNIST: there it reaches low training errors in fewer passes
+    than the paper's `Training` or `LevenbergMarquardt` (docs/complexity.md says how
+    low); small tables are fitted better by the latter. Batches are of 500 samples, or
+    of a thirtieth of the data if that is fewer, and steps become shorter along a
+    cosine.
+
+    Parameters
+    ----------
+    data
+        What it is for: the learning rate falls with the number of features, and the
+        schedule ends with the last step.
+
+    Examples
+    --------
+    >>> import rankrise as rr
+    >>> digits = rr.tables.load_labelled_set("digits").train
+    >>> rr.ensembles.quick_training(digits).batch_size
+    48
+    """
+    check_whole("epochs", epochs, 1)
+    batch_size = max(1, min(_QUICK_BATCH, -(-data.samples // _LEAST_STEPS)))
+    return Training(
+        optimizer=_quick_optimizer(
+            min(_QUICK_STEP / data.features, _QUICK_LEARNING_RATE),
+            epochs * -(-data.samples // batch_size),
+        ),
+        epochs=epochs,
+        batch_size=batch_size,
+        init_mean=_QUICK_SIZE ** (1 / data.features),
+        mixed_signs=True,
+        seed=seed,
+    )
+
+
+@ft.cache
+def _quick_optimizer(learning_rate: float, steps: int) -> optax.GradientTransformation:
+    schedule = optax.cosine_decay_schedule(learning_rate, steps)
+    return optax.adam(schedule, b2=0.99)
 
 
 @ft.cache
