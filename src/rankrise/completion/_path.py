@@ -8,7 +8,7 @@ best.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -95,6 +95,7 @@ class WalkState(NamedTuple):
     best: Values
 
 
+@runtime_checkable
 class Alternates(Protocol):
     """What a walk moves by: alternating least squares, as `Alternation` has them."""
 
