@@ -72,6 +72,7 @@ def test_pages_run_as_printed(pages, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("page", SITE)
 def test_page_of_the_site_runs_by_itself(page, tmp_path, monkeypatch):
     pytest.importorskip("tensorly")

@@ -25,7 +25,7 @@ class _Digits(Formatter):
     def __call__(self, x: float, pos: int | None = None) -> str:
         return _written(x, 3)
 
-    def format_ticks(self, values: Sequence[float]) -> list[str]:
+    def format_ticks(self, values: Collection[float]) -> list[str]:
         """All ticks of an axis, told apart."""
         different = len(set(values))
         for digits in range(3, _MOST_DIGITS):
