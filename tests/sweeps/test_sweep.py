@@ -144,8 +144,10 @@ def test_a_sweep_that_was_killed_goes_on(found, folder, tmp_path):
     import shutil
 
     shutil.copytree(folder, tmp_path / "cut")
-    for run in found.table["run"][2:5]:
+    for run in found.table["run"][2:4]:
         shutil.rmtree(tmp_path / "cut" / "runs" / run)
+    # Only part of its folder is gone.
+    (tmp_path / "cut" / "runs" / found.table["run"][4] / "summary.json").unlink()
     # What a killed writer leaves.
     left = tmp_path / "cut" / "runs" / ".rankrise-tmp-0123-x"
     left.mkdir()
@@ -159,7 +161,12 @@ def test_a_sweep_that_was_killed_goes_on(found, folder, tmp_path):
     pd.testing.assert_frame_equal(
         again.table.drop(columns="seconds"), found.table.drop(columns="seconds")
     )
-    kept = [path for path in before if path.name == "trajectory.nc"]
+    redone = set(found.table["run"][2:5])
+    kept = [
+        path
+        for path in before
+        if path.name == "trajectory.nc" and path.parent.name not in redone
+    ]
     assert len(kept) == 5
     assert all(path.stat().st_mtime_ns == before[path] for path in kept)
     assert not left.exists()
@@ -363,6 +370,7 @@ def test_summaries_that_are_damaged_are_named(found, folder, tmp_path):
 
     shutil.copytree(folder, tmp_path / "damaged")
     path = tmp_path / "damaged" / "runs" / found.table["run"][0] / "summary.json"
-    path.write_text("{")
-    with pytest.raises(rr.InputError, match="remove its folder"):
-        rr.sweep(SETTINGS, tmp_path / "damaged", workers=0)
+    for content, words in (("{", "remove its folder"), ("{}", "remove that folder")):
+        path.write_text(content)
+        with pytest.raises(rr.InputError, match=words):
+            rr.sweep(SETTINGS, tmp_path / "damaged", workers=0)

@@ -1,6 +1,6 @@
 """Numbers and labels along axes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np

@@ -97,6 +97,8 @@ class AbstractCommand(ABC):
         own = self.checked(given).model_dump(mode="json", exclude_defaults=True)
         own |= {name: given[name] for name in self.sources if name in given}
         for name in self.files & own.keys():
+            if not isinstance(own[name], str):
+                raise InputError(f"`{name}` is {own[name]!r}; give a path as text.")
             path = Path(own[name])
             if str(path) not in self.known:
                 own[name] = [str(path), _content(path)]

@@ -122,6 +122,9 @@ class _renamed:  # noqa: N801
                 _sync(self._temporary)
                 # Where another worker was first, its folder holds the same.
                 with suppress(OSError):
+                    if self._final.is_dir() and not (self._final / SUMMARY).exists():
+                        # Somebody took parts of it away.
+                        shutil.rmtree(self._final)
                     os.rename(self._temporary, self._final)
                     _sync(self._final.parent)
                 if not self._final.is_dir():

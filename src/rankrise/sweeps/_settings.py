@@ -152,7 +152,10 @@ class SweepSettings(Settings):
             raise InputError(f"{path} has more than a megabyte, so it is no sweep.")
         try:
             return cls(**tomllib.loads(path.read_text(encoding="utf-8")))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        # A number of thousands of digits is a ValueError of another kind.
+        except InputError:
+            raise
+        except (ValueError, RecursionError) as error:
             raise InputError(
                 f"{path} is not TOML ({reason(error)}); give lines such as "
                 '`command = "dynamics"`.'

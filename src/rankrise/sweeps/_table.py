@@ -74,8 +74,15 @@ def make_table(
         ending, why, seconds = NOT_DONE, "", None
         if is_done(out, run):
             summary = read_summary(out, run)
-            figures |= command.figures(summary)
-            (ending, why), seconds = command.ended(summary), command.seconds(summary)
+            try:
+                figures |= command.figures(summary)
+                ending, why = command.ended(summary)
+                seconds = command.seconds(summary)
+            except (KeyError, TypeError, ValueError) as error:
+                raise InputError(
+                    f"The summary in {folder_of(out, run)} is not one of "
+                    f"{settings.command}; remove that folder and the run is done again."
+                ) from error
         elif run.key in failures:
             ending, why = str(Ending.FAILED), failures[run.key]
         row |= {"ending": ending, "reason": why, **figures, "seconds": seconds}

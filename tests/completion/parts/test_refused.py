@@ -60,7 +60,19 @@ def test_labels_of_two_kinds_are_refused(client, folder):
     table = pd.read_parquet(folder / "part-1.parquet")
     table["day"] = "day" + table["day"].astype(str)
     table.to_parquet(folder / "part-1.parquet", index=False)
-    refused(folder, "'day' are text in one part, and numbers", client)
+    refused(folder, "'day' are integers in one part and text in another", client)
+
+
+def test_labels_that_only_rounding_makes_comparable_are_refused(client, folder):
+    table = pd.read_parquet(folder / "part-1.parquet").astype({"day": "uint64"})
+    table["day"] += np.uint64(2**60)
+    table.to_parquet(folder / "part-1.parquet", index=False)
+    refused(folder, "'day' are integers in one part and unsigned integers", client)
+
+
+def test_arrays_of_no_real_numbers_are_refused(client):
+    array = pytest.importorskip("dask.array").zeros((4, 4, 4), dtype=complex)
+    refused(array, "holds complex128; give an array of real numbers", client)
 
 
 def test_a_value_that_is_missing_from_a_label_column_is_named(client, folder):

@@ -78,6 +78,16 @@ class Survey:
         )
 
 
+def _label_kind(labels: Any) -> str:
+    """What may stand with what: other numbers would be rounded to be compared."""
+    kind = labels.dtype.kind
+    if kind in "OUT":
+        return "text"
+    if kind == "M":
+        return f"dates {'without' if labels.tz is None else 'with'} a time zone"
+    return {"i": "integers", "u": "unsigned integers"}.get(kind, str(labels.dtype))
+
+
 def _united(
     one: npt.NDArray[Any] | None,
     other: npt.NDArray[Any] | None,
@@ -92,11 +102,11 @@ def _united(
     left, right = pd.Index(one), pd.Index(other)
     if left.equals(right):
         return one, True
-    are_text = [bool(set(each.dtype.kind) & set("OUT")) for each in (left, right)]
-    if are_text[0] != are_text[1]:
+    kinds = sorted(map(_label_kind, (left, right)))
+    if kinds[0] != kinds[1]:
         title = f"mode {mode + 1}" if names is None else f"the column {names[mode]!r}"
         raise InputError(
-            f"The labels in {title} are text in one part, and numbers or dates in "
+            f"The labels in {title} are {kinds[0]} in one part and {kinds[1]} in "
             "another; give them one kind in all parts."
         )
     return np.asarray(left.append(right).unique()), False

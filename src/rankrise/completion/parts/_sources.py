@@ -262,6 +262,10 @@ def _of_array(array: Any) -> Source:
         raise InputError(
             f"The Dask array has {array.ndim} dimension; a tensor has two or more."
         )
+    if array.dtype.kind not in "biuf":
+        raise InputError(
+            f"The Dask array holds {array.dtype}; give an array of real numbers."
+        )
     dims = tuple(array.shape)
     if any(dim != dim for dim in dims):
         raise InputError(
