@@ -178,8 +178,8 @@ class EscapeSearch:
         moved, reached, steps = _advance(self._field, growth, *numbers)
         found = np.asarray(reached)
         # The horizon comes back in the precision of the problem.
-        lowered = found < np.asarray(horizon, found.dtype)
-        return _on_host(moved), float(found) if lowered else horizon, int(steps)
+        is_sooner = found < np.asarray(horizon, found.dtype)
+        return _on_host(moved), float(found) if is_sooner else horizon, int(steps)
 
     def _numbers(
         self, growth: Growth, horizon: float, max_steps: int

@@ -151,15 +151,14 @@ class SweepSettings(Settings):
         if path.stat().st_size > _LARGEST_FILE:
             raise InputError(f"{path} has more than a megabyte, so it is no sweep.")
         try:
-            return cls(**tomllib.loads(path.read_text(encoding="utf-8")))
-        # A number of thousands of digits is a ValueError of another kind.
-        except InputError:
-            raise
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        # A number of thousands of digits is a ValueError of no kind of its own.
         except (ValueError, RecursionError) as error:
             raise InputError(
                 f"{path} is not TOML ({reason(error)}); give lines such as "
                 '`command = "dynamics"`.'
             ) from error
+        return cls(**content)
 
     @property
     def _command(self) -> Any:

@@ -88,20 +88,21 @@ class Block:
 
     def entries(self, content: Any, options: Mapping[str, Any]) -> Entries | None:
         """What the block holds, read here."""
-        with _quietly(), self._named():
+        with _quietly(), _named(self.name):
             return self.read(content, options)
 
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        try:
-            yield
-        except InputError as error:
-            raise InputError(f"{self.name}: {error}") from None
-        except (OSError, ValueError, ArithmeticError) as error:
-            raise InputError(
-                f"{self.name} cannot be read ({reason(error)}); write it again, or "
-                "take it out."
-            ) from None
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Errors of reading say what was read."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+    except (OSError, ValueError, ArithmeticError) as error:
+        raise InputError(
+            f"{name} cannot be read ({reason(error)}); write it again, or take it out."
+        ) from None
 
 
 # Threads of one process read parts at the same time, so each is silent for itself.
@@ -231,17 +232,9 @@ def _row_groups(file: Path) -> tuple[list[str], list[RowGroups]]:
     """Names of the columns, and row groups that are read at once."""
     from pyarrow import parquet
 
-    try:
-        with parquet.ParquetFile(file) as opened:
-            names, declared = opened.schema_arrow.names, opened.metadata
-            rows = [
-                declared.row_group(n).num_rows for n in range(declared.num_row_groups)
-            ]
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{file.name} cannot be read ({reason(error)}); write it again, or take "
-            "it out."
-        ) from error
+    with _named(file.name), parquet.ParquetFile(file) as opened:
+        names, declared = opened.schema_arrow.names, opened.metadata
+        rows = [declared.row_group(n).num_rows for n in range(declared.num_row_groups)]
     found, first, count = [], 0, 0
     for number, own in enumerate(rows):
         if count and count + own > _ROWS:
