@@ -372,7 +372,7 @@ class _Run:
         content = hashlib.sha256(np.array([total, largest, scale]).tobytes())
         for names in self.plan.rows.names:
             content.update(np.ascontiguousarray(names).data)
-        settings = self._settings.model_dump(mode="json", exclude={"max_seconds"})
+        settings = self._settings.model_dump(mode="json")
         told = {
             **{name: repr(value) for name, value in settings.items()},
             "mode_dims": list(self.plan.rows.mode_dims),
