@@ -152,7 +152,9 @@ def test_a_start_that_only_rises_is_turned_around_as_well(problem):
         pytest.param(check_growth_bounds, marks=pytest.mark.slow),
     ],
 )
-def test_a_run_that_cannot_move_is_not_tested(check, problem):
+def test_a_run_that_cannot_move_is_not_tested(check, problem, monkeypatch):
+    # It goes on at rest until the limit.
+    monkeypatch.setattr(_run, "MOST_STEPS", 1500)
     # Components that are and stay equal, and signs that no tensor of CP rank 1 has.
     values = jnp.where(jnp.sum(problem.indices, axis=1) % 3 == 0, 1.0, -1.0)
     one = a_start(MODE_DIMS, 1)
