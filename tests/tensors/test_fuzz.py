@@ -151,7 +151,9 @@ def gcxs(path):
 
 def trajectory(path):
     problem = rr.CompletionProblem.from_observations(Observations.from_array(TENSOR))
-    start = rr.CPFactorization(tuple(0.1 * jnp.ones((dim, 2)) for dim in TENSOR.shape))
+    start = rr.factorizations.CPFactorization(
+        tuple(0.1 * jnp.ones((dim, 2)) for dim in TENSOR.shape)
+    )
     rr.solve(problem, start, rr.GradientDescent(0.1), max_steps=20).save(path)
 
 
