@@ -22,6 +22,11 @@ from rankrise.solvers import (
 )
 from rankrise.trajectories import SaveAt
 
+
+def slow(*chunks):
+    return [pytest.param(chunk, marks=pytest.mark.slow) for chunk in chunks]
+
+
 SAVE_AT = SaveAt.every(5)
 SOLVERS = {
     "adaptive": AdaptiveGradientDescent(0.02, 0.9),
@@ -70,7 +75,7 @@ def resumed_after(run, tmp_path, chunks_of):
 
 
 # Chunks of three steps end at saves and between them.
-@pytest.mark.parametrize("chunks", [1, 2, 9, 44])
+@pytest.mark.parametrize("chunks", [2, 44, *slow(1, 9)])
 def test_a_resumed_run_is_the_unbroken_one(
     chunks, resumed_after, run, starts, assert_identical
 ):
@@ -80,7 +85,7 @@ def test_a_resumed_run_is_the_unbroken_one(
 
 
 # Chunks of seven, cut where 16 saves end: the batch shrinks after chunks 60 and 84.
-@pytest.mark.parametrize("chunks", [10, 60, 61, 85])
+@pytest.mark.parametrize("chunks", [10, 61, *slow(60, 85)])
 def test_a_resumed_batch_is_the_unbroken_one(
     chunks, resumed_after, run, starts, assert_identical
 ):
@@ -263,7 +268,7 @@ def test_a_checkpoint_of_another_number_of_components_is_refused(run, starts, tm
         run(other, max_steps=50, checkpoint=Checkpoint(path, resume=True))
 
 
-@pytest.mark.parametrize("chunks", [10, 31, 50])
+@pytest.mark.parametrize("chunks", [31, *slow(10, 50)])
 def test_resumed_batches_one_after_another_are_the_unbroken_ones(
     chunks, resumed_after, run, starts, assert_identical
 ):
@@ -273,7 +278,7 @@ def test_resumed_batches_one_after_another_are_the_unbroken_ones(
     assert_identical(resumed, unbroken)
 
 
-@pytest.mark.parametrize("chunks", [1, 6])
+@pytest.mark.parametrize("chunks", [6, *slow(1)])
 def test_a_resumed_flow_is_the_unbroken_one(
     chunks, resumed_after, run, starts, assert_identical
 ):
