@@ -172,6 +172,26 @@ def test_a_sweep_that_was_killed_goes_on(found, folder, tmp_path):
     assert not left.exists()
 
 
+@pytest.mark.parametrize("name", ["trajectory.nc", "factors.npz"])
+def test_a_run_that_lacks_a_file_is_done_again(found, folder, tmp_path, name):
+    import shutil
+
+    shutil.copytree(folder, tmp_path / "cut")
+    lost = tmp_path / "cut" / "runs" / found.table["run"][4] / name
+    lost.unlink()
+    before = stamps(tmp_path / "cut")
+    again = rr.sweep(SETTINGS, tmp_path / "cut", workers=0)
+    assert lost.is_file()
+    pd.testing.assert_frame_equal(
+        again.table.drop(columns="seconds"), found.table.drop(columns="seconds")
+    )
+    after = stamps(tmp_path / "cut")
+    repeated = {path for path in before if after.get(path) != before[path]}
+    assert {path.parent.name for path in repeated if path.is_file()} == {
+        lost.parent.name
+    }
+
+
 def test_a_run_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
     from rankrise.sweeps._dynamics_runs import DynamicsCommand
 
