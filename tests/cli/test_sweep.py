@@ -113,6 +113,9 @@ def test_a_file_that_is_no_sweep_is_refused(file, change, words, assert_refused)
         (["sweep", "--resume"], "no run to resume"),
         (["sweep", "sweep.toml", "--workers", "-1"], "--workers is -1; give a whole"),
         (["complexity", "digits", "--workers", "-1"], "--workers is -1; give a whole"),
+        (["sweep", "sweep.toml", "--workers", "1.5"], r"--workers is 1\.5; give a wh"),
+        (["dynamics", "--devices", "1.5"], r"--devices is 1\.5; give a whole number"),
+        (["report", "x", "--every", "1.5"], r"--every is 1\.5; give a whole number"),
     ],
 )
 def test_commands_that_make_no_sense_are_refused(file, tokens, words, assert_refused):
