@@ -331,6 +331,11 @@ def test_columns_that_are_not_there_are_refused(found):
         found.curves("train_loss", against="order", by="order")
     with pytest.raises(rr.InputError, match="no run 'x'"):
         found.trajectory("x")
+    for merit in ("ending", "run", "reason"):
+        with pytest.raises(rr.InputError, match=f"'{merit}' holds no numbers; .*train"):
+            found.curves(merit)
+    with pytest.raises(rr.InputError, match="no column 3"):
+        found.curves(by=3)
 
 
 @pytest.mark.slow
@@ -380,6 +385,15 @@ def test_folders_of_something_else_are_refused(found, tmp_path):
     Path(tmp_path / "sweep.parquet").write_bytes(b"PAR1 and nothing")
     with pytest.raises(rr.InputError, match="is not the table of a sweep"):
         rr.load_sweep(tmp_path)
+    tables = {
+        "it has no column 'run', and there are 'x'": pd.DataFrame({"x": [1]}),
+        "it has no column 'ending'": found.table.drop(columns="ending"),
+        "'train_loss' holds no numbers": found.table.assign(train_loss="low"),
+    }
+    for words, table in tables.items():
+        table.to_parquet(tmp_path / "sweep.parquet")
+        with pytest.raises(rr.InputError, match=f"not the table of this .*{words}"):
+            rr.load_sweep(tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(rr.InputError, match="cannot be written to"):
         rr.sweep(SETTINGS, tmp_path / "file", workers=0)
