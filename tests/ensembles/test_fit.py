@@ -422,9 +422,36 @@ def test_a_saved_ensemble_comes_back_bit_for_bit(fit, tmp_path):
         assert own.dtype == other.dtype
 
 
+def test_a_folder_is_no_place_for_an_ensemble(fit, tmp_path):
+    with pytest.raises(InputError, match="is a folder; name a file in it"):
+        fit.save(tmp_path)
+
+
 def test_an_ensemble_whose_tables_do_not_fit_its_models_is_refused(fit, tmp_path):
     path = replace(fit, tables=fit.tables[::-1]).save(tmp_path / "fit.npz")
     with pytest.raises(InputError, match=r"fit.npz: Its table_0 has shape"):
+        rr.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda fit: {"epochs": (-1, *fit.epochs[1:])}, "A number of epochs is -1"),
+        (lambda fit: {"epochs": (1.5, *fit.epochs[1:])}, r"A number of epochs is 1\.5"),
+        (lambda fit: {"train_losses": fit.train_losses[:1]}, "not those of its epochs"),
+        (lambda fit: {"test_epochs": fit.test_epochs[::-1]}, "not those of its epochs"),
+        (lambda fit: {"test_epochs": 99 + fit.test_epochs}, "not those of its epochs"),
+        (
+            lambda fit: {"tables": tuple(x.astype(np.float16) for x in fit.tables)},
+            "numbers of the types float16",
+        ),
+        (lambda fit: {"seconds_run": -1.0}, "its seconds are no times"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_a_damaged_ensemble_is_refused(fit, tmp_path, change, words):
+    path = replace(fit, **change(fit)).save(tmp_path / "fit.npz")
+    with pytest.raises(InputError, match=rf"fit.npz: .*{words}"):
         rr.load(path)
 
 

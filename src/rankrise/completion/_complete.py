@@ -37,6 +37,7 @@ from rankrise.runs import (
     Ending,
     ShowProgress,
     Watch,
+    check_checkpoint,
     counting_seconds,
     showing,
 )
@@ -274,8 +275,7 @@ def complete_tensor(
     2
     """
     settings = settings or CompletionSettings()
-    if not isinstance(checkpoint, Checkpoint | None):
-        raise InputError(f"`checkpoint` is {checkpoint!r}; give a Checkpoint(path).")
+    check_checkpoint(checkpoint)
     observations, loss = incomplete.observations, settings.loss_function
     check_observations(incomplete, loss)
     warn_of_no_gaps(observations)

@@ -53,6 +53,7 @@ from rankrise.runs import (
     ShowProgress,
     Watch,
     as_part,
+    check_checkpoint,
     showing,
 )
 from rankrise.tables import (
@@ -210,6 +211,7 @@ def rank_curve_of(
     devices
         How many devices share the components, or "all"; see `fit_ensemble`.
     """
+    check_checkpoint(checkpoint)
     if pool is not None and checked_devices(devices) > 1:
         raise InputError(
             f"devices is {devices}, and processes of a pool run on one device each; "

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._atomic import atomic_path
+from rankrise._checks import check_real
 from rankrise._errors import InputError
 from rankrise._version import __version__
 
@@ -59,6 +60,7 @@ class Checkpoint:
                 f"{self.path!r} and {self.resume!r}."
             )
         object.__setattr__(self, "path", Path(self.path))
+        check_real("seconds", self.seconds)
         if not 0 <= self.seconds < math.inf:
             raise InputError(
                 f"seconds is {self.seconds}; give a finite number from 0 between two "
@@ -69,6 +71,12 @@ class Checkpoint:
         """The checkpoint of one part of a run, in a file of its own beside this one."""
         path = self.path.with_name(f"{self.path.stem}-{name}{self.path.suffix}")
         return replace(self, path=path)
+
+
+def check_checkpoint(given: object) -> None:
+    """Refuse what is no checkpoint, such as the path of one."""
+    if not isinstance(given, Checkpoint | None):
+        raise InputError(f"`checkpoint` is {given!r}; give a Checkpoint(path).")
 
 
 def write_checkpoint(

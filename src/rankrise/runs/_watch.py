@@ -13,6 +13,7 @@ from rankrise.runs._checkpoint import (
     Arrays,
     Checkpoint,
     Facts,
+    check_checkpoint,
     read_checkpoint,
     write_checkpoint,
 )
@@ -67,6 +68,7 @@ class Watch:
         fingerprint: Facts | Callable[[], Facts] | None = None,
         max_seconds: float | None = None,
     ) -> None:
+        check_checkpoint(checkpoint)
         self._checkpoint = checkpoint
         self._given = {} if fingerprint is None else fingerprint
         self._fingerprint: Facts | None = None
