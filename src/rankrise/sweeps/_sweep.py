@@ -54,7 +54,7 @@ def sweep(
     settings: SweepSettings | Mapping[str, Any] | Path | str,
     out: Path | str = "runs/sweep",
     *,
-    scheduler: str = LOCAL,
+    scheduler: Any = LOCAL,
     workers: int | None = None,
     slurm: Path | str | None = None,
     max_runs: int = MOST_RUNS,
@@ -75,8 +75,8 @@ def sweep(
         Folder for `sweep.parquet`, `sweep.nc` and the runs.
     scheduler
         `local` starts workers on this machine, which listen to nobody else; anything
-        else is the address of a scheduler of Dask, such as tcp://10.0.0.5:8786. Workers
-        that do not see `out` send what they have found.
+        else is the address of a scheduler of Dask, such as tcp://10.0.0.5:8786, or a
+        client of one. Workers that do not see `out` send what they have found.
     workers
         How many are started, by default one for every core. 0 does all runs in this
         process, without Dask.

@@ -10,6 +10,7 @@ import numpy as np
 
 from rankrise._atomic import atomic_path
 from rankrise._errors import InputError, reason
+from rankrise._netcdf import netcdf_bytes
 from rankrise._version import __version__
 from rankrise.runs import Ending
 from rankrise.sweeps._commands import COMMANDS
@@ -51,7 +52,7 @@ def write_tables(
         table.to_parquet(temporary, index=False)
     done = [run for run in runs if (folder_of(out, run) / _TRAJECTORY).is_file()]
     if done:
-        content = join_trajectories(out, table, done).to_netcdf(engine="h5netcdf")
+        content = netcdf_bytes(join_trajectories(out, table, done))
         with atomic_path(out / TRAJECTORIES) as temporary:
             temporary.write_bytes(content)
 
