@@ -87,13 +87,13 @@ def run(sizes: Sizes) -> dict[str, Any]:
     return {
         "sizes": asdict(sizes),
         "runs": runs,
-        **_figures(ways["one"], ways["workers"], runs),
+        **figures(ways["one"], ways["workers"], runs),
         "rounds": {name: [asdict(u) for u in each] for name, each in ways.items()},
         **surroundings(),
     }
 
 
-def _figures(
+def figures(
     one: Sequence[Usage], several: Sequence[Usage], runs: int
 ) -> dict[str, float]:
     """Medians over rounds."""
@@ -106,8 +106,7 @@ def _figures(
         "seconds_a_run": median(u.processor / runs for u in one),
         "ratio_clock": median(a.clock / b.clock for a, b in pairs),
         "ratio_busiest": median(a.processor / b.busiest for a, b in pairs),
-        # What workers take of all processes beyond one that does all.
-        "overhead_a_run": median((b.processor - a.processor) / runs for a, b in pairs),
+        # What workers take beyond one process that does all.
         "overhead_a_run_workers": median(
             (sum(b.workers) - a.processor) / runs for a, b in pairs
         ),

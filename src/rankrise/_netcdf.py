@@ -1,7 +1,7 @@
 """Datasets as netCDF-4 files, made in memory by HDF5's own calls.
 
-xarray and h5netcdf look up what they have written again for every attribute, which takes
-longer than many a run whose trajectory it is. What a reader sees is the same.
+xarray and h5netcdf look up what they have written again for every attribute, which
+takes longer than many a run whose trajectory it is. What a reader sees is the same.
 """
 
 from collections.abc import Hashable, Mapping

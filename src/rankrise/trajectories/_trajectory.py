@@ -278,6 +278,8 @@ def _padded(pieces: Sequence[xr.Dataset]) -> list[xr.Dataset]:
             {dim: (0, size - piece.sizes[dim]) for dim, size in sizes.items()},
             constant_values={name: padding.get(str(name), np.nan) for name in piece},
         )
+        if dict(piece.sizes) != sizes
+        else piece
         for piece in pieces
     ]
 
