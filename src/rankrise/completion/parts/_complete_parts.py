@@ -232,7 +232,7 @@ def _readable(reading: Mapping[str, Any], *, is_array: bool) -> dict[str, Any]:
                 "are read one by one; leave it out, or complete them on one machine."
             )
     found.pop("layout", None)
-    others = {**found}
+    others: Any = {**found}
     named = others.pop("values", None), others.pop("mode_dims", None)
     try:
         changed = Reading.of(*named, others).changed
