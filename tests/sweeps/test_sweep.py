@@ -79,6 +79,22 @@ def test_a_run_is_what_the_command_alone_does(found):
     np.testing.assert_array_equal(swept.component_norms, alone.component_norms)
 
 
+def test_rises_of_a_row_are_those_of_its_components_in_order(found):
+    names = [f"{nth}_rise" for nth in ("first", "second", "third")]
+    counts = set()
+    for _, row in found.table.iterrows():
+        run = found.trajectory(row["run"])
+        norms = np.asarray(run.component_norms)
+        has_risen = norms[-1] > norms[-1].max() / 100
+        halves = (norms[:, has_risen] >= norms[-1, has_risen] / 2).argmax(axis=0)
+        steps = sorted(int(step) for step in run.step[halves] if step)
+        counts.add(len(steps))
+        assert row["components_risen"] == len(steps)
+        assert row[names].dropna().tolist() == steps
+        assert row[[names[0], "last_rise"]].dropna().tolist() == steps[:1] + steps[-1:]
+    assert len(counts) > 1
+
+
 def test_runs_together_are_as_they_are_alone_to_rounding(found, tmp_path):
     settings = SETTINGS.model_copy(
         update={
