@@ -132,7 +132,8 @@ def complete(
         zero, gradient flow, or its limit; a `GradientMethod` has their options.
     models
         How many, each with another part held out; the completed entries are their
-        mean. By default 8, fewer for many observations.
+        mean. By default 8; 5 above 20,000 observations, 2 above 200,000, 1 above two
+        million.
     heldout
         How entries are held out: `auto` as they are missing (single entries, whole
         fibers, runs, blocks, or some of each), `random` as single entries, `fiber` as
