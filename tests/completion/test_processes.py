@@ -164,9 +164,9 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize(
-    "context", ["fork", pytest.param("spawn", marks=pytest.mark.slow)]
-)
+# Of a process that was forked, the test above.
+@pytest.mark.slow
+@pytest.mark.parametrize("context", ["fork", "spawn"])
 def test_processes_of_a_pool_complete_too(context, tmp_path):
     # What a pool spawns imports the program, so it has to be a file.
     program = tmp_path / "program.py"

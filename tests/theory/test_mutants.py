@@ -39,6 +39,10 @@ def scaled(factor):
     return lambda f, *a: factor * f(*a)
 
 
+def thousandth_more(norms, pull, order):
+    return 1.001 * _growth.balanced_rate(norms, pull, order)
+
+
 def tenth_epsilon(formula, norms, pull, epsilon, order):
     return formula(norms, pull, epsilon / 10, order)
 
@@ -72,7 +76,9 @@ MUTANTS = {
     # A rate that is right at each time cannot be wrong between them: this is the sum.
     "integral: factor": (
         *INTEGRAL,
-        lambda f, p, m, law, t, **o: f(p, m, lambda *a: 1.001 * law(*a), t, **o),
+        lambda f, p, start, laws, times, **o: f(
+            p, start, type(laws)(thousandth_more, laws.general), times, **o
+        ),
     ),
     "lower bound: factor": (*SMALL, scaled(1.001)),
     "lower bound: loosened": (*SMALL, scaled(0.999)),
