@@ -116,8 +116,10 @@ def _local(workers: int, steal: bool) -> Iterator[tuple[Any, Callable[[], None]]
         "distributed.scheduler.work-stealing": steal,
         # A worker that takes long to start again is no lost one.
         "distributed.deploy.lost-worker-timeout": "60s",
-        # Nobody looks at what it samples, a hundred times a second.
+        # Nobody looks at what they sample, up to a hundred times a second.
         "distributed.worker.profile.enabled": False,
+        "distributed.admin.tick.interval": "1s",
+        "distributed.admin.system-monitor.interval": "10s",
     }
     with (
         dask.config.set(limits),

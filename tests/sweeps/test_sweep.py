@@ -257,6 +257,33 @@ def test_a_run_that_ends_its_worker_is_named_and_the_rest_finish(tmp_path, using
     assert pool.tries == 3
 
 
+class Idle(Pool):
+    """Workers that take note of their tasks, and no more."""
+
+    workers = 2
+    tasks = ()
+
+    def each(self, function, tasks, stopped=lambda: False):
+        self.tasks = self.tasks or [
+            [run for batch in task[0] for run in batch] for task in tasks
+        ]
+        return iter(())
+
+
+def test_runs_go_to_workers_in_groups_and_the_last_one_by_one(tmp_path, using):
+    pool = Idle()
+    using(pool)
+    settings = SETTINGS.model_copy(update={"seeds": 50})
+    assert rr.sweep(settings, tmp_path).not_done == 200
+    assert [run for task in pool.tasks for run in task] == settings.runs()
+    sizes = [len(task) for task in pool.tasks]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] == 8
+    # As one worker ends, the other has at most one run to do.
+    assert sizes[-4:] == [1, 1, 1, 1]
+    assert len(sizes) < 70
+
+
 class FarAway(ThisProcess):
     """A worker that does not see the folder."""
 

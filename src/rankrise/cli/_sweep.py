@@ -51,12 +51,12 @@ def sweep(
         Address of a scheduler of Dask such as tcp://10.0.0.5:8786; by default workers
         are started on this machine.
     workers
-        How many are started, by default one for every core; 0 does all runs in this
-        process, without Dask.
+        How many workers are started, by default one for every core; 0 does all runs in
+        this process, without Dask.
     slurm
         A TOML file with the settings of jobs of Slurm, each of which is a worker.
     max_runs
-        More runs are refused; 10000 by default.
+        A sweep of more runs is refused; 10000 by default.
     dry_run
         Say how many runs there are and how long they may take, and with --slurm what a
         job is, and do nothing.

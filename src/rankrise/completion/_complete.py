@@ -156,7 +156,7 @@ def complete(
     max_components
         Upper limit on the number of components; the rank is found, not set by it.
     max_seconds
-        Time limit in seconds from the start of the call, over all the times the run is
+        Time limit in seconds from the start of the call, anew each time the run is
         resumed. It includes reading, loading and the search for gaps, but these and the
         step under way are always finished.
     smooth

@@ -232,7 +232,7 @@ def _readable(reading: Mapping[str, Any], *, is_array: bool) -> dict[str, Any]:
                 "are read one by one; leave it out, or complete them on one machine."
             )
     found.pop("layout", None)
-    others = {**found}
+    others: Any = {**found}
     named = others.pop("values", None), others.pop("mode_dims", None)
     try:
         changed = Reading.of(*named, others).changed
@@ -387,7 +387,7 @@ class _Run:
         content = hashlib.sha256(np.array([total, largest, scale]).tobytes())
         for names in self.plan.rows.names:
             content.update(np.ascontiguousarray(names).data)
-        settings = self._settings.model_dump(mode="json", exclude={"max_seconds"})
+        settings = self._settings.model_dump(mode="json")
         told = {
             **{name: repr(value) for name, value in settings.items()},
             "mode_dims": list(self.plan.rows.mode_dims),
