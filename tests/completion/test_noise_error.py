@@ -82,6 +82,9 @@ def test_a_fit_that_noise_does_not_explain_is_called_so(make_low_rank, caplog):
     assert "so little was learned" in caplog.text
 
 
+_SOME = np.random.default_rng(0).uniform(0.5, 2, (16, 14, 12))
+
+
 @pytest.mark.parametrize(
     ("change", "settings"),
     [
@@ -96,9 +99,6 @@ def test_noise_that_cannot_be_told_is_not(change, settings, make_low_rank):
     found = rr.complete(change(tensor), **QUICK, **settings)
     assert math.isnan(found.noise_error)
     assert "noise" not in repr(found)
-
-
-_SOME = np.random.default_rng(0).uniform(0.5, 2, (16, 14, 12))
 
 
 def test_noise_is_not_told_where_a_model_learns_its_entries_by_heart(make_low_rank):

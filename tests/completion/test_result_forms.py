@@ -57,7 +57,9 @@ def test_the_rank_curve_has_the_numbers_of_the_table(found):
     curve, table = ax.containers[0][0], found.rank_table
     np.testing.assert_array_equal(curve.get_xdata(), table.index)
     np.testing.assert_array_equal(curve.get_ydata(), table["heldout_error"])
-    (chosen,) = (line for line in ax.lines if line.get_label().startswith("chosen"))
+    (chosen,) = (
+        line for line in ax.lines if str(line.get_label()).startswith("chosen")
+    )
     assert list(chosen.get_xdata()) == [found.rank]
     assert list(chosen.get_ydata()) == [table.loc[found.rank, "heldout_error"]]
     assert ax.get_ylabel() == "error (K)"
@@ -179,6 +181,7 @@ def test_what_is_saved_comes_back_bit_for_bit(name, tmp_path):
     found = rr.complete(source, **options)
     rank = found.rank
     back = rr.load(found.save(tmp_path / "found.npz"))
+    assert isinstance(back, rr.Completion)
     for one, other in zip(
         (*found.completed_arrays(), *found.interval_arrays()),
         (*back.completed_arrays(), *back.interval_arrays()),

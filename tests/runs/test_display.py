@@ -273,8 +273,8 @@ def cell(monkeypatch):
 
     shell = types.SimpleNamespace(kernel=object())
     python = types.ModuleType("IPython")
-    python.get_ipython = lambda: shell
-    python.display = types.ModuleType("IPython.display")
+    python.get_ipython = lambda: shell  # type: ignore[attr-defined]
+    python.display = types.ModuleType("IPython.display")  # type: ignore[attr-defined]
     python.display.display = display
     monkeypatch.setitem(sys.modules, "IPython", python)
     monkeypatch.setitem(sys.modules, "IPython.display", python.display)

@@ -73,7 +73,7 @@ IN_MEMORY = {
     "fortran": np.asfortranarray,
     "xarray": lambda tensor: xr.DataArray(tensor, dims=NAMES),
     "scipy.sparse": as_sparse_coo,
-    "coordinates": lambda tensor: Coordinates(*coordinates(tensor), tensor.shape),
+    "coordinates": lambda tensor: Coordinates(*coordinates(tensor), tensor.shape),  # type: ignore[call-arg]
     "observations": Observations.from_array,
     "pandas": lambda tensor: pd.DataFrame(shuffled_columns(tensor)),
     "pandas index": lambda tensor: pd.DataFrame(shuffled_columns(tensor)).set_index(

@@ -54,17 +54,6 @@ _MODELS = 8
 @overload
 def complete(
     source: Any,
-    *,
-    scheduler: Any,
-    workers: int | None = ...,
-    parts: int | None = ...,
-    **settings: Any,
-) -> CompletionOfParts: ...
-
-
-@overload
-def complete(
-    source: Any,
     mask: Any = ...,
     *,
     values: Hashable | None = ...,
@@ -89,7 +78,18 @@ def complete(
 ) -> Completion: ...
 
 
-# The settings of the first are some of these.
+@overload
+def complete(
+    source: Any,
+    *,
+    scheduler: Any,
+    workers: int | None = ...,
+    parts: int | None = ...,
+    **settings: Any,
+) -> CompletionOfParts: ...
+
+
+# The settings of the last are some of these.
 @counting_seconds()  # type: ignore[misc]
 def complete(
     source: Any,
