@@ -273,3 +273,28 @@ def test_growth_is_not_violated_on_another_problem(group, verified_problems):
         result = run_verification(config, ("growth",), observations=data)
         assert result.violated == []
         assert result.untested == []
+
+
+def test_a_sweep_on_workers_is_measured_against_one_process(benchmarks):
+    usage = benchmarks("sweep_workers").Usage
+    one = [usage(20.0, 10.0), usage(12.0, 10.0)]
+    several = [usage(10.0, 1.0, (5.0, 5.5)), usage(6.0, 1.0, (5.5, 6.0))]
+    found = benchmarks("sweep_workers").figures(one, several, runs=100)
+    assert found["seconds_a_run"] == pytest.approx(0.1)
+    assert found["ratio_clock"] == pytest.approx(2.0)
+    assert found["ratio_busiest"] == pytest.approx((10 / 5.5 + 10 / 6) / 2)
+    # Medians of .5 and 1.5 seconds beyond those of one process, for a hundred runs.
+    assert found["overhead_a_run_workers"] == pytest.approx(0.01)
+    assert found["overhead_a_run_starting"] == pytest.approx(0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_sweep_is_timed_on_workers_and_in_one_process(benchmarks):
+    pytest.importorskip("distributed")
+    workers = benchmarks("sweep_workers")
+    tiny = workers.Sizes(seeds=1, steps=20, mode_dim=2, components=2, rounds=1)
+    result = workers.run(tiny)
+    assert result["runs"] == 20
+    assert len(result["rounds"]["workers"][0]["workers"]) == 2
+    assert result["seconds_a_run"] > 0

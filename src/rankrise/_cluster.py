@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from multiprocessing import spawn
 from typing import Any
 
+from rankrise._checks import check_whole
 from rankrise._environment import usable_cores
 from rankrise._errors import InputError, reason
 from rankrise._version import __version__
@@ -72,10 +73,8 @@ def check_workers(scheduler: Any, workers: int | None) -> None:
     InputError
         If workers are asked for that are there already, or Dask is not installed.
     """
-    if workers is not None and not 1 <= workers <= _MOST_WORKERS:
-        raise InputError(
-            f"`workers` is {workers}; give a whole number up to {_MOST_WORKERS}."
-        )
+    if workers is not None:
+        check_whole("`workers`", workers, 1, _MOST_WORKERS)
     if workers is not None and scheduler != LOCAL:
         raise InputError(
             "`workers` are started on this machine or by Slurm; those of a scheduler "
@@ -117,8 +116,10 @@ def _local(workers: int, steal: bool) -> Iterator[tuple[Any, Callable[[], None]]
         "distributed.scheduler.work-stealing": steal,
         # A worker that takes long to start again is no lost one.
         "distributed.deploy.lost-worker-timeout": "60s",
-        # Nobody looks at what it samples, a hundred times a second.
+        # Nobody looks at what they sample, up to a hundred times a second.
         "distributed.worker.profile.enabled": False,
+        "distributed.admin.tick.interval": "1s",
+        "distributed.admin.system-monitor.interval": "10s",
     }
     with (
         dask.config.set(limits),

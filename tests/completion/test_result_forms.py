@@ -269,3 +269,29 @@ def test_a_labelled_decomposition_has_the_labels_and_gives_the_same_tensor(
     arrays = [factor.to_numpy() for factor in factors]
     tensor = np.einsum("r,ir,jr,kr->ijk", weights, *arrays)
     np.testing.assert_allclose(tensor, plain, rtol=1e-12)
+
+
+def test_rows_of_a_table_are_looked_up_by_their_labels():
+    days = pd.date_range("2024-03-01", periods=9)
+    rows = [
+        (day, city, float(n * m))
+        for n, day in enumerate(days)
+        for m, city in enumerate("dbca")
+    ]
+    table = pd.DataFrame(rows, columns=["day", "city", "value"]).drop(index=[5, 22])
+    found = rr.complete(table, models=1, seed=0)
+    wanted = pd.DataFrame(
+        {"city": ["c", "zz", "a"], "day": [days[8], days[0], days[1]]}
+    )
+    indices = found.indices_of(wanted)
+    np.testing.assert_array_equal(indices, [[8, 2], [0, -1], [1, 0]])
+    completed = found.completed.set_index(["day", "city"])["value"]
+    expected = [completed[days[8], "c"], completed[days[1], "a"]]
+    np.testing.assert_allclose(found.entries(indices)[[0, 2]], expected, atol=0.5)
+    with pytest.raises(rr.InputError, match="no column 'city'"):
+        found.indices_of(wanted[["day"]])
+    unnamed = rr.complete(
+        np.where(np.eye(6, 5) > 0, np.nan, np.ones((6, 5)) + np.eye(6, 5, 1)), models=1
+    )
+    with pytest.raises(rr.InputError, match="no column 'mode 1'"):
+        unnamed.indices_of(wanted)

@@ -56,7 +56,17 @@ def seeds(seeds_config):
     return run_dynamics(seeds_config)
 
 
-@pytest.fixture(scope="module", params=TASKS)
+# Each compiles a program of its own; these two differ least from the others.
+MORE = ("huber", "unequal mode dimensions")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=pytest.mark.slow) if name in MORE else name
+        for name in TASKS
+    ],
+)
 def task(request):
     return run_dynamics(DynamicsConfig(**{**SMALL, **TASKS[request.param]}))
 

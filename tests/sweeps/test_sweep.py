@@ -172,6 +172,26 @@ def test_a_sweep_that_was_killed_goes_on(found, folder, tmp_path):
     assert not left.exists()
 
 
+@pytest.mark.parametrize("name", ["trajectory.nc", "factors.npz"])
+def test_a_run_that_lacks_a_file_is_done_again(found, folder, tmp_path, name):
+    import shutil
+
+    shutil.copytree(folder, tmp_path / "cut")
+    lost = tmp_path / "cut" / "runs" / found.table["run"][4] / name
+    lost.unlink()
+    before = stamps(tmp_path / "cut")
+    again = rr.sweep(SETTINGS, tmp_path / "cut", workers=0)
+    assert lost.is_file()
+    pd.testing.assert_frame_equal(
+        again.table.drop(columns="seconds"), found.table.drop(columns="seconds")
+    )
+    after = stamps(tmp_path / "cut")
+    repeated = {path for path in before if after.get(path) != before[path]}
+    assert {path.parent.name for path in repeated if path.is_file()} == {
+        lost.parent.name
+    }
+
+
 def test_a_run_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
     from rankrise.sweeps._dynamics_runs import DynamicsCommand
 
@@ -235,6 +255,33 @@ def test_a_run_that_ends_its_worker_is_named_and_the_rest_finish(tmp_path, using
     assert "worker ended at every attempt" in found.failed["reason"].item()
     assert found.not_done == 0
     assert pool.tries == 3
+
+
+class Idle(Pool):
+    """Workers that take note of their tasks, and no more."""
+
+    workers = 2
+    tasks = ()
+
+    def each(self, function, tasks, stopped=lambda: False):
+        self.tasks = self.tasks or [
+            [run for batch in task[0] for run in batch] for task in tasks
+        ]
+        return iter(())
+
+
+def test_runs_go_to_workers_in_groups_and_the_last_one_by_one(tmp_path, using):
+    pool = Idle()
+    using(pool)
+    settings = SETTINGS.model_copy(update={"seeds": 50})
+    assert rr.sweep(settings, tmp_path).not_done == 200
+    assert [run for task in pool.tasks for run in task] == settings.runs()
+    sizes = [len(task) for task in pool.tasks]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] == 8
+    # As one worker ends, the other has at most one run to do.
+    assert sizes[-4:] == [1, 1, 1, 1]
+    assert len(sizes) < 70
 
 
 class FarAway(ThisProcess):
@@ -311,6 +358,11 @@ def test_columns_that_are_not_there_are_refused(found):
         found.curves("train_loss", against="order", by="order")
     with pytest.raises(rr.InputError, match="no run 'x'"):
         found.trajectory("x")
+    for merit in ("ending", "run", "reason"):
+        with pytest.raises(rr.InputError, match=f"'{merit}' holds no numbers; .*train"):
+            found.curves(merit)
+    with pytest.raises(rr.InputError, match="no column 3"):
+        found.curves(by=3)
 
 
 @pytest.mark.slow
@@ -360,6 +412,15 @@ def test_folders_of_something_else_are_refused(found, tmp_path):
     Path(tmp_path / "sweep.parquet").write_bytes(b"PAR1 and nothing")
     with pytest.raises(rr.InputError, match="is not the table of a sweep"):
         rr.load_sweep(tmp_path)
+    tables = {
+        "it has no column 'run', and there are 'x'": pd.DataFrame({"x": [1]}),
+        "it has no column 'ending'": found.table.drop(columns="ending"),
+        "'train_loss' holds no numbers": found.table.assign(train_loss="low"),
+    }
+    for words, table in tables.items():
+        table.to_parquet(tmp_path / "sweep.parquet")
+        with pytest.raises(rr.InputError, match=f"not the table of this .*{words}"):
+            rr.load_sweep(tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(rr.InputError, match="cannot be written to"):
         rr.sweep(SETTINGS, tmp_path / "file", workers=0)

@@ -377,6 +377,13 @@ def test_a_table_that_is_no_long_form_is_refused_by_name(columns, message):
         incomplete_tensor(frame)
 
 
+def test_a_row_of_an_arrow_table_without_a_label_is_named():
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({"a": ["p", None], "b": [3, 4], "v": [1.0, 2.0]})
+    with pytest.raises(InputError, match=r"Row 1 has no label in the column 'a'; give"):
+        incomplete_tensor(table)
+
+
 def test_columns_of_one_name_are_refused():
     frame = pd.DataFrame(np.ones((2, 3)), columns=["a", "a", "v"])
     with pytest.raises(InputError, match="Two columns are called 'a'"):

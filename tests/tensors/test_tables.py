@@ -304,25 +304,26 @@ def test_the_responses_to_il2_are_the_same_as_a_table(tmp_path):
         np.testing.assert_array_equal(observations.dense(), expected[np.ix_(*kept)])
 
 
-@pytest.fixture(scope="module")
-def ratings(tmp_path_factory):
-    """A large table of ratings, each at a time of its own."""
+@pytest.mark.parametrize(
+    ("dims", "count"),
+    [
+        ((5_000, 500), 200_000),
+        pytest.param((50_000, 5_000), 2_000_000, marks=pytest.mark.slow),
+    ],
+)
+def test_the_time_of_many_ratings_is_no_mode(dims, count, tmp_path):
+    # Each is at a time of its own.
     rng = np.random.default_rng(0)
-    flat = rng.choice(50_000 * 5_000, 2_000_000, replace=False)
-    users, items = np.unravel_index(flat, (50_000, 5_000))
+    flat = rng.choice(np.prod(dims), count, replace=False)
+    users, items = np.unravel_index(flat, dims)
     columns = {
         "user": users,
         "item": items,
         "timestamp": rng.integers(8 * 10**8, 12 * 10**8, len(flat)),
         "rating": rng.integers(1, 11, len(flat)) / 2,
     }
-    path = tmp_path_factory.mktemp("ratings") / "ratings.csv"
-    pd.DataFrame(columns).to_csv(path, index=False)
-    return path
-
-
-def test_the_time_of_two_million_ratings_is_no_mode(ratings):
-    assert read_tensor(ratings).observations.mode_dims == (50_000, 5_000)
+    pd.DataFrame(columns).to_csv(tmp_path / "ratings.csv", index=False)
+    assert read_tensor(tmp_path / "ratings.csv").observations.mode_dims == dims
 
 
 def test_one_long_line_is_refused_at_once(tmp_path):

@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -88,13 +88,16 @@ def _sweep(
     dry_run: bool,
     output: OutputOptions,
 ) -> int:
-    from rankrise.sweeps import MOST_RUNS, check_cluster
+    from rankrise.sweeps import MOST_RUNS, check_cluster, open_pool
 
     check_cluster(scheduler, workers, slurm)
     most = MOST_RUNS if max_runs is None else max_runs
     if dry_run:
         settings = _settings(file, output)
-        _announce(settings, output, most, scheduler, workers)
+        # A scheduler that does not answer would stop the sweep.
+        elsewhere = scheduler != "local"
+        with open_pool(scheduler) if elsewhere else nullcontext():
+            _announce(settings, output, most, scheduler, workers)
         if slurm is not None:
             from rankrise.sweeps import slurm_script
 

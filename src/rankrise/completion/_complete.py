@@ -37,6 +37,7 @@ from rankrise.runs import (
     Ending,
     ShowProgress,
     Watch,
+    check_checkpoint,
     counting_seconds,
     showing,
 )
@@ -155,7 +156,7 @@ def complete(
     max_components
         Upper limit on the number of components; the rank is found, not set by it.
     max_seconds
-        Time limit in seconds from the start of the call, over all the times the run is
+        Time limit in seconds from the start of the call, anew each time the run is
         resumed. It includes reading, loading and the search for gaps, but these and the
         step under way are always finished.
     smooth
@@ -274,8 +275,7 @@ def complete_tensor(
     2
     """
     settings = settings or CompletionSettings()
-    if not isinstance(checkpoint, Checkpoint | None):
-        raise InputError(f"`checkpoint` is {checkpoint!r}; give a Checkpoint(path).")
+    check_checkpoint(checkpoint)
     observations, loss = incomplete.observations, settings.loss_function
     check_observations(incomplete, loss)
     warn_of_no_gaps(observations)

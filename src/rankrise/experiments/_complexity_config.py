@@ -89,7 +89,7 @@ class ComplexityConfig(ExperimentSettings):
     """Share of the samples kept for testing, 0.2 by default; a share means one
     fold."""
     max_seconds: float | None = None
-    """Time limit of each control, over all the times it is resumed; what it cuts off
+    """Time limit of each control, anew each time it is resumed; what it cuts off
     depends on the machine."""
     seed: int = 0
     """Seed of the shuffling and of the split."""

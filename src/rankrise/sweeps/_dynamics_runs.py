@@ -22,6 +22,7 @@ class DynamicsCommand(AbstractCommand):
 
     name = "dynamics"
     model = DynamicsConfig
+    outputs = ("trajectory.nc", "factors.npz")
     single: ClassVar[Mapping[str, str]] = {
         "init_scales": "init_scale",
         "start_seeds": "start_seed",

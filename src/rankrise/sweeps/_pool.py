@@ -121,7 +121,7 @@ def _finished(place: int, future: Any, value: Any) -> Finished:
 
 @contextmanager
 def open_pool(
-    scheduler: str = LOCAL,
+    scheduler: Any = LOCAL,
     *,
     workers: int | None = None,
     slurm: Path | None = None,
@@ -131,7 +131,8 @@ def open_pool(
     Parameters
     ----------
     scheduler
-        `local` starts workers on this machine; anything else is a scheduler's address.
+        `local` starts workers on this machine; anything else is a scheduler's address,
+        or a client.
     workers
         How many are started, by default one for every core; 0 is this process.
     slurm
@@ -150,7 +151,7 @@ def open_pool(
 
 
 def check_cluster(
-    scheduler: str, workers: int | None, slurm: Path | None = None
+    scheduler: Any, workers: int | None, slurm: Path | None = None
 ) -> None:
     """Refuse what is no cluster, before anything is done.
 
@@ -167,7 +168,7 @@ def check_cluster(
         check_workers(scheduler, workers)
 
 
-def _open(scheduler: str, workers: int | None, slurm: Path | None) -> Iterator[Pool]:
+def _open(scheduler: Any, workers: int | None, slurm: Path | None) -> Iterator[Pool]:
     if slurm is None:
         with open_client(scheduler, workers) as opened:
             yield DaskPool(*opened)

@@ -21,7 +21,8 @@ from rankrise.sweeps._work import MARK, Done, Place, do_batches
 
 SWEEP = "sweep.json"
 _TOGETHER_ON_GPU = 16
-# Batches a task, and tasks a worker from which on they are put together.
+# Batches that a task has at most, and tasks for each worker of what is left: the last
+# are short, so that no worker waits long for another.
 _MOST_BATCHES, _TASKS_A_WORKER = 8, 8
 # How runs under which workers ended are tried again: all at once, or one by one.
 _ROUNDS = (True, False)
@@ -54,7 +55,7 @@ def sweep(
     settings: SweepSettings | Mapping[str, Any] | Path | str,
     out: Path | str = "runs/sweep",
     *,
-    scheduler: str = LOCAL,
+    scheduler: Any = LOCAL,
     workers: int | None = None,
     slurm: Path | str | None = None,
     max_runs: int = MOST_RUNS,
@@ -75,8 +76,8 @@ def sweep(
         Folder for `sweep.parquet`, `sweep.nc` and the runs.
     scheduler
         `local` starts workers on this machine, which listen to nobody else; anything
-        else is the address of a scheduler of Dask, such as tcp://10.0.0.5:8786. Workers
-        that do not see `out` send what they have found.
+        else is the address of a scheduler of Dask, such as tcp://10.0.0.5:8786, or a
+        client of one. Workers that do not see `out` send what they have found.
     workers
         How many are started, by default one for every core. 0 does all runs in this
         process, without Dask.
@@ -142,8 +143,13 @@ def as_settings(
     if isinstance(given, SweepSettings):
         return given
     if isinstance(given, Mapping):
-        return SweepSettings(**given)
-    return SweepSettings.read(given)
+        return SweepSettings(**{str(name): value for name, value in given.items()})
+    if isinstance(given, Path | str):
+        return SweepSettings.read(given)
+    raise InputError(
+        "A sweep is given by SweepSettings, a mapping of their fields, or the path of "
+        f"a TOML file, not {type(given).__name__}."
+    )
 
 
 def prepare_folder(out: Path, settings: SweepSettings) -> Place:
@@ -202,9 +208,7 @@ class _Work:
             for batch in batches_of(settings, self.runs)
             if any(run.key not in self._done for run in batch)
         ]
-        size = len(batches) // (_TASKS_A_WORKER * pool.workers)
-        size = max(1, min(size, _MOST_BATCHES))
-        tasks = [batches[i : i + size] for i in range(0, len(batches), size)]
+        tasks = _shared_out(batches, pool.workers)
         suspects: list[Run] = []
         for finished in self._each(pool, tasks, stopped):
             if finished.lost:
@@ -233,7 +237,7 @@ class _Work:
     def _each(
         self,
         pool: Pool,
-        tasks: list[list[Batch]],
+        tasks: Sequence[Sequence[Batch]],
         stopped: Callable[[], bool],
     ) -> Iterator[Finished]:
         arguments = [(task, self.place) for task in tasks]
@@ -259,6 +263,18 @@ class _Work:
             if done.files is not None:
                 unpack_run(self.out, self._by_key[done.key], done.files)
             self._done.add(done.key)
+
+
+def _shared_out(batches: Sequence[Batch], workers: int) -> list[Sequence[Batch]]:
+    """Batches for each task; a worker that is done early takes the next."""
+    tasks: list[Sequence[Batch]] = []
+    first = 0
+    while first < len(batches):
+        share = (len(batches) - first) // (_TASKS_A_WORKER * workers)
+        size = max(1, min(share, _MOST_BATCHES))
+        tasks.append(batches[first : first + size])
+        first += size
+    return tasks
 
 
 def reason_of(error: BaseException) -> str:

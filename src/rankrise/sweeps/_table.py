@@ -10,6 +10,7 @@ import numpy as np
 
 from rankrise._atomic import atomic_path
 from rankrise._errors import InputError, reason
+from rankrise._netcdf import netcdf_bytes
 from rankrise._version import __version__
 from rankrise.runs import Ending
 from rankrise.sweeps._commands import COMMANDS
@@ -51,7 +52,7 @@ def write_tables(
         table.to_parquet(temporary, index=False)
     done = [run for run in runs if (folder_of(out, run) / _TRAJECTORY).is_file()]
     if done:
-        content = join_trajectories(out, table, done).to_netcdf(engine="h5netcdf")
+        content = netcdf_bytes(join_trajectories(out, table, done))
         with atomic_path(out / TRAJECTORIES) as temporary:
             temporary.write_bytes(content)
 
@@ -155,19 +156,20 @@ def _read(path: Path) -> dict[str, Any]:
     """Numbers of a trajectory, read as they lie, which is faster than by xarray."""
     import h5py
 
+    whole, found = h5py.h5s.ALL, {}
     try:
         with h5py.File(path) as file:
-            found = {
-                name: values[()]
-                for name, values in file.items()
-                if isinstance(values, h5py.Dataset)
-                and values.dtype.kind in "iuf"
-                and values.ndim in (1, 2)
+            for name in h5py.h5g.open(file.id, b"/"):
+                stored = h5py.h5d.open(file.id, name)
+                numeric = stored.dtype.kind in "iuf" and len(stored.shape) in (1, 2)
                 # Of a dimension alone there are zeros.
-                and name not in ("save", "component")
-            }
-            saves = len(found["step"])
-    except (OSError, KeyError, RuntimeError) as error:
+                if numeric and name not in (b"save", b"component"):
+                    values = np.empty(stored.shape, stored.dtype)
+                    stored.read(whole, whole, values)
+                    found[name.decode()] = values
+        saves = len(found["step"])
+    # A damaged file can fail anywhere inside a reader, with any exception.
+    except Exception as error:
         raise InputError(
             f"{path} is no trajectory ({reason(error)}); remove its folder, and the "
             "run is done again."

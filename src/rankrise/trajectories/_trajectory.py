@@ -15,6 +15,7 @@ from rankrise._atomic import atomic_path
 from rankrise._environment import environment
 from rankrise._errors import InputError, reason
 from rankrise._html import html_of
+from rankrise._netcdf import netcdf_bytes
 from rankrise.drawing import Drawing, Plotted
 from rankrise.factorizations import AbstractFactorization
 from rankrise.runs import Ending
@@ -195,7 +196,7 @@ class Trajectory(Plotted):
         dataset.attrs["seconds_compile"] = self.seconds_compile
         dataset.attrs["seconds_run"] = self.seconds_run
         # Made in memory: where a disk is full, HDF5 crashes as it closes the file.
-        content = dataset.to_netcdf(engine="h5netcdf")
+        content = netcdf_bytes(dataset)
         with atomic_path(path) as temporary:
             temporary.write_bytes(content)
         return path
@@ -277,6 +278,8 @@ def _padded(pieces: Sequence[xr.Dataset]) -> list[xr.Dataset]:
             {dim: (0, size - piece.sizes[dim]) for dim, size in sizes.items()},
             constant_values={name: padding.get(str(name), np.nan) for name in piece},
         )
+        if dict(piece.sizes) != sizes
+        else piece
         for piece in pieces
     ]
 

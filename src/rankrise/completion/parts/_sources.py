@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from rankrise._errors import InputError, reason, shown
 from rankrise._typing import Indices, ModeDims, Values
-from rankrise.tensors import incomplete_tensor
+from rankrise.tensors import LEAST_OBSERVED, allowing, incomplete_tensor
 
 # Rows of a file that are read at once, as whole row groups.
 _ROWS = 2**20
@@ -41,7 +41,8 @@ class Entries:
         """A long table; None where it has no rows."""
         if len(table) == 0:
             return None
-        found = incomplete_tensor(table, layout="long", **options)
+        with allowing(LEAST_OBSERVED, 0):
+            found = incomplete_tensor(table, layout="long", **options)
         given = found.observations
         names = given.indices, given.values, found.mode_names
         return cls(*names, found.labels, given.mode_dims)
@@ -80,11 +81,6 @@ class Block:
     name: str
     content: Any
     read: Any
-
-    @property
-    def is_array(self) -> bool:
-        """Whether it is a chunk of an array, which has no columns."""
-        return isinstance(self.read, Chunk)
 
     def entries(self, content: Any, options: Mapping[str, Any]) -> Entries | None:
         """What the block holds, read here."""
@@ -155,6 +151,11 @@ class Source:
     blocks: Sequence[Block]
     files: int
     words: str
+
+    @property
+    def is_array(self) -> bool:
+        """Whether it is an array, which has no columns."""
+        return isinstance(self.blocks[0].read, Chunk) if self.blocks else False
 
 
 def source_of(given: Any) -> Source:
