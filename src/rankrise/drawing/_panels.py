@@ -114,10 +114,10 @@ def _clear_legend(panel: Axes) -> None:
         if line.get_transform() is not panel.transData:
             continue
         path = line.get_path().transformed(line.get_transform())
-        points = np.asarray(path.vertices)
-        is_drawn = line.get_linestyle() != "None" and len(points) > 1
-        if box.count_contains(points) or (
-            is_drawn and path.intersects_bbox(box, filled=False)
+        corners = np.asarray(path.vertices)
+        is_drawn = line.get_linestyle() != "None" and len(corners) > 1
+        if (is_drawn and path.intersects_bbox(box, filled=False)) or (
+            box.count_contains(corners)
         ):
             # All below shrinks as much as the room takes.
             room = min(1.15 * box.height, 0.6 * panel.bbox.height)
