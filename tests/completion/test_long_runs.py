@@ -4,13 +4,14 @@ import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 
 import rankrise as rr
 
-QUICK = {"models": 2, "smooth": False, "max_components": 3}
+QUICK: dict[str, Any] = {"models": 2, "smooth": False, "max_components": 3}
 
 
 class StoppedError(Exception):

@@ -1,13 +1,14 @@
 """What held-out error noise alone would give, and what is said of it."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
 import rankrise as rr
 
-QUICK = {"models": 3, "smooth": False}
+QUICK: dict[str, Any] = {"models": 3, "smooth": False}
 
 
 def noisy(make_low_rank, share_of_noise, *, dims=(16, 14, 12), rank=2, share=0.6):

@@ -153,8 +153,7 @@ def test_a_label_cannot_write_to_the_terminal(capfd):
 def test_a_completion_is_told_by_models_components_and_error(gaps, every_report, capfd):
     # With noise, paths go on beyond their best point.
     noisy = gaps + 0.3 * np.random.default_rng(1).standard_normal(gaps.shape)
-    one_variant = {"smooth": False, "center": True}
-    found = rr.complete(noisy, models=3, progress="log", **one_variant)
+    found = rr.complete(noisy, models=3, progress="log", smooth=False, center=True)
     told = capfd.readouterr().err
     where = r"model (\d) of 3, (\d+) components?, held-out error ([\d.e-]+)"
     assert {int(model) for model, *_ in re.findall(where, told)} == {1, 2, 3}

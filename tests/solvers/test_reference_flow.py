@@ -128,4 +128,4 @@ def test_single_precision_is_refused(linear, ones):
         (linear, ones),
     )
     with pytest.raises(InputError, match=r"too coarse for a reference; .*float64"):
-        reference_flow(*single, TIMES)  # type: ignore[call-arg]
+        reference_flow(*single, TIMES)
