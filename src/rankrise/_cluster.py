@@ -9,6 +9,7 @@ from typing import Any
 from rankrise._checks import check_whole
 from rankrise._environment import usable_cores
 from rankrise._errors import InputError, reason
+from rankrise._optional import imported
 from rankrise._version import __version__
 
 LOCAL = "local"
@@ -80,14 +81,12 @@ def check_workers(scheduler: Any, workers: int | None) -> None:
             "`workers` are started on this machine or by Slurm; those of a scheduler "
             "have been started already, so leave it out."
         )
-    try:
-        import distributed  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            "Several processes need Dask, which is not installed: pip install "
-            "'rankrise[cluster]'; or stay in this one, without `scheduler` and with "
-            "`workers` 0."
-        ) from error
+    imported(
+        "distributed",
+        "cluster",
+        "Several processes need",
+        "stay in this one, without `scheduler` and with `workers` 0",
+    )
 
 
 @contextmanager

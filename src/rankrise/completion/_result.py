@@ -16,6 +16,7 @@ from rankrise._atomic import atomic_path
 from rankrise._errors import InputError
 from rankrise._html import html_of
 from rankrise._memory import MAX_DENSE_BYTES
+from rankrise._optional import imported
 from rankrise._typing import Indices, Values
 from rankrise.completion._accuracy import Accuracy, Noise, fit_noise
 from rankrise.completion._gaps import tell_gaps
@@ -398,12 +399,7 @@ class Completion(Plotted):
         """
         if components not in ("rank", "all"):
             raise InputError(f"`components` is {components!r}; choose 'rank' or 'all'.")
-        try:
-            from tensorly.cp_tensor import CPTensor
-        except ImportError as error:
-            raise InputError(
-                "cp_tensor() needs TensorLy; install it with pip install tensorly."
-            ) from error
+        tensorly = imported("tensorly.cp_tensor", "tensorly", "cp_tensor() needs")
         if components == "rank":
             if self.reference.baseline.effects and self.settings.main_effects:
                 raise InputError(
@@ -423,7 +419,7 @@ class Completion(Plotted):
         weights, columns = norms_of(factors), list(map(unit_columns, factors))
         if labelled:
             return weights, [self._framed(*each) for each in enumerate(columns)]
-        return CPTensor((weights, columns))
+        return tensorly.CPTensor((weights, columns))
 
     def _framed(self, mode: int, matrix: Values) -> Any:
         import pandas as pd

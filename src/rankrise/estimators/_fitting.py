@@ -286,7 +286,7 @@ class _Fitting:
     ) -> EnsembleFit:
         """The models after so many epochs; `best` is told of each of them."""
         measured = 1 if self._test is not None else epochs
-        batches = None
+        batches: Iterable[npt.ArrayLike] | None = None
         if self._batches is not None:
             # A second run after one that diverged takes the same.
             self._batches, batches = it.tee(self._batches)

@@ -10,7 +10,7 @@ import numpy as np
 
 import rankrise.completion.parts._part as tasks
 from rankrise._checks import check_whole
-from rankrise._cluster import LOCAL, open_client
+from rankrise._cluster import LOCAL, check_workers, open_client
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims
 from rankrise.completion._checks import FEWEST_OBSERVED
@@ -165,6 +165,7 @@ def complete_parts_as_set(
     if parts is not None:
         check_whole("`parts`", parts, 1, _MOST_PARTS)
     check_checkpoint(checkpoint)
+    check_workers(scheduler, workers)
     given = source_of(source)
     options = _readable(reading, is_array=given.is_array)
     load_kernels()

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError, reason, shown
+from rankrise._optional import imported
 from rankrise._typing import Indices, ModeDims, Values
 from rankrise.tensors import LEAST_OBSERVED, allowing, incomplete_tensor
 
@@ -200,7 +201,7 @@ def _of_files(path: Path) -> Source:
             f"{path} holds no .parquet file; give a folder of Parquet files, each a "
             "part of one long table."
         )
-    _require_pyarrow()
+    imported("pyarrow", "cluster", "Parquet files need")
     blocks: list[Block] = []
     names: list[str] | None = None
     for file in files:
@@ -217,16 +218,6 @@ def _of_files(path: Path) -> Source:
             rows = "" if whole else f", row groups {each.first} to {each.last - 1}"
             blocks.append(Block(f"{file.name}{rows}", each, _read_rows))
     return Source(blocks, len(files), str(path))
-
-
-def _require_pyarrow() -> None:
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            "Parquet files need pyarrow, which is not installed; run pip install "
-            "'rankrise[cluster]'."
-        ) from error
 
 
 def _row_groups(file: Path) -> tuple[list[str], list[RowGroups]]:
