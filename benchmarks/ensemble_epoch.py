@@ -303,3 +303,9 @@ def tables(result: dict[str, Any]) -> list[RenderableType]:
         shown = "not installed" if seconds is None else f"{1e3 * seconds:.3f}"
         table.add_row(row["name"], shown)
     return [table, goal_table(result)]
+
+
+if __name__ == "__main__":
+    from run import main
+
+    main(["ensemble_epoch"])

@@ -232,3 +232,9 @@ def _goals(
 def tables(result: dict[str, Any]) -> list[RenderableType]:
     """The result for people to read."""
     return [version_table(result), breakdown_table(result), goal_table(result)]
+
+
+if __name__ == "__main__":
+    from run import main
+
+    main(["gradient_step"])

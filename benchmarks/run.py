@@ -1,4 +1,9 @@
-"""Run every benchmark, print what was measured and write it to a file."""
+"""Run every benchmark, or those named, and print what was measured.
+
+    python benchmarks/run.py [gradient_step] [ensemble_epoch] [time_to_solution]
+
+All of them together are written to a file.
+"""
 
 import argparse
 import os
@@ -25,13 +30,13 @@ BENCHMARKS = {
 RESULTS = Path(__file__).with_name("results.json")
 
 
-def measure(console: Console) -> dict[str, Any]:
-    """Results of all benchmarks, beside what they depend on; no date, no place."""
+def measure(names: Sequence[str], console: Console) -> dict[str, Any]:
+    """Results of the named benchmarks, and what they depend on; no date, no place."""
     results: dict[str, Any] = {"environment": surroundings()}
-    for name, benchmark in BENCHMARKS.items():
+    for name in names:
         with console.status(f"{name} ..."):
-            results[name] = benchmark.run()
-        console.print(*benchmark.tables(results[name]), sep="\n")
+            results[name] = BENCHMARKS[name].run()
+        console.print(*BENCHMARKS[name].tables(results[name]), sep="\n")
     return results
 
 
@@ -49,15 +54,26 @@ def surroundings() -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--out", type=Path, default=RESULTS, help="where the results go (JSON)"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    out = parser.parse_args(arguments).out
+    parser.add_argument(
+        "names", nargs="*", help=f"which: {', '.join(BENCHMARKS)} (all of them)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help=f"where the results go (JSON; {RESULTS.name} if all are run)",
+    )
+    asked = parser.parse_args(arguments)
+    if unknown := [name for name in asked.names if name not in BENCHMARKS]:
+        parser.error(f"no benchmark {unknown[0]}; there are {', '.join(BENCHMARKS)}")
     console = Console()
-    results = measure(console)
-    write_json(out, results)
-    console.print(f"wrote {os.path.relpath(out)}")
+    results = measure(asked.names or list(BENCHMARKS), console)
+    out = asked.out or (None if asked.names else RESULTS)
+    if out is not None:
+        write_json(out, results)
+        console.print(f"wrote {os.path.relpath(out)}")
 
 
 if __name__ == "__main__":

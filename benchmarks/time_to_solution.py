@@ -274,3 +274,9 @@ def _median_ratio(result: dict[str, Any], above: str, below: str, what: str) -> 
         row["solvers"][above][what] / row["solvers"][below][what]
         for row in result["runs"]
     )
+
+
+if __name__ == "__main__":
+    from run import main
+
+    main(["time_to_solution"])

@@ -8,6 +8,7 @@ import stat
 import pytest
 
 from rankrise._atomic import atomic_path, clear_temporary, write_json
+from rankrise._errors import InputError
 
 
 def write_and_fail(path):
@@ -33,6 +34,14 @@ def test_a_block_that_raises_leaves_the_old_file(tmp_path):
         write_and_fail(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with (
+        pytest.raises(InputError, match="is a folder; name a file in it"),
+        atomic_path(tmp_path),
+    ):
+        raise AssertionError("nothing is written")
 
 
 def test_a_block_that_raises_leaves_nothing_where_nothing_was(tmp_path):

@@ -197,6 +197,7 @@ def measured(benchmarks, **changes):
             {"journey": "fresh", "mode_dims": (10**9, 3, 2), "observed": 30}
             | {"form": "coordinates"},
             id="fresh",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             {"journey": "command", "observed": 70, "form": "table"},

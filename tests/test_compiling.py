@@ -61,11 +61,6 @@ def test_programs_are_kept_for_the_next_process(tmp_path):
     assert int(said(_COUNT, tmp_path, **every)) > 0
 
 
-def test_none_are_kept_where_that_is_turned_off(tmp_path):
-    said(_COUNT, tmp_path, RANKRISE_COMPILE_CACHE="0")
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_folder_that_jax_is_configured_for_stays(tmp_path):
     own, home = tmp_path / "own", tmp_path / "home"
     said(
@@ -84,8 +79,21 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path):
     assert int(said(_COUNT, blocked)) == 0
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system does not fork")
-def test_a_process_forked_after_a_run_is_refused_in_one_sentence(tmp_path):
-    sentences = said(_FORK, tmp_path, RANKRISE_COMPILE_CACHE="0").splitlines()
+@pytest.fixture(scope="module")
+def forked(tmp_path_factory):
+    """What a forked process says, and the home of one that keeps no programs."""
+    if not hasattr(os, "fork"):
+        pytest.skip("the system does not fork")
+    home = tmp_path_factory.mktemp("home")
+    return said(_FORK, home, RANKRISE_COMPILE_CACHE="0").splitlines(), home
+
+
+def test_a_process_forked_after_a_run_is_refused_in_one_sentence(forked):
+    sentences, _ = forked
     assert len(sentences) == 2
     assert all("forked" in sentence for sentence in sentences)
+
+
+def test_none_are_kept_where_that_is_turned_off(forked):
+    _, home = forked
+    assert not list(home.iterdir())

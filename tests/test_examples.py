@@ -53,7 +53,7 @@ def test_example_prints_what_it_shows(route, tmp_path, monkeypatch):
     )
     runner = doctest.DocTestRunner(verbose=False, optionflags=_FLAGS)
     said: list[str] = []
-    precise = jax.config.jax_enable_x64
+    precise = jax.config.jax_enable_x64  # type: ignore[attr-defined]
     try:
         runner.run(parsed, out=said.append)
     finally:
@@ -79,7 +79,7 @@ def test_reference_lists_every_public_name_once():
     listed = [f"{page.module}.{name}" for page in pages for name in page.names]
     every = {"rankrise"} | {
         f"rankrise.{name}"
-        for name in rankrise.__all__
+        for name in rankrise.__all__  # type: ignore[attr-defined]
         if isinstance(getattr(rankrise, name), ModuleType)
     }
     expected = [

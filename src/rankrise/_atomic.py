@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rankrise._errors import InputError
+
 _PREFIX = ".rankrise-tmp-"
 # `mkstemp` puts eight characters of its own before the suffix.
 _TEMPORARY = re.compile(re.escape(_PREFIX) + r".*-[a-z0-9_]{8}(\.[^.]*)?", re.DOTALL)
@@ -21,7 +23,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
     The bytes are on disk (fsync) before the name changes, so after a crash `path`
     holds either the old content or the new, never a part of it. When the block
     raises, the temporary file is removed and `path` is left alone.
+
+    Raises
+    ------
+    InputError
+        If it is a folder.
     """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file in it.")
     # The suffix stays, because some writers choose the format by it.
     handle, name = tempfile.mkstemp(
         dir=path.parent, prefix=f"{_PREFIX}{path.stem}-", suffix=path.suffix

@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from multiprocessing import spawn
 from typing import Any
 
+from rankrise._checks import check_whole
 from rankrise._environment import usable_cores
 from rankrise._errors import InputError, reason
+from rankrise._optional import imported
 from rankrise._version import __version__
 
 LOCAL = "local"
@@ -72,23 +74,19 @@ def check_workers(scheduler: Any, workers: int | None) -> None:
     InputError
         If workers are asked for that are there already, or Dask is not installed.
     """
-    if workers is not None and not 1 <= workers <= _MOST_WORKERS:
-        raise InputError(
-            f"`workers` is {workers}; give a whole number up to {_MOST_WORKERS}."
-        )
+    if workers is not None:
+        check_whole("`workers`", workers, 1, _MOST_WORKERS)
     if workers is not None and scheduler != LOCAL:
         raise InputError(
             "`workers` are started on this machine or by Slurm; those of a scheduler "
             "have been started already, so leave it out."
         )
-    try:
-        import distributed  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            "Several processes need Dask, which is not installed: pip install "
-            "'rankrise[cluster]'; or stay in this one, without `scheduler` and with "
-            "`workers` 0."
-        ) from error
+    imported(
+        "distributed",
+        "cluster",
+        "Several processes need",
+        "stay in this one, without `scheduler` and with `workers` 0",
+    )
 
 
 @contextmanager

@@ -127,6 +127,8 @@ def refused(error: ValidationError, known: Sequence[str] = ()) -> str:
     if isinstance(inner, InputError) or not first["loc"]:
         return str(inner or first["msg"])
     name = str(first["loc"][0])
+    if first["type"] == "missing":
+        return f"The setting `{name}` is missing; give it."
     if first["type"] == "extra_forbidden":
         nearest = difflib.get_close_matches(name, known, n=1)
         hint = f"the nearest is `{nearest[0]}`" if nearest else "see the documentation"

@@ -186,17 +186,27 @@ def test_an_interrupted_run_says_what_it_has_and_is_resumed_to_the_same_factors(
     assert (tmp_path / "r" / "completion.png").exists()
 
 
-def test_a_time_limit_is_said_with_how_far_it_went(gappy, end_at, capfd):
+def test_a_time_limit_is_said_with_how_far_it_went_and_can_be_raised(
+    gappy, end_at, monkeypatch, tmp_path, capfd
+):
     end_at(Ending.TIME_LIMIT, 8)
     assert run(["complete", "x.npy", *QUICK, "--out", "r", "--quiet"]) == 0
     found = summary("r")
     said = (
         "rankrise: stopped at the time limit with 1 of 2 models, after "
-        f"{found['seconds']:.1f} s; raise --max-seconds"
+        f"{found['seconds']:.1f} s; go on with --out r --resume."
     )
     assert capfd.readouterr().err.startswith(said)
     assert (found["result"], found["asked_models"]) == ("time limit", 2)
     assert len(found["models"]) == 1
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    tokens = ["--out", "r", "--quiet", "--max-seconds", "300"]
+    assert run(["complete", "--resume", *tokens]) == 0
+    found = summary("r")
+    assert (found["result"], len(found["models"])) == ("converged", 2)
+    assert found["settings"]["max_seconds"] == 300
+    assert not (tmp_path / "r" / "checkpoint.npz").exists()
 
 
 def test_a_run_is_resumed_with_its_settings_and_refuses_others(

@@ -201,8 +201,16 @@ def test_a_study_that_is_cut_off_or_diverges_says_so_in_valid_json(
     assert summary(tmp_path / "cut")["rows"][0]["test_error"] is None
     said = capsys.readouterr().err
     assert said == (
-        "rankrise: stopped at the time limit; raise --max-seconds to go further.\n"
+        "rankrise: stopped at the time limit; go on with --out "
+        f"{tmp_path / 'cut'} --resume.\n"
     )
+    again = ["--resume", "--max-seconds", "100", "--out", tmp_path / "cut", "--quiet"]
+    assert complexity(*again) == 0
+    assert complexity(*tokens, "--out", tmp_path / "whole") == 0
+    rows = [summary(tmp_path / name)["rows"] for name in ("cut", "whole")]
+    assert rows[0] == rows[1]
+    assert not list((tmp_path / "cut").glob("checkpoint*"))
+    capsys.readouterr()
     too_fast = ["--optimizer", "sgd", "--learning-rate", "1e9", "--epochs", "12"]
     wild = [*tokens[: -len(QUICK)], "--ranks", "1-2", "--folds", "1", *too_fast]
     wild = [*wild, "--out", tmp_path / "wild"]

@@ -69,6 +69,13 @@ def test_a_dry_run_does_nothing(file, capfd):
     assert [path.name for path in file.parent.iterdir()] == ["sweep.toml"]
 
 
+def test_a_dry_run_asks_the_scheduler(file, monkeypatch, assert_refused):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("rankrise._cluster._CONNECT_SECONDS", 0.2)
+    tokens = ["--scheduler", "tcp://127.0.0.1:9", "--dry-run"]
+    assert_refused(["sweep", file, *tokens], "No scheduler of Dask answers at tcp://")
+
+
 @pytest.mark.usefixtures("blank_figures")
 def test_runs_that_fail_are_listed_and_the_status_says_so(file, capfd, monkeypatch):
     from rankrise.sweeps._dynamics_runs import DynamicsCommand
@@ -113,6 +120,10 @@ def test_a_file_that_is_no_sweep_is_refused(file, change, words, assert_refused)
         (["sweep", "--resume"], "no run to resume"),
         (["sweep", "sweep.toml", "--workers", "-1"], "--workers is -1; give a whole"),
         (["complexity", "digits", "--workers", "-1"], "--workers is -1; give a whole"),
+        (["sweep", "sweep.toml", "--max-runs", "-1"], "--max-runs is -1; give a whole"),
+        (["sweep", "sweep.toml", "--workers", "1.5"], r"--workers is 1\.5; give a wh"),
+        (["dynamics", "--devices", "1.5"], r"--devices is 1\.5; give a whole number"),
+        (["report", "x", "--every", "1.5"], r"--every is 1\.5; give a whole number"),
     ],
 )
 def test_commands_that_make_no_sense_are_refused(file, tokens, words, assert_refused):

@@ -15,6 +15,8 @@ FORMS = ("png", "pdf", "svg", "txt")
 pytestmark = pytest.mark.usefixtures("blank_figures")
 
 QUICK = ["conservation", "growth"]
+# As large as in tests of the theory, whose programs serve here too.
+SMALL = ["--mode-dims", "3", "4", "2", "--observations", "16", "--components", "4"]
 
 
 def verify(*tokens, folder):
@@ -25,7 +27,7 @@ def verify(*tokens, folder):
 def verified(tmp_path_factory, blanking):
     folder = tmp_path_factory.mktemp("runs") / "verified"
     with blanking():
-        assert verify(*QUICK, "--quiet", folder=folder) == 0
+        assert verify(*QUICK, *SMALL, "--quiet", folder=folder) == 0
     return folder
 
 
@@ -58,7 +60,7 @@ def test_the_table_shows_claims_and_verdicts(verified, capsys):
 def test_a_violated_claim_is_exit_status_one(tmp_path, capsys, monkeypatch):
     formula = _growth.balanced_rate
     monkeypatch.setattr(_growth, "balanced_rate", lambda *a: 1.001 * formula(*a))
-    assert verify("growth", folder=tmp_path / "run") == 1
+    assert verify("growth", *SMALL, folder=tmp_path / "run") == 1
     assert "violated" in capsys.readouterr().out
     assert summary(tmp_path / "run")["violated"] == ["growth"]
     # A finished run says so, with the same status.
@@ -68,7 +70,7 @@ def test_a_violated_claim_is_exit_status_one(tmp_path, capsys, monkeypatch):
 
 def test_nothing_tested_is_exit_status_three_unless_allowed(tmp_path, capsys):
     # Finer than rounding, so that no verdict can be given.
-    tokens = ["conservation", "--tolerance", "1e-18"]
+    tokens = ["conservation", *SMALL, "--tolerance", "1e-18"]
     assert verify(*tokens, folder=tmp_path / "run") == 3
     assert "The error of measuring" in capsys.readouterr().out
     assert summary(tmp_path / "run")["not_tested"] == ["conservation"]
@@ -84,7 +86,7 @@ def test_an_interrupted_run_keeps_its_claims_and_goes_on(tmp_path, monkeypatch, 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(_verification, "check_growth", interrupting)
-    assert verify(*QUICK, "--quiet", folder=tmp_path / "run") == 130
+    assert verify(*QUICK, *SMALL, "--quiet", folder=tmp_path / "run") == 130
     kept = json.loads((tmp_path / "run" / "claims.json").read_text())
     assert list(kept) == ["conservation"]
     assert not (tmp_path / "run" / "summary.json").exists()

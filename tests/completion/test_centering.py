@@ -1,13 +1,15 @@
 """What is taken off is decided on held-out entries, and comes back without components
 that cancel it."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import rankrise as rr
 
 DIMS = 20, 18, 16
-SETTINGS = {"models": 4}
+SETTINGS: dict[str, Any] = {"models": 4}
 
 
 def planted(draw, *, dims=DIMS, offset=0.0, noise=0.02, missing=0.6, seed=0):

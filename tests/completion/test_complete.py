@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ import xarray as xr
 
 import rankrise as rr
 
-QUICK = {"models": 2, "smooth": False, "max_components": 3}
+QUICK: dict[str, Any] = {"models": 2, "smooth": False, "max_components": 3}
 
 
 def relative_error(found, gappy, whole):

@@ -1,6 +1,7 @@
 """Counts whose rates components multiply or add to, and which of the two it is."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import rankrise as rr
 from rankrise.completion import complete_tensor, summarize_completion
 from rankrise.tensors import incomplete_tensor
 
-QUICK = {
+QUICK: dict[str, Any] = {
     "models": 2,
     "smooth": False,
     "max_components": 5,

@@ -1,13 +1,14 @@
 """What held-out error noise alone would give, and what is said of it."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
 import rankrise as rr
 
-QUICK = {"models": 3, "smooth": False}
+QUICK: dict[str, Any] = {"models": 3, "smooth": False}
 
 
 def noisy(make_low_rank, share_of_noise, *, dims=(16, 14, 12), rank=2, share=0.6):
@@ -82,6 +83,9 @@ def test_a_fit_that_noise_does_not_explain_is_called_so(make_low_rank, caplog):
     assert "so little was learned" in caplog.text
 
 
+_SOME = np.random.default_rng(0).uniform(0.5, 2, (16, 14, 12))
+
+
 @pytest.mark.parametrize(
     ("change", "settings"),
     [
@@ -96,9 +100,6 @@ def test_noise_that_cannot_be_told_is_not(change, settings, make_low_rank):
     found = rr.complete(change(tensor), **QUICK, **settings)
     assert math.isnan(found.noise_error)
     assert "noise" not in repr(found)
-
-
-_SOME = np.random.default_rng(0).uniform(0.5, 2, (16, 14, 12))
 
 
 def test_noise_is_not_told_where_a_model_learns_its_entries_by_heart(make_low_rank):

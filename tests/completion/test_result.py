@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 import rankrise as rr
 from rankrise.completion import summarize_completion, unseen_entries
 
-QUICK = {"models": 3, "smooth": False, "max_components": 3}
+QUICK: dict[str, Any] = {"models": 3, "smooth": False, "max_components": 3}
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,9 @@ def test_the_rank_curve_has_the_numbers_of_the_table(found):
     curve, table = ax.containers[0][0], found.rank_table
     np.testing.assert_array_equal(curve.get_xdata(), table.index)
     np.testing.assert_array_equal(curve.get_ydata(), table["heldout_error"])
-    (chosen,) = (line for line in ax.lines if line.get_label().startswith("chosen"))
+    (chosen,) = (
+        line for line in ax.lines if str(line.get_label()).startswith("chosen")
+    )
     assert list(chosen.get_xdata()) == [found.rank]
     assert list(chosen.get_ydata()) == [table.loc[found.rank, "heldout_error"]]
     assert ax.get_ylabel() == "error (K)"
@@ -179,6 +181,7 @@ def test_what_is_saved_comes_back_bit_for_bit(name, tmp_path):
     found = rr.complete(source, **options)
     rank = found.rank
     back = rr.load(found.save(tmp_path / "found.npz"))
+    assert isinstance(back, rr.Completion)
     for one, other in zip(
         (*found.completed_arrays(), *found.interval_arrays()),
         (*back.completed_arrays(), *back.interval_arrays()),
@@ -266,3 +269,29 @@ def test_a_labelled_decomposition_has_the_labels_and_gives_the_same_tensor(
     arrays = [factor.to_numpy() for factor in factors]
     tensor = np.einsum("r,ir,jr,kr->ijk", weights, *arrays)
     np.testing.assert_allclose(tensor, plain, rtol=1e-12)
+
+
+def test_rows_of_a_table_are_looked_up_by_their_labels():
+    days = pd.date_range("2024-03-01", periods=9)
+    rows = [
+        (day, city, float(n * m))
+        for n, day in enumerate(days)
+        for m, city in enumerate("dbca")
+    ]
+    table = pd.DataFrame(rows, columns=["day", "city", "value"]).drop(index=[5, 22])
+    found = rr.complete(table, models=1, seed=0)
+    wanted = pd.DataFrame(
+        {"city": ["c", "zz", "a"], "day": [days[8], days[0], days[1]]}
+    )
+    indices = found.indices_of(wanted)
+    np.testing.assert_array_equal(indices, [[8, 2], [0, -1], [1, 0]])
+    completed = found.completed.set_index(["day", "city"])["value"]
+    expected = [completed[days[8], "c"], completed[days[1], "a"]]
+    np.testing.assert_allclose(found.entries(indices)[[0, 2]], expected, atol=0.5)
+    with pytest.raises(rr.InputError, match="no column 'city'"):
+        found.indices_of(wanted[["day"]])
+    unnamed = rr.complete(
+        np.where(np.eye(6, 5) > 0, np.nan, np.ones((6, 5)) + np.eye(6, 5, 1)), models=1
+    )
+    with pytest.raises(rr.InputError, match="no column 'mode 1'"):
+        unnamed.indices_of(wanted)

@@ -1,12 +1,14 @@
 """Slices with few observations: named, and with bounds as wide as their errors."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import rankrise as rr
 
 DIMS, FEW, NOISE = (24, 18, 12), (3, 11, 20), 0.1
-QUICK = {"models": 3, "smooth": False, "max_components": 4}
+QUICK: dict[str, Any] = {"models": 3, "smooth": False, "max_components": 4}
 
 
 def noisy(seed):

@@ -68,7 +68,7 @@ def test_a_keyword_that_is_not_known_is_a_type_error(gappy):
 
 def test_a_setting_that_is_not_known_is_refused_with_the_nearest():
     with pytest.raises(rr.InputError, match="no setting `model`; the nearest is"):
-        rr.CompletionSettings(model=3)
+        rr.CompletionSettings(model=3)  # type: ignore[call-arg]
 
 
 def test_settings_are_not_changed_once_they_are_made():

@@ -5,7 +5,17 @@ import numpy as np
 import pytest
 
 import rankrise as rr
-from rankrise.drawing import Drawing, Panel, Plotted, colour, look, number_ticks
+from rankrise.drawing import (
+    Drawing,
+    Panel,
+    Plotted,
+    colour,
+    label_indices,
+    log_axis,
+    look,
+    number_ticks,
+    value_ticks,
+)
 
 
 class Curves(Plotted):
@@ -90,7 +100,7 @@ def test_colours_are_told_apart_with_deuteranopia():
 @pytest.mark.parametrize(
     ("ends", "words"),
     [
-        ((0, 2000), ["0", "400", "800", "1200", "1600", "2000"]),
+        ((0, 2000), ["0", "500", "1000", "1500", "2000"]),
         ((0, 0.0005), ["0", "0.0001", "0.0002", "0.0003", "0.0004", "0.0005"]),
         ((1000.001, 1000.005), []),
     ],
@@ -104,3 +114,74 @@ def test_ticks_have_three_digits_and_more_where_they_would_read_alike(ends, word
     found = [tick.get_text() for tick in ax.get_xticklabels()]
     assert set(words) <= set(found)
     assert len(found) == len(set(found)) > 3
+
+
+def written_along(axis):
+    axis.figure.canvas.draw()
+    low, high = axis.get_view_interval()
+    ticks = zip(axis.get_majorticklocs(), axis.get_ticklabels(), strict=True)
+    return [label.get_text() for at, label in ticks if low <= at <= high]
+
+
+@pytest.mark.parametrize(
+    ("ends", "words"),
+    [
+        ((1e-12, 1), ["$10^{-12}$", "$10^{-6}$", "1"]),
+        ((0.4, 30), ["0.5", "1", "2", "5", "10", "20"]),
+        ((1e-6, 3e-5), ["$10^{-6}$", r"$2 \times 10^{-6}$", "$10^{-5}$"]),
+    ],
+)
+def test_a_logarithmic_axis_has_some_numbers_however_long_it_is(ends, words):
+    _, ax = plt.subplots()
+    log_axis(ax, "y")
+    # What is drawn later counts as well.
+    ax.plot(ends, ends)
+    found = written_along(ax.yaxis)
+    assert set(words) <= set(found)
+    assert len(found) <= 9
+
+
+def test_values_that_lie_close_share_a_tick():
+    _, ax = plt.subplots()
+    values = [0.01, 0.0101, 0.1, 1.0]
+    ax.plot(values, values)
+    log_axis(ax, "x")
+    value_ticks(ax.xaxis, values)
+    assert written_along(ax.xaxis) == ["0.01", "0.1", "1"]
+
+
+@pytest.mark.parametrize(("word", "turned"), [("{}", 0), ("customer {}", 30)])
+def test_only_long_labels_are_turned(word, turned):
+    _, ax = plt.subplots()
+    ax.plot(range(20))
+    label_indices(ax.xaxis, word.format, 20)
+    assert word.format(0) in written_along(ax.xaxis)
+    assert {label.get_rotation() for label in ax.get_xticklabels()} == {turned}
+
+
+class Full(Plotted):
+    """A panel whose lines leave no room for a legend."""
+
+    def __init__(self, scale):
+        self.scale = scale
+
+    def drawing(self) -> Drawing:
+        def draw(ax):
+            across = np.linspace(0, 1, 60)
+            for part in range(1, 8):
+                ax.plot(across, 10 ** (part / 2 + np.sin(40 * across) / 2), label="x")
+            ax.set_yscale(self.scale)
+            ax.legend(loc="best")
+
+        return Drawing([[Panel("full", "Full", draw)]])
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_no_legend_lies_on_a_line(scale):
+    [ax] = Full(scale).plot()
+    figure = ax.get_figure(root=True)
+    figure.canvas.draw()
+    box = ax.get_legend().get_window_extent()
+    for line in ax.lines:
+        path = line.get_path().transformed(line.get_transform())
+        assert not path.intersects_bbox(box, filled=False)

@@ -276,6 +276,65 @@ def test_one_sample_is_learned():
     np.testing.assert_allclose(model.predict(X[:1]), Y[:1], rtol=1e-6)
 
 
+def test_a_fit_goes_on_from_the_factors_of_another(regressor, of_four):
+    # At a learning rate of zero factors stay where they began.
+    still = {"optimizer": optax.sgd(0.0), "max_iter": 1}
+    model = TensorRegressor(**SETTINGS, **still).fit(X, Y, start=regressor.factors_)
+    np.testing.assert_allclose(model.predict(X), regressor.predict(X), rtol=1e-12)
+    model = TensorClassifier(**of_four.get_params() | still)
+    model.fit(X, FOUR_CLASSES, start=of_four.factors_)
+    np.testing.assert_allclose(
+        model.predict_proba(X), of_four.predict_proba(X), rtol=1e-12
+    )
+
+
+def test_given_batches_are_the_samples_of_each_step(regressor):
+    settings = SETTINGS | {"optimizer": optax.sgd(0.01), "max_iter": 2}
+    batches = [[5, 5, 7], [7, 5, 5]]
+    model = TensorRegressor(**settings, batch_size=120)
+    scaled = 1 + (Y - Y.mean()) / (10 * Y.std())
+    factors = regressor.factors_
+    model.fit(X, Y, start=factors, batches=iter(batches))
+    by_hand = [factor.copy() for factor in factors]
+    for rows in batches:
+        steps = [np.zeros_like(factor) for factor in by_hand]
+        for row in rows:
+            levels = X[row].astype(int)
+            taken = np.array([f[v] for f, v in zip(by_hand, levels, strict=True)])
+            slope = 2 * (taken.prod(axis=0).sum() - scaled[row]) / len(rows)
+            for mode, level in enumerate(levels):
+                others = np.delete(taken, mode, axis=0).prod(axis=0)
+                steps[mode][level] += slope * others
+        by_hand = [f - 0.01 * step for f, step in zip(by_hand, steps, strict=True)]
+    order = np.argsort(-np.prod([np.sqrt((f**2).mean(0)) for f in by_hand], axis=0))
+    for found, wanted in zip(model.factors_, by_hand, strict=True):
+        np.testing.assert_allclose(found, wanted[:, order], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("settings", "course", "words"),
+    [
+        ({}, {"start": [np.ones((3, 3))]}, "start has 1 arrays and X 4 features"),
+        (
+            {"n_components": 2},
+            {"start": [np.ones((3, 3))] * 4},
+            r"start of feature 0 .* shape \(3, 2\) \(level, component\)",
+        ),
+        ({}, {"start": [np.full((3, 3), np.nan)] * 4}, "give finite numbers"),
+        ({}, {"batches": [[0, 1]]}, "takes its steps on all samples"),
+        ({"early_stopping": True}, {"batches": [[0, 1]]}, "early_stopping=False"),
+        (
+            {"optimizer": "adam", "max_iter": 1},
+            {"batches": [[0, 120]]},
+            "names row 120; there are 120",
+        ),
+    ],
+)
+def test_starts_and_batches_that_do_not_fit_are_refused(settings, course, words):
+    with pytest.raises(InputError, match=words):
+        TensorRegressor(**SETTINGS | settings).fit(X, Y, **course)
+
+
 @pytest.mark.parametrize(
     ("model", "inputs", "target", "words"),
     [

@@ -17,7 +17,7 @@ def test_settings_are_frozen():
 
 def test_an_unknown_name_is_refused():
     with pytest.raises(InputError, match="no setting `step_limit`"):
-        DynamicsConfig(step_limit=5)
+        DynamicsConfig(step_limit=5)  # type: ignore[call-arg]
 
 
 def test_settings_come_back_from_json():

@@ -21,11 +21,14 @@ from rankrise.tensors import Observations
 from rankrise.theory import _growth
 
 QUICK = ("conservation", "growth")
+# As large as in tests of the theory, whose programs serve here too.
+SIZES = {"mode_dims": (3, 4, 2), "observations": 16, "components": 4}
+SMALL = VerificationConfig(**SIZES)
 
 
 @pytest.fixture(scope="module")
 def result():
-    return run_verification(VerificationConfig(), QUICK)
+    return run_verification(SMALL, QUICK)
 
 
 def test_claims_hold_in_the_order_asked_for(result):
@@ -40,7 +43,7 @@ def test_an_interrupt_is_raised_or_leaves_the_claims_so_far():
         os.kill(os.getpid(), signal.SIGINT)
 
     def run():
-        return run_verification(VerificationConfig(), QUICK, progress=interrupt)
+        return run_verification(SMALL, QUICK, progress=interrupt)
 
     with pytest.raises(KeyboardInterrupt):
         run()
@@ -82,13 +85,13 @@ def test_no_claim_is_violated_on_another_problem(options):
 def test_a_formula_that_is_wrong_is_violated(monkeypatch):
     wrong = _growth.balanced_rate
     monkeypatch.setattr(_growth, "balanced_rate", lambda *a: 1.001 * wrong(*a))
-    result = run_verification(VerificationConfig(), ("growth",))
+    result = run_verification(SMALL, ("growth",))
     assert result.violated == ["growth"]
     assert summarize_verification(result, {})["result"] == "violated"
 
 
 def test_a_tolerance_below_the_error_of_measuring_leaves_it_untested(result):
-    config = VerificationConfig(tolerance=1e-18)
+    config = VerificationConfig(**SIZES, tolerance=1e-18)
     untested = run_verification(config, ("growth",))
     assert untested.untested == ["growth"]
     assert untested.claims[0].tolerance == 1e-18

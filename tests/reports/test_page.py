@@ -53,7 +53,7 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, blanking):
     """A completed table whose labels, and whose column, are parts of programs."""
     folder = tmp_path_factory.mktemp("table")
     rng = np.random.default_rng(0)
@@ -64,7 +64,10 @@ def folder(tmp_path_factory):
     (folder / "table.csv").write_text("\n".join(lines), encoding="utf-8")
     words = ["--models", "2", "--max-components", "3", "--interval", "0.9", "--quiet"]
     out = folder / "run"
-    assert run(["complete", str(folder / "table.csv"), "--out", str(out), *words]) == 0
+    with blanking():
+        assert (
+            run(["complete", str(folder / "table.csv"), "--out", str(out), *words]) == 0
+        )
     return out
 
 
@@ -163,6 +166,66 @@ def test_a_complexity_and_its_controls_are_named(tmp_path):
     assert [each["name"] for each in curve["traces"]] == ["data", "random labels"]
 
 
+def test_a_sweep_is_shown_as_curves_and_a_row_for_each_run(tmp_path):
+    pytest.importorskip("pyarrow", reason="a sweep needs the extra [cluster]")
+    base = "order = 3\nmode_dim = 3\ntarget_rank = 1\ncomponents = 2\nsteps = 60\n"
+    file = tmp_path / "sweep.toml"
+    axes = "init_scales = [0.3, 0.1]\nobservations = [20, 27]\n"
+    text = f'command = "dynamics"\n[base]\n{base}[axes]\n{axes}'
+    file.write_text(text, encoding="utf-8")
+    words = ["--workers", "0", "--out", str(tmp_path / "out"), "--quiet"]
+    assert run(["sweep", str(file), *words]) == 0
+    assert rr.write_report([tmp_path / "out"], tmp_path / "report.html") is True
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    found = rr.load_sweep(tmp_path / "out")
+    # As many figures of merit as are shown, those that matter most first.
+    error, *_ = (
+        x
+        for x in page.data["runs"][0]["panels"]
+        if x["title"].startswith("Reconstruction error")
+    )
+    curves = found.curves("reconstruction_error")
+    drawn = [y for trace in error["traces"] for y in trace["y"]]
+    np.testing.assert_allclose(sorted(drawn), sorted(curves.table["median"]), rtol=1e-4)
+    assert {"0.3", "0.1", "20", "27", "ending"} <= set(page.words)
+
+
+def test_residuals_are_those_a_claim_is_judged_by(tmp_path):
+    record = {"title": "Growth", "verdict": "holds", "explanation": "It does."}
+    record |= {"tolerance": 1e-3, "numbers": {}}
+    judged = [2e-4, 1e-5, 0.0]
+    curves = {"time": [0, 1], "norms": [[1], [2]], "residuals": judged}
+    # The second was not told apart from its error of measuring.
+    curves |= {"predicted": [1.0, 0.5], "measured": [1.0002, 0.6]}
+    texts = {
+        "settings": {"command": "verify", "settings": {}},
+        "summary": {"result": "holds"},
+        "claims": {"growth": {"record": record, "curves": curves}},
+    }
+    for name, content in texts.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    rr.write_report([tmp_path], tmp_path / "report.html")
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    shown = page.data["runs"][0]["panels"][-1]
+    assert shown["title"].endswith("rates, residuals")
+    assert shown["traces"][0]["y"] == [*judged[:2], 1e-18]
+    assert shown["marks"] == [{"y": 1e-3, "label": "tolerance"}]
+
+
+def test_one_model_alone_found_nothing_again(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "run")
+    path = tmp_path / "run" / "summary.json"
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    # As of observations in parts.
+    del summary["reproducibility"], summary["models"]
+    path.write_text(json.dumps(summary), encoding="utf-8")
+    rr.write_report([tmp_path / "run"], tmp_path / "report.html")
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    sizes = page.data["runs"][0]["panels"][-1]
+    assert [x["name"] for x in sizes["traces"]] == ["component norm"]
+    assert sizes["caption"] == "The norm of each component."
+
+
 def test_a_changed_input_is_not_shown(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "copy")
     settings = json.loads((copy / "summary.json").read_text())
@@ -176,9 +239,10 @@ def test_a_changed_input_is_not_shown(folder, tmp_path):
     assert any("has changed" in words for words in page.words)
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_large_tensors_are_thinned_out_and_the_page_says_so(tmp_path):
     rng = np.random.default_rng(1)
-    tensor = np.einsum("i,j,k->ijk", *(rng.gamma(2, 1, d) for d in (90, 80, 70)))
+    tensor = np.einsum("i,j,k->ijk", *(rng.gamma(2, 1, d) for d in (60, 55, 50)))
     tensor[rng.random(tensor.shape) < 0.5] = np.nan
     np.save(tmp_path / "large.npy", tensor)
     out = tmp_path / "run"
@@ -191,8 +255,8 @@ def test_large_tensors_are_thinned_out_and_the_page_says_so(tmp_path):
     shown = panel(page, "slices")
     assert np.prod(shown["dims"]) <= 120_000
     labels = [axis["labels"] for axis in shown["axes"]]
-    assert [(each[0], each[-1]) for each in labels] == [(0, 89), (0, 79), (0, 69)]
-    assert any("90 x 80 x 70 entries, slices show" in words for words in page.words)
+    assert [(each[0], each[-1]) for each in labels] == [(0, 59), (0, 54), (0, 49)]
+    assert any("60 x 55 x 50 entries, slices show" in words for words in page.words)
     assert (tmp_path / "report.html").stat().st_size < 6e6
 
 

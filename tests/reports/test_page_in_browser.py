@@ -182,6 +182,13 @@ def test_the_slider_of_a_staircase_moves_through_the_run(folders, opened):
     np.testing.assert_allclose(np.sort(last)[::-1], ended[: len(last)], rtol=1e-5)
 
 
+def test_no_button_sends_a_figure_elsewhere(folders, opened):
+    page = opened([folders("rank")])
+    titles = "[...document.querySelectorAll('.modebar-btn')].map(x => x.dataset.title)"
+    assert "Zoom" in page.evaluate(titles)
+    assert [x for x in page.evaluate(titles) if "hare" in x or "loud" in x] == []
+
+
 def test_the_pointer_shows_labels_and_values(folders, opened):
     page = opened([folders("complete")])
     place = ".slices .plot:nth-child(2)"
@@ -203,7 +210,7 @@ FIBER = (
 )
 
 
-def test_a_slice_and_its_fiber_follow_slider_and_click(folders, opened):
+def test_a_slice_and_its_fiber_follow_slider_click_and_keys(folders, opened):
     page = opened([folders("complete")])
     heat = ".slices .plot:nth-child(2) .js-plotly-plot"
     page.fill(".slices .slider:not([style*=none]) input", "0")
@@ -219,6 +226,10 @@ def test_a_slice_and_its_fiber_follow_slider_and_click(folders, opened):
     wait_until(page, f"{FIBER}.y[0] === {HEAT}.data[0].z[0][0]")
     shown = values(page, fiber, "plot.data.find(x => x.name === 'completed').y")
     np.testing.assert_allclose(shown, tensor[0, 0, :], rtol=1e-6)
+    page.focus(heat)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    wait_until(page, f"{FIBER}.y[0] === {HEAT}.data[0].z[1][1]")
 
 
 def test_factors_are_maps_where_coordinates_are_on_the_globe(folders, opened):

@@ -1,8 +1,6 @@
 """Progress as a person sees it."""
 
-import os
 import re
-import subprocess
 import sys
 import types
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 
 import rankrise as rr
+from rankrise.cli._main import run
 from rankrise.runs import as_part, showing, time_in_words
 
 # Control characters other than the end of a line.
@@ -117,17 +116,14 @@ def test_a_short_run_says_nothing_in_a_log(capfd, gaps):
     assert lines(capfd) == []
 
 
-def test_lines_have_no_control_characters(tmp_path, gaps):
+@pytest.mark.usefixtures("blank_figures")
+def test_lines_have_no_control_characters(tmp_path, gaps, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
     np.save(tmp_path / "x.npy", gaps)
-    command = ["complete", "x.npy", "--models", "2", "--progress", "log"]
-    run = subprocess.run(
-        [sys.executable, "-m", "rankrise", *command],
-        capture_output=True,
-        cwd=tmp_path,
-        env={**os.environ, "FORCE_COLOR": "1", "TTY_COMPATIBLE": "1"},
-    )
-    told = run.stderr.decode()
-    assert run.returncode == 0
+    assert run(["complete", "x.npy", "--models", "2", "--progress", "log"]) == 0
+    told = capfd.readouterr().err
     assert not CONTROL.search(told)
     assert re.search(r"^rankrise: \d+% done, \d+ s.*: 2 models to fit$", told, re.M)
     assert re.search(r"^rankrise: done after \d+ s: ", told, re.M)
@@ -157,8 +153,7 @@ def test_a_label_cannot_write_to_the_terminal(capfd):
 def test_a_completion_is_told_by_models_components_and_error(gaps, every_report, capfd):
     # With noise, paths go on beyond their best point.
     noisy = gaps + 0.3 * np.random.default_rng(1).standard_normal(gaps.shape)
-    one_variant = {"smooth": False, "center": True}
-    found = rr.complete(noisy, models=3, progress="log", **one_variant)
+    found = rr.complete(noisy, models=3, progress="log", smooth=False, center=True)
     told = capfd.readouterr().err
     where = r"model (\d) of 3, (\d+) components?, held-out error ([\d.e-]+)"
     assert {int(model) for model, *_ in re.findall(where, told)} == {1, 2, 3}
@@ -277,8 +272,8 @@ def cell(monkeypatch):
 
     shell = types.SimpleNamespace(kernel=object())
     python = types.ModuleType("IPython")
-    python.get_ipython = lambda: shell
-    python.display = types.ModuleType("IPython.display")
+    python.get_ipython = lambda: shell  # type: ignore[attr-defined]
+    python.display = types.ModuleType("IPython.display")  # type: ignore[attr-defined]
     python.display.display = display
     monkeypatch.setitem(sys.modules, "IPython", python)
     monkeypatch.setitem(sys.modules, "IPython.display", python.display)

@@ -39,7 +39,7 @@ def test_seconds_stand_still_afterwards(clock):
     assert watch.seconds == 3.0
 
 
-def test_the_time_limit_counts_over_resumptions(clock, path):
+def test_each_resumption_has_the_time_limit_anew(clock, path):
     with Watch(checkpoint=Checkpoint(path)) as watch:
         clock.now += 6.0
         watch.save({}, {})
@@ -48,8 +48,11 @@ def test_the_time_limit_counts_over_resumptions(clock, path):
     with Watch(checkpoint=resumed, max_seconds=10.0) as watch:
         assert watch.load() == ({}, {})
         assert watch.seconds == 6.0
-        clock.now += 4.0
+        clock.now += 9.0
+        assert watch.ending() is None
+        clock.now += 1.0
         assert watch.ending() is Ending.TIME_LIMIT
+        assert watch.seconds == 16.0
 
 
 # Checkpoints

@@ -84,7 +84,17 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("name", RULES)
+# Fields of a rule, the flow's own loop, and optax's closures and partial functions.
+KINDS = ("learning rate", "flow", "adam", "schedule", "partial")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in KINDS else pytest.param(name, marks=pytest.mark.slow)
+        for name in RULES
+    ],
+)
 def test_other_numbers_of_a_rule_compile_nothing_and_change_the_run(name):
     one, other = RULES[name]
     first = losses(one)
@@ -99,7 +109,13 @@ def test_a_rule_of_another_structure_is_compiled():
     assert programs(lambda: losses(other)) > 0
 
 
-@pytest.mark.parametrize("loss", [rr.losses.HuberLoss, rr.losses.SmoothL1Loss])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        rr.losses.HuberLoss,
+        pytest.param(rr.losses.SmoothL1Loss, marks=pytest.mark.slow),
+    ],
+)
 def test_another_threshold_of_a_loss_compiles_nothing_and_changes_the_run(loss):
     first = losses(rr.GradientDescent(0.1), loss(0.2))
     found = []
@@ -133,12 +149,17 @@ def doubled():
 @pytest.mark.parametrize(
     "scaled",
     [
-        lambda: lambda slope: rate * slope,
-        lambda: lambda slope: doubled() / 2 * slope,
-        lambda: lambda slope: jax.tree.map(lambda each: rate * each, slope),
-        lambda: lambda slope: rates["first"] * slope,
+        pytest.param(
+            lambda: lambda slope: rate * slope, id="number", marks=pytest.mark.slow
+        ),
+        pytest.param(lambda: lambda slope: doubled() / 2 * slope, id="function"),
+        pytest.param(
+            lambda: lambda slope: jax.tree.map(lambda each: rate * each, slope),
+            id="lambda",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(lambda: lambda slope: rates["first"] * slope, id="dict"),
     ],
-    ids=["number", "function", "lambda", "dict"],
 )
 def test_functions_built_anew_see_their_globals_as_they_are(scaled, monkeypatch):
     plain = losses(rr.GradientDescent(0.1)), losses(rr.GradientDescent(0.05))

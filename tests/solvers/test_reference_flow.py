@@ -38,7 +38,10 @@ def decayed(times):
     return np.exp(-2 * np.outer(times, RATES) / 5)[:, None, :]
 
 
-@pytest.mark.parametrize("method", [None, dfx.Tsit5(), dfx.Kvaerno5()])
+@pytest.mark.parametrize(
+    "method",
+    [None, pytest.param(dfx.Tsit5(), marks=pytest.mark.slow), dfx.Kvaerno5()],
+)
 def test_the_flow_of_a_linear_problem_is_exponential(method, linear, ones):
     loose = {} if method is None else {"rtol": 1e-8, "atol": 1e-10}
     flow = reference_flow(linear, ones, TIMES, method=method, **loose)

@@ -128,6 +128,8 @@ REFUSED = {
     "range of text": ({"axes": {"noise_level": {"from": "a", "to": 1}}}, "no finite"),
     "logarithm of zero": ({"axes": {"noise_level": {
         "from": 0, "to": 1, "count": 2, "spacing": "log"}}}, "give positive"),
+    "one value of two ends": ({"axes": {"noise_level": {
+        "from": 0, "to": 1, "count": 1}}}, "has one value, and goes from 0 to 1"),
     "range without end": ({"axes": {"noise_level": {"from": 0}}}, "needs from and to"),
     "endless range": ({"axes": {"noise_level": {"from": 0, "to": 1e9}}}, "give fewer"),
     "condition that runs code": ({"where": "__import__('os')"}, "holds a Call"),
@@ -182,6 +184,7 @@ def test_more_runs_are_there_when_asked_for():
         (b"\xff\xfe", "is not TOML"),
         (b"#" * (1 << 20) + b"##", "more than a megabyte"),
         (b"[" * 100_000, "is not TOML"),
+        (b"", "^The setting `command` is missing; give it.$"),
     ],
 )
 def test_a_file_of_something_else_is_refused(tmp_path, content, words):
@@ -189,6 +192,26 @@ def test_a_file_of_something_else_is_refused(tmp_path, content, words):
     path.write_bytes(content)
     with pytest.raises(rr.InputError, match=words):
         rr.SweepSettings.read(path)
+
+
+@pytest.mark.parametrize("most", [-1, 0, 1.5, "2", True])
+def test_how_many_runs_are_allowed_is_a_whole_number(most):
+    with pytest.raises(rr.InputError, match=r"`max_runs` is .*; give a whole number"):
+        made(seeds=2).runs(most)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"command": "dynamics", 2: 3}, "There is no setting `2`"),
+        (3, "A sweep is given by SweepSettings, a mapping .*, not int"),
+        (None, "not NoneType"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_settings_of_another_kind_are_refused(tmp_path, given, words):
+    with pytest.raises(rr.InputError, match=words):
+        rr.sweep(given, tmp_path, workers=0)
 
 
 def test_settings_go_through_json():

@@ -81,6 +81,22 @@ def test_a_run_is_what_the_command_alone_does(found):
     np.testing.assert_array_equal(swept.component_norms, alone.component_norms)
 
 
+def test_rises_of_a_row_are_those_of_its_components_in_order(found):
+    names = [f"{nth}_rise" for nth in ("first", "second", "third")]
+    counts = set()
+    for _, row in found.table.iterrows():
+        run = found.trajectory(row["run"])
+        norms = np.asarray(run.component_norms)
+        has_risen = norms[-1] > norms[-1].max() / 100
+        halves = (norms[:, has_risen] >= norms[-1, has_risen] / 2).argmax(axis=0)
+        steps = sorted(int(step) for step in run.step[halves] if step)
+        counts.add(len(steps))
+        assert row["components_risen"] == len(steps)
+        assert row[names].dropna().tolist() == steps
+        assert row[[names[0], "last_rise"]].dropna().tolist() == steps[:1] + steps[-1:]
+    assert len(counts) > 1
+
+
 def test_runs_together_are_as_they_are_alone_to_rounding(found, tmp_path):
     settings = SETTINGS.model_copy(
         update={
@@ -172,6 +188,26 @@ def test_a_sweep_that_was_killed_goes_on(found, folder, tmp_path):
     assert len(kept) == 5
     assert all(path.stat().st_mtime_ns == before[path] for path in kept)
     assert not left.exists()
+
+
+@pytest.mark.parametrize("name", ["trajectory.nc", "factors.npz"])
+def test_a_run_that_lacks_a_file_is_done_again(found, folder, tmp_path, name):
+    import shutil
+
+    shutil.copytree(folder, tmp_path / "cut")
+    lost = tmp_path / "cut" / "runs" / found.table["run"][4] / name
+    lost.unlink()
+    before = stamps(tmp_path / "cut")
+    again = rr.sweep(SETTINGS, tmp_path / "cut", workers=0)
+    assert lost.is_file()
+    pd.testing.assert_frame_equal(
+        again.table.drop(columns="seconds"), found.table.drop(columns="seconds")
+    )
+    after = stamps(tmp_path / "cut")
+    repeated = {path for path in before if after.get(path) != before[path]}
+    assert {path.parent.name for path in repeated if path.is_file()} == {
+        lost.parent.name
+    }
 
 
 def test_a_run_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
@@ -340,6 +376,11 @@ def test_columns_that_are_not_there_are_refused(found):
         found.curves("train_loss", against="order", by="order")
     with pytest.raises(rr.InputError, match="no run 'x'"):
         found.trajectory("x")
+    for merit in ("ending", "run", "reason"):
+        with pytest.raises(rr.InputError, match=f"'{merit}' holds no numbers; .*train"):
+            found.curves(merit)
+    with pytest.raises(rr.InputError, match="no column 3"):
+        found.curves(by=3)
 
 
 @pytest.mark.slow
@@ -389,6 +430,15 @@ def test_folders_of_something_else_are_refused(found, tmp_path):
     Path(tmp_path / "sweep.parquet").write_bytes(b"PAR1 and nothing")
     with pytest.raises(rr.InputError, match="is not the table of a sweep"):
         rr.load_sweep(tmp_path)
+    tables = {
+        "it has no column 'run', and there are 'x'": pd.DataFrame({"x": [1]}),
+        "it has no column 'ending'": found.table.drop(columns="ending"),
+        "'train_loss' holds no numbers": found.table.assign(train_loss="low"),
+    }
+    for words, table in tables.items():
+        table.to_parquet(tmp_path / "sweep.parquet")
+        with pytest.raises(rr.InputError, match=f"not the table of this .*{words}"):
+            rr.load_sweep(tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(rr.InputError, match="cannot be written to"):
         rr.sweep(SETTINGS, tmp_path / "file", workers=0)

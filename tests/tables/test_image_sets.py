@@ -64,7 +64,7 @@ def serve() -> Iterator[Serve]:
     def started(files: dict[str, bytes]) -> str:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self.server.asked.append(self.path)
+                self.server.asked.append(self.path)  # type: ignore[attr-defined]
                 self.send_response(200 if self.path in files else 404)
                 self.send_header("Connection", "close")
                 self.end_headers()
@@ -74,12 +74,12 @@ def serve() -> Iterator[Serve]:
                 pass
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.asked = []
+        server.asked = []  # type: ignore[attr-defined]
         servers.append(server)
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
         return f"http://127.0.0.1:{server.server_port}/"
 
-    started.servers = servers
+    started.servers = servers  # type: ignore[attr-defined]
     yield started
     for server in servers:
         server.shutdown()

@@ -1,6 +1,6 @@
-"""Reads mutations of one file in a process of its own, which may crash or hang.
+"""Reads mutations of files in a process of its own, which may crash or hang.
 
-Prints the number of each before it is read, and ends with "done".
+Prints the file and number of each before it is read, and ends with "done".
 """
 
 import logging
@@ -82,8 +82,7 @@ def check_refusal(error: InputError, path: Path) -> None:
     assert "more memory than there is" not in said, said
 
 
-def main(path: Path, first: int, last: int) -> None:
-    logging.getLogger().addHandler(logging.NullHandler())
+def check(path: Path, first: int, last: int) -> None:
     out = path.parent / "out"
     out.mkdir(exist_ok=True)
     whole = path.read_bytes()
@@ -95,7 +94,7 @@ def main(path: Path, first: int, last: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for seed in range(first, last):
-        print(seed, flush=True)
+        print(path.name, seed, flush=True)
         path.write_bytes(mutated(whole, seed))
         # What these do by default ends the process, also within a library.
         signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
@@ -109,8 +108,11 @@ def main(path: Path, first: int, last: int) -> None:
         signal.alarm(0)
         growth = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
         assert growth * 1024 < MOST_GROWTH_BYTES, f"{growth} KiB more"
-    print("done", flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    logging.getLogger().addHandler(logging.NullHandler())
+    first, last, *names = sys.argv[1:]
+    for name in names:
+        check(Path(name), int(first), int(last))
+    print("done", flush=True)

@@ -73,7 +73,7 @@ IN_MEMORY = {
     "fortran": np.asfortranarray,
     "xarray": lambda tensor: xr.DataArray(tensor, dims=NAMES),
     "scipy.sparse": as_sparse_coo,
-    "coordinates": lambda tensor: Coordinates(*coordinates(tensor), tensor.shape),
+    "coordinates": lambda tensor: Coordinates(*coordinates(tensor), tensor.shape),  # type: ignore[call-arg]
     "observations": Observations.from_array,
     "pandas": lambda tensor: pd.DataFrame(shuffled_columns(tensor)),
     "pandas index": lambda tensor: pd.DataFrame(shuffled_columns(tensor)).set_index(
@@ -375,6 +375,13 @@ def test_a_table_that_is_no_long_form_is_refused_by_name(columns, message):
         return
     with pytest.raises(InputError, match=message):
         incomplete_tensor(frame)
+
+
+def test_a_row_of_an_arrow_table_without_a_label_is_named():
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({"a": ["p", None], "b": [3, 4], "v": [1.0, 2.0]})
+    with pytest.raises(InputError, match=r"Row 1 has no label in the column 'a'; give"):
+        incomplete_tensor(table)
 
 
 def test_columns_of_one_name_are_refused():

@@ -183,8 +183,8 @@ def test_categories_are_in_their_own_order_unless_that_is_the_alphabets():
     assert ordered(pd.CategoricalIndex(["b", "a"], ["b", "a"]), "text") == ["a", "b"]
 
 
-def test_a_million_labels_take_a_few_times_what_sorting_text_takes():
-    labels = shuffled(f"user{number}" for number in range(10**6))
+def test_many_labels_take_a_few_times_what_sorting_text_takes():
+    labels = shuffled(f"user{number}" for number in range(200_000))
     began = time.process_time()
     ranking = label_order(labels, name="user")
     middle = time.process_time()

@@ -2,6 +2,7 @@
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -90,7 +91,7 @@ def test_every_form_of_a_table_gives_the_same_tensor(table, tmp_path):
     wide.to_csv(tmp_path / "wide.csv")
     long.to_csv(tmp_path / "long.tsv", sep="\t", index=False)
     values, modes = names or (None, None)
-    ways = {
+    ways: dict[str, Any] = {
         "wide frame": incomplete_tensor(wide, layout="wide"),
         "long frame": incomplete_tensor(long),
         "series": incomplete_tensor(series),

@@ -304,25 +304,26 @@ def test_the_responses_to_il2_are_the_same_as_a_table(tmp_path):
         np.testing.assert_array_equal(observations.dense(), expected[np.ix_(*kept)])
 
 
-@pytest.fixture(scope="module")
-def ratings(tmp_path_factory):
-    """A large table of ratings, each at a time of its own."""
+@pytest.mark.parametrize(
+    ("dims", "count"),
+    [
+        ((5_000, 500), 200_000),
+        pytest.param((50_000, 5_000), 2_000_000, marks=pytest.mark.slow),
+    ],
+)
+def test_the_time_of_many_ratings_is_no_mode(dims, count, tmp_path):
+    # Each is at a time of its own.
     rng = np.random.default_rng(0)
-    flat = rng.choice(50_000 * 5_000, 2_000_000, replace=False)
-    users, items = np.unravel_index(flat, (50_000, 5_000))
+    flat = rng.choice(np.prod(dims), count, replace=False)
+    users, items = np.unravel_index(flat, dims)
     columns = {
         "user": users,
         "item": items,
         "timestamp": rng.integers(8 * 10**8, 12 * 10**8, len(flat)),
         "rating": rng.integers(1, 11, len(flat)) / 2,
     }
-    path = tmp_path_factory.mktemp("ratings") / "ratings.csv"
-    pd.DataFrame(columns).to_csv(path, index=False)
-    return path
-
-
-def test_the_time_of_two_million_ratings_is_no_mode(ratings):
-    assert read_tensor(ratings).observations.mode_dims == (50_000, 5_000)
+    pd.DataFrame(columns).to_csv(tmp_path / "ratings.csv", index=False)
+    assert read_tensor(tmp_path / "ratings.csv").observations.mode_dims == dims
 
 
 def test_one_long_line_is_refused_at_once(tmp_path):
@@ -429,6 +430,35 @@ def test_tables_of_the_world_bank_are_wide(about, tmp_path, caplog):
     assert ("2 comment line(s) before the first row are skipped" in caplog.text) == (
         about != ""
     )
+
+
+@pytest.mark.parametrize("about", ["", '"Data Source","WDI",\n\n'])
+@pytest.mark.parametrize("behind", ["{0}\n{1}\n", "{0},,,,\n{1},,,,\n", '"{0}"\n'])
+@pytest.mark.parametrize("gap", ["\n\n", ",,,,\n,,,,\n,,,,\n", "\r\n"])
+def test_lines_about_a_table_may_stand_behind_it(tmp_path, caplog, about, behind, gap):
+    rows = "".join(f"c{n},C{n},{n},,{n / 7}\n" for n in range(12))
+    footer = behind.format("Data from database: WDI", "Last Updated: 06/28/2024")
+    text = f"{about}Country,Code,1990,1991,1992\n{rows}{gap}{footer}"
+    observations = read_tensor(csv_file(tmp_path / "x.csv", text)).observations
+    assert (observations.mode_dims, len(observations)) == ((12, 3), 24)
+    assert f"{len(footer.split(chr(10))) - 1} line(s) after the last row" in caplog.text
+
+
+def test_rows_after_an_empty_line_are_rows(tmp_path):
+    rows = "".join(f"c{n},C{n},{n},,{n / 7}\n" for n in range(12))
+    text = f"Country,Code,1990,1991,1992\n{rows}\nd,D,,,1\n"
+    path = csv_file(tmp_path / "x.csv", text)
+    assert read_tensor(path).observations.mode_dims == (13, 3)
+
+
+@pytest.mark.parametrize("countries", [5, 40])
+def test_a_broken_last_row_is_named_below_lines_about_the_table(tmp_path, countries):
+    rows = "".join(f"c{n},C{n},{n},{n / 7},1\n" for n in range(countries))
+    text = f'"Data Source","WDI",\n\nCountry,Code,1990,1991,1992\n{rows}c99,C'
+    path = csv_file(tmp_path / "x.csv", text)
+    words = rf"Line {4 + countries} has 2 field\(s\) but line 3 has 5"
+    with pytest.raises(InputError, match=words):
+        read_tensor(path)
 
 
 def test_a_field_behind_the_delimiter_that_ends_all_other_lines_is_refused(tmp_path):

@@ -1,4 +1,7 @@
-"""Claims along the flow hold, and fail when their formula is broken on purpose."""
+"""Claims along the flow: what they are tested on, and what is refused.
+
+That they hold, and fail when a formula is broken, is in `test_mutants.py`.
+"""
 
 from dataclasses import dataclass
 
@@ -12,9 +15,6 @@ from rankrise.losses import AbsoluteLoss, AbstractLoss, HuberLoss
 from rankrise.problems import CompletionProblem
 from rankrise.tensors import Observations
 from rankrise.theory import (
-    _conservation,
-    _growth,
-    _growth_bounds,
     _run,
     check_conservation,
     check_growth,
@@ -31,24 +31,6 @@ from rankrise.theory._rates import (
 from .conftest import COMPONENTS, MODE_DIMS, a_start, completion, sensing
 
 CHECKS = (check_conservation, check_growth, check_growth_bounds)
-
-
-def broken(module, name, changed):
-    """Replace a formula by one made from it."""
-    formula = getattr(module, name)
-    return module, name, lambda *args: changed(formula, *args)
-
-
-@pytest.fixture(scope="module", params=CHECKS)
-def claim(request, problem, start):
-    return request.param(problem, start)
-
-
-def test_claim_holds_on_completion(claim):
-    assert claim.verdict == "holds", claim.explanation
-    # A run still at the saddle would satisfy everything.
-    assert claim.moved["loss_ratio"] <= 0.1
-    assert claim.error <= claim.tolerance
 
 
 @pytest.mark.slow
@@ -69,90 +51,6 @@ def test_claim_holds_on_every_problem(check, make):
     problem = make()
     claim = check(problem, a_start(problem.mode_dims))
     assert claim.verdict == "holds", claim.explanation
-
-
-BREAKS = {
-    "conservation: a cube": (
-        check_conservation,
-        broken(_conservation, "conserved", lambda f, s: f(s**1.5)),
-    ),
-    "conservation: a sum": (
-        check_conservation,
-        broken(_conservation, "conserved", lambda f, s: s + s[..., :1, :]),
-    ),
-    "descent: the sign": (
-        check_conservation,
-        broken(_conservation, "descent_change", lambda f, *a: -f(*a)),
-    ),
-    "descent: the exponent": (
-        check_conservation,
-        broken(_conservation, "descent_change", lambda f, e, g: f(e**0.5, g)),
-    ),
-    "growth: factor N": (
-        check_growth,
-        broken(_growth, "balanced_rate", lambda f, s, g, n: f(s, g, n) / n),
-    ),
-    "growth: the sign": (
-        check_growth,
-        broken(_growth, "balanced_rate", lambda f, *a: -f(*a)),
-    ),
-    "growth: the exponent": (
-        check_growth,
-        broken(_growth, "balanced_rate", lambda f, s, g, n: n * s ** (2 - 1 / n) * g),
-    ),
-    "growth off balance: the exponent": (
-        check_growth,
-        broken(_growth, "general_rate", lambda f, s, g, w: f(s, g, jnp.sqrt(w))),
-    ),
-    "small bound: factor N": (
-        check_growth_bounds,
-        broken(_growth_bounds, "small_bound", lambda f, s, g, e, n: f(s, g, e, n) * n),
-    ),
-    "large bound: factor N": (
-        check_growth_bounds,
-        broken(_growth_bounds, "large_bound", lambda f, s, g, e, n: f(s, g, e, n) / n),
-    ),
-    "small bound: loosened": (
-        check_growth_bounds,
-        broken(_growth_bounds, "small_bound", lambda f, s, g, e, n: f(s, g, e, n) / n),
-    ),
-    "large bound: the exponent": (
-        check_growth_bounds,
-        broken(
-            _growth_bounds,
-            "large_bound",
-            lambda f, s, g, e, n: n * g * (s ** (2 / n) + e) ** n,
-        ),
-    ),
-    "bounds: the sign": (
-        check_growth_bounds,
-        broken(_growth_bounds, "large_bound", lambda f, *a: -f(*a)),
-    ),
-}
-
-
-@pytest.mark.parametrize("case", BREAKS)
-def test_a_broken_formula_is_found_out(case, problem, start, monkeypatch):
-    check, change = BREAKS[case]
-    monkeypatch.setattr(*change)
-    claim = check(problem, start)
-    assert claim.verdict == "violated"
-    assert claim.error > 100 * claim.tolerance
-
-
-def test_growth_is_checked_integrated_too(problem, start, monkeypatch):
-    claim = check_growth(problem, start)
-    assert claim.numbers["integrated_error"] < 1e-12
-    # A rate that is right at each time cannot be wrong between them, so break the sum.
-    whole = _growth.integrated
-
-    def broken_sum(problem, start, law, times, **options):
-        return whole(problem, start, lambda *a: 1.001 * law(*a), times, **options)
-
-    monkeypatch.setattr(_growth, "integrated", broken_sum)
-    claim = check_growth(problem, start)
-    assert claim.verdict == "violated"
-    assert claim.numbers["integrated_error"] > 1e-5
 
 
 @dataclass(frozen=True)
@@ -218,8 +116,9 @@ def test_a_tolerance_finer_than_the_measuring_is_not_tested(check, problem, star
     assert "The error of measuring" in claim.explanation
 
 
-@pytest.mark.parametrize("claim", [check_growth_bounds], indirect=True)
-def test_bounds_look_at_ten_thousand_rates_of_both_signs(claim):
+def test_bounds_look_at_ten_thousand_rates_of_both_signs(problem, start):
+    claim = check_growth_bounds(problem, start)
+    assert claim.verdict == "holds", claim.explanation
     numbers = claim.numbers
     assert numbers["component_times"] >= 10_000
     assert numbers["positive_pulls"] > 100
@@ -253,7 +152,9 @@ def test_a_start_that_only_rises_is_turned_around_as_well(problem):
         pytest.param(check_growth_bounds, marks=pytest.mark.slow),
     ],
 )
-def test_a_run_that_cannot_move_is_not_tested(check, problem):
+def test_a_run_that_cannot_move_is_not_tested(check, problem, monkeypatch):
+    # It goes on at rest until the limit.
+    monkeypatch.setattr(_run, "MOST_STEPS", 1500)
     # Components that are and stay equal, and signs that no tensor of CP rank 1 has.
     values = jnp.where(jnp.sum(problem.indices, axis=1) % 3 == 0, 1.0, -1.0)
     one = a_start(MODE_DIMS, 1)

@@ -69,9 +69,19 @@ def _followed_once():
             )
         return references[beginning][1]
 
+    shorten, settings = _rank_one.within_reach, {}
+
+    def remembered_setting(setting):
+        given = map(id, (setting.problem, setting.directions))
+        start = (*given, setting.radius, setting.horizon, setting.bound)
+        if start not in settings:
+            settings[start] = setting, shorten(setting)
+        return settings[start][1]
+
     with pytest.MonkeyPatch.context() as patch:
         for module in (_rank_one, _corollary):
             patch.setattr(module, "passage", remembered)
+        patch.setattr(_rank_one, "within_reach", remembered_setting)
         patch.setattr(_rank_one, "followed", remembered_reference)
         yield
 

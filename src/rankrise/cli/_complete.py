@@ -58,12 +58,12 @@ def complete(
     Parameters
     ----------
     files
-        One file, or several; the results of each of several go to a subfolder. Omit
-        when resuming a single run.
+        One file, several (the results of each go to a subfolder), or a folder of
+        Parquet files. Omit when resuming a single run.
     parts
-        Of a folder of parts, how many the observations are divided into at least; by
-        default as many as there are files, and more where one would have over two
-        million.
+        How many parts the observations of a folder are divided into, at least; by
+        default as many as it has files, and more where one would have over two million
+        observations.
     """
     output = output or OutputOptions()
     options = settings or CompleteOptions()

@@ -55,7 +55,7 @@ def complexity(
         download), or a .csv, .npz, .parquet or other table. Left out when a run is
         resumed.
     devices
-        Devices that every step goes over, or all of them. A run may be resumed on
+        How many devices share every step, or all of them. A run may be resumed on
         another number.
     """
     output = output or OutputOptions()

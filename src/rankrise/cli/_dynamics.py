@@ -37,7 +37,7 @@ def dynamics(
     Parameters
     ----------
     devices
-        Devices that every step goes over, or all of them. A run may be resumed on
+        How many devices share every step, or all of them. A run may be resumed on
         another number.
     """
     output = output or OutputOptions()

@@ -107,7 +107,7 @@ class RunFolder:
         if not self._options.resume or not summary.exists():
             return False
         result = self.result()
-        if result == "interrupted":
+        if result == "interrupted" or (result == "time limit" and self.has_state()):
             return False
         if not self._options.quiet:
             say(f"The run in {self.path} is finished ({result}).")
@@ -130,8 +130,10 @@ class RunFolder:
         """The settings to run with: those given, or those of the run to resume."""
         if not self._options.resume:
             return given
-        stored = self._stored["settings"]
+        stored = dict(self._stored["settings"])
         for name, value in given.model_dump(mode="json", exclude_unset=True).items():
+            if name == "max_seconds":  # When to leave off, not what comes out.
+                stored[name] = value
             self.check_unchanged(name, value, stored.get(name))
         try:
             return type(given).model_validate(stored)
@@ -192,7 +194,7 @@ class RunFolder:
     def finish(self, summary: dict[str, Any]) -> None:
         """Write the summary last, so that it stands for all; release the folder."""
         write_json(self.path / SUMMARY, summary)
-        if summary["result"] != "interrupted":
+        if summary["result"] not in ("interrupted", "time limit"):
             self.checkpoint.unlink(missing_ok=True)
             for part in self.path.glob("checkpoint-*.npz"):
                 part.unlink()

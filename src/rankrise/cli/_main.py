@@ -3,8 +3,9 @@
 import logging
 import sys
 import tomllib
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import cyclopts
 from cyclopts import App, Parameter
@@ -76,7 +77,7 @@ def run(tokens: list[str]) -> int:
     handler.setFormatter(_Warning("rankrise: %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     try:
-        app.config = _config_files(tokens)
+        app.config = [*_config_files(tokens), _refuse_fractions]
         status = app(tokens, exit_on_error=False, print_error=False)
     except _REFUSED as error:
         return _refuse(error)
@@ -114,6 +115,22 @@ def _config_files(tokens: list[str]) -> list[Dict]:
             settings = _read_config(given)
             return [Dict(settings, source=given, use_commands_as_keys=False)]
     return []
+
+
+def _refuse_fractions(
+    app: App, commands: tuple[str, ...], arguments: cyclopts.ArgumentCollection
+) -> None:
+    """Refuse 1.5 for a whole number, which would be rounded."""
+    for argument in arguments:
+        if int not in (argument.hint, *get_args(argument.hint)):
+            continue
+        for token in argument.tokens:
+            with suppress(ValueError):
+                if float(token.value).is_integer():
+                    continue
+                raise cyclopts.CoercionError(
+                    token=token, argument=argument, target_type=argument.hint
+                )
 
 
 def _read_config(path: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from rankrise._settings import option, refused
 OF_CLUSTERS = ("max_runs", "parts", "scheduler", "slurm", "workers")
 _TYPES: dict[Any, str] = {
     int: "a whole number",
+    int | None: "a whole number",
     float: "a number",
     bool: "true or false",
     int | Literal["all"]: "a whole number or all",

@@ -108,9 +108,11 @@ def status_of(summary: dict[str, Any], folder: RunFolder) -> int:
     if summary["result"] == Ending.TIME_LIMIT:
         # Longer than the limit by what could not be cut short.
         after = f", after {summary['seconds']:.1f} s" if "seconds" in summary else ""
+        further = "raise --max-seconds to go further"
+        if folder.has_state():
+            further = f"go on with --out {folder.path} --resume"
         say(
-            f"rankrise: stopped at the time limit{part}{after}; raise --max-seconds to "
-            "go further.",
+            f"rankrise: stopped at the time limit{part}{after}; {further}.",
             file=sys.stderr,
         )
     if summary["result"] == Ending.DIVERGED:

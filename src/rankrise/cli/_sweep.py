@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,12 +51,12 @@ def sweep(
         Address of a scheduler of Dask such as tcp://10.0.0.5:8786; by default workers
         are started on this machine.
     workers
-        How many are started, by default one for every core; 0 does all runs in this
-        process, without Dask.
+        How many workers are started, by default one for every core; 0 does all runs in
+        this process, without Dask.
     slurm
         A TOML file with the settings of jobs of Slurm, each of which is a worker.
     max_runs
-        More runs are refused; 10000 by default.
+        A sweep of more runs is refused; 10000 by default.
     dry_run
         Say how many runs there are and how long they may take, and with --slurm what a
         job is, and do nothing.
@@ -88,13 +88,16 @@ def _sweep(
     dry_run: bool,
     output: OutputOptions,
 ) -> int:
-    from rankrise.sweeps import MOST_RUNS, check_cluster
+    from rankrise.sweeps import MOST_RUNS, check_cluster, open_pool
 
     check_cluster(scheduler, workers, slurm)
     most = MOST_RUNS if max_runs is None else max_runs
     if dry_run:
         settings = _settings(file, output)
-        _announce(settings, output, most, scheduler, workers)
+        # A scheduler that does not answer would stop the sweep.
+        elsewhere = scheduler != "local"
+        with open_pool(scheduler) if elsewhere else nullcontext():
+            _announce(settings, output, most, scheduler, workers)
         if slurm is not None:
             from rankrise.sweeps import slurm_script
 

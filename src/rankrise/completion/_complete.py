@@ -37,6 +37,7 @@ from rankrise.runs import (
     Ending,
     ShowProgress,
     Watch,
+    check_checkpoint,
     counting_seconds,
     showing,
 )
@@ -48,17 +49,6 @@ from rankrise.tensors import (
 
 # Models of too few entries to learn components from.
 _MODELS = 8
-
-
-@overload
-def complete(
-    source: Any,
-    *,
-    scheduler: Any,
-    workers: int | None = ...,
-    parts: int | None = ...,
-    **settings: Any,
-) -> CompletionOfParts: ...
 
 
 @overload
@@ -88,7 +78,18 @@ def complete(
 ) -> Completion: ...
 
 
-# The settings of the first are some of these.
+@overload
+def complete(
+    source: Any,
+    *,
+    scheduler: Any,
+    workers: int | None = ...,
+    parts: int | None = ...,
+    **settings: Any,
+) -> CompletionOfParts: ...
+
+
+# The settings of the last are some of these.
 @counting_seconds()  # type: ignore[misc]
 def complete(
     source: Any,
@@ -131,7 +132,8 @@ def complete(
         zero, gradient flow, or its limit; a `GradientMethod` has their options.
     models
         How many, each with another part held out; the completed entries are their
-        mean. By default 8, fewer for many observations.
+        mean. By default 8; 5 above 20,000 observations, 2 above 200,000, 1 above two
+        million.
     heldout
         How entries are held out: `auto` as they are missing (single entries, whole
         fibers, runs, blocks, or some of each), `random` as single entries, `fiber` as
@@ -155,7 +157,7 @@ def complete(
     max_components
         Upper limit on the number of components; the rank is found, not set by it.
     max_seconds
-        Time limit in seconds from the start of the call, over all the times the run is
+        Time limit in seconds from the start of the call, anew each time the run is
         resumed. It includes reading, loading and the search for gaps, but these and the
         step under way are always finished.
     smooth
@@ -274,8 +276,7 @@ def complete_tensor(
     2
     """
     settings = settings or CompletionSettings()
-    if not isinstance(checkpoint, Checkpoint | None):
-        raise InputError(f"`checkpoint` is {checkpoint!r}; give a Checkpoint(path).")
+    check_checkpoint(checkpoint)
     observations, loss = incomplete.observations, settings.loss_function
     check_observations(incomplete, loss)
     warn_of_no_gaps(observations)

@@ -19,6 +19,7 @@ from rankrise.drawing import (
     Panel,
     colour,
     label_indices,
+    log_axis,
     look,
     marker,
     number_ticks,
@@ -42,6 +43,8 @@ _POINTS = 5000
 _BARS = 20
 # Longer factors are drawn without a mark for every row.
 _MARKED = 30
+# Of characters of a mode's name along an axis.
+_NAME = 24
 # Rows and columns of a picture of entries; of longer modes every other, and so on.
 _PIXELS = 400
 # Largest over smallest error from which an axis is logarithmic.
@@ -62,7 +65,7 @@ def draw_rank(found: RankEstimate, units: str = "") -> Drawing:
         "match",
         "Match: smallest factor match score of a component between fits to two halves "
         "of the data (1: found again); explained: share of the variance, or of the "
-        "loss, that the fit takes",
+        "loss, that the fit takes, where it is no worse than the mean",
         lambda panel: _plot_match(panel, found),
     )
     return Drawing([[errors, match]])
@@ -84,11 +87,11 @@ def _plot_errors(panel: Axes, found: RankEstimate, units: str) -> None:
     bars: dict[str, Any] = {"marker": marker(0), "markersize": 4, "capsize": 2}
     panel.errorbar(sizes, errors, spreads, label="held-out error", **bars, **look(0))
     if np.all(errors > 0) and np.max(errors, initial=1) > _FAR * np.min(errors):
-        panel.set_yscale("log")
+        log_axis(panel, "y")
     _mark_choice(panel, found)
     _label(panel, "components", _with("error", units))
     panel.set_title(f"rank {found.rank}: held-out error")
-    panel.legend()
+    panel.legend(loc="best")
 
 
 def _mark_choice(panel: Axes, found: RankEstimate) -> None:
@@ -101,13 +104,15 @@ def _mark_choice(panel: Axes, found: RankEstimate) -> None:
 def _plot_match(panel: Axes, found: RankEstimate) -> None:
     sizes = [row.components for row in found.rows]
     for place, name in enumerate(("match", "explained")):
-        shares = [getattr(row, name) for row in found.rows]
+        shares = np.array([getattr(row, name) for row in found.rows])
+        # Without an offset nothing is worse than the mean.
+        shares[shares < 0] = np.nan
         panel.plot(sizes, shares, label=name, marker=marker(place), ms=4, **look(place))
     panel.axvline(found.rank, color=colour(1), linewidth=1, linestyle="--")
     panel.set_ylim(0, 1.05)
     _label(panel, "components", "from 0 to 1")
     panel.set_title("match of halves, explained")
-    panel.legend()
+    panel.legend(loc="best")
 
 
 def _label(panel: Axes, across: str, up: str) -> None:
@@ -119,6 +124,14 @@ def _label(panel: Axes, across: str, up: str) -> None:
 
 def _with(words: str, units: str) -> str:
     return f"{words} ({units})" if units else words
+
+
+def _named(axis: ModeAxis, mode: int) -> str:
+    """The name of a mode, as long as a panel has room for, with its units."""
+    name = axis.title(mode)
+    if len(name) > _NAME:
+        name = f"{name[: _NAME - 1]}…"
+    return _with(name, axis.units.removesuffix(" 00:00:00"))
 
 
 def draw_completion(found: Completion) -> Drawing:
@@ -188,7 +201,7 @@ def _plot_path(panel: Axes, reference: Model, models: Sequence[Model]) -> None:
     panel.set_ylim(0, None)
     _label(panel, "components", "error, standardized")
     panel.set_title("models")
-    panel.legend()
+    panel.legend(loc="best")
 
 
 def _by_components(path: Path, name: str) -> tuple[list[int], list[float]]:
@@ -216,6 +229,8 @@ def _norms_panel(
             words = [f"{share:.2f}" if share == share else "" for share in shares]
             panel.bar_label(bars, words, fontsize=6, rotation=90, padding=2)
             panel.margins(y=0.2)
+        # A few bars are no wider than many.
+        panel.set_xlim(0.4, max(len(norms), 3) + 0.6)
         _label(panel, "component", _with("norm", units))
         panel.set_title(f"norms: {shown}")
 
@@ -251,7 +266,7 @@ def _heldout_panel(found: Completion) -> Panel:
         panel.set(xlabel=_with("observed", units), ylabel=_with("predicted", units))
         panel.set_title("held-out entries")
         number_ticks(panel.xaxis, panel.yaxis)
-        panel.legend()
+        panel.legend(loc="best")
 
     shown = f"{len(known)} of {count}" if len(known) < count else f"all {count}"
     return Panel(
@@ -390,9 +405,7 @@ def _show(
             ft.partial(_label_of, own, step),
             -(-found.observations.mode_dims[mode] // step),
         )
-        axis.set_label_text(_with(own.title(mode), own.units))
-    if found.axis(shown.modes[1]).labels is not None:
-        panel.tick_params(axis="x", labelrotation=30)
+        axis.set_label_text(_named(own, mode))
 
 
 # Factors.
@@ -416,12 +429,10 @@ def _factor_panel(reference: Model, mode: int, axis: ModeAxis) -> Panel:
         label_indices(panel.xaxis, axis.label, dim)
         number_ticks(panel.yaxis)
         panel.set_title(shown)
-        panel.set_xlabel(_with(axis.title(mode), axis.units))
-        if axis.labels is not None:
-            panel.tick_params(axis="x", labelrotation=30)
+        panel.set_xlabel(_named(axis, mode))
         # One serves the panels of all modes.
         if count and (mode == 0 or len(panel.figure.axes) == 1):
-            panel.legend(fontsize=6)
+            panel.legend(loc="best", fontsize=6)
 
     return Panel(
         f"factors {axis.title(mode)}",

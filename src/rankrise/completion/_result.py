@@ -16,10 +16,12 @@ from rankrise._atomic import atomic_path
 from rankrise._errors import InputError
 from rankrise._html import html_of
 from rankrise._memory import MAX_DENSE_BYTES
-from rankrise._typing import Values
+from rankrise._optional import imported
+from rankrise._typing import Indices, Values
 from rankrise.completion._accuracy import Accuracy, Noise, fit_noise
 from rankrise.completion._gaps import tell_gaps
 from rankrise.completion._holdout import Folds, HeldOut
+from rankrise.completion._labels import indices_in
 from rankrise.completion._mean_of_models import MeanOfModels
 from rankrise.completion._model import (
     Baseline,
@@ -187,6 +189,29 @@ class Completion(Plotted):
         held-out residuals lies inside.
         """
         return self._mean.bounds_about(*self._mean.mean_and_std(indices), level)
+
+    def indices_of(self, table: Any) -> Indices:
+        """Indices of the rows of a pandas.DataFrame, for `entries` and its like.
+
+        It has a column of labels for every mode, by the mode's name; other columns are
+        left alone. A label that was never observed has index -1.
+
+        Raises
+        ------
+        InputError
+            If a mode has no name, or the table no column of that name.
+
+        Examples
+        --------
+        >>> import pandas as pd, rankrise as rr
+        >>> rows = [(u, i, (u + 1) * i) for u in range(6) for i in range(5)]
+        >>> ratings = pd.DataFrame(rows, columns=["user", "item", "rating"])
+        >>> found = rr.complete(ratings.drop(index=[7, 13]), models=1)
+        >>> wanted = pd.DataFrame({"item": [2, 3], "user": [1, 2]})
+        >>> found.entries(found.indices_of(wanted)).round(1)
+        array([4., 9.])
+        """
+        return indices_in(self.input.axes, table)
 
     def are_unobserved(self, indices: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """For rows of indices and every mode, whether the slice was never observed."""
@@ -374,12 +399,7 @@ class Completion(Plotted):
         """
         if components not in ("rank", "all"):
             raise InputError(f"`components` is {components!r}; choose 'rank' or 'all'.")
-        try:
-            from tensorly.cp_tensor import CPTensor
-        except ImportError as error:
-            raise InputError(
-                "cp_tensor() needs TensorLy; install it with pip install tensorly."
-            ) from error
+        tensorly = imported("tensorly.cp_tensor", "tensorly", "cp_tensor() needs")
         if components == "rank":
             if self.reference.baseline.effects and self.settings.main_effects:
                 raise InputError(
@@ -399,7 +419,7 @@ class Completion(Plotted):
         weights, columns = norms_of(factors), list(map(unit_columns, factors))
         if labelled:
             return weights, [self._framed(*each) for each in enumerate(columns)]
-        return CPTensor((weights, columns))
+        return tensorly.CPTensor((weights, columns))
 
     def _framed(self, mode: int, matrix: Values) -> Any:
         import pandas as pd

@@ -76,8 +76,7 @@ def fingerprint(
         array = getattr(observations, name)
         if array is not None:
             content.update(np.ascontiguousarray(array).data)
-    # The time limit says when to leave off, not what comes out.
-    fields = [name for name in type(settings).model_fields if name != "max_seconds"]
+    fields = type(settings).model_fields
     return {
         **{name: _told(getattr(settings, name)) for name in fields},
         "mode_dims": list(observations.mode_dims),

@@ -52,7 +52,7 @@ def draw_curve(curve: RankCurve) -> Drawing:
             panel.set_ylim(bottom=0)
             number_ticks(panel.yaxis)
             whole_ticks(panel.xaxis)
-            panel.legend()
+            panel.legend(loc="best")
 
         panels.append(
             Panel(

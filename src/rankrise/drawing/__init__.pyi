@@ -15,4 +15,5 @@ from ._style import marker as marker
 from ._ticks import label_indices as label_indices
 from ._ticks import log_axis as log_axis
 from ._ticks import number_ticks as number_ticks
+from ._ticks import value_ticks as value_ticks
 from ._ticks import whole_ticks as whole_ticks

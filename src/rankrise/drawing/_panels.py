@@ -37,6 +37,7 @@ def plot_drawing(drawing: Drawing, panel: str | None, ax: Axes | None) -> Any:
             figure.caption = f"{_sentence(title)} {_sentence(chosen.caption)} {note}"
             ax = figure.subplots()
         chosen.draw(ax)
+        _clear_legend(ax)
         if note:
             ax.text(
                 *(0.99, 0.01, note),
@@ -77,6 +78,7 @@ def _compose(picture: Picture, drawing: Drawing) -> list[Axes]:
                 row, np.ravel(part.subplots(1, len(row))), strict=True
             ):
                 panel.draw(own)
+                _clear_legend(own)
                 caption, letter = _sentence(panel.caption), next(letters)
                 if several:
                     own.annotate(
@@ -97,6 +99,32 @@ def _compose(picture: Picture, drawing: Drawing) -> list[Axes]:
             )
     picture.caption = " ".join(filter(None, (_sentence(title), *captions, note)))
     return axes
+
+
+def _clear_legend(panel: Axes) -> None:
+    """Room above the lines for a legend that would lie on one of them."""
+    legend = panel.get_legend()
+    if legend is None:
+        return
+    # Transforms are those of the limits once these were asked for.
+    panel.get_xlim(), panel.get_ylim()
+    box = legend.get_window_extent()
+    for line in panel.lines:
+        # Those through the whole panel cannot be avoided.
+        if line.get_transform() is not panel.transData:
+            continue
+        path = line.get_path().transformed(line.get_transform())
+        corners = np.asarray(path.vertices)
+        is_drawn = line.get_linestyle() != "None" and len(corners) > 1
+        if (is_drawn and path.intersects_bbox(box, filled=False)) or (
+            box.count_contains(corners)
+        ):
+            # All below shrinks as much as the room takes.
+            room = min(1.15 * box.height, 0.6 * panel.bbox.height)
+            height = panel.bbox.height**2 / (panel.bbox.height - room)
+            above = panel.transData.inverted().transform((0, panel.bbox.y0 + height))
+            panel.set_ylim(top=above[1])
+            return
 
 
 def _letters() -> Any:

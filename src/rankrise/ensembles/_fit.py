@@ -191,7 +191,7 @@ def fit_ensemble(
         members, samples and training. What an optimizer of optax was made with cannot
         be read from it: name it here.
     max_seconds
-        Time limit, over all the times the fit is resumed and compiling included, that
+        Time limit, anew each time the fit is resumed and compiling included, that
         ends it after the epochs in which it is passed.
     devices
         As for `solve`: every device has a share of the components of all models.
@@ -290,12 +290,10 @@ class _Fit:
         with Watch(
             checkpoint=checkpoint, fingerprint=wanted, max_seconds=max_seconds
         ) as watch:
-            ending = None
             if (saved := watch.load()) is not None:
                 self._restore(*saved)
-                # What was cut off stays as it is under the same limit.
-                ending = watch.ending()
-            budget = 1
+            # At least one epoch, however short the time is.
+            ending, budget = None, 1
             while self._running and ending is None:
                 budget = self._advance(budget)
                 if self._is_stop:

@@ -40,7 +40,7 @@ def draw_fit(fit: EnsembleFit) -> Drawing:
             panel.set_ylabel(f"{split} loss")
             log_axis(panel, "y")
             whole_ticks(panel.xaxis)
-            panel.legend(title="models of")
+            panel.legend(loc="best", title="models of")
 
         caption = f"Mean {split} loss by epoch, a line a model"
         panels.append(Panel(split, caption, draw))

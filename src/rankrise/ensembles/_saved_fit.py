@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rankrise._checks import check_whole
 from rankrise.ensembles._ensemble import Member
 from rankrise.runs import Ending
 from rankrise.tensors.files import StoredArrays, save_result
@@ -67,23 +68,36 @@ def fit_fields(facts: Any, arrays: StoredArrays) -> dict[str, Any]:
     """The fields of an `EnsembleFit`."""
     members = tuple(Member(*each) for each in facts["members"])
     endings = tuple(map(Ending, facts["endings"]))
-    epochs = tuple(map(int, facts["epochs"]))
+    epochs, seconds = tuple(facts["epochs"]), tuple(map(float, facts["seconds"]))
     if not members or not len(members) == len(endings) == len(epochs):
         raise ValueError("its models are not as many as their endings")
+    for number in epochs:
+        check_whole("A number of epochs", number, 0)
+    train_losses = arrays.get("train_losses", [None, len(members)])
     test_epochs = arrays.get("test_epochs", [None], "i")
+    measured = test_epochs.tolist()
+    if max(epochs) > len(train_losses) or measured != sorted(
+        {*measured} & {*range(len(train_losses) + 1)}
+    ):
+        raise ValueError("its losses are not those of its epochs")
+    if len(seconds) != 2 or not min(seconds) >= 0:
+        raise ValueError("its seconds are no times")
     values = modes = None
     tables = []
     for place, member in enumerate(members):
         tables.append(arrays.get(f"table_{place}", [values, modes, member.components]))
         values, modes, _ = tables[0].shape
+    kinds = {array.dtype.name for array in (*tables, train_losses)}
+    if not kinds <= {"float32", "float64"}:
+        raise ValueError(f"it holds numbers of the types {', '.join(sorted(kinds))}")
     return {
         "members": members,
         "tables": tuple(tables),
-        "train_losses": arrays.get("train_losses", [None, len(members)]),
+        "train_losses": train_losses,
         "test_epochs": test_epochs,
         "test_losses": arrays.get("test_losses", [len(test_epochs), len(members)]),
         "epochs": epochs,
         "endings": endings,
-        "seconds_compile": float(facts["seconds"][0]),
-        "seconds_run": float(facts["seconds"][1]),
+        "seconds_compile": seconds[0],
+        "seconds_run": seconds[1],
     }

@@ -1,5 +1,6 @@
 """What regressor and classifier share: tables in, levels, learned attributes."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,18 @@ from sklearn.utils import check_random_state
 
 from rankrise._errors import InputError
 from rankrise.estimators._checked_tables import checked_rows
-from rankrise.estimators._fitting import FitSettings, Task, fit_models
+from rankrise.estimators._fitting import Course, FitSettings, Task, fit_models
 from rankrise.estimators._product_sums import ProductSums
-from rankrise.tables import Levels
+from rankrise.tables import CategoricalData, Levels
 
 FloatArray = npt.NDArray[np.floating]
 
 
 class TensorEstimator(BaseEstimator):  # type: ignore[misc]
     """Predictors that sum products of one factor a feature."""
+
+    # Whether factors have an axis for models.
+    _has_models = False
 
     def __init__(
         self,
@@ -53,12 +57,24 @@ class TensorEstimator(BaseEstimator):  # type: ignore[misc]
         tags.input_tags.string = True
         return tags
 
-    def _learn(self, X: Any, task: Task, labels: Any = None) -> None:
+    def _learn(
+        self,
+        X: Any,
+        task: Task,
+        labels: Any = None,
+        *,
+        start: Sequence[npt.ArrayLike] | None,
+        batches: Iterable[npt.ArrayLike] | None,
+    ) -> None:
         """Learn levels and factors; sets all attributes but those of the target."""
         random = check_random_state(self.random_state)
         settings = FitSettings.of(self, int(random.randint(2**31 - 1)))
         levels = Levels.fit(X, levels=self.n_levels)
         data = levels.encode(X)
+        course = Course(
+            start if start is None else self._checked_start(start, data, task),
+            batches if batches is None else self._checked_batches(batches),
+        )
         train, validation = self._split(data.samples, labels, random)
         found = fit_models(
             data,
@@ -66,12 +82,55 @@ class TensorEstimator(BaseEstimator):  # type: ignore[misc]
             settings,
             train=train,
             validation=validation,
+            course=course,
             progress=bool(self.verbose),
         )
         self.levels_ = levels
         self._products = ProductSums.from_tables(found.tables, data)
         self.n_iter_ = found.epochs
         self.loss_curve_ = found.loss_curve
+
+    def _checked_start(
+        self, start: Sequence[npt.ArrayLike], data: CategoricalData, task: Task
+    ) -> list[FloatArray]:
+        factors = [np.asarray(factor) for factor in start]
+        if len(factors) != data.features:
+            raise InputError(
+                f"start has {len(factors)} arrays and X {data.features} features; give "
+                "one for each feature, as in factors_."
+            )
+        models = task.targets.shape[1]
+        for number, (factor, levels) in enumerate(
+            zip(factors, data.cardinalities, strict=True)
+        ):
+            wanted: tuple[int, ...] = (levels, self.n_components)
+            axes = "level, component"
+            if self._has_models:
+                wanted, axes = (models, *wanted), f"model, {axes}"
+            numbers = factor.dtype.kind in "fiu" and np.isfinite(factor).all()
+            if factor.shape != wanted or not numbers:
+                raise InputError(
+                    f"start of feature {number} is an array of {factor.dtype} of shape "
+                    f"{factor.shape}; give finite numbers of shape {wanted} ({axes})."
+                )
+        return [
+            factor.reshape(models, *factor.shape[-2:]).astype(np.float64)
+            for factor in factors
+        ]
+
+    def _checked_batches(
+        self, batches: Iterable[npt.ArrayLike]
+    ) -> Iterable[npt.ArrayLike]:
+        if self.early_stopping:
+            raise InputError(
+                "batches name rows of X, of which early stopping sets some aside; give "
+                "early_stopping=False with them."
+            )
+        if not isinstance(batches, Iterable):
+            raise InputError(
+                f"batches is {batches!r}; give an iterable of index arrays, one a step."
+            )
+        return batches
 
     def _split(
         self, samples: int, labels: Any, random: np.random.RandomState

@@ -1,5 +1,6 @@
 """Classification, one against all, by sums of products."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -69,6 +70,8 @@ class TensorClassifier(ClassifierMixin, TensorEstimator):  # type: ignore[misc]
     True
     """
 
+    _has_models = True
+
     def __init__(
         self,
         *,
@@ -98,7 +101,14 @@ class TensorClassifier(ClassifierMixin, TensorEstimator):  # type: ignore[misc]
         )
         self.loss = loss
 
-    def fit(self, X: Any, y: Any) -> "TensorClassifier":
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        start: Sequence[npt.ArrayLike] | None = None,
+        batches: Iterable[npt.ArrayLike] | None = None,
+    ) -> "TensorClassifier":
         """Learn from samples of two or more classes.
 
         Parameters
@@ -108,6 +118,14 @@ class TensorClassifier(ClassifierMixin, TensorEstimator):  # type: ignore[misc]
             categories.
         y
             One class a sample.
+        start
+            Factors to start from, in the form of `factors_`, such as another fit's, in
+            place of those drawn from `init_mean` and `init_std`.
+        batches
+            Rows of `X` that each step takes, in place of shuffling: an iterable of
+            index arrays, gone through once, as many an epoch as batches of `batch_size`
+            make the samples. It takes `early_stopping=False` and an `optimizer` other
+            than Levenberg-Marquardt.
 
         Warns
         -----
@@ -134,7 +152,7 @@ class TensorClassifier(ClassifierMixin, TensorEstimator):  # type: ignore[misc]
             # The start says the log-odds of a class's share, from positive factors.
             intercept = float(np.log(share / (1 - share))) - START
             task = Task(targets, LogisticLoss(), START, offset=-intercept)
-        self._learn(X, task, labels)
+        self._learn(X, task, labels, start=start, batches=batches)
         self.classes_ = classes
         self.intercept_ = intercept
         self.factors_ = self._products.factors

@@ -1,7 +1,9 @@
 """Train the models of an estimator as one ensemble."""
 
 import functools as ft
+import itertools as it
 import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +27,7 @@ from rankrise.ensembles import (
     check_memory,
     fit_ensemble,
 )
+from rankrise.estimators._product_sums import ProductSums
 from rankrise.losses import AbstractLoss
 from rankrise.runs import Ending, showing
 from rankrise.tables import CategoricalData
@@ -112,6 +115,22 @@ def _count(estimator: Any, name: str, default: int | None) -> int:
 
 
 @dataclass(frozen=True, eq=False)
+class Course:
+    """Where training starts, and which samples each of its steps takes, if given.
+
+    Attributes
+    ----------
+    start
+        For every feature: model, level, component.
+    batches
+        Rows of the samples learned from.
+    """
+
+    start: Sequence[FloatArray] | None = None
+    batches: Iterable[npt.ArrayLike] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Fitted:
     """Tables as they are coded, and the training loss of every epoch."""
 
@@ -150,6 +169,7 @@ def fit_models(
     *,
     train: Any,
     validation: Any = None,
+    course: Course | None = None,
     progress: bool = False,
 ) -> Fitted:
     """Train one model a column of the targets.
@@ -169,7 +189,7 @@ def fit_models(
     ConvergenceWarning
         Where a model diverged; then the epoch of the lowest loss is taken.
     """
-    fit = _Fitting(data, task, settings, train, validation)
+    fit = _Fitting(data, task, settings, train, validation, course or Course())
     best = None if validation is None else _Best()
     found = fit.run(settings.max_iter, best, progress)
     tables, epochs = found.tables, len(found.train_losses)
@@ -220,11 +240,13 @@ class _Fitting:
         settings: FitSettings,
         train: Any,
         validation: Any,
+        course: Course,
     ) -> None:
         data = _with_values(data)
         samples = task.rows(data, train)
         count = samples.data.samples
-        if count < _SAMPLES <= settings.batch_size:
+        # Given batches may name no row that only pads.
+        if count < _SAMPLES <= settings.batch_size and course.batches is None:
             samples = _padded(samples, _SAMPLES)
         self._train = samples
         self._test = None if validation is None else task.rows(data, validation)
@@ -235,6 +257,7 @@ class _Fitting:
         mean = settings.init_mean
         if mean is None:
             mean = (task.mean / settings.n_components) ** (1 / data.features)
+        self._batches = course.batches
         self._training = Training(
             optimizer=settings.optimizer,
             loss_function=CountedLoss(
@@ -247,6 +270,8 @@ class _Fitting:
             init_mean=float(mean),
             init_std=settings.init_std,
             seed=settings.seed,
+            start=course.start and ProductSums(tuple(course.start)).tables(data),
+            batches=course.batches,
         )
         check_memory(
             samples.data,
@@ -261,7 +286,13 @@ class _Fitting:
     ) -> EnsembleFit:
         """The models after so many epochs; `best` is told of each of them."""
         measured = 1 if self._test is not None else epochs
-        training = replace(self._training, epochs=epochs, measure_every=measured)
+        batches: Iterable[npt.ArrayLike] | None = None
+        if self._batches is not None:
+            # A second run after one that diverged takes the same.
+            self._batches, batches = it.tee(self._batches)
+        training = replace(
+            self._training, epochs=epochs, measure_every=measured, batches=batches
+        )
         with showing(progress) as show:
 
             def tell(at: FitProgress) -> None:

@@ -46,6 +46,15 @@ class ProductSums:
             tuple(np.take_along_axis(w, order[:, None], axis=-1) for w in levels)
         )
 
+    def tables(self, data: CategoricalData) -> tuple[FloatArray, ...]:
+        """The inverse of `from_tables`, one where data have values to spare."""
+        tasks, _, components = self.factors[0].shape
+        stacked = np.ones((tasks, data.values, data.features, components))
+        for feature, factor in enumerate(self.factors):
+            levels = data.order[feature, : factor.shape[1]]
+            stacked[:, : len(levels), feature] = factor[:, levels]
+        return tuple(stacked)
+
     @property
     def component_norms(self) -> FloatArray:
         """Root mean squares of every component over all combinations of levels.

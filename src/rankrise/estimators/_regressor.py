@@ -1,8 +1,10 @@
 """Regression by a sum of products."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.base import RegressorMixin
 
 from rankrise.estimators._base import FloatArray, TensorEstimator
@@ -82,7 +84,14 @@ class TensorRegressor(RegressorMixin, TensorEstimator):  # type: ignore[misc]
     True
     """
 
-    def fit(self, X: Any, y: Any) -> "TensorRegressor":
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        start: Sequence[npt.ArrayLike] | None = None,
+        batches: Iterable[npt.ArrayLike] | None = None,
+    ) -> "TensorRegressor":
         """Learn from samples.
 
         Parameters
@@ -92,6 +101,14 @@ class TensorRegressor(RegressorMixin, TensorEstimator):  # type: ignore[misc]
             categories.
         y
             One number a sample. If all are the same, that is what is predicted.
+        start
+            Factors to start from, in the form of `factors_`, such as another fit's, in
+            place of those drawn from `init_mean` and `init_std`.
+        batches
+            Rows of `X` that each step takes, in place of shuffling: an iterable of
+            index arrays, gone through once, as many an epoch as batches of `batch_size`
+            make the samples. It takes `early_stopping=False` and an `optimizer` other
+            than Levenberg-Marquardt.
 
         Warns
         -----
@@ -104,7 +121,8 @@ class TensorRegressor(RegressorMixin, TensorEstimator):  # type: ignore[misc]
         # A target that never varies has a deviation of rounding errors at most.
         scale = deviation / _SPREAD if deviation > 1e-12 * abs(mean) else 0.0
         targets = START + (y - mean) / scale if scale else np.full_like(y, START)
-        self._learn(X, Task(targets[:, None], SquaredLoss(), START))
+        task = Task(targets[:, None], SquaredLoss(), START)
+        self._learn(X, task, start=start, batches=batches)
         self.scale_ = scale
         self.intercept_ = mean - START * scale
         self.factors_ = tuple(factor[0] for factor in self._products.factors)

@@ -42,8 +42,8 @@ class ComplexityConfig(ExperimentSettings):
     """Labels that are told from all others, each by models of its own; all by
     default."""
     error: tuple[float, ...] = ()
-    """Errors to reach: the smallest rank is told whose mean error over classes is at
-    most that."""
+    """Errors to reach; for each, the smallest rank is given whose mean error over
+    classes is at most that."""
     levels: int | None = None
     """How many values a pixel is rounded to, 2 by default; or the most intervals a
     table's column of numbers is put into, by default 2 to 16, more of them for more
@@ -89,7 +89,7 @@ class ComplexityConfig(ExperimentSettings):
     """Share of the samples kept for testing, 0.2 by default; a share means one
     fold."""
     max_seconds: float | None = None
-    """Time limit of each control, over all the times it is resumed; what it cuts off
+    """Time limit of each control, anew each time it is resumed; what it cuts off
     depends on the machine."""
     seed: int = 0
     """Seed of the shuffling and of the split."""

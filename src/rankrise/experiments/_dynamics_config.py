@@ -106,7 +106,7 @@ class DynamicsConfig(ExperimentSettings):
     """Steps in a row the loss must stay below its tolerance; 100 by default, 1 for
     the flow, whose loss only falls."""
     max_seconds: float | None = None
-    """Time limit, over all the times a run is resumed; what it cuts off depends on
+    """Time limit, anew each time a run is resumed; what it cuts off depends on
     the machine."""
     save_every: int | None = None
     """Steps between two measurements; 25 by default, 1 for the flow."""

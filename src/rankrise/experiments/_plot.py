@@ -21,6 +21,7 @@ from rankrise.drawing import (
     look,
     marker,
     number_ticks,
+    value_ticks,
 )
 from rankrise.experiments._readings import (
     DynamicsReading,
@@ -94,7 +95,7 @@ def _plot_clock(panel: Axes, result: AgreementResult) -> None:
     panel.set(xlabel="time of gradient flow", ylabel="norm", title="component norms")
     panel.set_xlim(0, float(flow.time[-1]))
     number_ticks(panel.xaxis, panel.yaxis)
-    panel.legend()
+    panel.legend(loc="best")
 
 
 def _plot_rates(panel: Axes, result: AgreementResult) -> None:
@@ -111,7 +112,8 @@ def _plot_rates(panel: Axes, result: AgreementResult) -> None:
         title="distance of descent to the flow",
     )
     log_axis(panel, "x", "y")
-    panel.legend()
+    value_ticks(panel.xaxis, rates)
+    panel.legend(loc="best")
 
 
 def _plot_plateaus(panel: Axes, result: AgreementResult) -> None:
@@ -136,7 +138,7 @@ def _plot_plateaus(panel: Axes, result: AgreementResult) -> None:
         xlabel="scaled time", ylabel="relative error", title="reconstruction error"
     )
     number_ticks(panel.xaxis, panel.yaxis)
-    panel.legend()
+    panel.legend(loc="best")
 
 
 def _plot_scales(panel: Axes, result: AgreementResult) -> None:
@@ -147,11 +149,12 @@ def _plot_scales(panel: Axes, result: AgreementResult) -> None:
         panel.plot(scales, own, label=name, marker=marker(place), **look(place))
     panel.set(
         xlabel="init scale",
-        ylabel="distance",
+        ylabel="distance, relative",
         title="flow to its limit",
     )
     log_axis(panel, "x", "y")
-    panel.legend()
+    value_ticks(panel.xaxis, scales)
+    panel.legend(loc="best")
 
 
 # All claims.
@@ -228,7 +231,7 @@ def _marked_dynamics(
             if scale in known:
                 _mark_plateaus(panel, known[scale], place)
         panel.plot([], [], "o", color="0.4", label="paper", **_MARK)
-        panel.legend()
+        panel.legend(loc="best")
 
     marked = [
         _marked(panel, ft.partial(_mark_components, reading=known[scale]))
@@ -288,7 +291,7 @@ def draw_complexity_reproduction(curve: RankCurve, dataset: str) -> Drawing:
         # The limits were set before the paper's points were there.
         panel.autoscale(axis="y")
         panel.set_ylim(bottom=0)
-        panel.legend()
+        panel.legend(loc="best")
 
     row = [
         _marked(panel, ft.partial(mark, split=panel.name)) for panel in drawing.rows[0]

@@ -42,6 +42,7 @@ from rankrise.runs import (
     ShowProgress,
     Watch,
     as_part,
+    check_checkpoint,
     showing,
 )
 from rankrise.tables import LabelledSet
@@ -120,6 +121,7 @@ def reproduce_dynamics(
     config = config or DynamicsReproductionConfig()
     outcomes: dict[Variant, DynamicsResult] = {}
     several = len(config.variants) > 1
+    check_checkpoint(checkpoint)
     with showing(progress) as report, Watch() as watch:
         if pool is not None:
             results = pool.call_all(

@@ -11,6 +11,7 @@ from rankrise.factorizations._dense import DenseTensor as DenseTensor
 from rankrise.factorizations._dense import end_gradient as end_gradient
 from rankrise.factorizations._distance import end_tensor_distance as end_tensor_distance
 from rankrise.factorizations._initialization import balanced as balanced
+from rankrise.factorizations._initialization import check_layers as check_layers
 from rankrise.factorizations._initialization import (
     default_components as default_components,
 )

@@ -190,13 +190,7 @@ def near_zero_matrix(
     >>> [layer.shape for layer in start.layers]
     [(4, 5), (4, 4), (4, 4)]
     """
-    if len(mode_dims) != 2:
-        raise InputError(
-            f"A deep matrix factorization has two modes; got mode dimensions "
-            f"{mode_dims}."
-        )
-    if depth < 1:
-        raise InputError(f"The depth is {depth}; at least one layer is needed.")
+    check_layers(mode_dims, depth)
     if hidden_dim is not None and hidden_dim < 1:
         raise InputError(
             f"The hidden dimension is {hidden_dim}; at least one is needed."
@@ -215,6 +209,17 @@ def near_zero_matrix(
             )
         )
     )
+
+
+def check_layers(mode_dims: ModeDims, depth: int) -> None:
+    """Refuse what no deep matrix factorization has: other modes than two, no layer."""
+    if len(mode_dims) != 2:
+        raise InputError(
+            f"A deep matrix factorization has two modes; got mode dimensions "
+            f"{mode_dims}."
+        )
+    if depth < 1:
+        raise InputError(f"The depth is {depth}; at least one layer is needed.")
 
 
 def _check_shape(mode_dims: ModeDims, components: int | None) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rankrise._atomic import atomic_path
-from rankrise._errors import InputError
+from rankrise._optional import imported
 from rankrise._version import __version__
 from rankrise.reports._page_panels import panels_of
 from rankrise.reports._page_tables import (
@@ -64,7 +64,7 @@ def write_report(
     Large tensors and long runs are thinned out, and the page says so. The file has
     about two megabytes besides the data.
     """
-    jinja2 = _installed("jinja2")
+    jinja2 = imported("jinja2", "report", "A report needs")
     runs = read_runs([Path(folder) for folder in folders])
     shown = [_shown(run) for run in runs]
     finished = all(run.is_finished for run in runs)
@@ -142,20 +142,10 @@ def _rounded(content: Any) -> Any:
     return content
 
 
-def _installed(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise InputError(
-            f"A report needs {name}, which is not installed; run pip install "
-            "'rankrise[report]'."
-        ) from error
-
-
 @ft.cache
 def _packed_plotly() -> tuple[str, str]:
     """The program that draws, compressed as text, and its hash."""
-    program = _installed("plotly.offline").get_plotlyjs()
+    program = imported("plotly.offline", "report", "A report needs").get_plotlyjs()
     # A script that is put into a page has its ends of lines as the page has.
     program = program.replace("\r\n", "\n")
     packed = gzip.compress(program.encode("utf-8"), 9, mtime=0)

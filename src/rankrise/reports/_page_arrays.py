@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,25 @@ _LATITUDES = re.compile(r"(nav_?)?lat(itudes?|s)?", re.IGNORECASE)
 _LONGITUDES = re.compile(r"(nav_?)?(lon(gitudes?|s)?|lng|long)", re.IGNORECASE)
 
 
+class _Units(NamedTuple):
+    units: str = ""
+    calendar: str = "standard"
+
+    @classmethod
+    def of(cls, array: Any) -> "_Units":
+        own = ((name, str(array.attrs.get(name) or "")) for name in cls._fields)
+        return cls(**{name: words for name, words in own if words})
+
+    def dates(self, labels: Values) -> Values:
+        """Dates, if these units count from one, by the file's own calendar."""
+        if " since " in self.units and labels.dtype.kind in "iuf":
+            from xarray.coding.times import decode_cf_datetime
+
+            with contextlib.suppress(ValueError, OverflowError):
+                return np.asarray(decode_cf_datetime(labels, self.units, self.calendar))
+        return labels
+
+
 def tensor_panels(run: StoredRun) -> tuple[list[dict[str, Any]], list[str]]:
     """Slices, a picture for images, and factors; and what is left out, in words."""
     notes: list[str] = []
@@ -49,14 +68,14 @@ def tensor_panels(run: StoredRun) -> tuple[list[dict[str, Any]], list[str]]:
         axes = _axes(run, first, units)
         if len(axes) == 3 and len(axes[2]["labels"]) == _CHANNELS:
             panels.append(_picture(whole))
-        panels.append(_slices(whole, axes, units.get("", ""), notes))
+        panels.append(_slices(whole, axes, units.get("", _Units()).units, notes))
     factors = _factors(run, axes, notes)
     return panels + ([factors] if factors else []), notes
 
 
 def _tensors(
     run: StoredRun, notes: list[str]
-) -> tuple[dict[str, TensorFile], dict[str, str]]:
+) -> tuple[dict[str, TensorFile], dict[str, _Units]]:
     """What is observed and what was completed, where it can be read."""
     entries = math.prod(map(int, run.summary.get("mode_dims", ())))
     files = {path.name.partition(".")[0]: path for path in sorted(run.path.iterdir())}
@@ -113,37 +132,38 @@ def named_axes(tensor: TensorFile) -> tuple[ModeAxis, ...]:
     return tensor.layout.axes(tensor.observations.order)
 
 
-def _units(path: Path, tensor: TensorFile) -> dict[str, str]:
+def _units(path: Path, tensor: TensorFile) -> dict[str, _Units]:
     """Units of the values (under no name) and of coordinates, of a netCDF file."""
     if path.suffix != ".nc":
         return {}
     import xarray as xr
 
-    units = {}
+    found = {}
     try:
         with xr.open_dataset(path, decode_times=False) as file:
             axes = named_axes(tensor)
             for axis in axes:
                 if axis.name is not None and axis.name in file:
-                    units[axis.name] = str(file[axis.name].attrs.get("units", ""))
+                    found[axis.name] = _Units.of(file[axis.name])
             values = [x for x in file.data_vars.values() if x.ndim == len(axes)]
-            units[""] = str(values[0].attrs.get("units", "")) if values else ""
+            found[""] = _Units.of(values[0]) if values else _Units()
     # The file could be read before; without its units nothing is lost.
     except Exception:
         return {}
-    return units
+    return found
 
 
 def _axes(
-    run: StoredRun, tensor: TensorFile, units: dict[str, str]
+    run: StoredRun, tensor: TensorFile, units: dict[str, _Units]
 ) -> list[dict[str, Any]]:
     axes = []
     for mode, (axis, dim) in enumerate(
         zip(named_axes(tensor), tensor.observations.mode_dims, strict=True)
     ):
-        unit = units.get(axis.name or "", "") if axis.name else ""
-        labels, kind = _labels(axis.labels, dim, unit)
-        is_date = kind == "date" and " since " in unit
+        own = units.get(axis.name, _Units()) if axis.name else _Units()
+        unit = own.units
+        labels, kind = _labels(axis.labels, dim, own)
+        is_date = " since " in unit and kind != "number"
         title = axis.title(mode)
         axes.append(
             {
@@ -156,16 +176,11 @@ def _axes(
     return axes
 
 
-def _labels(labels: Values | None, dim: int, unit: str) -> tuple[list[Any], str]:
+def _labels(labels: Values | None, dim: int, units: _Units) -> tuple[list[Any], str]:
     """Labels as JSON holds them, and whether they are numbers, dates or words."""
     if labels is None:
         return list(range(dim)), "number"
-    if " since " in unit and np.asarray(labels).dtype.kind in "iuf":
-        from xarray.coding.times import decode_cf_datetime
-
-        with contextlib.suppress(ValueError, OverflowError):
-            labels = np.asarray(decode_cf_datetime(labels, unit))
-    labels = np.asarray(labels)
+    labels = units.dates(np.asarray(labels))
     if labels.dtype.kind == "M":
         return [str(x) for x in labels.astype("datetime64[s]")], "date"
     is_number = labels.dtype.kind in "iuf" and bool(np.isfinite(labels).all())
@@ -216,8 +231,8 @@ def _slices(
         "kind": "slices",
         "title": "Slices of the tensor",
         "caption": "Choose what is shown and the mode that the slider moves along. "
-        "A click on a cell shows all entries through it along that mode, with their "
-        "intervals.",
+        "A click on a cell (or an arrow key) shows all entries through it along that "
+        "mode, with their intervals.",
         "dims": kept,
         "axes": shown,
         "unit": unit,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rankrise.reports._page_arrays import tensor_panels
+from rankrise.reports._page_sweep import sweep_panels
 from rankrise.reports._stored_run import (
     StoredRun,
     refusing_damage,
@@ -17,6 +18,8 @@ from rankrise.reports._stored_run import (
 Panel = dict[str, Any]
 # Saves of a run and points of a scatter on a page: more show nothing more.
 _SAVES, _POINTS, _COMPONENTS = 400, 2000, 16
+# Exact agreement has no place on a logarithmic axis.
+_LEAST = 1e-18
 
 
 def panels_of(run: StoredRun) -> tuple[list[Panel], list[str]]:
@@ -25,7 +28,9 @@ def panels_of(run: StoredRun) -> tuple[list[Panel], list[str]]:
     command = run.command.removeprefix("reproduce ")
     summary = run.summary.get("experiment") or run.summary
     with refusing_damage(run.path):
-        if not run.summary:
+        if command == "sweep":
+            panels = list(sweep_panels(run, notes))
+        elif not run.summary:
             panels = _so_far(run, notes)
         elif command == "complete":
             panels = [*_choice(summary), *_rank(summary), *_staircases(run, notes)]
@@ -138,7 +143,7 @@ def _rank(summary: dict[str, Any]) -> list[Panel]:
             "Held-out error by number of components, with its standard error; and how "
             "well fits to two halves of the entries match.",
             y2="match of halves",
-            marks=[{"x": rank, "label": f"rank {rank}"}],
+            marks=[{"x": rank}],
         )
     ]
 
@@ -148,7 +153,9 @@ def _sizes(summary: dict[str, Any]) -> list[Panel]:
     if not norms:
         return []
     places = list(range(1, len(norms) + 1))
-    again = [math.nan if x is None else x for x in summary["reproducibility"]]
+    # One model alone finds nothing again.
+    scores = summary.get("reproducibility") or [None] * len(norms)
+    again = [math.nan if x is None else x for x in scores]
     traces = [trace("component norm", places, norms, mode="bars")]
     if any(map(math.isfinite, again)):
         traces.append(trace("found again", places, again, mode="markers", axis=2))
@@ -158,8 +165,10 @@ def _sizes(summary: dict[str, Any]) -> list[Panel]:
             "component",
             "component norm",
             traces,
-            "The norm of each component, and how much of it the other models found "
-            "again (1: all of it).",
+            "The norm of each component"
+            + ", and how much of it the other models found again (1: all of it)"
+            * (len(traces) > 1)
+            + ".",
             y2="found again",
             log=False,
         )
@@ -371,14 +380,10 @@ def _claims(claims: dict[str, Any]) -> list[Panel]:
         record, data = claim["record"], claim["curves"]
         title = f"{record['title']}: {record['verdict']}"
         drawn = _CLAIMS[name](data, record) if name in _CLAIMS else []
-        panels += [
-            {
-                **panel,
-                "title": f"{title} — {panel['title']}",
-                "caption": str(record["explanation"]) + panel["caption"],
-            }
-            for panel in drawn
-        ]
+        for number, panel in enumerate(drawn):
+            words = (str(record["explanation"]) if not number else "", panel["caption"])
+            panel["caption"] = " ".join(filter(None, words))
+            panels.append({**panel, "title": f"{title} — {panel['title']}"})
     return panels
 
 
@@ -388,10 +393,8 @@ def _beside(
     """Measured against predicted, and residuals with the tolerance."""
     predicted = np.ravel(np.asarray(data[f"predicted{suffix}"], float))
     measured = np.ravel(np.asarray(data[f"measured{suffix}"], float))
-    size = float(np.abs(predicted).max(initial=0)) or 1.0
-    residuals = np.maximum(np.abs(measured - predicted) / size, 1e-18)
     ends = [float(predicted.min(initial=0)), float(predicted.max(initial=0))]
-    return [
+    panels = [
         curves(
             f"{title}, measured against predicted",
             "predicted",
@@ -401,21 +404,35 @@ def _beside(
                 trace("equal", ends, ends),
             ],
             log=False,
-        ),
+        )
+    ]
+    return panels + _residuals(data, record, f"{title}, residuals", suffix)
+
+
+def _residuals(
+    data: dict[str, Any], record: dict[str, Any], title: str, suffix: str = ""
+) -> list[Panel]:
+    """Residuals that the claim is judged by, from the largest to the least."""
+    sizes = np.ravel(np.asarray(data.get(f"residuals{suffix}", ()), float))
+    if not len(sizes):
+        return []
+    shares = 100 * np.arange(1, len(sizes) + 1) / len(sizes)
+    return [
         curves(
-            f"{title}, residuals",
-            "predicted",
-            "relative residual",
-            [trace("residual", predicted, residuals, mode="markers")],
-            " Residuals are shares of the largest prediction.",
+            title,
+            "share of comparisons (%)",
+            "|measured − predicted|, relative",
+            [trace("residual", shares, np.maximum(sizes, _LEAST))],
+            "Residuals that exceed what measuring adds, largest first; the claim "
+            "holds where none is above the tolerance.",
             log=True,
             marks=[{"y": record["tolerance"], "label": "tolerance"}],
-        ),
+        )
     ]
 
 
 def _conservation(data: dict[str, Any], record: dict[str, Any]) -> list[Panel]:
-    drift = np.maximum(np.asarray(data["drift"], float), 1e-18)
+    drift = np.maximum(np.asarray(data["drift"], float), _LEAST)
     marks = [{"y": record["tolerance"], "label": "tolerance"}]
     lines = [trace("drift", data["time"], drift)]
     flow = curves("drift under the flow", "time", "drift", lines, log=True, marks=marks)
@@ -441,7 +458,8 @@ def _growth_bounds(data: dict[str, Any], record: dict[str, Any]) -> list[Panel]:
     ]
     lines.append(trace("measured", ends, ends))
     axis = "rate over that of full pull"
-    return [curves("bounds on rates", axis, "bound", lines)]
+    bounds = curves("bounds on rates", axis, "bound", lines)
+    return [bounds, *_residuals(data, record, "residuals")]
 
 
 def _escape(data: dict[str, Any], record: dict[str, Any]) -> list[Panel]:
@@ -457,7 +475,7 @@ def _escape(data: dict[str, Any], record: dict[str, Any]) -> list[Panel]:
         panels.append(
             curves(f"order {order}", "time", "norm", lines, log=True, marks=marks)
         )
-    return panels
+    return panels + _residuals(data, record, "residuals")
 
 
 def _rank_one(data: dict[str, Any], record: dict[str, Any]) -> list[Panel]:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from rankrise.reports._page_sweep import sweep_rows
 from rankrise.reports._stored_run import StoredRun
 from rankrise.runs import Ending
 
@@ -58,9 +59,12 @@ def facts_of(run: StoredRun) -> list[dict[str, Any]]:
     if summary.get("complexity"):
         words = summary["complexity"]["words"].removeprefix("complexity ")
         facts.append({"name": "complexity", **_cell(words)})
-    for key, name in (("claims", "claims"), ("runs", "runs"), ("models", "models")):
+    for key in ("claims", "runs", "models"):
         if summary.get(key):
-            facts.append({"name": name, **_cell(len(summary[key]))})
+            facts.append({"name": key, **_cell(len(summary[key]))})
+    if summary.get("sweep_runs"):
+        facts.append({"name": "runs", **_cell(summary["sweep_runs"])})
+        facts.append({"name": "failed", **_cell(len(summary["failed"]))})
     runs = summary.get("runs") or []
     errors = [x["reconstruction_error"] for x in runs if x.get("reconstruction_error")]
     if errors:
@@ -122,6 +126,8 @@ def tables_of(run: StoredRun) -> list[tuple[str, dict[str, Any], bool]]:
             rows[name] = value
         elif not name.startswith(("settings.", "experiment.settings.")):
             single[name] = value
+    if run.command == "sweep":
+        rows = {"runs": sweep_rows(run), **rows}
     if not run.summary:
         single.update(_flat({"source": run.source}))
     tables = [(_title(name), table(each)) for name, each in rows.items()]

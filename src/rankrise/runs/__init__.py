@@ -2,6 +2,7 @@
 
 from rankrise.runs._checkpoint import Arrays as Arrays
 from rankrise.runs._checkpoint import Checkpoint as Checkpoint
+from rankrise.runs._checkpoint import check_checkpoint as check_checkpoint
 from rankrise.runs._checkpoint import read_checkpoint as read_checkpoint
 from rankrise.runs._checkpoint import write_checkpoint as write_checkpoint
 from rankrise.runs._display import ProgressKind as ProgressKind

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._atomic import atomic_path
+from rankrise._checks import check_real
 from rankrise._errors import InputError
 from rankrise._version import __version__
 
@@ -63,6 +64,7 @@ class Checkpoint:
                 f"{self.path!r} and {self.resume!r}."
             )
         object.__setattr__(self, "path", Path(self.path))
+        check_real("seconds", self.seconds)
         if not 0 <= self.seconds < math.inf:
             raise InputError(
                 f"seconds is {self.seconds}; give a finite number from 0 between two "
@@ -73,6 +75,12 @@ class Checkpoint:
         """The checkpoint of one part of a run, in a file of its own beside this one."""
         path = self.path.with_name(f"{self.path.stem}-{name}{self.path.suffix}")
         return replace(self, path=path)
+
+
+def check_checkpoint(given: object) -> None:
+    """Refuse what is no checkpoint, such as the path of one."""
+    if not isinstance(given, Checkpoint | None):
+        raise InputError(f"`checkpoint` is {given!r}; give a Checkpoint(path).")
 
 
 def write_checkpoint(
@@ -137,10 +145,12 @@ def read_checkpoint(
 def _check_same(path: Path, written: Facts, wanted: Facts) -> None:
     for name in [*wanted, *(set(written) - set(wanted))]:
         old, new = written.get(name), wanted.get(name)
-        if old == new:
+        # A time limit says when to leave off, not what comes out.
+        if old == new or name == "max_seconds":
             continue
         if isinstance(old, dict) and isinstance(new, dict):
             _check_same(path, old, new)
+            continue
         if not (_is_short(old) and _is_short(new)):
             raise InputError(
                 f"{path} is the state of a run with other {name.replace('_', ' ')}; "

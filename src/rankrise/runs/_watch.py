@@ -13,6 +13,7 @@ from rankrise.runs._checkpoint import (
     Arrays,
     Checkpoint,
     Facts,
+    check_checkpoint,
     read_checkpoint,
     write_checkpoint,
 )
@@ -56,7 +57,7 @@ class Watch:
         What a run must agree with to go on from the checkpoint, for JSON; a function
         of it is called only where there is one.
     max_seconds
-        Time limit, over all the times the run is resumed, from where the outermost
+        Time limit, anew each time the run is resumed, from where the outermost
         `counting_seconds` began, or else from here.
     """
 
@@ -67,6 +68,7 @@ class Watch:
         fingerprint: Facts | Callable[[], Facts] | None = None,
         max_seconds: float | None = None,
     ) -> None:
+        check_checkpoint(checkpoint)
         self._checkpoint = checkpoint
         self._given = {} if fingerprint is None else fingerprint
         self._fingerprint: Facts | None = None
@@ -86,7 +88,7 @@ class Watch:
         self._interrupt = self._hearing.__enter__()
         most = self._max_seconds
         if most is not None:
-            note_limit(lambda: most - self.seconds)
+            note_limit(lambda: most - self._seconds_now)
         return self
 
     def __exit__(
@@ -101,15 +103,19 @@ class Watch:
     @property
     def seconds(self) -> float:
         """Running time, including earlier parts of a resumed run."""
+        return self._earlier + self._seconds_now
+
+    @property
+    def _seconds_now(self) -> float:
         now = time.monotonic() if self._ended is None else self._ended
-        return self._earlier + now - self._began
+        return now - self._began
 
     def ending(self) -> Ending | None:
         """What ends the run here, if it is not done."""
         ending = None
         if self._interrupt.requested:
             ending = Ending.INTERRUPTED
-        elif self._max_seconds is not None and self.seconds >= self._max_seconds:
+        elif (most := self._max_seconds) is not None and self._seconds_now >= most:
             ending = Ending.TIME_LIMIT
         ending = _ENDINGS[_agreed(_ENDINGS.index(ending))]
         if ending is not None:

@@ -56,8 +56,8 @@ class Session:
         with Watch(
             checkpoint=checkpoint, fingerprint=self._settings, max_seconds=max_seconds
         ) as watch:
-            ending = self._resume(watch)
-            budget = 1
+            self._resume(watch)
+            ending, budget = None, 1
             while ending is None and not self._is_done():
                 budget = self._advance(budget)
                 if progress is not None:
@@ -131,11 +131,11 @@ class Session:
             "seconds_compile": self._seconds_compile,
         }
 
-    def _resume(self, watch: Watch) -> Ending | None:
-        """Go on from the state there is; what had cut it off and still does."""
+    def _resume(self, watch: Watch) -> None:
+        """Go on from the state there is; at least one step, however short the time."""
         saved = watch.load()
         if saved is None:
-            return None
+            return
         arrays, facts = saved
         self._runs.unpack(arrays, facts)
         self._segment = int(facts["segment"])
@@ -143,7 +143,6 @@ class Session:
         self._compiled_earlier = float(facts["seconds_compile"])
         if self._is_done():
             self._next_batch()
-        return None if self._is_done() else watch.ending()
 
     def trajectory(
         self, cut_off: Ending | None, recording: Recording, single: bool

@@ -60,8 +60,8 @@ def solve(
         (the sum of learning rates) reaches this time. At least one is needed, unless
         saves are at listed times.
     max_seconds
-        Time limit, over all the times a run is resumed; what it cuts off depends on
-        the machine.
+        Time limit, anew each time a run is resumed; what it cuts off depends on the
+        machine.
     stop
         When a run ends earlier; by default only when it diverges.
     recording

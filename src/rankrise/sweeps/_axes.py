@@ -103,6 +103,11 @@ def _counted(name: str, low: Any, high: Any, given: Mapping[str, Any]) -> list[A
             "without a `step`."
         )
     _check_count(name, count)
+    if count == 1 and low != high:
+        raise InputError(
+            f"The range of {name} has one value, and goes from {low} to {high}; give a "
+            "larger `count`, or a list of that value."
+        )
     if spacing not in ("linear", "log"):
         raise InputError(
             f"The spacing of {name} is {shown(str(spacing))}; choose linear or log."

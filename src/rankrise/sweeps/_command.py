@@ -47,6 +47,8 @@ class AbstractCommand(ABC):
     # Those that are files, unless one of the names that are known.
     files: frozenset[str] = frozenset()
     known: tuple[str, ...] = ()
+    # Files of a run besides its settings and summary.
+    outputs: tuple[str, ...]
     # Figures of merit that a run's summary gives, those that matter most first.
     merits: ClassVar[Mapping[str, Merit]]
     # Lists of which a run has one value: the setting's name and the run's.

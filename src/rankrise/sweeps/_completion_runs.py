@@ -28,6 +28,7 @@ class CompletionCommand(AbstractCommand):
     model = CompletionOptions
     sources = ("file", *Reading.model_fields)
     files = frozenset({"file", "domain"})
+    outputs = ("completion.npz",)
     merits: ClassVar[Mapping[str, Merit]] = {
         "heldout_relative_error": Merit("held-out relative error"),
         "rank_found": Merit("rank"),

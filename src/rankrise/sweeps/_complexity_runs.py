@@ -26,6 +26,7 @@ class ComplexityCommand(AbstractCommand):
     sources = ("dataset",)
     files = frozenset({"dataset"})
     known = ("digits", "mnist", "fashion-mnist")
+    outputs = ("curve.npz",)
     merits: ClassVar[Mapping[str, Merit]] = {
         "complexity_rank": Merit("rank that explains the structure"),
         "structure": Merit("share of the error that structure takes"),

@@ -68,9 +68,14 @@ def make_curves(
     """Curves of a sweep; see `SweepResult.curves`."""
     merit = merit or _first_merit(found)
     _check(found, merit)
+    if not _is_numeric(found, merit):
+        raise InputError(
+            f"The column {merit!r} holds no numbers; there are figures of merit "
+            f"{', '.join(found.merits)}."
+        )
     against = against or _longest(found)
     by = _others(found, against) if by is None else by
-    by = (by,) if isinstance(by, str) else tuple(by)
+    by = tuple(by) if isinstance(by, list | tuple) else (by,)
     for name in (against, *by):
         _check(found, name)
     if against in by or merit in (against, *by):
@@ -142,7 +147,7 @@ def _is_numeric(found: SweepResult, name: str) -> bool:
 
 
 def _check(found: SweepResult, name: str) -> None:
-    if name not in found.table:
+    if name not in found.table.columns.tolist():
         raise InputError(
             f"There is no column {name!r} in the sweep; there are axes "
             f"{', '.join(found.axes)} and figures of merit {', '.join(found.merits)}."

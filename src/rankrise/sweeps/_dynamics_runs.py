@@ -15,6 +15,7 @@ from rankrise.sweeps._command import (
 )
 
 _STEPS_TRIED = 200
+_LATER = ("second", "third", "fourth", "fifth")
 
 
 class DynamicsCommand(AbstractCommand):
@@ -22,12 +23,17 @@ class DynamicsCommand(AbstractCommand):
 
     name = "dynamics"
     model = DynamicsConfig
+    outputs = ("trajectory.nc", "factors.npz")
     single: ClassVar[Mapping[str, str]] = {
         "init_scales": "init_scale",
         "start_seeds": "start_seed",
     }
     merits: ClassVar[Mapping[str, Merit]] = {
         "first_rise": Merit("iterations to the first rise", True),
+        **{
+            f"{nth}_rise": Merit(f"iterations to the {nth} rise", True)
+            for nth in _LATER
+        },
         "reconstruction_error": Merit("reconstruction error"),
         "components_risen": Merit("components that rose"),
         "last_rise": Merit("iterations to the last rise", True),
@@ -99,11 +105,15 @@ class DynamicsCommand(AbstractCommand):
     def figures(self, summary: Given) -> dict[str, Any]:
         (run,) = summary["runs"]
         # What was there from the start did not rise.
-        rises = [step for step in run["rises"] if step]
+        rises = sorted(step for step in run["rises"] if step)
         times = [time for time in run["rise_times"] if time]
         return {
             "components_risen": len(rises),
             "first_rise": min(rises, default=None),
+            **{
+                f"{nth}_rise": rises[place] if place < len(rises) else None
+                for place, nth in enumerate(_LATER, start=1)
+            },
             "last_rise": max(rises, default=None),
             "first_rise_time": min(times, default=None),
             "last_rise_time": max(times, default=None),

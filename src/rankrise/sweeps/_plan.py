@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rankrise._checks import check_whole
 from rankrise._errors import InputError, reason
 from rankrise.sweeps._axes import combinations
 from rankrise.sweeps._command import AbstractCommand
@@ -52,6 +53,7 @@ def make_runs(settings: "SweepSettings", most: int = MOST_RUNS) -> list[Run]:
     InputError
         If there are none, more than `most`, two alike, or one that cannot be run.
     """
+    check_whole("`max_runs`", most, 1)
     command, conditions = COMMANDS[settings.command], settings.conditions
     runs: dict[str, Run] = {}
     for given in _given(settings, command):

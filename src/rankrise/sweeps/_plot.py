@@ -17,6 +17,7 @@ from rankrise.drawing import (
     look,
     marker,
     number_ticks,
+    value_ticks,
 )
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from rankrise.sweeps._staircases import Staircases
 
 _COLUMNS = 4
-# Values of an axis that each have a tick.
-_TICKS = 7
 _SHOWN = 10
 # Settings, and figures of merit, further apart than this lie on a logarithmic axis.
 _WIDE, _WIDE_MERIT = 5.0, 20.0
@@ -132,7 +131,7 @@ def _curves(
             x, middle, **look(place), marker=marker(place), markersize=4, label=words
         )
     if inner:
-        panel.legend(title=inner.replace("_", " "))
+        panel.legend(loc="best", title=inner.replace("_", " "))
     panel.set(title=title.replace("_", " "))
     panel.set_xlabel(curves.against.replace("_", " "))
     if _is_first(panel):
@@ -147,9 +146,7 @@ def _curves(
         wide.append("y")
     log_axis(panel, *wide)
     number_ticks(*[panel.xaxis] * numeric, panel.yaxis)
-    if 0 < len(values) <= _TICKS:
-        panel.set_xticks(values, [f"{value:.3g}" for value in values])
-        panel.minorticks_off()
+    value_ticks(panel.xaxis, values)
 
 
 def _is_wide(values: Sequence[float], ratio: float) -> bool:

@@ -20,6 +20,9 @@ from rankrise.sweeps._commands import COMMANDS
 from rankrise.sweeps._settings import SweepSettings
 from rankrise.sweeps._table import NOT_DONE, TABLE, TRAJECTORIES, make_table
 
+# Columns that a message names.
+_LISTED = 10
+
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
@@ -66,6 +69,7 @@ class SweepResult:
                     f"{path} is not the table of a sweep ({reason(error)}); run the "
                     "sweep again, which repeats no run."
                 ) from error
+            _check_table(path, table, settings)
         else:
             # It goes on, or was killed.
             table = make_table(folder, settings, settings.runs(10**9), {})
@@ -123,7 +127,7 @@ class SweepResult:
         """The trajectory of one run, by its name in the table."""
         from rankrise.trajectories import Trajectory
 
-        if run not in set(self.table["run"]):
+        if run not in self.table["run"].tolist():
             raise InputError(f"There is no run {run!r} in the table.")
         return Trajectory.load(self.folder / "runs" / run / "trajectory.nc")
 
@@ -236,6 +240,23 @@ def summarize_sweep(found: SweepResult) -> dict[str, Any]:
             "failed": json.loads(failed.to_json(orient="records")),
         }
     )
+
+
+def _check_table(path: Path, table: pd.DataFrame, settings: SweepSettings) -> None:
+    """Refuse a table of something else, though it lies where that of a sweep does."""
+    merits = [*COMMANDS[settings.command].merits]
+    for name in ("run", *settings.axis_names, "ending", "reason", *merits):
+        if name not in table:
+            what = f"it has no column {name!r}"
+        elif name in merits and table[name].dtype.kind not in "iuf":
+            what = f"its column {name!r} holds no numbers"
+        else:
+            continue
+        columns = ", ".join(map(repr, table.columns[:_LISTED].tolist()))
+        raise InputError(
+            f"{path} is not the table of this sweep: {what}, and there are {columns}; "
+            "run the sweep again, which repeats no run."
+        )
 
 
 def read_settings(folder: Path) -> SweepSettings:

@@ -1,5 +1,6 @@
 """The folder of a run, which is there with all that is in it or not at all."""
 
+import functools as ft
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ from typing import Any
 
 from rankrise._atomic import clear_temporary, write_json
 from rankrise._errors import InputError, reason
+from rankrise.sweeps._commands import COMMANDS
 from rankrise.sweeps._plan import Batch, Run
 
 RUNS, UNFINISHED = "runs", "unfinished"
@@ -27,8 +29,9 @@ def folder_of(out: Path, run: Run) -> Path:
 
 
 def is_done(out: Path, run: Run) -> bool:
-    """Whether a run is there; its folder is whole, for it was renamed."""
-    return (folder_of(out, run) / SUMMARY).is_file()
+    """Whether a run is there with all of its files: somebody may take some away."""
+    folder, names = folder_of(out, run), (SUMMARY, *COMMANDS[run.command].outputs)
+    return all((folder / name).is_file() for name in names)
 
 
 def write_run(
@@ -129,6 +132,7 @@ class _renamed:  # noqa: N801
 
     def __init__(self, out: Path, run: Run) -> None:
         self._final = folder_of(out, run)
+        self._is_done = ft.partial(is_done, out, run)
 
     def __enter__(self) -> Path:
         parent, name = self._final.parent, f"{_TEMPORARY}{self._final.name}-"
@@ -145,12 +149,11 @@ class _renamed:  # noqa: N801
                 _sync(self._temporary)
                 # Where another worker was first, its folder holds the same.
                 with suppress(OSError):
-                    if self._final.is_dir() and not (self._final / SUMMARY).exists():
-                        # Somebody took parts of it away.
+                    if self._final.is_dir() and not self._is_done():
                         shutil.rmtree(self._final)
                     os.rename(self._temporary, self._final)
                     _sync(self._final.parent)
-                if not self._final.is_dir():
+                if not self._is_done():
                     raise OSError(f"{self._final} cannot be made")
         finally:
             shutil.rmtree(self._temporary, ignore_errors=True)

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import field_validator
 
 from rankrise._errors import InputError, reason
+from rankrise._optional import imported
 from rankrise._settings import Settings
 
 
@@ -85,13 +86,7 @@ def slurm_script(path: Path) -> str:
 
 @contextmanager
 def _cluster(settings: SlurmSettings) -> Iterator[Any]:
-    try:
-        from dask_jobqueue import SLURMCluster
-    except ImportError as error:
-        raise InputError(
-            "Slurm needs dask-jobqueue, which is not installed: pip install "
-            "'rankrise[cluster]'."
-        ) from error
+    jobqueue = imported("dask_jobqueue", "cluster", "Slurm needs")
     from distributed.utils import get_ip_interface
 
     try:
@@ -107,7 +102,7 @@ def _cluster(settings: SlurmSettings) -> Iterator[Any]:
         secure = {"security": True, "protocol": "tls://"}
         secure["shared_temp_directory"] = shared
     try:
-        cluster = SLURMCluster(
+        cluster = jobqueue.SLURMCluster(
             cores=settings.cores,
             processes=1,
             memory=settings.memory,

@@ -76,7 +76,7 @@ def make_staircases(
     if rows is None and free:
         rows = free.pop()
     for name in (rows, columns):
-        if name is not None and name not in found.table:
+        if name is not None and name not in found.table.columns.tolist():
             raise InputError(
                 f"There is no column {name!r} in the sweep; there are axes "
                 f"{', '.join(found.axes)}."

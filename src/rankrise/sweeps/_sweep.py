@@ -149,8 +149,13 @@ def as_settings(
     if isinstance(given, SweepSettings):
         return given
     if isinstance(given, Mapping):
-        return SweepSettings(**given)
-    return SweepSettings.read(given)
+        return SweepSettings(**{str(name): value for name, value in given.items()})
+    if isinstance(given, Path | str):
+        return SweepSettings.read(given)
+    raise InputError(
+        "A sweep is given by SweepSettings, a mapping of their fields, or the path of "
+        f"a TOML file, not {type(given).__name__}."
+    )
 
 
 def prepare_folder(out: Path, settings: SweepSettings) -> Place:

@@ -11,6 +11,7 @@ import numpy as np
 from rankrise._atomic import atomic_path
 from rankrise._errors import InputError, reason
 from rankrise._netcdf import netcdf_bytes
+from rankrise._optional import imported
 from rankrise._version import __version__
 from rankrise.runs import Ending
 from rankrise.sweeps._commands import COMMANDS
@@ -31,13 +32,7 @@ _APART = ("valid", "component_index")
 
 def require_parquet() -> None:
     """Refuse to begin what could not be written in the end."""
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            "The table of a sweep is a Parquet file, which needs pyarrow: pip install "
-            "'rankrise[cluster]'."
-        ) from error
+    imported("pyarrow", "cluster", "The table of a sweep, a Parquet file, needs")
 
 
 def write_tables(

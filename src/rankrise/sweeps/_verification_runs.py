@@ -22,6 +22,7 @@ class VerificationCommand(AbstractCommand):
     model = VerificationConfig
     sources = ("claims", "problem", "variable")
     files = frozenset({"problem"})
+    outputs = ("claims.json",)
     merits: ClassVar[Mapping[str, Merit]] = {
         "violated_claims": Merit("claims that are violated"),
         "untested_claims": Merit("claims that were not tested"),

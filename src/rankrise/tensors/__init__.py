@@ -5,6 +5,8 @@ from rankrise.tensors._domain import (
 )
 from rankrise.tensors._incomplete import IncompleteTensor as IncompleteTensor
 from rankrise.tensors._incomplete import incomplete_tensor as incomplete_tensor
+from rankrise.tensors._input_checks import LEAST_OBSERVED as LEAST_OBSERVED
+from rankrise.tensors._input_checks import allowing as allowing
 from rankrise.tensors._input_checks import checked_weights as checked_weights
 from rankrise.tensors._input_checks import mean_of_repeats as mean_of_repeats
 from rankrise.tensors._input_checks import ravel_indices as ravel_indices

@@ -63,7 +63,7 @@ def as_reading_says(
             given = np.where(np.isnan(given), 0, given)
         flags = true_or_false(given, "The `domain`", "an entry exists")
         exists = _aligned(flags, own, axes, dims).copy()
-        _refuse_observed_outside(observations, axes, exists)
+        observations = _observed_within(observations, axes, exists)
     if leave_empty:
         seen = np.zeros(dims, bool)
         seen[tuple(observations.indices.T)] = True
@@ -131,18 +131,27 @@ def _places(given: ModeAxis, axis: ModeAxis, mode: int) -> list[int]:
     return [found[label] for label in labels]
 
 
-def _refuse_observed_outside(
+def _observed_within(
     observations: Observations, axes: Axes, exists: Bools
-) -> None:
-    outside = ~exists[tuple(observations.indices.T)]
-    if outside.any():
-        row = int(np.argmax(outside))
+) -> Observations:
+    within = exists[tuple(observations.indices.T)]
+    if within.all():
+        return observations
+    if not within.any():
         raise InputError(
-            f"{int(outside.sum())} observed entries lie outside the `domain`, such as "
-            f"{observations.values[row]:g} at "
-            f"{place_of(axes, observations.indices[row])}; correct the domain, or mark "
-            "those entries as missing."
+            "All observed entries lie outside the `domain`; it is True where an entry "
+            "exists."
         )
+    row = int(np.argmin(within))
+    _logger.warning(
+        "%d of %d observed entries lie outside the `domain`, which is True where an "
+        "entry exists; they are left out, such as %g at %s.",
+        within.size - int(within.sum()),
+        within.size,
+        observations.values[row],
+        place_of(axes, observations.indices[row]),
+    )
+    return observations.take(within)
 
 
 def _mode_number(name: Hashable, axes: Axes) -> int:

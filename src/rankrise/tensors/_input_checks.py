@@ -81,16 +81,18 @@ def _rectangular(array: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
 
 LEAST_ORDER: ContextVar[int] = ContextVar("LEAST_ORDER", default=2)
 """How many modes an array or a table needs: a mask may have one."""
+LEAST_OBSERVED: ContextVar[int] = ContextVar("LEAST_OBSERVED", default=1)
+"""How many observed entries it needs: a part of a tensor may have none."""
 
 
 @contextmanager
-def allowing_one_mode() -> Iterator[None]:
-    """Let readers of tensors take what has one mode alone."""
-    token = LEAST_ORDER.set(1)
+def allowing(least: ContextVar[int], number: int) -> Iterator[None]:
+    """Let readers of tensors take what has as few modes, or observed entries."""
+    token = least.set(number)
     try:
         yield
     finally:
-        LEAST_ORDER.reset(token)
+        least.reset(token)
 
 
 def check_order(shape: tuple[int, ...], what: str = "The array") -> None:

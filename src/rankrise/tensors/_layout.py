@@ -39,7 +39,8 @@ class ModeAxis(NamedTuple):
         if isinstance(label, np.datetime64):
             # In whatever unit it is stored.
             return re.sub(r"\.0+$", "", str(label)).removesuffix("T00:00:00")
-        return str(label)
+        words = str(label)
+        return words.removesuffix(".0") if isinstance(label, np.floating) else words
 
     def place(self, index: int, mode: int) -> str:
         """Words for one slice; `mode` counts from 0."""

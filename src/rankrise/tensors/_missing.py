@@ -58,7 +58,7 @@ def without_sentinels(
     observations: Observations, missing: tuple[float | str, ...]
 ) -> Observations:
     """The entries that hold no sentinel value."""
-    if not missing:
+    if not missing or not len(observations):
         return observations
     are_missing = are_sentinels(observations.values, missing)
     if are_missing.all():
@@ -114,6 +114,8 @@ def suspected_sentinel(observations: Observations) -> tuple[float, int] | None:
     values or more are never suspected, nor is a diagonal.
     """
     values = observations.values
+    if not len(values):
+        return None
     for sign in (1, -1):
         extreme = float(values.min() if sign > 0 else values.max())
         is_extreme = values == extreme

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rankrise._errors import InputError
 from rankrise._typing import Indices, ModeDims, Values
 from rankrise.tensors._input_checks import (
+    LEAST_OBSERVED,
     boolean_mask,
     check_order,
     checked_weights,
@@ -163,7 +164,7 @@ class Observations:
         mode_dims: ModeDims,
         weights: npt.ArrayLike | None,
     ) -> Observations:
-        if len(values) == 0:
+        if len(values) < LEAST_OBSERVED.get():
             raise InputError(
                 f"None of the {math.prod(mode_dims)} entries is observed; at least "
                 "one is needed to say anything about a tensor."

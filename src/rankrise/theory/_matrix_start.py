@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims
-from rankrise.factorizations import DeepMatrixFactorization
+from rankrise.factorizations import DeepMatrixFactorization, check_layers
 
 # The smallest singular value over the largest.
 _SPREAD = 0.3
@@ -29,13 +29,7 @@ def balanced_matrix(
         The largest singular value of every layer; the others fall evenly, in ratio,
         to 0.3 of it.
     """
-    if len(mode_dims) != 2:
-        raise InputError(
-            f"A deep matrix factorization has two modes; got mode dimensions "
-            f"{mode_dims}."
-        )
-    if depth < 1:
-        raise InputError(f"The depth is {depth}; at least one layer is needed.")
+    check_layers(mode_dims, depth)
     if not (init_scale > 0 and math.isfinite(init_scale)):
         raise InputError(f"The init scale is {init_scale}; it must be positive.")
     hidden = min(mode_dims)

@@ -18,6 +18,7 @@ from rankrise.drawing import (
     log_axis,
     look,
     number_ticks,
+    value_ticks,
 )
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def _growth_bounds(claim: Claim) -> list[Panel]:
             title="bounds on rates",
         )
         number_ticks(panel.xaxis, panel.yaxis)
-        panel.legend(markerscale=3)
+        panel.legend(loc="best", markerscale=3)
 
     return [
         Panel(
@@ -204,7 +205,7 @@ def _escape(claim: Claim) -> list[Panel]:
         panel.set(xlabel="time t", ylabel="$u(t)$", title=f"order {order}")
         log_axis(panel, "y")
         number_ticks(panel.xaxis)
-        panel.legend()
+        panel.legend(loc="best")
 
     return [
         *(
@@ -232,7 +233,8 @@ def _rank_one(claim: Claim) -> list[Panel]:
         panel.plot(alpha, curves["escape_time"], "k.-", label="measured")
         panel.set(xlabel="$\\alpha$", ylabel="time t", title="escape time")
         log_axis(panel, "x", "y")
-        panel.legend()
+        value_ticks(panel.xaxis, alpha)
+        panel.legend(loc="best")
 
     return [
         Panel(
@@ -259,7 +261,9 @@ def _corollary(claim: Claim) -> list[Panel]:
             curves["time"], distances.T, color=colour(0), alpha=0.3, linewidth=0.8
         )
         panel.set(
-            xlabel="time t", ylabel="distance", title="rank-one trajectories to W*"
+            xlabel="time t",
+            ylabel="distance, relative",
+            title="rank-one trajectories to W*",
         )
         log_axis(panel, "y")
         number_ticks(panel.xaxis)
@@ -310,8 +314,9 @@ def _against_alpha(claim: Claim, title: str, *, square: bool) -> Callable[[Axes]
         if square:
             guide = distance[-1] * (alpha / alpha[-1]) ** 2
             panel.plot(alpha, guide, "--", color=GREY, label="$\\alpha^2$")
-            panel.legend()
+            panel.legend(loc="best")
         log_axis(panel, "x", "y")
+        value_ticks(panel.xaxis, alpha)
         if not square:
             mark_tolerance(panel, claim.tolerance)
         panel.set(xlabel="$\\alpha$", ylabel="distance, relative", title=title)
@@ -323,13 +328,12 @@ def _scatter(predicted: Values, measured: Values, title: str) -> Callable[[Axes]
     def draw(panel: Axes) -> None:
         across, up = np.ravel(predicted), np.ravel(measured)
         stride = max(1, len(across) // _POINTS)
-        ends = [float(np.min(across, initial=0)), float(np.max(across, initial=0))]
-        panel.plot(ends, ends, color=colour(0), linewidth=0.8, label="equal")
-        points: Mapping[str, Any] = {"markersize": 2, "rasterized": True}
-        panel.plot(across[::stride], up[::stride], "k.", **points)
+        points: Mapping[str, Any] = {"markersize": 3, "rasterized": True}
+        panel.plot(across[::stride], up[::stride], ".", color=colour(0), **points)
+        panel.axline((0, 0), slope=1, color=GREY, linewidth=0.8, label="equal")
         panel.set(xlabel="predicted", ylabel="measured", title=title)
         number_ticks(panel.xaxis, panel.yaxis)
-        panel.legend()
+        panel.legend(loc="best")
 
     return draw
 

@@ -210,7 +210,7 @@ def _plot_errors(
     if len(scales) > 1:
         for place, scale in enumerate(scales):
             panel.plot([], [], label=_title(scale), **look(place))
-        panel.legend()
+        panel.legend(loc="best")
     panel.set_xlim(0, max(_interesting_end(run, clock) for run in runs))
     panel.set(xlabel=_CLOCKS[clock][0], title=name.replace("_", " "))
     panel.set_ylim(0, None)
@@ -234,7 +234,7 @@ def plot_heldout(panel: Axes, run: Trajectory, clock: Clock = "step") -> None:
     panel.set(xlabel=_CLOCKS[clock][0], title="relative error (standardized)")
     panel.set_ylim(0, 1.05 * highest(run.train_error[:1]))
     panel.margins(x=0.01)
-    panel.legend()
+    panel.legend(loc="best")
     number_ticks(panel.xaxis, panel.yaxis)
 
 

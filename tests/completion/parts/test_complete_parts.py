@@ -163,6 +163,21 @@ def test_dask_arrays_are_parts(client):
     assert entries_apart(found, one) < 1e-8
 
 
+@pytest.mark.parametrize("sentinel", [None, -999.0])
+def test_a_part_without_any_value_has_labels_and_no_observation(client, sentinel):
+    frames = pytest.importorskip("dask.dataframe")
+    table = table_of((12, 10, 8), 400, 1).sort_values("user", ignore_index=True)
+    # User 11 occurs in the last part alone.
+    table.loc[300:, "value"] = np.nan if sentinel is None else sentinel
+    frame = frames.from_pandas(table, npartitions=4)
+    settings = SETTINGS if sentinel is None else {**SETTINGS, "missing": sentinel}
+    one = on_one_machine(table, **settings)
+    found = rr.complete_parts(frame, scheduler=client, **settings)
+    assert found.observed == 300
+    assert found.mode_dims == one.input.observations.mode_dims == (12, 10, 8)
+    assert found.entries([[11, 0, 0]]) == found.offset
+
+
 def test_row_groups_of_one_file_are_read_apart(client, dense, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     arrow = pytest.importorskip("pyarrow").Table.from_pandas(dense.table)

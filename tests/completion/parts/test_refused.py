@@ -75,6 +75,21 @@ def test_arrays_of_no_real_numbers_are_refused(client):
     refused(array, "holds complex128; give an array of real numbers", client)
 
 
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [("values", "x"), ("modes", ("a", "b")), ("mode_dims", (8, 6)), ("missing", -9)],
+)
+def test_arrays_have_no_columns(client, name, given):
+    arrays = pytest.importorskip("dask.array")
+    match = f"`{name}` is for tables; leave it out for a Dask array"
+    refused(arrays.ones((8, 6), chunks=(4, 6)), match, client, **{name: given})
+
+
+def test_counts_of_indices_that_take_too_much_memory_are_refused(client, folder):
+    match = "A count for each index .*GiB of memory.*leave `mode_dims` out"
+    refused(folder, match, client, mode_dims=(10**12,) * 3)
+
+
 def test_a_value_that_is_missing_from_a_label_column_is_named(client, folder):
     table = pd.read_parquet(folder / "part-1.parquet").astype({"day": float})
     table.loc[3, "day"] = np.nan
@@ -109,6 +124,28 @@ def test_values_that_never_vary_are_refused(client, tmp_path):
 def test_what_parts_cannot_give_is_refused(client, folder, settings, match):
     with pytest.raises(rr.InputError, match=match):
         rr.complete(folder, scheduler=client, **settings)
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        ({"parts": 1.5}, "`parts` is 1.5; give a whole number from 1"),
+        ({"parts": "2"}, "`parts` is '2'; give a whole number from 1"),
+        ({"checkpoint": "state.npz"}, "`checkpoint` is 'state.npz'; give a Checkpoint"),
+        ({"values": ["value"]}, r"^`values` is \['value'\]"),
+        ({"mode_dims": (8, 6.5, 5)}, "^`mode_dims` is 6.5; give a whole number"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_settings_of_another_kind_are_refused(client, folder, given, match):
+    refused(folder, match, client, **given)
+
+
+@pytest.mark.parametrize("workers", [1.5, "2", True, 0])
+@pytest.mark.usefixtures("unchecked")
+def test_workers_are_counted(folder, workers):
+    with pytest.raises(rr.InputError, match=r"`workers` is .*; give a whole number"):
+        rr.complete_parts(folder, workers=workers)
 
 
 def test_a_scheduler_that_does_not_answer_is_refused(folder, monkeypatch):

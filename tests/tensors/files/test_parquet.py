@@ -118,6 +118,8 @@ def test_a_named_index_of_pandas_is_modes_and_row_numbers_are_none(tmp_path):
         ({"v": [None] * 3}, "entries is observed"),
         ({"v": pa.nulls(3, pa.float64())}, "entries is observed"),
         ({"a": ["p", None, "q"]}, "Row 1 has no label in the column 'a'"),
+        ({"b": pa.array([4, None, 5])}, "Row 1 has no label in the column 'b';"),
+        ({"a": [None, *DAYS[1:]]}, "Row 0 has no label in the column 'a';"),
         ({"b": [1.0, 2.0, float("nan")]}, "Row 2 has no label in the column 'b'"),
         ({"b": [[1], [2], [3]]}, "'b' of data type list.* cannot be labels"),
         ({"a": pa.array([], pa.string()), "b": [], "v": []}, "It has no rows"),

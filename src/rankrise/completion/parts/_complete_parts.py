@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 import rankrise.completion.parts._part as tasks
-from rankrise._cluster import LOCAL, open_client
+from rankrise._checks import check_whole
+from rankrise._cluster import LOCAL, check_workers, open_client
 from rankrise._errors import InputError
 from rankrise._typing import ModeDims
 from rankrise.completion._checks import FEWEST_OBSERVED
@@ -29,10 +30,11 @@ from rankrise.runs import (
     Ending,
     ShowProgress,
     Watch,
+    check_checkpoint,
     counting_seconds,
     showing,
 )
-from rankrise.tensors import Standardization, place_of
+from rankrise.tensors import Reading, Standardization, place_of
 
 # What one pass over the parts cannot give, and why.
 _REFUSED = {
@@ -161,12 +163,13 @@ def complete_parts_as_set(
     InputError
         If they ask for what parts cannot give.
     """
-    settings, options = _of_parts(settings), _readable(reading)
-    if parts is not None and not 1 <= parts <= _MOST_PARTS:
-        raise InputError(
-            f"`parts` is {parts}; give a whole number from 1 to {_MOST_PARTS}."
-        )
+    settings = _of_parts(settings)
+    if parts is not None:
+        check_whole("`parts`", parts, 1, _MOST_PARTS)
+    check_checkpoint(checkpoint)
+    check_workers(scheduler, workers)
     given = source_of(source)
+    options = _readable(reading, is_array=given.is_array)
     load_kernels()
     with (
         showing(progress) as report,
@@ -222,7 +225,8 @@ def _of_parts(settings: CompletionSettings) -> CompletionSettings:
     return settings.model_copy(update=allowed)
 
 
-def _readable(reading: Mapping[str, Any]) -> dict[str, Any]:
+def _readable(reading: Mapping[str, Any], *, is_array: bool) -> dict[str, Any]:
+    """What is said of reading, refused where no part can be read so."""
     found = {name: own for name, own in reading.items() if own not in (None, ())}
     for name, allowed in _READ.items():
         if name in found and found[name] not in allowed:
@@ -231,6 +235,18 @@ def _readable(reading: Mapping[str, Any]) -> dict[str, Any]:
                 "are read one by one; leave it out, or complete them on one machine."
             )
     found.pop("layout", None)
+    others: Any = {**found}
+    named = others.pop("values", None), others.pop("mode_dims", None)
+    try:
+        changed = Reading.of(*named, others).changed
+    except InputError as error:
+        raise InputError(str(error).replace("`variable`", "`values`")) from error
+    if is_array and changed:
+        name = min(changed).replace("variable", "values")
+        raise InputError(
+            f"`{name}` is for tables; leave it out for a Dask array, in which NaN is "
+            "unobserved."
+        )
     return found
 
 
@@ -288,7 +304,7 @@ class _Run:
             )
             if names is not None and None not in names:
                 return {**options, "modes": names}
-            if names is not None or block.is_array:
+            if names is not None or self._source.is_array:
                 break
         return options
 
@@ -377,7 +393,7 @@ class _Run:
         content = hashlib.sha256(np.array([total, largest, scale]).tobytes())
         for names in self.plan.rows.names:
             content.update(np.ascontiguousarray(names).data)
-        settings = self._settings.model_dump(mode="json", exclude={"max_seconds"})
+        settings = self._settings.model_dump(mode="json")
         told = {
             **{name: repr(value) for name, value in settings.items()},
             "mode_dims": list(self.plan.rows.mode_dims),

@@ -13,6 +13,7 @@ from rankrise._typing import Indices, ModeDims, Values
 from rankrise.completion._arrangement import Rows
 from rankrise.completion.parts._sources import Entries
 from rankrise.tensors import ModeAxis, label_order
+from rankrise.tensors.files import check_memory
 
 # Observations that a part has at most, unless they are all of one row or that makes
 # more parts than a scheduler follows in a second.
@@ -42,6 +43,11 @@ class Survey:
     @classmethod
     def of(cls, block: str, entries: Entries) -> "Survey":
         """Count a block's entries."""
+        check_memory(
+            8 * sum(entries.mode_dims),
+            f"A count for each index of the mode dimensions {entries.mode_dims}",
+            advice="leave `mode_dims` out, so that only indices that occur are counted",
+        )
         counts = tuple(
             np.bincount(column, minlength=dim)
             for column, dim in zip(entries.indices.T, entries.mode_dims, strict=True)

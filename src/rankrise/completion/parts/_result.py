@@ -16,6 +16,7 @@ from rankrise._errors import InputError
 from rankrise._html import html_of
 from rankrise._strict import strict
 from rankrise._typing import ModeDims, Values
+from rankrise.completion._labels import indices_in
 from rankrise.completion._model import Model, signed
 from rankrise.completion._path import PathPoint
 from rankrise.completion._rank import rank_of_paths
@@ -85,23 +86,15 @@ class CompletionOfParts(Plotted):
         InputError
             If a column is missing, or a label was never observed.
         """
-        import pandas as pd
-
-        indices = np.empty((len(table), len(self.axes)), np.int64)
+        indices = indices_in(self.axes, table)
         for mode, axis in enumerate(self.axes):
-            if axis.name not in table:
-                raise InputError(f"The table has no column {axis.name!r}.")
-            column = table[axis.name]
-            indices[:, mode] = column if axis.labels is None else -1
-            if axis.labels is not None:
-                found = pd.Index(axis.labels).get_indexer(pd.Index(column))
-                if (found < 0).any():
-                    label = column.iloc[int(np.argmin(found))]
-                    raise InputError(
-                        f"{label} is no label of {axis.title(mode)}: no part has an "
-                        "entry of it, so nothing is known of it."
-                    )
-                indices[:, mode] = found
+            unknown = indices[:, mode] < 0
+            if axis.labels is not None and unknown.any():
+                label = table[axis.name].iloc[int(np.argmax(unknown))]
+                raise InputError(
+                    f"{label} is no label of {axis.title(mode)}: no part has an "
+                    "entry of it, so nothing is known of it."
+                )
         return self.entries(indices)
 
     # The components.

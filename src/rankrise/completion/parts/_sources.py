@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError, reason, shown
+from rankrise._optional import imported
 from rankrise._typing import Indices, ModeDims, Values
-from rankrise.tensors import incomplete_tensor
+from rankrise.tensors import LEAST_OBSERVED, allowing, incomplete_tensor
 
 # Rows of a file that are read at once, as whole row groups.
 _ROWS = 2**20
@@ -41,7 +42,8 @@ class Entries:
         """A long table; None where it has no rows."""
         if len(table) == 0:
             return None
-        found = incomplete_tensor(table, layout="long", **options)
+        with allowing(LEAST_OBSERVED, 0):
+            found = incomplete_tensor(table, layout="long", **options)
         given = found.observations
         names = given.indices, given.values, found.mode_names
         return cls(*names, found.labels, given.mode_dims)
@@ -80,11 +82,6 @@ class Block:
     name: str
     content: Any
     read: Any
-
-    @property
-    def is_array(self) -> bool:
-        """Whether it is a chunk of an array, which has no columns."""
-        return isinstance(self.read, Chunk)
 
     def entries(self, content: Any, options: Mapping[str, Any]) -> Entries | None:
         """What the block holds, read here."""
@@ -156,6 +153,11 @@ class Source:
     files: int
     words: str
 
+    @property
+    def is_array(self) -> bool:
+        """Whether it is an array, which has no columns."""
+        return isinstance(self.blocks[0].read, Chunk) if self.blocks else False
+
 
 def source_of(given: Any) -> Source:
     """The blocks of a folder of Parquet files, a Dask DataFrame or a Dask array.
@@ -199,7 +201,7 @@ def _of_files(path: Path) -> Source:
             f"{path} holds no .parquet file; give a folder of Parquet files, each a "
             "part of one long table."
         )
-    _require_pyarrow()
+    imported("pyarrow", "cluster", "Parquet files need")
     blocks: list[Block] = []
     names: list[str] | None = None
     for file in files:
@@ -216,16 +218,6 @@ def _of_files(path: Path) -> Source:
             rows = "" if whole else f", row groups {each.first} to {each.last - 1}"
             blocks.append(Block(f"{file.name}{rows}", each, _read_rows))
     return Source(blocks, len(files), str(path))
-
-
-def _require_pyarrow() -> None:
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            "Parquet files need pyarrow, which is not installed; run pip install "
-            "'rankrise[cluster]'."
-        ) from error
 
 
 def _row_groups(file: Path) -> tuple[list[str], list[RowGroups]]:

@@ -34,6 +34,8 @@
   // Plotly reads a few tags and %{...} in text; labels shall be shown as they are.
   const text = (label, most = 40) => short(label, most).replace(/&/g, "&amp;").replace(/</g, "&lt;")
     .replace(/>/g, "&gt;").replace(/%\{/g, "%&#123;");
+  // Categories that read alike would be one, so they are cut along the axis only.
+  const category = (label) => text(label, 500);
   const number = (value) => (value === null || !Number.isFinite(value) ? "–" : Number(value.toPrecision(4)).toString());
   const decode = (packed, Kind) => {
     const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
@@ -156,9 +158,9 @@
   const spans = { number: "linear", date: "date", word: "category" };
   // The axis of a mode: some of its words, cut short, leave room for the figure.
   const mode = ({ kind, labels }, title, more = {}) => {
-    const every = Math.ceil(labels.length / (innerWidth < 640 ? 8 : 16));
+    const every = Math.ceil(labels.length / (innerWidth < 640 ? 8 : 12));
     const some = kind === "word" ? labels.filter((_, place) => place % every === 0) : [];
-    const ticks = kind === "word" ? { tickvals: some.map((label) => text(label)), ticktext: some.map((label) => text(label, 14)) } : {};
+    const ticks = kind === "word" ? { tickvals: some.map(category), ticktext: some.map((label) => text(label, 14)) } : {};
     return axis(title, { type: spans[kind], ...ticks, ...more });
   };
   const layout = (x, y, more = {}) => ({
@@ -173,18 +175,23 @@
   const config = {
     responsive: true, displaylogo: false, displayModeBar: coarse ? false : "hover",
     modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+    // From version 4 on a button sends charts elsewhere.
+    showSendToCloud: false, plotlyServerURL: "",
   };
   const react = (place, traces, shape) => window.Plotly.react(place, traces, shape, config);
   // Within two decades 2 and 5 have ticks besides; beyond, some powers of ten.
   const logarithmic = (values) => {
     const positive = values.filter((value) => value > 0);
-    const decades = Math.log10(Math.max(...positive, 1e-300) / Math.min(...positive, 1e300));
-    return { type: "log", exponentformat: "power", dtick: decades > 2 ? Math.ceil(decades / 6) : "D2" };
+    const [low, high] = [Math.min(...positive, 1e300), Math.max(...positive, 1e-300)].map(Math.log10);
+    if (high - low > 2) return { type: "log", exponentformat: "power", dtick: Math.ceil((high - low) / 6) };
+    const tickvals = [];
+    for (let power = Math.floor(low) - 1; power <= high + 1; power += 1) tickvals.push(...[1, 2, 5].map((first) => Number(`${first}e${power}`)));
+    return { type: "log", tickvals, ticktext: tickvals.map(number) };
   };
-  const vertical = (at, label = "") => ({
+  const vertical = (at, label = "", side = "left") => ({
     type: "line", x0: at, x1: at, yref: "paper", y0: 0, y1: 1,
     line: { color: css("--soft"), width: 1, dash: "dash" },
-    label: { text: text(label), textposition: "start", textangle: 0, xanchor: "left", yanchor: "bottom", font: { size: 11, color: css("--soft") } },
+    label: { text: text(label), textposition: side === "left" ? "end" : "start", textangle: 0, xanchor: side, yanchor: side === "left" ? "top" : "bottom", font: { size: 11, color: css("--soft") } },
   });
 
   const kinds = {
@@ -202,7 +209,10 @@
             hovertemplate: `${text(panel.x)}: %{x:.5~g}<br>${text(each.name)}: %{y:.5~g}<extra></extra>`,
           };
           if (each.text) Object.assign(made, { text: each.text.map((label) => text(label)), hovertemplate: `%{text}<br>${text(each.name)}: %{y:.5~g}<extra></extra>` });
-          if (each.error) made.error_y = { type: "data", array: each.error, thickness: 1, width: 3, color: colour(number) };
+          if (each.error) {
+            made.error_y = { type: "data", array: each.error, thickness: 1, width: 3, color: colour(number) };
+            if (each.below) Object.assign(made.error_y, { symmetric: false, arrayminus: each.below });
+          }
           if (each.mode === "bars") return { ...made, type: "bar", marker: { color: colour(number), opacity: 0.75 } };
           const small = each.y.length > 200;
           return {
@@ -211,7 +221,8 @@
             marker: { color: colour(number), size: small ? 4 : 7, opacity: small ? 0.5 : 1 },
           };
         });
-        const marks = (panel.marks || []).map((mark) => ("x" in mark ? vertical(mark.x, mark.label) : {
+        const furthest = Math.max(...panel.traces.flatMap((each) => each.x));
+        const marks = (panel.marks || []).map((mark) => ("x" in mark ? vertical(mark.x, mark.label, mark.x > furthest / 2 ? "right" : "left") : {
           type: "line", y0: mark.y, y1: mark.y, xref: "paper", x0: 0, x1: 1,
           line: { color: css("--soft"), width: 1, dash: "dash" },
           label: { text: text(mark.label), textposition: "start", yanchor: "top", font: { size: 11, color: css("--soft") } },
@@ -219,17 +230,20 @@
         const zero = !log() && !panel.traces.some((each) => each.mode === "markers" && each.axis !== 2) && positive;
         const whole = panel.traces.every((each) => each.x.every(Number.isInteger)) && !panel.logx;
         const x = axis(panel.x, panel.logx ? logarithmic(panel.traces.flatMap((each) => each.x)) : whole ? { tickformat: "d" } : {});
+        // A few bars are no wider than many.
+        if (bars) x.range = [0.4, Math.max(3, ...panel.traces.flatMap((each) => each.x)) + 0.6];
         if (whole && Math.max(...panel.traces.flatMap((each) => each.x)) <= 12) x.dtick = 1;
         const y = axis(panel.y, { ...(log() ? logarithmic(panel.traces.flatMap((each) => (each.axis === 2 ? [] : each.y))) : { type: "linear" }), ...(zero ? { rangemode: "tozero" } : {}) });
-        const shape = layout(x, y, { shapes: marks });
+        const shape = layout(x, y, { shapes: marks, ...(panel.traces.length > 8 ? { showlegend: false } : {}) });
         if (panel.traces.some((each) => each.axis === 2)) {
           shape.yaxis2 = axis(panel.y2, { overlaying: "y", side: "right", range: [0, 1.08], showgrid: false, tickmode: "array", tickvals: [0, 0.5, 1] });
           shape.margin.r = 50;
         }
         return react(place, traces, shape);
       };
-      const rows = () => [["curve", panel.x, panel.y, "error"], ...panel.traces.flatMap((each) => each.x.map(
-        (x, number) => [each.name, x, each.y[number], each.error ? each.error[number] : null]))];
+      const below = panel.traces.some((each) => each.below);
+      const rows = () => [["curve", panel.x, panel.y, ...(below ? ["above", "below"] : ["error"])], ...panel.traces.flatMap((each) => each.x.map(
+        (x, number) => [each.name, x, each.y[number], each.error ? each.error[number] : null, ...(below ? [each.below[number]] : [])]))];
       return { draw, rows };
     },
 
@@ -368,7 +382,7 @@
         const square = geo ? { scaleanchor: "x", scaleratio: 1 / Math.max(0.1, Math.cos((latitudes[0] + latitudes.at(-1)) * Math.PI / 360)), constrain: "domain" }
           : image && both.every((mode) => axes[mode].labels.every((value, at) => value === at)) && ratio < 4 && ratio > 0.25
             ? { scaleanchor: "x", scaleratio: 1, constrain: "domain" } : {};
-        const ticks = (mode) => (axes[mode].kind === "word" ? axes[mode].labels.map((label) => text(label)) : axes[mode].labels);
+        const ticks = (mode) => (axes[mode].kind === "word" ? axes[mode].labels.map(category) : axes[mode].labels);
         const heat = (place, name) => {
           const z = matrix(name);
           const flat = z.flat().filter((value) => value !== null);
@@ -391,6 +405,17 @@
             place.on("plotly_click", ({ points }) => {
               const { pointIndex } = points.find((point) => Array.isArray(point.pointIndex)) || {};
               if (pointIndex) { picked = pointIndex; draw(); }
+            });
+            place.tabIndex = 0;
+            place.setAttribute("role", "group");
+            place.setAttribute("aria-label", "cells; arrow keys choose one");
+            place.addEventListener("keydown", (event) => {
+              const upwards = north === down && axes[down].labels[0] < axes[down].labels.at(-1) ? 1 : -1;
+              const step = { ArrowUp: [upwards, 0], ArrowDown: [-upwards, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+              if (!step) return;
+              event.preventDefault();
+              picked = [down, across].map((mode, way) => Math.min(dims[mode] - 1, Math.max(0, picked[way] + step[way])));
+              draw();
             });
           }
           return done;
@@ -508,7 +533,7 @@
           const hidden = asMap && (place_ === north || place_ === east);
           places[place_].outer.style.display = hidden ? "none" : "";
           if (hidden) return;
-          const x = each.kind === "word" ? each.labels.map((label) => text(label)) : each.labels;
+          const x = each.kind === "word" ? each.labels.map(category) : each.labels;
           const asBars = forms[form()] === "bars" || (forms[form()] !== "lines" && each.kind === "word");
           const traces = shown().map((place) => ({
             x, y: columns()[place_][place], name: `component ${place + 1}`, showlegend: false,
@@ -530,7 +555,8 @@
             type: "heatmap", z, x: axes[east].labels, y: axes[north].labels, zmin: -most, zmax: most, colorscale: "RdBu",
             colorbar: { thickness: 10, outlinewidth: 0, nticks: 5 },
             hovertemplate: "latitude %{y}<br>longitude %{x}<br>weight %{z:.4~g}<extra></extra>",
-          }], layout(axis(axes[east].title, { constrain: "domain", showgrid: false, zeroline: false }), axis(axes[north].title, {
+          }], layout(axis(axes[east].title, { constrain: "domain", showgrid: false, zeroline: false, nticks: 5 }), axis(axes[north].title, {
+            nticks: 4,
             scaleanchor: "x", constrain: "domain", showgrid: false, zeroline: false, scaleratio: 1 / Math.max(0.1, Math.cos(middle * Math.PI / 180)),
           }), { margin: { l: 54, r: 10, t: 10, b: 42 } })));
         });

@@ -5,6 +5,7 @@ from rankrise.tensors.files._any_file import check_usable as check_usable
 from rankrise.tensors.files._any_file import content_sha256 as content_sha256
 from rankrise.tensors.files._any_file import form_of as form_of
 from rankrise.tensors.files._any_file import named_refusals as named_refusals
+from rankrise.tensors.files._declared import check_memory as check_memory
 from rankrise.tensors.files._declared import shown as shown
 from rankrise.tensors.files._hdf5_checks import check_hdf5 as check_hdf5
 from rankrise.tensors.files._npz import open_arrays as open_arrays

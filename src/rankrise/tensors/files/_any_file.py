@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from rankrise._errors import InputError, printable
+from rankrise._optional import imported
 from rankrise.tensors.files._declared import (
     FEWER_ROWS,
     check_memory,
-    imported,
     refuse_damaged,
 )
 
@@ -123,5 +123,5 @@ def packing(path: Path, suffix: str) -> Iterator[BinaryIO]:
 
 
 def _pyarrow() -> Any:
-    what = "Files compressed by zstd"
-    return imported("pyarrow", "parquet", what, "compress it by gzip")
+    needs = "Files compressed by zstd need"
+    return imported("pyarrow", "parquet", needs, "compress it by gzip")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -138,17 +137,6 @@ def check_memory(
             f"{what} needs more than {limit / 2**30:.3g} GiB of memory, {whose}; "
             f"{advice}."
         )
-
-
-def imported(module: str, extra: str, what: str, otherwise: str) -> Any:
-    """A module that only some files need, refused with what to do without it."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise InputError(
-            f"{what} need {module}, which is not installed; run pip install "
-            f"'rankrise[{extra}]', or {otherwise}."
-        ) from error
 
 
 @contextmanager

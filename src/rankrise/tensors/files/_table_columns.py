@@ -175,8 +175,8 @@ def check_labels(table: Table, codes: Codes, mode: TableMode) -> None:
     """Refuse the first row without a label."""
     if mode.labels is not None and len(mode.labels) < mode.dim:
         row = int(np.argmax(codes))
-        cell, called = table.frame[mode.key].iloc[row], table.column(mode.key)
-        found = f" ({shown(str(cell))})" if cell == cell else ""
+        cell, called = table.frame[mode.key].iloc[[row]], table.column(mode.key)
+        found = "" if cell.isna().item() else f" ({shown(str(cell.item()))})"
         raise InputError(
             f"{table.rows(row)} has no label in {called}{found}; give it one, leave "
             "the row out, or name the columns that are modes (`modes`)."

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rankrise._optional import imported
 from rankrise._typing import Values
 from rankrise.tensors._layout import Layout
 from rankrise.tensors._observations import Observations
@@ -22,7 +23,6 @@ from rankrise.tensors.files._any_file import SUFFIXES, TEXTS, packing
 from rankrise.tensors.files._declared import (
     FEWER_ROWS,
     check_memory,
-    imported,
     refuse_damaged,
 )
 from rankrise.tensors.files._read_table import read_table
@@ -144,7 +144,7 @@ def _read_parquet(path: Path) -> tuple[Any, Any]:
     A text that repeats is stored once, and read as a dictionary it stays so: as plain
     text a small file could take any amount of memory.
     """
-    pa = imported("pyarrow", "parquet", "Parquet files", _AS_CSV)
+    pa = imported("pyarrow", "parquet", "Parquet files need", _AS_CSV)
     from pyarrow import parquet
 
     with parquet.ParquetFile(path) as file:
@@ -164,7 +164,7 @@ def _read_parquet(path: Path) -> tuple[Any, Any]:
 
 
 def _read_feather(path: Path) -> tuple[Any, Any]:
-    pa = imported("pyarrow", "parquet", "Feather files", _AS_CSV)
+    pa = imported("pyarrow", "parquet", "Feather files need", _AS_CSV)
     with pa.memory_map(str(path)) as stream:
         # Behind the first bytes it is a stream of messages, and after these a footer.
         content = stream.read_buffer().slice(_FEATHER_START)
@@ -229,7 +229,7 @@ def _sheet(path: Path, **options: Any) -> Any:
     """The first sheet of an Excel file, as a DataFrame."""
     import pandas as pd
 
-    imported("openpyxl", "excel", "Excel files", _AS_CSV)
+    imported("openpyxl", "excel", "Excel files need", _AS_CSV)
     with zipfile.ZipFile(path) as archive:
         # Python's cells take more than their text.
         unpacked = sum(each.file_size for each in archive.infolist())

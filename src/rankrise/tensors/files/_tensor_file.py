@@ -16,7 +16,7 @@ from rankrise._atomic import atomic_path
 from rankrise._errors import InputError, reason
 from rankrise._typing import ModeDims, Values
 from rankrise.tensors._domain import as_reading_says
-from rankrise.tensors._input_checks import allowing_one_mode
+from rankrise.tensors._input_checks import LEAST_ORDER, allowing
 from rankrise.tensors._layout import Layout, ModeAxis
 from rankrise.tensors._observations import Observations
 from rankrise.tensors._reading import Reading, ReadingOptions
@@ -200,7 +200,7 @@ def write_completed(
     return target
 
 
-@allowing_one_mode()
+@allowing(LEAST_ORDER, 1)
 def read_mask(source: Any) -> tuple[npt.NDArray[Any], tuple[ModeAxis, ...]] | None:
     """The array in a file or a table, NaN where it has no entry, and its axes.
 

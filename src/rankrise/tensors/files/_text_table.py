@@ -31,6 +31,8 @@ _NUMBER_WITH_COMMA = r"\s*[-+]?[\d.]*,[\d.,]*\d\s*"
 _SNIFFED_ROWS = 20
 # pandas takes seconds for this many columns, and minutes for a few millions.
 _MOST_COLUMNS = 100_000
+# Lines about a table that may stand behind it.
+_MOST_BEHIND = 10
 _logger = logging.getLogger(__name__)
 
 
@@ -118,6 +120,7 @@ def read_text(
     are lines before the first row that begin with #.
     """
     content, encoding = _text(path)
+    content, behind = (content, 0) if is_tns else _without_footer(content)
     comments, head = _head(content)
     dims, preamble = declared_dims([line.text for line in head] if is_tns else [])
     head = head[len(preamble) :]
@@ -156,6 +159,8 @@ def read_text(
     skipped = len(comments) - bool(header.mark) + about
     if skipped:
         _logger.warning("%d comment line(s) before the first row are skipped.", skipped)
+    if behind:
+        _logger.warning("%d line(s) after the last row are skipped.", behind)
     if header.names is not None and not header.mark:
         if len(head) == 1:
             raise InputError("It has a header but no rows; add the observed entries.")
@@ -280,10 +285,48 @@ def _lines_about(content: bytes, head: Sequence[_Line]) -> int:
         return 0
     count = gaps[-1]
     source = _delimited(content, head[count:])
-    lines = [replace(source, content=line.text.encode(), start=0) for line in head]
-    widths = [len(next(line.rows(), (1, None))[1] or []) for line in lines]
-    is_even = len(set(widths[count:])) == 1
-    return count if is_even and widths[-1] > max(2, *widths[:count]) else 0
+    widths = [len(_fields(source, line.text)) for line in head]
+    # One that is broken further down is refused by its own line.
+    is_even = len(set(widths[count : count + 2])) == 1
+    return count if is_even and widths[count] > max(2, *widths[:count]) else 0
+
+
+def _without_footer(content: bytes) -> tuple[bytes, int]:
+    """The text without lines about the table behind it, and how many they are.
+
+    An empty line stands before them, and they have a field or two, fewer than a row.
+    """
+    behind, gap = list[str](), 0
+    for text, start in _lines_from_the_end(content):
+        is_empty = not text.strip(" \t,;\r\n")
+        if is_empty and behind:
+            gap = start
+        elif gap:
+            break
+        elif not is_empty:
+            behind.append(text)
+        if len(behind) > _MOST_BEHIND:
+            return content, 0
+    else:
+        return content, 0
+    source = _delimited(content, [_Line(text, 1, 0)])
+    most = min(2, len(_fields(source, text)) - 2)
+    filled = [sum(map(bool, map(str.strip, _fields(source, x)))) for x in behind]
+    return (content[:gap], len(behind)) if max(filled) <= most else (content, 0)
+
+
+def _lines_from_the_end(content: bytes) -> Iterator[tuple[str, int]]:
+    """Lines, the last one first, and where they begin."""
+    end = len(content)
+    while end:
+        start = content.rfind(b"\n", 0, end - 1) + 1
+        yield content[start:end].decode(), start
+        end = start
+
+
+def _fields(source: TextSource, row: str) -> list[str]:
+    rows = replace(source, content=row.encode(), start=0).rows()
+    return next(rows, (1, None))[1] or []
 
 
 def _delimited(

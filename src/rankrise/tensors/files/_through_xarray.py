@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 import math
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._errors import InputError
+from rankrise._optional import imported
 from rankrise._typing import ModeDims, Values
 from rankrise.tensors._layout import Layout, ModeAxis, as_stored
 from rankrise.tensors._observations import Observations
@@ -228,10 +228,7 @@ def read_zarr(
 ) -> tuple[Observations, Layout, str]:
     """Read the entries of one array that are not missing, to give back as netCDF."""
     _check_folder(path)
-    if importlib.util.find_spec("zarr") is None:
-        raise InputError(
-            "It is a Zarr folder; to read it, install zarr (pip install zarr)."
-        )
+    imported("zarr", "zarr", "Zarr folders need")
     import xarray as xr
 
     group, _, inner = (variable or "").strip("/").rpartition("/")
