@@ -121,9 +121,9 @@ def test_parts_that_memory_cannot_hold_lie_on_disk_and_change_no_bit(
 
     monkeypatch.setattr(OnDisk, "opened", noting)
     # Workers that are threads of this process have more than that already.
-    unheeded = dict.fromkeys(("target", "spill", "pause"), False)
+    limits = [f"distributed.worker.memory.{x}" for x in ("target", "spill", "pause")]
     with (
-        dask.config.set({"distributed.worker.memory": unheeded}),
+        dask.config.set(dict.fromkeys(limits, False)),
         client_of(2, memory_limit="8MB") as small,
         small.cluster,
     ):

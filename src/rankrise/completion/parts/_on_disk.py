@@ -8,6 +8,7 @@ memory of the process once a task is done with it.
 import mmap
 import pickle
 import tempfile
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ class OnDisk:
         buffers: list[pickle.PickleBuffer] = []
         self._head = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
         self._file = tempfile.TemporaryFile(dir=_scratch_folder())  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
         self._places: list[tuple[int, int]] = []
         for buffer in buffers:
             begin = -(-self._file.tell() // _ALIGNED) * _ALIGNED
