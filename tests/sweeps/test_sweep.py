@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -451,3 +453,66 @@ def test_summaries_that_are_damaged_are_named(found, folder, tmp_path):
         path.write_text(content)
         with pytest.raises(rr.InputError, match=words):
             rr.sweep(SETTINGS, tmp_path / "damaged", workers=0)
+
+
+CUT_OFF = """
+import json, os, sys
+import rankrise as rr
+from rankrise.runs import _watch
+from rankrise.sweeps import _work
+
+_work.STATE_SECONDS = 0.0
+whole, states = _watch.write_checkpoint, []
+
+def write_checkpoint(path, *arguments, **options):
+    whole(path, *arguments, **options)
+    states.append(path)
+    if len(states) == 2:
+        os.kill(os.getpid(), 9)
+
+_watch.write_checkpoint = write_checkpoint
+rr.sweep(json.load(open(sys.argv[1])), sys.argv[2], workers=0)
+"""
+
+
+@pytest.mark.slow
+def test_a_long_run_that_is_killed_goes_on_where_it_was(tmp_path, monkeypatch):
+    from rankrise.runs import Watch
+
+    settings = SETTINGS.model_copy(
+        update={"axes": {"order": [3], "init_scales": [0.1]}, "seeds": 1}
+    )
+    whole = rr.sweep(settings, tmp_path / "whole", workers=0)
+    assert not (tmp_path / "whole" / "unfinished").exists()
+    (tmp_path / "sweep.json").write_text(settings.model_dump_json())
+    out = tmp_path / "cut"
+    code = [sys.executable, "-c", CUT_OFF, tmp_path / "sweep.json", out]
+    assert subprocess.run(code, check=False).returncode == -9
+    (state,) = (out / "unfinished").iterdir()
+    assert state.stem == whole.table["run"].item()
+    load, loaded = Watch.load, []
+
+    def note(watch):
+        loaded.append(load(watch))
+        return loaded[-1]
+
+    monkeypatch.setattr(Watch, "load", note)
+    found = rr.sweep(settings, out, workers=0)
+    assert [each is not None for each in loaded] == [True]
+    run = found.table["run"].item()
+    np.testing.assert_array_equal(
+        found.trajectory(run).component_norms, whole.trajectory(run).component_norms
+    )
+    assert not (out / "unfinished").exists()
+
+
+def test_a_state_that_cannot_be_read_is_begun_again(tmp_path):
+    settings = SETTINGS.model_copy(
+        update={"axes": {"order": [2], "init_scales": [0.3]}, "seeds": 1}
+    )
+    (run,) = settings.runs()
+    (tmp_path / "unfinished").mkdir()
+    (tmp_path / "unfinished" / f"{run.key}.npz").write_bytes(b"PK")
+    found = rr.sweep(settings, tmp_path, workers=0)
+    assert len(found.failed) == 0
+    assert not (tmp_path / "unfinished").exists()

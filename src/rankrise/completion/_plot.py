@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools as ft
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -28,9 +28,11 @@ from rankrise.drawing import (
 from rankrise.tensors import ModeAxis
 
 if TYPE_CHECKING:
+    from rankrise.completion._model import Model
     from rankrise.completion._path import Path
     from rankrise.completion._rank_table import RankEstimate
     from rankrise.completion._result import Completion
+    from rankrise.completion.parts._result import CompletionOfParts
 
 _CHANNELS = 3
 # Of components whose factors are drawn, and of modes they are drawn for.
@@ -139,7 +141,11 @@ def draw_completion(found: Completion) -> Drawing:
     if rank is not None and rank.rows:
         chosen += draw_rank(rank, units).rows[0]
     if found.trajectory is None:
-        chosen += [_path_panel(found), _norms_panel(found)]
+        reference = found.reference
+        chosen += [
+            _path_panel(reference, found.models),
+            _norms_panel(reference, units, found.reproducibility),
+        ]
     else:
         norms, errors = found.run.drawing().rows[0]
         chosen += [
@@ -147,7 +153,8 @@ def draw_completion(found: Completion) -> Drawing:
             errors,
         ]
     entries = [_heldout_panel(found), *_entry_panels(found)]
-    factors = [_factor_panel(found, m) for m in range(found.observations.order)]
+    axes = map(found.axis, range(found.observations.order))
+    factors = [_factor_panel(found.reference, *pair) for pair in enumerate(axes)]
     dims = " × ".join(map(str, found.observations.mode_dims))
     title = _with(found.input.name or "", units)
     return Drawing(
@@ -157,20 +164,30 @@ def draw_completion(found: Completion) -> Drawing:
     )
 
 
-def _path_panel(found: Completion) -> Panel:
+def draw_parts(found: CompletionOfParts) -> Drawing:
+    """The panels of a completion whose observations are not at hand."""
+    model = found.model
+    # Whether components are found again is not known of one model.
+    chosen = list(draw_rank(found.rank_estimate).rows[0][:1])
+    chosen += [_path_panel(model, [model]), _norms_panel(model)]
+    factors = [_factor_panel(model, *pair) for pair in enumerate(found.axes)]
+    dims = " × ".join(map(str, found.mode_dims))
+    return Drawing([chosen, factors[:_MODES]], dims, found.ending.warning)
+
+
+def _path_panel(reference: Model, models: Sequence[Model]) -> Panel:
     return Panel(
         "path",
         "Errors of the models in standardized units (the values less the baseline, "
         "over their deviation) by number of components on the path of penalties, each "
         "at the penalty with the least held-out error; others than the reference faint",
-        lambda panel: _plot_path(panel, found),
+        lambda panel: _plot_path(panel, reference, models),
     )
 
 
-def _plot_path(panel: Axes, found: Completion) -> None:
+def _plot_path(panel: Axes, reference: Model, models: Sequence[Model]) -> None:
     """The least held-out error with every number of components."""
-    reference = found.reference
-    for model in found.models:
+    for model in models:
         if model is not reference:
             counts, errors = _by_components(model.path, "heldout_loss")
             panel.plot(counts, errors, color=colour(1), alpha=0.25, linewidth=0.8)
@@ -197,29 +214,36 @@ def _by_components(path: Path, name: str) -> tuple[list[int], list[float]]:
     return counts, [math.sqrt(max(0.0, best[count][1])) for count in counts]
 
 
-def _norms_panel(found: Completion) -> Panel:
-    count = len(found.component_norms)
+def _norms_panel(
+    reference: Model, units: str = "", scores: Values | None = None
+) -> Panel:
+    count = len(reference.component_norms)
     shown = f"{min(count, _BARS)} of {count} components"
 
     def draw(panel: Axes) -> None:
-        norms = found.component_norms[:_BARS]
+        norms = reference.component_norms[:_BARS]
         places = np.arange(1, len(norms) + 1)
         bars = panel.bar(places, norms, color=colour(5), edgecolor=colour(0))
-        scores = found.reproducibility[: len(norms)]
-        if np.isfinite(scores).any():
-            words = [f"{score:.2f}" if score == score else "" for score in scores]
+        if scores is not None and np.isfinite(scores[: len(norms)]).any():
+            shares = scores[: len(norms)]
+            words = [f"{share:.2f}" if share == share else "" for share in shares]
             panel.bar_label(bars, words, fontsize=6, rotation=90, padding=2)
             panel.margins(y=0.2)
         # A few bars are no wider than many.
         panel.set_xlim(0.4, max(len(norms), 3) + 0.6)
-        _label(panel, "component", _with("norm", found.input.units))
+        _label(panel, "component", _with("norm", units))
         panel.set_title(f"norms: {shown}")
 
+    above = (
+        ""
+        if scores is None
+        else (
+            "; the number above a bar is its mean factor match score over the other "
+            "models (1: all found it again)"
+        )
+    )
     return Panel(
-        "norms",
-        f"Component norms of the reference model ({shown}); the number above a bar is "
-        "its mean factor match score over the other models (1: all found it again)",
-        draw,
+        "norms", f"Component norms of the reference model ({shown}){above}", draw
     )
 
 
@@ -387,9 +411,8 @@ def _show(
 # Factors.
 
 
-def _factor_panel(found: Completion, mode: int) -> Panel:
-    reference, axis = found.reference, found.axis(mode)
-    count = len(found.component_norms)
+def _factor_panel(reference: Model, mode: int, axis: ModeAxis) -> Panel:
+    count = len(reference.component_norms)
     drawn = min(count, _DRAWN)
     shown = f"{drawn} of {count} components"
 

@@ -36,6 +36,9 @@ class Checkpoint:
         Minimum time between two writes.
     resume
         Go on from the file if it is there. Without it an existing file is replaced.
+    at_once
+        Write as the run begins, too: where the file cannot be written is found before
+        hours of work. Without it a run that is over within `seconds` writes none.
 
     Examples
     --------
@@ -52,6 +55,7 @@ class Checkpoint:
     path: Path
     seconds: float = 30.0
     resume: bool = False
+    at_once: bool = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, str | Path) or not isinstance(self.resume, bool):

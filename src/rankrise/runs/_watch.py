@@ -77,9 +77,11 @@ class Watch:
         began = _began.get()
         self._began = time.monotonic() if began is None else began
         self._ended: float | None = None
-        # The first write is due at once: a place that cannot be written to is then
-        # found before hours of work.
-        self._written: float | None = None
+        self._is_written = False
+        # Where the first write is due at once, the one before lies far back.
+        self._written = -math.inf
+        if checkpoint is not None and not checkpoint.at_once:
+            self._written = time.monotonic()
         self._hearing = hearing_interrupts()
 
     def __enter__(self) -> "Watch":
@@ -125,7 +127,7 @@ class Watch:
         """Whether it is time to write the state."""
         if self._checkpoint is None:
             return False
-        since = math.inf if self._written is None else time.monotonic() - self._written
+        since = time.monotonic() - self._written
         return bool(_agreed(since >= self._checkpoint.seconds))
 
     def load(self) -> tuple[Arrays, dict[str, Any]] | None:
@@ -142,12 +144,14 @@ class Watch:
         arrays, facts, self._earlier = read_checkpoint(
             checkpoint.path, self._wanted_fingerprint()
         )
-        self._written = time.monotonic()
+        self._written, self._is_written = time.monotonic(), True
         return arrays, facts
 
     def save(self, arrays: Arrays, facts: Facts) -> None:
-        """Write the state, where there is a checkpoint."""
+        """Write the state, where there is a checkpoint and the run is no short one."""
         if self._checkpoint is None:
+            return
+        if not (self._checkpoint.at_once or self._is_written or self.is_due):
             return
         if _is_first():
             write_checkpoint(
@@ -157,7 +161,7 @@ class Watch:
                 fingerprint=self._wanted_fingerprint(),
                 seconds=self.seconds,
             )
-        self._written = time.monotonic()
+        self._written, self._is_written = time.monotonic(), True
 
     def _wanted_fingerprint(self) -> Facts:
         if self._fingerprint is None:

@@ -1,6 +1,7 @@
 """The folder of a run, which is there with all that is in it or not at all."""
 
 import functools as ft
+import hashlib
 import json
 import os
 import re
@@ -11,12 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rankrise._atomic import write_json
+from rankrise._atomic import clear_temporary, write_json
 from rankrise._errors import InputError, reason
 from rankrise.sweeps._commands import COMMANDS
-from rankrise.sweeps._plan import Run
+from rankrise.sweeps._plan import Batch, Run
 
-RUNS = "runs"
+RUNS, UNFINISHED = "runs", "unfinished"
 SUMMARY, SETTINGS = "summary.json", "settings.json"
 _TEMPORARY = ".rankrise-tmp-"
 _KEY = re.compile(r"[0-9a-f]{16}")
@@ -86,10 +87,31 @@ def read_summary(out: Path, run: Run) -> dict[str, Any]:
     return content
 
 
+def state_of(out: Path, batch: Batch) -> Path:
+    """Where the state of runs that are computed as one lies while they go on."""
+    keys = [run.key for run in batch]
+    if len(keys) > 1:
+        # Of other runs together it would be another state.
+        keys = [hashlib.sha256(" ".join(keys).encode()).hexdigest()[: len(keys[0])]]
+    return out / UNFINISHED / f"{keys[0]}.npz"
+
+
+def clear_state(out: Path, batch: Batch) -> None:
+    """Remove the state of runs that do not go on from it any more."""
+    state = state_of(out, batch)
+    # A study has a state for each of its parts.
+    for path in state.parent.glob(f"{state.stem}*"):
+        path.unlink(missing_ok=True)
+
+
 def clear_unfinished(out: Path) -> None:
     """Remove what runs that were killed have left, where none is written now."""
     for path in (out / RUNS).glob(f"{_TEMPORARY}*"):
         shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):
+        clear_temporary(out / UNFINISHED)
+        # Not where there is a state that a run can go on from.
+        (out / UNFINISHED).rmdir()
 
 
 def runs_left(runs: Sequence[Run], out: Path) -> int:
@@ -102,6 +124,7 @@ def clear_runs(out: Path) -> None:
     for path in (out / RUNS).glob("*"):
         if _KEY.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
+    shutil.rmtree(out / UNFINISHED, ignore_errors=True)
 
 
 class _renamed:  # noqa: N801

@@ -14,7 +14,13 @@ from rankrise.runs import Finished, Pool, ShowProgress, Watch, showing
 from rankrise.sweeps._plan import MOST_RUNS, Batch, Run, make_batches
 from rankrise.sweeps._pool import check_cluster, open_pool
 from rankrise.sweeps._result import SweepResult
-from rankrise.sweeps._run_folder import RUNS, clear_unfinished, is_done, unpack_run
+from rankrise.sweeps._run_folder import (
+    RUNS,
+    clear_state,
+    clear_unfinished,
+    is_done,
+    unpack_run,
+)
 from rankrise.sweeps._settings import SweepSettings
 from rankrise.sweeps._table import require_parquet, write_tables
 from rankrise.sweeps._work import MARK, Done, Place, do_batches
@@ -232,7 +238,10 @@ class _Work:
                     elif not self._note(run):
                         suspects.append(run)
                     yield
-        self.failures |= dict.fromkeys((run.key for run in suspects), _ENDED_WORKERS)
+        for run in suspects:
+            # It may be what ends them.
+            clear_state(self.out, (run,))
+            self.failures[run.key] = _ENDED_WORKERS
 
     def _each(
         self,

@@ -5,14 +5,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rankrise._errors import InputError, reason
-from rankrise.runs import Ending
+from rankrise.runs import Checkpoint, Ending
 from rankrise.sweeps._command import Produced
 from rankrise.sweeps._commands import COMMANDS
 from rankrise.sweeps._plan import Batch, Run
-from rankrise.sweeps._run_folder import is_done, packed_run, write_run
+from rankrise.sweeps._run_folder import (
+    clear_state,
+    is_done,
+    packed_run,
+    state_of,
+    write_run,
+)
 
 # Its content names the sweep, so that a worker knows the folder when it sees it.
 MARK = ".rankrise-sweep"
+# Between two writes of the state of a run; one that is done by then has none.
+STATE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -63,20 +71,37 @@ def _do_batch(batch: Batch, place: Place) -> list[Done]:
     wanted = [run for run in batch if not (in_reach and is_done(out, run))]
     if not wanted:
         return [Done(run.key) for run in batch]
-    command = COMMANDS[batch[0].command]
     try:
         # All of it, because a batch of another size rounds differently.
-        produced = command.run([run.given for run in batch], None)
+        produced = _produced(batch, out if in_reach else None)
     except Exception as error:
         if len(batch) > 1:
             # One of them is to blame.
             return [done for run in batch for done in _do_batch((run,), place)]
         return [Done(batch[0].key, _why(error))]
-    return [
+    kept = [
         _kept(run, found, place, in_reach)
         for run, found in zip(batch, produced, strict=True)
         if run in wanted
     ]
+    if in_reach and not any(done.failure for done in kept):
+        clear_state(out, batch)
+    return kept
+
+
+def _produced(batch: Batch, out: Path | None) -> list[Produced]:
+    """What the runs come to; those that take long go on from where they were."""
+    command, given = COMMANDS[batch[0].command], [run.given for run in batch]
+    if out is None:
+        return command.run(given, None)
+    state = Checkpoint(state_of(out, batch), STATE_SECONDS, resume=True, at_once=False)
+    try:
+        state.path.parent.mkdir(exist_ok=True)
+        return command.run(given, state)
+    except (InputError, OSError):
+        # The state is damaged, or of another version, or cannot be written.
+        clear_state(out, batch)
+        return command.run(given, None)
 
 
 def _kept(run: Run, found: Produced, place: Place, in_reach: bool) -> Done:

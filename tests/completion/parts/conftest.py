@@ -50,7 +50,7 @@ def on_one_machine(table, **settings):
     )
 
 
-def client_of(workers):
+def client_of(workers, **options):
     distributed = pytest.importorskip("distributed")
     cluster = distributed.LocalCluster(
         n_workers=workers,
@@ -58,6 +58,7 @@ def client_of(workers):
         processes=False,
         dashboard_address="127.0.0.1:0",
         worker_dashboard_address="127.0.0.1:0",
+        **options,
     )
     return distributed.Client(cluster)
 

@@ -1,11 +1,13 @@
 """What is found in parts is what one machine finds."""
 
+import pickle
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 import rankrise as rr
+from rankrise.completion.parts._on_disk import OnDisk
 
 from .conftest import client_of, on_one_machine, table_of, write_parts
 
@@ -58,6 +60,18 @@ def test_the_same_entries_are_held_out(dense):
         assert own.heldout_loss == pytest.approx(other.heldout_loss, rel=1e-8)
 
 
+def test_the_picture_shows_what_that_of_one_machine_shows(dense):
+    own = {panel.name for row in dense.found.drawing().rows for panel in row}
+    other = {panel.name for row in dense.one.drawing().rows for panel in row}
+    assert own == {"rank", "path", "norms"} | {n for n in other if "factors" in n}
+    lines = [
+        found.plot("factors item").get_lines()[1].get_ydata()
+        for found in (dense.found, dense.one)
+    ]
+    # Sums are taken in another order.
+    np.testing.assert_allclose(np.abs(lines[0]), np.abs(lines[1]), atol=1e-7)
+
+
 def test_labels_name_the_same_entries(dense):
     some = dense.table.iloc[:50]
     labels = [axis.labels.tolist() for axis in dense.one.input.axes]
@@ -93,6 +107,41 @@ def test_workers_change_no_bit(dense):
         again = rr.complete_parts(dense.folder, scheduler=alone, **SETTINGS)
     for own, other in zip(again.factors, dense.found.factors, strict=True):
         np.testing.assert_array_equal(own, other)
+
+
+def test_parts_that_memory_cannot_hold_lie_on_disk_and_change_no_bit(
+    dense, monkeypatch
+):
+    dask = pytest.importorskip("dask")
+    opened, whole = [], OnDisk.opened
+
+    def noting(self):
+        opened.append(self)
+        return whole(self)
+
+    monkeypatch.setattr(OnDisk, "opened", noting)
+    # Workers that are threads of this process have more than that already.
+    limits = [f"distributed.worker.memory.{x}" for x in ("target", "spill", "pause")]
+    with (
+        dask.config.set(dict.fromkeys(limits, False)),
+        client_of(2, memory_limit="8MB") as small,
+        small.cluster,
+    ):
+        again = rr.complete_parts(dense.folder, scheduler=small, **SETTINGS)
+    assert len(set(opened)) == 3
+    for own, other in zip(again.factors, dense.found.factors, strict=True):
+        np.testing.assert_array_equal(own, other)
+
+
+def test_what_lies_on_disk_is_as_it_was_and_frees_its_file(tmp_path):
+    given = {"a": np.arange(7.0), "b": np.zeros((0, 3)), "c": "text"}
+    kept = pickle.loads(pickle.dumps(OnDisk(given)))
+    found = kept.opened()
+    np.testing.assert_array_equal(found["a"], given["a"])
+    assert found["b"].shape == (0, 3)
+    found["a"][0] = 5.0
+    del kept
+    assert found["a"].tolist() == [5.0, *range(1, 7)]
 
 
 def test_dask_frames_are_parts(dense, client):

@@ -58,6 +58,8 @@ _READ = {
 }
 _LARGEST_ROUNDING = 1e-12
 _DEFAULT_SHARE = 0.1
+# Parts that would take a larger share of the workers' memory than this lie on disk.
+_MOST_KEPT = 0.25
 _MOST_PARTS = 100_000
 
 
@@ -278,7 +280,10 @@ class _Run:
             ) from None
         baseline, self.fingerprint = self._standardized(gathered, most)
         self._baseline = baseline
-        standard = settings.seed, most, baseline.offset, baseline.scale
+        needed = self.plan.observed * tasks.bytes_of(len(self.plan.axes))
+        is_on_disk = needed > _MOST_KEPT * passes.memory()
+        scale = baseline.offset, baseline.scale
+        standard = settings.seed, most, *scale, is_on_disk
         count, ready = len(gathered), list[Any]()
         while gathered:
             # Here its last name goes: once a part is ready, what it is made of can.

@@ -18,6 +18,7 @@ from rankrise.completion._compiled import kernels
 from rankrise.completion._drawn import HELD_OUT, Drawn, drawn_numbers, drawn_signs
 from rankrise.completion._spectral import core_of, times_others, unfolding_of
 from rankrise.completion._spectral import times_unfolding as times_whole
+from rankrise.completion.parts._on_disk import OnDisk
 from rankrise.completion.parts._plan import Division, Plan, Survey
 from rankrise.completion.parts._sources import Block
 from rankrise.losses import SquaredLoss
@@ -112,6 +113,10 @@ class Gathered:
     indices: Indices
     values: Values
 
+    def __sizeof__(self) -> int:
+        """Dask asks, to put on disk what there is no memory for."""
+        return super().__sizeof__() + self.indices.nbytes + self.values.nbytes
+
     def drawn(self, seed: int) -> Drawn:
         """A number for each observation, by its indices in the tensor."""
         columns = zip(self.place.names, self.indices.T, strict=True)
@@ -201,10 +206,24 @@ def squares(part: Gathered, seed: int, most: np.uint64, offset: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A part that is ready to be learned from."""
+    """A part that is ready to be learned from.
+
+    Attributes
+    ----------
+    kept
+        What it is fitted by, in memory or on disk.
+    """
 
     place: Place
-    alternation: Alternation
+    kept: Alternation | OnDisk
+
+    @property
+    def alternation(self) -> Alternation:
+        """What it is fitted by."""
+        if isinstance(self.kept, OnDisk):
+            found: Alternation = self.kept.opened()
+            return found
+        return self.kept
 
     def residuals(self, factors: Values) -> Values:
         """What the components leave, zero where an entry is held out."""
@@ -217,7 +236,12 @@ class Part:
 
 
 def ready(
-    part: Gathered, seed: int, most: np.uint64, offset: float, scale: float
+    part: Gathered,
+    seed: int,
+    most: np.uint64,
+    offset: float,
+    scale: float,
+    is_on_disk: bool,
 ) -> Part:
     """A part in standardized units, with what is held out."""
     rows, indices = part.place.rows, part.indices
@@ -227,10 +251,15 @@ def ready(
     arrangement = Arrangement(rows, indices, lists, lists.none)
     values = (part.values - offset) / scale
     spread = arrangement.spread(parts)
-    loss = SquaredLoss()
-    return Part(
-        part.place, Alternation(arrangement, values, None, spread, 0, loss=loss)
-    )
+    made = Alternation(arrangement, values, None, spread, 0, loss=SquaredLoss())
+    return Part(part.place, OnDisk(made) if is_on_disk else made)
+
+
+def bytes_of(order: int) -> int:
+    """Of a part that is ready, for each observation, at most."""
+    # Its row in every mode; at its place in each the others' rows, target and whether
+    # it is held out; and the targets once more in order.
+    return 4 * order + order * (4 * (order - 1) + 9) + 9
 
 
 def is_ready(part: Part) -> bool:

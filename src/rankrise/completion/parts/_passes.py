@@ -6,6 +6,7 @@ few at a time, so nothing depends on which worker was faster.
 """
 
 import functools as ft
+import math
 import operator
 import time
 from collections.abc import Callable, Sequence
@@ -80,6 +81,12 @@ class Passes:
         return self._client.compute(
             task(block, content, *arguments), retries=ATTEMPTS - 1
         )
+
+    def memory(self) -> float:
+        """Bytes that all workers may take together; infinite where nothing is said."""
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        limits = [each["memory_limit"] or math.inf for each in workers]
+        return sum(limits) if limits else math.inf
 
     def shared(self, value: Any) -> Any:
         """What all tasks of a pass are given; held by the scheduler, so never lost."""

@@ -22,6 +22,7 @@ from rankrise.completion._path import PathPoint
 from rankrise.completion._rank import rank_of_paths
 from rankrise.completion._rank_table import RankEstimate
 from rankrise.completion._settings import CompletionSettings
+from rankrise.drawing import Drawing, Plotted
 from rankrise.losses import SquaredLoss
 from rankrise.runs import Ending
 from rankrise.tensors import ModeAxis, refuse_out_of_range, whole_numbers
@@ -30,7 +31,7 @@ _LISTED = 10
 
 
 @dataclass(frozen=True, eq=False)
-class CompletionOfParts:
+class CompletionOfParts(Plotted):
     """A tensor completed from parts, by one model; the observations are not in it.
 
     Attributes
@@ -165,6 +166,16 @@ class CompletionOfParts:
         return math.sqrt(best / points[0].heldout_loss)
 
     # In other forms.
+
+    def drawing(self) -> Drawing:
+        """How it was chosen, and what was learned.
+
+        Panels are `rank` (held-out errors of the path), `path`, `norms`, and
+        `factors ...` for every mode.
+        """
+        from rankrise.completion._plot import draw_parts
+
+        return draw_parts(self)
 
     def save_factors(self, folder: FilePath | str) -> FilePath:
         """Write `factors.npz`, which `numpy.load` reads.
