@@ -3,9 +3,12 @@
 import itertools
 import json
 import logging
+import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ import pandas as pd
 import pytest
 
 from rankrise.cli._main import _Warning, run
+from rankrise.completion import Completion
 from rankrise.runs import Ending, Watch
 from rankrise.trajectories import load_factors
 
@@ -259,3 +263,30 @@ def test_the_default_method_needs_neither_jax_nor_what_reads_other_files(
     program = [sys.executable, "-c", "\n".join(lines)]
     ended = subprocess.run(program, capture_output=True, text=True, check=True)
     assert ended.stdout == "[]\n"
+
+
+def test_an_interrupt_while_the_rank_is_told_keeps_what_was_completed(
+    gappy, tmp_path, monkeypatch, capfd
+):
+    run(["complete", "x.npy", *QUICK, "--out", "whole", "--quiet"])
+    capfd.readouterr()
+    asked = threading.Event()
+    told = Completion._told_rank
+
+    def interrupted(self, progress):
+        asked.set()
+        os.kill(os.getpid(), signal.SIGINT)
+        return told(self, progress)
+
+    monkeypatch.setattr(Completion, "_told_rank", interrupted)
+    assert run(["complete", "x.npy", *QUICK, "--out", "r", "--quiet"]) == 130
+    assert asked.is_set()
+    words = "interrupted with 2 of 2 models; the state is kept, go on with --out r"
+    assert words in capfd.readouterr().err
+    assert (summary("r")["result"], summary("r")["rank"]) == ("interrupted", None)
+    assert (tmp_path / "r" / "completed.npy").exists()
+    monkeypatch.setattr(Completion, "_told_rank", told)
+    assert run(["complete", "--resume", "--out", "r", "--quiet"]) == 0
+    assert summary("r")["rank"] == summary("whole")["rank"]
+    ours, theirs = (np.load(tmp_path / x / "completed.npy") for x in ("r", "whole"))
+    np.testing.assert_array_equal(ours, theirs)

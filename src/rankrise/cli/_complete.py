@@ -144,7 +144,8 @@ def _complete(
         )
         # Here the rank is estimated, which may take as long.
         summary = summarize_completion(found, source, options.interval)
-    written = _write(folder, found, tensor, options.interval)
+    is_cut = summary["result"] == Ending.INTERRUPTED
+    written = _write(folder, found, tensor, options.interval, is_cut)
     folder.finish(summary)
     status = status_of(summary, folder)
     # What a part of the models says is in the folder, and no result to read off.
@@ -204,9 +205,12 @@ def read_source(source: dict[str, Any]) -> "TensorFile":
 
 
 def _write(
-    folder: RunFolder, found: "Completion", tensor: "TensorFile", level: float | None
+    folder: RunFolder,
+    found: "Completion",
+    tensor: "TensorFile",
+    level: float | None,
+    is_cut: bool,
 ) -> dict[str, Path]:
-
     from rankrise.reports import save_figure
     from rankrise.tensors import write_completed
 
@@ -221,10 +225,9 @@ def _write(
         for name, values in tensors.items():
             path = write_completed(tensor, values, folder.path, name=name)
             written[name] = path
-    if found.ending == Ending.INTERRUPTED:
+    if is_cut:
         # No figure: it takes seconds, and the resumed run draws it.
         return written
-
     written["picture"], *_ = save_figure(found.figure(), folder.path / "completion")
     return written
 

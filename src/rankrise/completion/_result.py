@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -38,11 +37,15 @@ from rankrise.completion._rank_table import RankEstimate, RankProgress
 from rankrise.completion._settings import Centering, CompletionSettings
 from rankrise.drawing import Drawing, Plotted
 from rankrise.losses import AbstractLoss
-from rankrise.runs import Ending, note_progress, showing
+from rankrise.runs import Ending, Watch, is_counting, note_progress, showing
 from rankrise.tensors import IncompleteTensor, ModeAxis, Observations
 
 if TYPE_CHECKING:
     from rankrise.trajectories import Trajectory
+
+
+class _CutOffError(Exception):
+    """The estimate of a rank ends here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,27 +247,39 @@ class Completion(Plotted):
         with showing() as report:
             return self._told_rank(report or note_progress)
 
-    @cached_property
+    @property
     def rank_in_time(self) -> RankEstimate | None:
         """The same; None of a run that was cut short, or once its time is over."""
+        return self._rank_in_time[0]
+
+    @property
+    def ending_with_rank(self) -> Ending:
+        """How it ended, or `interrupted` where `rank_in_time` was."""
+        was_interrupted = self._rank_in_time[1] is Ending.INTERRUPTED
+        return Ending.INTERRUPTED if was_interrupted else self.ending
+
+    @cached_property
+    def _rank_in_time(self) -> tuple[RankEstimate | None, Ending | None]:
         if "rank_estimate" in self.__dict__:
-            return self.rank_estimate
+            return self.rank_estimate, None
         if self.ending in (Ending.INTERRUPTED, Ending.TIME_LIMIT):
-            return None
-        most = self.settings.max_seconds
-        if most is None:
-            return self.rank_estimate
-        deadline = time.monotonic() + most - self.seconds
+            return None, self.ending
+        left = self.settings.max_seconds
+        # A command's clock runs on; else the call's time is over but for this.
+        if left is not None and not is_counting():
+            left -= self.seconds
+        with Watch(max_seconds=left) as watch:
 
-        def look(at: RankProgress) -> None:
-            note_progress(at)
-            if time.monotonic() > deadline:
-                raise TimeoutError
+            def look(at: RankProgress) -> None:
+                note_progress(at)
+                if watch.ending() is not None:
+                    raise _CutOffError
 
-        try:
-            return self._told_rank(look)
-        except TimeoutError:
-            return None
+            try:
+                return self._told_rank(look), None
+            except _CutOffError:
+                cut_off = watch.ending()
+        return None, cut_off
 
     def _told_rank(
         self, progress: Callable[[RankProgress], None] | None

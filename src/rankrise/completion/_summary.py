@@ -72,7 +72,7 @@ def _outcome(found: Completion) -> dict[str, Any]:
         "settings": found.settings.model_dump(mode="json"),
         **environment(),
         "seed": found.settings.seed,
-        "result": found.ending,
+        "result": found.ending_with_rank,
         "seconds": round(found.seconds, 3),
         "loss": found.loss_name,
         "asked_models": found.folds.count,

@@ -20,3 +20,4 @@ from rankrise.runs._pool import ThisProcess as ThisProcess
 from rankrise.runs._progress import Progress as Progress
 from rankrise.runs._watch import Watch as Watch
 from rankrise.runs._watch import counting_seconds as counting_seconds
+from rankrise.runs._watch import is_counting as is_counting

@@ -40,6 +40,11 @@ def counting_seconds() -> Iterator[None]:
         _began.reset(token)
 
 
+def is_counting() -> bool:
+    """Whether `counting_seconds` has begun."""
+    return _began.get() is not None
+
+
 class Watch:
     """Time limit, interrupts and checkpoint of one run, asked between its steps.
 
