@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 
-def strict(summary: dict[str, Any]) -> dict[str, Any]:
+def strict(summary: dict[Any, Any]) -> dict[Any, Any]:
     """The same with None for numbers JSON does not have (NaN and infinities)."""
     return {name: _strict_value(value) for name, value in summary.items()}
 

@@ -66,6 +66,7 @@ def test_what_cut_a_run_is_said_in_every_picture_of_it():
     assert rr.Ending.CONVERGED.warning == ""
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_axes_and_panels_that_are_none_are_refused():
     with pytest.raises(rr.InputError, match="no panel 'x'; choose one of flat, rising"):
         Curves().plot("x")

@@ -27,6 +27,9 @@ from rankrise.trajectories import (
     reconstruction_error,
 )
 
+# Of results only what is drawn is made.
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 NOTHING = Comparison(reference="paper", rows=())
 STEPS = np.arange(0, 1000, 100, dtype=np.int32)
 # What it measures is made up below.

@@ -230,6 +230,7 @@ def test_a_function_is_called_as_before(gaps):
 
 
 @pytest.mark.parametrize("wrong", ["loud", 3])
+@pytest.mark.usefixtures("unchecked")
 def test_what_is_no_way_to_show_progress_is_refused(gaps, wrong):
     with pytest.raises(rr.InputError, match="give True, 'auto', 'bar', 'log', 'none'"):
         rr.complete(gaps, progress=wrong)

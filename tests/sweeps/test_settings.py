@@ -195,6 +195,7 @@ def test_a_file_of_something_else_is_refused(tmp_path, content, words):
 
 
 @pytest.mark.parametrize("most", [-1, 0, 1.5, "2", True])
+@pytest.mark.usefixtures("unchecked")
 def test_how_many_runs_are_allowed_is_a_whole_number(most):
     with pytest.raises(rr.InputError, match=r"`max_runs` is .*; give a whole number"):
         made(seeds=2).runs(most)

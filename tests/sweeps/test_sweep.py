@@ -369,6 +369,7 @@ def test_pictures_have_a_panel_for_each_value(found):
     )
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_columns_that_are_not_there_are_refused(found):
     with pytest.raises(rr.InputError, match=r"no column 'los'.*figures of merit"):
         found.curves("los")

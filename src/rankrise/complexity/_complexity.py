@@ -166,7 +166,7 @@ def _is_apart(real: Errors, random: Errors, structure: float) -> bool:
     return bool(gap > limit * spread)
 
 
-def _range(interval: tuple[float, float] | None, form: str) -> str:
+def _range(interval: tuple[float | int, float | int] | None, form: str) -> str:
     if interval is None:
         return ""
     low, high = interval

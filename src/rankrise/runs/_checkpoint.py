@@ -24,7 +24,7 @@ FORMAT = 1
 _SHOWN = 40
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Checkpoint:
     """Where and how often the state of a run is written.
 
@@ -53,23 +53,31 @@ class Checkpoint:
     """
 
     path: Path
-    seconds: float = 30.0
-    resume: bool = False
-    at_once: bool = True
+    seconds: float
+    resume: bool
+    at_once: bool
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.path, str | Path) or not isinstance(self.resume, bool):
+    def __init__(
+        self,
+        path: Path | str,
+        seconds: float = 30.0,
+        resume: bool = False,
+        at_once: bool = True,
+    ) -> None:
+        if not isinstance(path, str | Path) or not isinstance(resume, bool):
             raise InputError(
                 f"A checkpoint has a path and True or False for resume, not "
-                f"{self.path!r} and {self.resume!r}."
+                f"{path!r} and {resume!r}."
             )
-        object.__setattr__(self, "path", Path(self.path))
-        check_real("seconds", self.seconds)
-        if not 0 <= self.seconds < math.inf:
+        check_real("seconds", seconds)
+        if not 0 <= seconds < math.inf:
             raise InputError(
-                f"seconds is {self.seconds}; give a finite number from 0 between two "
+                f"seconds is {seconds}; give a finite number from 0 between two "
                 "writes of a checkpoint."
             )
+        given = {"path": Path(path), "seconds": seconds}
+        for name, value in (given | {"resume": resume, "at_once": at_once}).items():
+            object.__setattr__(self, name, value)
 
     def part(self, name: str) -> "Checkpoint":
         """The checkpoint of one part of a run, in a file of its own beside this one."""

@@ -337,7 +337,7 @@ def _observations(
         indices = np.concatenate([codes[0][rows], codes[1][columns]], axis=1)
     dims = tuple(mode.dim for mode in form.modes)
 
-    def entry(place: int) -> str:
+    def entry(place: int | np.integer[Any]) -> str:
         cells = (
             mode.column(np.array([index])).tolist()[0]
             for mode, index in zip(form.modes, indices[place], strict=True)
