@@ -86,7 +86,7 @@ class Passes:
         """Bytes that all workers may take together; infinite where nothing is said."""
         workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
         limits = [each["memory_limit"] or math.inf for each in workers]
-        return sum(limits) if limits else math.inf
+        return float(sum(limits)) if limits else math.inf
 
     def shared(self, value: Any) -> Any:
         """What all tasks of a pass are given; held by the scheduler, so never lost."""
