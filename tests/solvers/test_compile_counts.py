@@ -251,7 +251,9 @@ def test_a_resumed_optax_run_ends_with_the_same_bits(tmp_path):
 
     whole = run(60)
     run(60, checkpoint=rr.Checkpoint(tmp_path / "state.npz", 0.0), max_seconds=1e-9)
-    resumed = run(60, checkpoint=rr.Checkpoint(tmp_path / "state.npz", 0.0, resume=True))
+    resumed = run(
+        60, checkpoint=rr.Checkpoint(tmp_path / "state.npz", 0.0, resume=True)
+    )
     for one, other in zip(
         jax.tree.leaves(whole.model), jax.tree.leaves(resumed.model), strict=True
     ):
