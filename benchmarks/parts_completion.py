@@ -11,7 +11,8 @@ import json
 import resource
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,36 @@ def write_parts(sizes: LargeSizes, folder: Path, files: int) -> int:
     return written
 
 
-def measure(sizes: LargeSizes, folder: Path, workers: int) -> dict[str, Any]:
+@contextmanager
+def opened(workers: int, limit: str | None) -> Iterator[Any]:
+    """A client of workers of this machine, each with so much memory."""
+    if limit is None:
+        with open_client("local", workers, steal=False) as (client, _):
+            yield client
+        return
+    from distributed import Client, LocalCluster
+
+    here = "127.0.0.1:0"
+    with (
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            memory_limit=limit,
+            dashboard_address=here,
+            worker_dashboard_address=here,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def measure(
+    sizes: LargeSizes, folder: Path, workers: int, limit: str | None = None
+) -> dict[str, Any]:
     """Complete the parts; what it took."""
     moments: list[tuple[float, int, float]] = []
 
-    with open_client("local", workers, steal=False) as (client, _):
+    with opened(workers, limit) as client:
         client.run(_processor_seconds)
 
         def note(progress: Any) -> None:
@@ -68,6 +94,8 @@ def measure(sizes: LargeSizes, folder: Path, workers: int) -> dict[str, Any]:
         )
     return {
         "workers": workers,
+        "memory_limit": limit,
+        "ending": found.ending,
         "parts": found.parts,
         "observed": found.observed,
         "seconds": seconds,
@@ -102,6 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--width", type=int, default=sizes.width)
     parser.add_argument("--files", type=int, default=8)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--memory-limit", help="of a worker, such as 2GB")
     parser.add_argument("--max-seconds", type=float, default=sizes.max_seconds)
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
@@ -113,7 +142,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     with tempfile.TemporaryDirectory() as folder:
         written = write_parts(sizes, Path(folder), given.files)
-        runs = [measure(sizes, Path(folder), workers) for workers in given.workers]
+        runs = [
+            measure(sizes, Path(folder), workers, given.memory_limit)
+            for workers in given.workers
+        ]
     result = {"file_bytes": written, "runs": runs, **environment()}
     write_json(given.out, result)
     print(json.dumps(result, indent=1))
