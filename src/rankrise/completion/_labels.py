@@ -7,7 +7,7 @@ import numpy as np
 
 from rankrise._errors import InputError
 from rankrise._typing import Indices
-from rankrise.tensors import ModeAxis
+from rankrise.tensors import ModeAxis, label_places
 
 
 def indices_in(axes: Sequence[ModeAxis], table: Any) -> Indices:
@@ -28,6 +28,5 @@ def indices_in(axes: Sequence[ModeAxis], table: Any) -> Indices:
         if axis.labels is None:
             indices[:, mode] = column
         else:
-            labels = pd.Index(axis.labels)
-            indices[:, mode] = labels.get_indexer(pd.Index(column))
+            indices[:, mode] = label_places(column, pd.Index(axis.labels))
     return indices

@@ -10,7 +10,12 @@ import numpy as np
 from rankrise._errors import InputError
 from rankrise._typing import Indices, ModeDims, Values
 from rankrise.tables import is_data_frame
-from rankrise.tensors import Observations, label_codes, mean_of_repeats
+from rankrise.tensors import (
+    Observations,
+    label_codes,
+    label_places,
+    mean_of_repeats,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,17 +63,11 @@ class ModeLabels:
 
     def indices(self, X: Any) -> Indices:
         """Rows of labels as indices, -1 for a label that is none of these."""
-        import pandas as pd
-
         codes = []
         for (name, column), labels in zip(_columns(X), self.labels, strict=True):
             _refuse_missing(name, column)
-            if isinstance(column.dtype, pd.CategoricalDtype):
-                own = labels.get_indexer(column.dtype.categories)
-                codes.append(own[column.cat.codes.to_numpy(np.int64)])
-            else:
-                codes.append(labels.get_indexer(pd.Index(column)))
-        return np.stack(codes, axis=1).astype(np.int64)
+            codes.append(label_places(column, labels))
+        return np.stack(codes, axis=1)
 
     def shown(self, X: Any, row: int, mode: int) -> str:
         """A label as an error calls it."""

@@ -23,5 +23,6 @@ from rankrise.tensors._reading import ReadingOptions as ReadingOptions
 from rankrise.tensors._standardization import Standardization as Standardization
 from rankrise.tensors.files import TensorFile as TensorFile
 from rankrise.tensors.files import label_codes as label_codes
+from rankrise.tensors.files import label_places as label_places
 from rankrise.tensors.files import read_tensor as read_tensor
 from rankrise.tensors.files import write_completed as write_completed

@@ -16,6 +16,7 @@ from rankrise.tensors.files._result_files import save_result as save_result
 from rankrise.tensors.files._result_files import saved_kind as saved_kind
 from rankrise.tensors.files._result_files import stored_labels as stored_labels
 from rankrise.tensors.files._table_columns import label_codes as label_codes
+from rankrise.tensors.files._table_columns import label_places as label_places
 from rankrise.tensors.files._table_files import TYPED as TYPED
 from rankrise.tensors.files._table_files import (
     read_typed_samples as read_typed_samples,

@@ -53,6 +53,23 @@ def label_codes(column: Any, order: Any, *, name: str) -> tuple[Codes, Any]:
     return _ranked(*_factorized(column, name), order, name)
 
 
+def label_places(column: Any, labels: Any) -> Codes:
+    """Places of the cells of a pandas Series in an Index of labels.
+
+    Cells that are missing, or none of the labels, are at -1.
+    """
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        own = labels.get_indexer(column.dtype.categories)
+        # The code of a missing cell is -1, the last place.
+        places = np.append(own, -1)[column.cat.codes.to_numpy(np.int64)]
+    else:
+        places = labels.get_indexer(pd.Index(column))
+    found: Codes = places.astype(np.int64)
+    return found
+
+
 def _factorized(column: Any, name: str, *, encoded: bool = False) -> tuple[Codes, Any]:
     """The same, with labels as they first occur; `encoded` text has no categories."""
     import pandas as pd
