@@ -19,9 +19,7 @@ _MERITS, _PANELS = 3, 4
 
 def sweep_panels(run: StoredRun, notes: list[str]) -> Iterator[dict[str, Any]]:
     """A panel for each figure of merit that was measured, and each value of an axis."""
-    from rankrise.sweeps import load_sweep
-
-    found = load_sweep(run.path)
+    found = run.sweep
     left_out = len(found.failed) + found.not_done
     if left_out:
         notes.append(f"{left_out} runs failed or are not done.")
@@ -36,9 +34,7 @@ def sweep_panels(run: StoredRun, notes: list[str]) -> Iterator[dict[str, Any]]:
 
 def sweep_rows(run: StoredRun) -> list[dict[str, Any]]:
     """A row for each run: its settings on the axes, its ending, figures of merit."""
-    from rankrise.sweeps import load_sweep
-
-    found = load_sweep(run.path)
+    found = run.sweep
     table = found.table[[*found.axes, "ending", *found.merits]]
     table = table.dropna(axis="columns", how="all").astype(object)
     rows: list[dict[str, Any]] = table.where(table.notna(), None).to_dict("records")

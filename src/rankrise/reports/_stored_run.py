@@ -6,11 +6,15 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rankrise._errors import InputError, printable, reason
 from rankrise.tensors.files import open_arrays
+
+if TYPE_CHECKING:
+    from rankrise.sweeps import SweepResult
 
 SETTINGS, SUMMARY, CLAIMS = "settings.json", "summary.json", "claims.json"
 # Summaries have kilobytes, and claims with their curves a few megabytes.
@@ -41,6 +45,13 @@ class StoredRun:
     def is_finished(self) -> bool:
         """Whether nothing more is to be expected."""
         return bool(self.summary) and self.summary.get("result") != "interrupted"
+
+    @cached_property
+    def sweep(self) -> "SweepResult":
+        """What the folder of a sweep holds."""
+        from rankrise.sweeps import load_sweep
+
+        return load_sweep(self.path)
 
     def file(self, name: str) -> Path | None:
         """A regular file of the folder, None where it has none of the name."""
