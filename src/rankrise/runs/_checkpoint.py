@@ -75,9 +75,10 @@ class Checkpoint:
                 f"seconds is {seconds}; give a finite number from 0 between two "
                 "writes of a checkpoint."
             )
-        given = {"path": Path(path), "seconds": seconds}
-        for name, value in (given | {"resume": resume, "at_once": at_once}).items():
-            object.__setattr__(self, name, value)
+        # Frozen from here on.
+        vars(self).update(
+            path=Path(path), seconds=seconds, resume=resume, at_once=at_once
+        )
 
     def part(self, name: str) -> "Checkpoint":
         """The checkpoint of one part of a run, in a file of its own beside this one."""
