@@ -46,7 +46,8 @@ def open_client(
     from distributed import Client
 
     if isinstance(scheduler, Client):
-        yield scheduler, _nothing
+        with needing_scheduler(scheduler):
+            yield scheduler, _nothing
         return
     if not isinstance(scheduler, str):
         raise InputError(
@@ -58,8 +59,33 @@ def open_client(
             with _local(workers or usable_cores(), steal) as opened:
                 yield opened
         else:
-            with _client_of(scheduler) as client:
+            with _client_of(scheduler) as client, needing_scheduler(client):
                 yield client, _nothing
+
+
+@contextmanager
+def needing_scheduler(client: Any) -> Iterator[None]:
+    """What comes of a scheduler that is gone for good, in one sentence.
+
+    A client waits for it as long as for one that it looks for at first.
+
+    Raises
+    ------
+    InputError
+        If that is why the block failed.
+    """
+    address = client.scheduler.address
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if client.status == "running":
+            raise
+        raise InputError(
+            f"The scheduler at {address} is gone; start one and its workers, and "
+            "repeat the call, which goes on from what was kept."
+        ) from error
 
 
 def _nothing() -> None:

@@ -5,6 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rankrise._errors import InputError
+
+# How often tasks are tried under which workers end.
+_ROUNDS = 2
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -74,17 +79,41 @@ class Pool(ABC):
         stopped: Callable[[], bool] = lambda: False,
         progress: Callable[[PartsProgress], None] | None = None,
     ) -> list[Any]:
-        """What each call gives, in the order of tasks; raises what any of them did.
+        """What each call gives, in the order of tasks.
 
         Where it was stopped, what is not done is missing at the end.
+
+        Raises
+        ------
+        InputError
+            If workers ended under a task, and did so again when it was tried once more.
+        Exception
+            What a call raised.
         """
         values: dict[int, Any] = {}
-        for finished in self.each(function, tasks, stopped):
-            if finished.error is not None:
-                raise finished.error
-            values[finished.place] = finished.value
-            if progress is not None:
-                progress(PartsProgress(len(values), len(tasks), self.workers))
+        places = list(range(len(tasks)))
+        # A scheduler that is started again knows nothing of what it was given.
+        for _ in range(_ROUNDS):
+            lost: list[int] = []
+            for finished in self.each(function, [tasks[k] for k in places], stopped):
+                place = places[finished.place]
+                if finished.lost:
+                    lost.append(place)
+                    continue
+                if finished.error is not None:
+                    raise finished.error
+                values[place] = finished.value
+                if progress is not None:
+                    progress(PartsProgress(len(values), len(tasks), self.workers))
+            places = sorted(lost)
+            if not places:
+                break
+        else:
+            raise InputError(
+                f"{len(places)} of {len(tasks)} parts ended their workers at every "
+                "attempt, by a crash or for want of memory; give workers more memory, "
+                "or do without workers."
+            )
         first = next((k for k in range(len(tasks)) if k not in values), len(tasks))
         return [values[place] for place in range(first)]
 

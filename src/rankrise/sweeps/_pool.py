@@ -8,7 +8,13 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
-from rankrise._cluster import LOCAL, check_workers, open_client, quiet
+from rankrise._cluster import (
+    LOCAL,
+    check_workers,
+    needing_scheduler,
+    open_client,
+    quiet,
+)
 from rankrise._errors import InputError
 from rankrise.runs import Finished, Pool, ThisProcess
 
@@ -39,7 +45,9 @@ class DaskPool(Pool):
     def workers(self) -> int:
         # Asking takes a millisecond, and runs may end every few.
         if time.monotonic() - self._counted > _REPLACE_SECONDS:
-            self._workers = max(1, len(self._client.nthreads()))
+            # A scheduler that starts again does not answer meanwhile.
+            with suppress(OSError):
+                self._workers = len(self._client.nthreads())
             self._counted = time.monotonic()
         return self._workers
 
@@ -175,5 +183,5 @@ def _open(scheduler: Any, workers: int | None, slurm: Path | None) -> Iterator[P
         return
     from rankrise.sweeps._slurm import open_slurm
 
-    with quiet(), open_slurm(slurm, workers) as client:
+    with quiet(), open_slurm(slurm, workers) as client, needing_scheduler(client):
         yield DaskPool(client)

@@ -20,6 +20,8 @@ from rankrise.sweeps._plan import Batch, Run
 RUNS, UNFINISHED = "runs", "unfinished"
 SUMMARY, SETTINGS = "summary.json", "settings.json"
 _TEMPORARY = ".rankrise-tmp-"
+# A file system of Linux that takes no disk.
+_IN_MEMORY = Path("/dev/shm")
 _KEY = re.compile(r"[0-9a-f]{16}")
 
 
@@ -52,7 +54,22 @@ def packed_run(
     run: Run, summary: Mapping[str, Any], write: Callable[[Path], None]
 ) -> dict[str, bytes]:
     """The same as the content of files, for where the folder is not in reach."""
-    with tempfile.TemporaryDirectory() as name:
+    try:
+        return _packed(run, summary, write, None)
+    except OSError:
+        # The disk for what is temporary is full too.
+        if not _IN_MEMORY.is_dir():
+            raise
+        return _packed(run, summary, write, _IN_MEMORY)
+
+
+def _packed(
+    run: Run,
+    summary: Mapping[str, Any],
+    write: Callable[[Path], None],
+    parent: Path | None,
+) -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory(dir=parent) as name:
         out = Path(name)
         (out / RUNS).mkdir()
         write_run(out, run, summary, write)

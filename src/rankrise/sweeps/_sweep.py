@@ -132,6 +132,9 @@ def sweep(
         try:
             if work.left:
                 with open_pool(scheduler, workers=workers, slurm=slurm) as pool:
+                    if report is not None:
+                        # There may be no worker yet, and nothing happen for long.
+                        report(work.progress(pool.workers))
                     for _ in work.through(pool, settings, lambda: bool(watch.ending())):
                         if report is not None:
                             report(work.progress(pool.workers))
@@ -279,7 +282,7 @@ def _shared_out(batches: Sequence[Batch], workers: int) -> list[Sequence[Batch]]
     tasks: list[Sequence[Batch]] = []
     first = 0
     while first < len(batches):
-        share = (len(batches) - first) // (_TASKS_A_WORKER * workers)
+        share = (len(batches) - first) // (_TASKS_A_WORKER * max(1, workers))
         size = max(1, min(share, _MOST_BATCHES))
         tasks.append(batches[first : first + size])
         first += size
