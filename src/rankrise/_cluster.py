@@ -1,7 +1,9 @@
 """A client of Dask `distributed`: workers of this machine, or those of a scheduler."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import spawn
 from typing import Any
@@ -141,6 +143,7 @@ def _local(workers: int, steal: bool) -> Iterator[tuple[Any, Callable[[], None]]
         "distributed.scheduler.work-stealing": steal,
         # A worker that takes long to start again is no lost one.
         "distributed.deploy.lost-worker-timeout": "60s",
+        "distributed.worker.preload": ["rankrise._uninterrupted"],
         # Nobody looks at what they sample, up to a hundred times a second.
         "distributed.worker.profile.enabled": False,
         "distributed.admin.tick.interval": "1s",
@@ -193,15 +196,29 @@ def _client_of(address: str) -> Iterator[Any]:
     from distributed import Client
 
     try:
+        # In a thread, for a notebook has a loop of its own.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, _answered(address)).result()
         client = Client(address, timeout=_CONNECT_SECONDS)
     except (OSError, ValueError) as error:
+        why = reason(error) or "it says nothing"
         raise InputError(
-            f"No scheduler of Dask answers at {address} ({reason(error)}); start one "
-            "by `dask scheduler`, and give the address it prints."
+            f"No scheduler of Dask answers at {address} ({why}); start one by "
+            "`dask scheduler`, and give the address it prints."
         ) from error
     with client:
         _check_versions(client)
         yield client
+
+
+async def _answered(address: str) -> None:
+    """A client would wait for ever for the first words of what is no scheduler."""
+    from distributed.comm import connect
+
+    comm = await asyncio.wait_for(
+        connect(address, timeout=_CONNECT_SECONDS), _CONNECT_SECONDS
+    )
+    await comm.close()
 
 
 def _check_versions(client: Any) -> None:

@@ -5,6 +5,7 @@ Each test starts processes that load JAX, so most are slow.
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -152,6 +153,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_rest_follows(dask, alone, tmp_path):
     _, said = process.communicate(timeout=60)
     assert process.returncode != 0
     assert said.rstrip().endswith("KeyboardInterrupt")
+    assert said.count("Traceback") == 1
     seen = rr.load_sweep(out)
     assert 0 < seen.not_done < 16
     kept = {p: p.stat().st_mtime_ns for p in out.glob("runs/*/summary.json")}
@@ -207,6 +209,14 @@ def test_no_scheduler_at_an_address_is_said(dask, tmp_path, monkeypatch):
     monkeypatch.setattr("rankrise._cluster._CONNECT_SECONDS", 0.2)
     with pytest.raises(rr.InputError, match="No scheduler of Dask answers at tcp://"):
         rr.sweep(SETTINGS, tmp_path, scheduler="tcp://127.0.0.1:9")
+
+
+def test_a_server_that_is_no_scheduler_is_said(dask, tmp_path, monkeypatch):
+    monkeypatch.setattr("rankrise._cluster._CONNECT_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
+        with pytest.raises(rr.InputError, match=f"No scheduler .* at {address} "):
+            rr.sweep(SETTINGS, tmp_path, scheduler=address)
 
 
 @pytest.mark.parametrize(
