@@ -89,7 +89,7 @@ def test_the_summary_has_a_row_for_every_control_rank_class_and_seed(studied):
     found = [tuple(row[key] for key in keys) for row in rows]
     expected = {
         (control, rank, kind, 3)
-        for control in ("real", "inputs", "labels")
+        for control in ("data", "inputs", "labels")
         for rank in (1, 2)
         for kind in "ab"
     }
@@ -116,7 +116,7 @@ def test_the_summary_has_the_smallest_rank_of_every_error(studied):
     assert [(each["split"], each["control"]) for each in smallest] == [
         (split, control)
         for split in ("train", "test")
-        for control in ("real", "inputs", "labels")
+        for control in ("data", "inputs", "labels")
     ]
     for each in smallest:
         assert each["error"] == 0.2
@@ -165,8 +165,8 @@ def test_an_interrupted_study_is_resumed_to_the_same_rows(
     assert "interrupted; the state is kept" in capsys.readouterr().err
     cut = summary(folder)
     assert cut["result"] == "interrupted"
-    assert {row["control"] for row in cut["rows"]} == {"real"}
-    assert (folder / "checkpoint-real-0.npz").exists()
+    assert {row["control"] for row in cut["rows"]} == {"data"}
+    assert (folder / "checkpoint-data-0.npz").exists()
     # No data set is named: the folder knows.
     assert complexity("--resume", "--quiet", "--out", folder) == 0
     assert summary(folder)["rows"] == summary(studied)["rows"]
@@ -187,7 +187,7 @@ def test_values_are_predicted_without_controls(csv, tmp_path):
     assert (found["targets"], found["features"]) == ("values", 2)
     assert found["constant_errors"]["train"]["weight"] == pytest.approx(1)
     rows = [(row["control"], row["rank"], row["class"]) for row in found["rows"]]
-    assert rows == [("real", 1, "weight"), ("real", 2, "weight")]
+    assert rows == [("data", 1, "weight"), ("data", 2, "weight")]
 
 
 def test_a_study_that_is_cut_off_or_diverges_says_so_in_valid_json(
@@ -237,7 +237,7 @@ def test_training_errors_that_rise_with_rank_are_warned_of(csv, tmp_path, capsys
     tokens += ["--optimizer", "sgd", "--learning-rate", "1e-9", "--epochs", "2"]
     assert complexity(*tokens, "--quiet", "--out", tmp_path / "run") == 0
     assert capsys.readouterr().err == (
-        "rankrise: the training error rises with rank (real from 1 to 2), so training "
+        "rankrise: the training error rises with rank (data from 1 to 2), so training "
         "was too short or unstable; give more --epochs, another --learning-rate or "
         "another --optimizer.\n"
     )

@@ -293,7 +293,7 @@ def test_complexity_is_compared_rank_by_rank_and_resumed(tmp_path, monkeypatch, 
     with monkeypatch.context() as patch:
         interrupt_the_run(patch)
         assert reproduce("complexity", "--quick", "--quiet", folder=folder) == 130
-    assert (folder / "checkpoint-real-0.npz").exists()
+    assert (folder / "checkpoint-data-0.npz").exists()
     capsys.readouterr()
     assert reproduce("complexity", "--resume", folder=folder) == 0
     out = capsys.readouterr().out

@@ -60,7 +60,7 @@ def test_levels_are_as_many_as_wines_samples_can_tell():
     data = load_wine()
     curve = rank_curve(data.data, data.target, ranks=(1, 2, 3))
     # At 16 levels all three are 0 at rank 1 already.
-    assert curve.mean("real")[0] < 0.2 * curve.mean("labels")[0]
+    assert curve.mean("data")[0] < 0.2 * curve.mean("labels")[0]
     found = curve.complexity()
     assert found.rank == 2
     assert found.structure > 0.9
@@ -96,7 +96,7 @@ def test_a_curve_is_a_frame_of_one_row_a_model(equal):
     frame = equal.to_dataframe()
     assert len(frame) == len(equal.fits)
     means = frame.groupby(["control", "rank"])["train_error"].mean()
-    np.testing.assert_allclose(means["real"], equal.mean("real"))
+    np.testing.assert_allclose(means["data"], equal.mean("data"))
     assert len(repr(equal)) < 400
 
 
@@ -109,7 +109,7 @@ def test_dates_booleans_and_what_is_missing_are_features():
     table["seen"] = table["seen"].astype(object).mask(RNG.random(200) < 0.1)
     late = (table["day"] > "2020-04-10").to_numpy()
     found = rank_curve(table, late, ranks=(1,), classes=[True], folds=1)
-    assert found.mean("real")[0] < 0.3 * found.mean("labels")[0]
+    assert found.mean("data")[0] < 0.3 * found.mean("labels")[0]
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def a_curve(errors=ERRORS) -> RankCurve:
 def test_errors_have_a_row_a_target_and_a_column_a_seed():
     curve = a_curve()
     assert (curve.ranks, curve.targets) == ((1, 2, 4), ("a", "b"))
-    np.testing.assert_array_equal(curve.errors("real", 2), [[0.3, 0.1], [0.5, 0.1]])
+    np.testing.assert_array_equal(curve.errors("data", 2), [[0.3, 0.1], [0.5, 0.1]])
     np.testing.assert_array_equal(
         curve.errors("labels", 2, "test"), [[0.6, 0.2], [1.0, 0.2]]
     )
@@ -40,22 +40,22 @@ def test_errors_have_a_row_a_target_and_a_column_a_seed():
 
 def test_the_mean_is_over_targets_and_seeds_and_the_spread_over_targets():
     curve = a_curve()
-    np.testing.assert_allclose(curve.mean("real"), [0.65, 0.25, 0.1])
+    np.testing.assert_allclose(curve.mean("data"), [0.65, 0.25, 0.1])
     # Means over seeds are .5 and .8, .2 and .3, .1 and .1.
-    np.testing.assert_allclose(curve.spread("real"), [0.15, 0.05, 0.0], atol=1e-15)
+    np.testing.assert_allclose(curve.spread("data"), [0.15, 0.05, 0.0], atol=1e-15)
 
 
 def test_the_spread_of_one_target_is_over_seeds():
     one = a_curve({key: row for key, row in ERRORS.items() if key[0] == "b"})
     # Of two numbers, the unbiased one is their difference over the root of two.
     expected = np.array([0.2, 0.4, 0.0]) / 2**0.5
-    np.testing.assert_allclose(one.spread("real"), expected, atol=1e-15)
+    np.testing.assert_allclose(one.spread("data"), expected, atol=1e-15)
     alone = a_curve({("a", 0): ERRORS["a", 0]})
-    assert np.isnan(alone.spread("real")).all()
+    assert np.isnan(alone.spread("data")).all()
 
 
 def test_errors_that_overflowed_have_no_spread():
-    spread = a_curve({**ERRORS, ("a", 0): (0.5, math.inf, 0.1)}).spread("real")
+    spread = a_curve({**ERRORS, ("a", 0): (0.5, math.inf, 0.1)}).spread("data")
     assert np.isnan(spread).tolist() == [False, True, False]
 
 
@@ -103,5 +103,5 @@ def test_one_seed_says_nothing_of_the_spread():
 
 
 def test_errors_that_are_not_there_are_refused():
-    with pytest.raises(InputError, match=r"no errors of real at rank 3; .* at 1, 2, 4"):
-        a_curve().errors("real", 3)
+    with pytest.raises(InputError, match=r"no errors of data at rank 3; .* at 1, 2, 4"):
+        a_curve().errors("data", 3)

@@ -47,7 +47,7 @@ def test_a_dotted_line_is_the_error_of_a_constant(panel, height):
 
 
 def test_a_curve_of_one_target_and_seed_has_no_bars(tmp_path):
-    fits = tuple(f for f in a_curve(("real",)).fits if (f.target, f.seed) == ("a", 0))
+    fits = tuple(f for f in a_curve(("data",)).fits if (f.target, f.seed) == ("a", 0))
     constant = {"train": np.array([0.1]), "test": np.array([0.3])}
     curve = RankCurve(fits, "values", constant, {}, 0.0, 0.0)
     figure = curve.figure()
@@ -57,7 +57,7 @@ def test_a_curve_of_one_target_and_seed_has_no_bars(tmp_path):
 
 def test_a_saved_curve_comes_back_as_it_was(tmp_path):
     whole = a_curve()
-    losses = {"real": np.array([[0.5, np.nan] * 6, [0.1, 0.2] * 6])}
+    losses = {"data": np.array([[0.5, np.nan] * 6, [0.1, 0.2] * 6])}
     curve = RankCurve(
         whole.fits,
         "classes",
@@ -70,7 +70,7 @@ def test_a_saved_curve_comes_back_as_it_was(tmp_path):
     back = rr.load(curve.save(tmp_path / "curve.npz"))
     assert back.fits == curve.fits
     assert (back.cut_off, back.seconds_run) == (Ending.TIME_LIMIT, 2.5)
-    np.testing.assert_array_equal(back.train_losses["real"], losses["real"])
+    np.testing.assert_array_equal(back.train_losses["data"], losses["data"])
     assert back.to_dataset().identical(curve.to_dataset())
     errors = curve.to_dataset()["train_error"].sel(control="labels", rank=2)
     np.testing.assert_array_equal(errors[..., 0], curve.errors("labels", 2))

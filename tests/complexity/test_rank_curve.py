@@ -29,7 +29,7 @@ TRAINING = Training(epochs=30, optimizer=optax.adam(1e-2))
 
 def curve_of(labels, **options):
     test = (OTHERS, labels[300:])
-    options = {"training": TRAINING, "controls": ("real",), **options}
+    options = {"training": TRAINING, "controls": ("data",), **options}
     return rank_curve(DATA, labels[:300], (1, 2), test=test, **options)
 
 
@@ -50,10 +50,10 @@ def test_a_rank_curve_tells_structure_from_noise():
         classes=[1],
         training=training,
     )
-    assert curve.controls == ("real", "inputs", "labels")
+    assert curve.controls == ("data", "inputs", "labels")
     # The conjunction of two features is itself of rank one.
-    assert curve.errors("real", 1, "train").item() < 0.01
-    assert curve.errors("real", 1, "test").item() < 0.02
+    assert curve.errors("data", 1, "train").item() < 0.01
+    assert curve.errors("data", 1, "test").item() < 0.02
     for control in ("inputs", "labels"):
         assert curve.errors(control, 2, "train").item() > 0.1
     assert curve.smallest_rank(0.02).by_seed == (1,)
@@ -67,15 +67,15 @@ def test_equality_of_two_features_needs_a_component_for_each_value():
         (values[:, 0] == values[:, 1]).astype(int),
         (2, 3),
         classes=[1],
-        controls=("real",),
+        controls=("data",),
         training=replace(TRAINING, epochs=400, batch_size=50),
         folds=1,
     )
     # The identity matrix of size three has rank three; the best of rank two leaves a
     # third of the equal pairs.
-    assert curve.errors("real", 2).item() > 0.05
-    assert curve.errors("real", 3).item() < 1e-6
-    assert curve.errors("real", 3, "test").item() < 1e-6
+    assert curve.errors("data", 2).item() > 0.05
+    assert curve.errors("data", 3).item() < 1e-6
+    assert curve.errors("data", 3, "test").item() < 1e-6
 
 
 def test_permuting_classes_permutes_the_rows_of_errors():
@@ -85,8 +85,8 @@ def test_permuting_classes_permutes_the_rows_of_errors():
     assert (first.targets, second.targets) == (("0", "1", "2"), ("2", "0", "1"))
     for split in ("train", "test"):
         np.testing.assert_allclose(
-            second.errors("real", 2, split),
-            first.errors("real", 2, split)[[2, 0, 1]],
+            second.errors("data", 2, split),
+            first.errors("data", 2, split)[[2, 0, 1]],
             rtol=1e-9,  # sums in another order
         )
 
@@ -96,13 +96,13 @@ def test_values_in_other_units_have_the_same_errors():
     assert first.kind == "values"
     for split in ("train", "test"):
         np.testing.assert_allclose(
-            second.mean("real", split), first.mean("real", split), rtol=1e-9
+            second.mean("data", split), first.mean("data", split), rtol=1e-9
         )
     # At rank two the start is as far off as a constant 1 is from the mean.
-    assert first.errors("real", 2)[0, 0] < 4
+    assert first.errors("data", 2)[0, 0] < 4
 
 
-@pytest.mark.parametrize("control", ["real", "inputs", "labels"])
+@pytest.mark.parametrize("control", ["data", "inputs", "labels"])
 def test_errors_do_not_depend_on_which_classes_and_seeds_are_beside(control):
     labels = VALUES[:, 0] + VALUES[:, 1] * VALUES[:, 2]
     together = curve_of(labels, seeds=(0, 1), controls=(control,))
@@ -124,7 +124,7 @@ def test_a_test_split_is_made_where_none_is_given():
         (1, 2),
         test_share=0.25,
         classes=[1],
-        controls=("real",),
+        controls=("data",),
         training=TRAINING,
     )
     split = labelled_table(frame, BOTH, test_share=0.25)
@@ -140,7 +140,7 @@ def test_a_curve_is_not_resumed_with_other_ranks_labels_or_seeds(tmp_path):
     kept = Checkpoint(tmp_path / "state.npz", resume=True)
     first = curve_of(BOTH, checkpoint=kept, **options)
     assert rows(curve_of(BOTH, checkpoint=kept, **options)) == rows(first)
-    with pytest.raises(InputError, match=r"state-real-0\.npz is .* with other members"):
+    with pytest.raises(InputError, match=r"state-data-0\.npz is .* with other members"):
         curve_of(BOTH, checkpoint=kept, seeds=(1,), **options)
     with pytest.raises(InputError, match="with other samples for training"):
         curve_of(1 - BOTH, checkpoint=kept, **options)
@@ -150,7 +150,7 @@ def test_a_curve_is_not_resumed_with_other_ranks_labels_or_seeds(tmp_path):
             BOTH[:300],
             (1, 3),
             test=(OTHERS, BOTH[300:]),
-            controls=("real",),
+            controls=("data",),
             checkpoint=kept,
             **options,
         )
@@ -163,9 +163,9 @@ def test_an_interrupt_as_a_control_ends_is_heeded():
 
     with keeping_interrupted():
         curve = curve_of(
-            BOTH, classes=[1], controls=("real", "labels"), progress=interrupt
+            BOTH, classes=[1], controls=("data", "labels"), progress=interrupt
         )
-    assert (curve.controls, curve.ending) == (("real",), Ending.INTERRUPTED)
+    assert (curve.controls, curve.ending) == (("data",), Ending.INTERRUPTED)
     assert {fit.ending for fit in curve.fits} == {Ending.STOPPED}
     assert curve_of(BOTH, classes=[1]).ending == Ending.STOPPED
 
@@ -290,7 +290,7 @@ def test_random_inputs_keep_the_classes_as_they_are():
         ({"seeds": ()}, r"The seeds are \[\]"),
         ({"seeds": (0, -1)}, "A seed is -1; give a whole number from 0"),
         ({"test_share": float("nan")}, "share for testing is nan; give one between"),
-        ({"controls": ()}, r"The controls are \[\]; choose some of real, inputs, lab"),
+        ({"controls": ()}, r"The controls are \[\]; choose some of data, inputs, lab"),
         ({"classes": ()}, "The classes are none"),
         ({"classes": (1, "1")}, "The classes are 1, 1; give some, each once"),
         ({"classes": (7,)}, "There is no class 7; the data have 0, 1"),

@@ -264,7 +264,7 @@ def a_study(error_of, dataset="mnist", ranks=(1, 2)):
 
 def as_expected(control, rank, split):
     """The data are learned, their twins only by heart."""
-    if control == "real":
+    if control == "data":
         return 0.03 / rank
     return 0.09 - 0.005 * rank if split == "train" else 0.09 + 0.005 * rank
 

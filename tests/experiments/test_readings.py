@@ -23,7 +23,7 @@ def test_controls_are_told_apart_by_the_paper_s_names():
 
 def test_a_bar_that_cannot_be_read_is_missing_and_not_zero():
     readings = complexity_readings("mnist")
-    assert readings["real", 1, "train"].spread == 0.0093
+    assert readings["data", 1, "train"].spread == 0.0093
     assert math.isnan(readings["labels", 1, "test"].spread)
 
 

@@ -30,7 +30,7 @@ def test_dynamics_in_full_are_at_the_paper_s_settings():
 def test_complexity_in_full_is_at_the_paper_s_settings():
     experiment = ComplexityReproductionConfig(seed=3).experiment
     assert experiment.rank_list == tuple(range(1, 16))
-    assert experiment.control_list == ("real", "inputs", "labels")
+    assert experiment.control_list == ("data", "inputs", "labels")
     assert (experiment.epochs, experiment.batch_size) == (10_000, 5000)
     assert (experiment.optimizer, experiment.init_std) == ("adam", 1e-3)
     assert experiment.classes is None

@@ -132,7 +132,7 @@ def _print(outcome: "ComplexityResult") -> None:
     more = ", ..." if len(curve.targets) > _LISTED else ""
     say(f"{what}: {', '.join(curve.targets[:_LISTED])}{more}")
     console = Console(highlight=False)
-    told = {*curve.controls} > {"real"}
+    told = {*curve.controls} > {"data"}
     if told:
         say()
         say(str(curve.complexity()))

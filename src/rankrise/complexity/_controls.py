@@ -7,10 +7,10 @@ import numpy.typing as npt
 
 from rankrise.tables import CategoricalData
 
-Control = Literal["real", "inputs", "labels"]
-CONTROLS: tuple[Control, ...] = ("real", "inputs", "labels")
+Control = Literal["data", "inputs", "labels"]
+CONTROLS: tuple[Control, ...] = ("data", "inputs", "labels")
 CONTROL_NAMES: dict[Control, str] = {
-    "real": "data",
+    "data": "data",
     "inputs": "random inputs",
     "labels": "random labels",
 }

@@ -220,7 +220,7 @@ class RankCurve(Plotted):
             control = "labels" if "labels" in self.controls else "inputs"
         real, random = (
             np.array([self.errors(each, r).mean(axis=0) for r in self.ranks])
-            for each in ("real", control)
+            for each in ("data", control)
         )
         constant = float(self.constant_errors["train"].mean())
         return measured_complexity(
@@ -241,7 +241,7 @@ class RankCurve(Plotted):
             for each in self.controls
             for means in [self.mean(each)]
         )
-        told = f"\n {self.complexity()}" if {*self.controls} > {"real"} else ""
+        told = f"\n {self.complexity()}" if {*self.controls} > {"data"} else ""
         return (
             f"<RankCurve of {len(self.fits)} models, ranks {self.ranks[0]} to "
             f"{self.ranks[-1]}: {self.ending}\n train error: {', '.join(errors)}{told}>"
@@ -334,7 +334,7 @@ class RankCurve(Plotted):
         return self.ranks[rises[0]], self.ranks[rises[0] + 1]
 
     def smallest_rank(
-        self, error: float, control: Control = "real", split: Split = "train"
+        self, error: float, control: Control = "data", split: Split = "train"
     ) -> SmallestRank:
         """The smallest rank with a mean error over targets of at most `error`."""
         ranks = np.array(self.ranks, np.float64)

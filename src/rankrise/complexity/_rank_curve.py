@@ -116,7 +116,7 @@ def rank_curve(
         Whether `y` is classes or values; by default floating point is values, and
         whole numbers, text, booleans and categories are classes.
     controls
-        Some of real (the data as they are), inputs (uniform over each feature's
+        Some of data (as they are), inputs (uniform over each feature's
         values) and labels (in random order).
     classes
         Labels that are told from all others; all by default.
@@ -145,9 +145,9 @@ def rank_curve(
     >>> import rankrise as rr
     >>> digits = load_digits()
     >>> X, y = digits.data > 7, digits.target
-    >>> controls = ["real", "labels"]
+    >>> controls = ["data", "labels"]
     >>> curve = rr.rank_curve(X, y, ranks=[1], classes=[2], controls=controls)
-    >>> bool(curve.mean("real")[0] < 0.5 * curve.mean("labels")[0])
+    >>> bool(curve.mean("data")[0] < 0.5 * curve.mean("labels")[0])
     True
     """
     training = training or _default_training()
@@ -532,7 +532,7 @@ def _bound(
     place: int,
     count: int,
 ) -> Callable[[FitProgress], None]:
-    name = "the data" if control == "real" else CONTROL_NAMES[control]
+    name = "the data" if control == "data" else CONTROL_NAMES[control]
 
     def tell(at: FitProgress) -> None:
         with as_part(name, place, count):

@@ -39,9 +39,9 @@ def tell_what_cannot_be_told(curve: RankCurve, train: CategoricalData) -> None:
 
 
 def _with_controls(curve: RankCurve) -> tuple[Control, ...]:
-    if "real" not in curve.controls or curve.cut_off is not None:
+    if "data" not in curve.controls or curve.cut_off is not None:
         return ()
-    return tuple(control for control in curve.controls if control != "real")
+    return tuple(control for control in curve.controls if control != "data")
 
 
 def _saturated(found: Complexity, train: CategoricalData) -> str:

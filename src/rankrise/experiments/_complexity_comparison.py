@@ -107,8 +107,8 @@ def _falls(errors: _Errors, control: Control) -> bool:
 _STATEMENTS: tuple[
     tuple[tuple[Control, ...], str, Callable[[_Errors, Control], bool]], ...
 ] = (
-    (("real",), "training error below both controls' at every rank", _below_controls),
-    (("real",), "test error below a constant's at every rank", _generalizes),
+    (("data",), "training error below both controls' at every rank", _below_controls),
+    (("data",), "test error below a constant's at every rank", _generalizes),
     (
         ("inputs", "labels"),
         "test error no lower than a constant's at any rank",

@@ -150,10 +150,10 @@ class ComplexityConfig(ExperimentSettings):
         return default if self.epochs is None else self.epochs
 
     @property
-    def control_list(self) -> tuple[Literal["real", "inputs", "labels"], ...]:
+    def control_list(self) -> tuple[Literal["data", "inputs", "labels"], ...]:
         """The data themselves, then their random controls."""
         controls = dict.fromkeys(self.controls)
-        return ("real", *(each for each in controls if each != "none"))
+        return ("data", *(each for each in controls if each != "none"))
 
     @property
     def rank_list(self) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from rankrise.complexity import Control, Split
 
 _FOLDER = files("rankrise.experiments") / "readings"
 _CONTROLS: Mapping[str, Control] = {
-    "original": "real",
+    "original": "data",
     "rand image": "inputs",
     "rand label": "labels",
 }

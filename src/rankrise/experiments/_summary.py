@@ -89,7 +89,7 @@ def summarize_complexity(result: ComplexityResult) -> dict[str, Any]:
 
 
 def _complexity(curve: RankCurve) -> dict[str, Any] | None:
-    if not {*curve.controls} > {"real"}:
+    if not {*curve.controls} > {"data"}:
         return None
     found = curve.complexity()
     return {**dataclasses.asdict(found), "words": str(found)}

@@ -74,7 +74,7 @@ class ComplexityCommand(AbstractCommand):
 
     def figures(self, summary: Given) -> dict[str, Any]:
         found = summary["complexity"] or {}
-        rows = [row for row in summary["rows"] if row["control"] == "real"]
+        rows = [row for row in summary["rows"] if row["control"] == "data"]
         ranks = [row["rank"] for row in rows]
 
         def mean(split: str, rank: int) -> float | None:

@@ -1,0 +1,171 @@
+"""The paper's complexity figure by its full protocol, as many parts as time allows.
+
+    python benchmarks/full_figure.py --ranks 1-3 [--dataset mnist] [--devices all]
+
+Adam, 10,000 epochs, batches of 5000, ten classes, the data and both random controls.
+A call fits its ranks and adds them to `full_figure.json`, where those of earlier calls
+stay. One that is interrupted, killed or at `--max-seconds` goes on from its state when
+it is given again. `--table` prints what is there, as a table for the documentation.
+
+A component takes some 20 seconds on two cores for each class and control: ranks 1 to 3
+an hour, rank 15 alone two and a half. On a GPU give all ranks in one call.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rankrise import Checkpoint
+from rankrise._atomic import write_json
+from rankrise._environment import environment
+from rankrise.complexity import CONTROL_NAMES, SPLITS, RankCurve
+from rankrise.experiments import ComplexityConfig, run_complexity
+from rankrise.experiments._readings import complexity_readings
+
+RESULTS = Path(__file__).with_name("full_figure.json")
+# Of a mean, that counts as the paper's.
+CLOSE = 1e-3
+
+
+def points(
+    curve: RankCurve, dataset: str, epochs: int, spent: dict[str, float]
+) -> Iterator[dict[str, Any]]:
+    """A row for each control, rank and split, with the error of every class."""
+    models = curve.to_dataframe()
+    readings = complexity_readings(dataset)
+    for (control, rank), own in models.groupby(["control", "rank"], sort=False):
+        for split in SPLITS:
+            read = readings.get((control, rank, split))
+            errors = own[f"{split}_error"].to_numpy()
+            yield {
+                "dataset": dataset,
+                "control": control,
+                "rank": int(rank),
+                "split": split,
+                "epochs": epochs,
+                "error": float(errors.mean()),
+                "spread": float(errors.std()),
+                "paper": None if read is None else read.mean,
+                "by_class": [round(float(error), 6) for error in errors],
+                **spent,
+            }
+
+
+def fit(
+    dataset: str, config: ComplexityConfig, state: Path, devices: Any
+) -> tuple[RankCurve, dict[str, float]]:
+    """What the models come to, and what this call took."""
+    began, processor = time.monotonic(), time.process_time()
+    result = run_complexity(
+        dataset,
+        config,
+        checkpoint=Checkpoint(state, seconds=60.0, resume=True),
+        progress=True,
+        devices=devices,
+    )
+    spent = {
+        "seconds": round(time.monotonic() - began, 1),
+        "processor_seconds": round(time.process_time() - processor, 1),
+    }
+    return result.curve, spent
+
+
+def added(
+    before: dict[str, Any], rows: Sequence[dict[str, Any]], about: dict[str, Any]
+) -> dict[str, Any]:
+    """Results with these rows, which take the place of the same ones."""
+
+    def name(row: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(row[key] for key in ("dataset", "control", "rank", "split"))
+
+    rows_by_name = {name(row): row for row in [*before.get("points", ()), *rows]}
+    return {**about, "points": [rows_by_name[key] for key in sorted(rows_by_name)]}
+
+
+def table(rows: Sequence[dict[str, Any]], dataset: str) -> str:
+    """Markdown: for each control and rank ours, the paper's and the difference."""
+    lines = [
+        "| | rank | training: ours | paper | difference | test: ours | paper "
+        "| difference |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    own = {(r["control"], r["rank"], r["split"]): r for r in rows}
+    own = {key: r for key, r in own.items() if r["dataset"] == dataset}
+    for control, name in CONTROL_NAMES.items():
+        for rank in sorted({key[1] for key in own if key[0] == control}):
+            cells = [name, str(rank)]
+            for split in SPLITS:
+                row = own[control, rank, split]
+                cells += _cells(row["error"], row["paper"])
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cells(ours: float, paper: float | None) -> list[str]:
+    if paper is None:
+        return [f"{ours:.4f}", "", ""]
+    return [f"{ours:.4f}", f"{paper:.4f}", f"{ours - paper:+.4f}"]
+
+
+def summary(rows: Sequence[dict[str, Any]], dataset: str) -> str:
+    """How many points there are, and how many are close to the paper's."""
+    own = [r for r in rows if r["dataset"] == dataset and r["paper"] is not None]
+    if not own:
+        return f"{dataset}: the paper's plot was not read"
+    away = [abs(row["error"] - row["paper"]) for row in own]
+    return (
+        f"{dataset}: {len(own)} of {len(complexity_readings(dataset))} points; "
+        f"{np.count_nonzero(np.array(away) <= CLOSE)} within {CLOSE} of the paper's, "
+        f"at most {max(away):.4f} away"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fit the ranks that are asked for, and print all that there are."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--ranks", nargs="+", default=["1-15"])
+    parser.add_argument("--dataset", default="mnist")
+    parser.add_argument("--epochs", type=int, default=10_000)
+    parser.add_argument("--classes", nargs="+")
+    parser.add_argument("--devices", help="how many, or all")
+    parser.add_argument("--max-seconds", type=float, help="of this call")
+    parser.add_argument("--table", action="store_true", help="fit nothing")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    given = parser.parse_args(arguments)
+    found = json.loads(given.out.read_text()) if given.out.exists() else {}
+    if not given.table:
+        config = ComplexityConfig(
+            ranks=tuple(given.ranks),
+            classes=None if given.classes is None else tuple(given.classes),
+            optimizer="adam",
+            epochs=given.epochs,
+            folds=1,
+            max_seconds=given.max_seconds,
+        )
+        state = given.out.with_name(
+            f"{given.out.stem}-{given.dataset}-{'-'.join(given.ranks)}.npz"
+        )
+        curve, spent = fit(given.dataset, config, state, given.devices)
+        if curve.cut_off is not None:
+            print(f"{curve.cut_off}: give the same call again to go on.")
+            return 1
+        rows = list(points(curve, given.dataset, given.epochs, spent))
+        found = added(found, rows, environment())
+        write_json(given.out, found)
+        for path in state.parent.glob(f"{state.stem}*"):
+            path.unlink()
+    rows = found.get("points", [])
+    print(table(rows, given.dataset))
+    print(summary(rows, given.dataset))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
