@@ -84,6 +84,8 @@ NAMESPACES: dict[str, list[str]] = {
         "Training",
         "fit_ensemble",
         "quick_training",
+        "suits_quick_training",
+        "usual_training",
     ],
     "experiments": [
         "AgreementConfig",

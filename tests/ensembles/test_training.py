@@ -15,6 +15,7 @@ from rankrise.ensembles import (
     Training,
     fit_ensemble,
     quick_training,
+    usual_training,
 )
 from rankrise.tables import CategoricalData
 
@@ -63,8 +64,10 @@ SAMPLES = Samples(
 )
 
 
-@pytest.mark.parametrize(("components", "negative"), [(1, 0), (2, 0), (3, 1), (8, 2)])
-def test_a_third_of_the_components_start_negative(components, negative):
+@pytest.mark.parametrize(
+    ("components", "negative"), [(1, 0), (3, 0), (4, 1), (8, 2), (11, 2)]
+)
+def test_a_quarter_of_the_components_start_negative(components, negative):
     still = Training(
         epochs=1, optimizer=optax.sgd(0.0), init_mean=0.7, mixed_signs=True
     )
@@ -84,3 +87,18 @@ def test_quick_training_fits_more_closely_than_the_paper_s_in_as_many_passes():
 def test_quick_training_of_no_epoch_is_refused():
     with pytest.raises(InputError, match="epochs is 0; give a whole number from 1"):
         quick_training(DATA, epochs=0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "is_large"), [((50_000, 500), True), ((50_000, 499), False)]
+)
+def test_data_as_large_as_mnist_are_trained_quickly_and_others_by_damped_steps(
+    shape, is_large
+):
+    codes = np.zeros(shape, np.uint8)
+    codes[0] = 1
+    training = usual_training(CategoricalData.from_codes(codes, 2))
+    assert isinstance(training.method, LevenbergMarquardt) != is_large
+    assert (training.epochs, training.batch_size) == (
+        (500, 500) if is_large else (40, 5000)
+    )

@@ -22,7 +22,7 @@ from rankrise.cli._session import (
 from rankrise.cli._source import SamplesSource
 from rankrise.cli._status import DONE
 from rankrise.cli._terminal import say
-from rankrise.experiments import SECOND_ORDER, ComplexityConfig
+from rankrise.experiments import QUICK, SECOND_ORDER, ComplexityConfig
 
 if TYPE_CHECKING:
     from rankrise.complexity import RankCurve, SmallestRank, Split
@@ -245,15 +245,15 @@ def _warnings(outcome: "ComplexityResult") -> Iterator[str]:
     from rankrise.runs import Ending
 
     curve = outcome.curve
-    second_order = outcome.config.optimizer == SECOND_ORDER
+    has_rate = outcome.optimizer not in (SECOND_ORDER, QUICK)
     diverged = sum(fit.ending == Ending.DIVERGED for fit in curve.fits)
     if diverged:
-        lower = "--init-mean or --init-std" if second_order else "--learning-rate"
+        lower = "--learning-rate" if has_rate else "--init-mean or --init-std"
         yield f"{diverged} of {len(curve.fits)} models diverged; lower {lower}."
     rises = [(control, curve.first_rise(control)) for control in curve.controls]
     rising = [f"{name} from {rise[0]} to {rise[1]}" for name, rise in rises if rise]
     if rising and outcome.ending in (Ending.STOPPED, Ending.CONVERGED):
-        other = "other --seeds" if second_order else "another --learning-rate"
+        other = "another --learning-rate" if has_rate else "other --seeds"
         yield (
             f"the training error rises with rank ({', '.join(rising)}), so training "
             f"was too short or unstable; give more --epochs, {other} or another "

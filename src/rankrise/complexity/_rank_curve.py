@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 
 from rankrise._checks import check_whole
-from rankrise._defaults import SECOND_ORDER_STEPS
 from rankrise._devices import Devices, checked_devices
 from rankrise._errors import InputError
 from rankrise.complexity._controls import (
@@ -39,12 +38,12 @@ from rankrise.complexity._tasks import Tasks, make_tasks
 from rankrise.ensembles import (
     EnsembleFit,
     FitProgress,
-    LevenbergMarquardt,
     Member,
     Samples,
     Training,
     check_memory,
     fit_ensemble,
+    usual_training,
 )
 from rankrise.runs import (
     Checkpoint,
@@ -123,9 +122,10 @@ def rank_curve(
     seeds
         Seeds of the starts and of the random controls.
     training
-        By default 40 steps of `LevenbergMarquardt`; `Training()` has the settings of
-        the paper, 10,000 epochs of Adam. Its cap of a test sample's loss is set to the
-        square of the range of what is to be predicted.
+        By default 40 steps of `LevenbergMarquardt`, or for data as large as MNIST 500
+        epochs of `quick_training`; `Training()` has the settings of the paper, 10,000
+        epochs of Adam. Its cap of a test sample's loss is set to the square of the
+        range of what is to be predicted.
     checkpoint
         Each control has a file of its own, with the control's name before the suffix.
     max_seconds
@@ -150,7 +150,6 @@ def rank_curve(
     >>> bool(curve.mean("data")[0] < 0.5 * curve.mean("labels")[0])
     True
     """
-    training = training or _default_training()
     data: Sequence[LabelledSet]
     if test is not None:
         if folds not in (None, 1):
@@ -165,7 +164,7 @@ def rank_curve(
             y,
             folds=folds,
             test_share=test_share,
-            seed=training.seed,
+            seed=0 if training is None else training.seed,
             levels=levels,
             target_kind=targets,
         )
@@ -229,7 +228,7 @@ def rank_curve_of(
         tasks,
         tuple(dict.fromkeys(controls)),
         tuple(seeds),
-        training or _default_training(),
+        training or usual_training(splits[0].train),
         checkpoint,
         settings,
         max_seconds,
@@ -378,10 +377,6 @@ def _fit_part(
             settings=settings,
             max_seconds=max_seconds,
         )
-
-
-def _default_training() -> Training:
-    return Training(optimizer=LevenbergMarquardt(), epochs=SECOND_ORDER_STEPS)
 
 
 @dataclass(frozen=True, eq=False)

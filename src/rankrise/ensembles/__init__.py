@@ -11,6 +11,10 @@ from rankrise.ensembles._levenberg_marquardt import (
 from rankrise.ensembles._memory import check_memory as check_memory
 from rankrise.ensembles._training import Training as Training
 from rankrise.ensembles._training import quick_training as quick_training
+from rankrise.ensembles._training import (
+    suits_quick_training as suits_quick_training,
+)
+from rankrise.ensembles._training import usual_training as usual_training
 
 __all__ = [
     "EnsembleFit",
@@ -20,6 +24,8 @@ __all__ = [
     "Training",
     "fit_ensemble",
     "quick_training",
+    "suits_quick_training",
+    "usual_training",
 ]
 
 

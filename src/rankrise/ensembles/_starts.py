@@ -45,7 +45,7 @@ def start_tables(
         for table in tables if training.mixed_signs else ():
             components = table.shape[-1]
             # The product changes its sign with the factors of one mode.
-            table[:, 0, components - components // 3 :] *= -1
+            table[:, 0, components - components // 4 :] *= -1
         return tables
     arrays = [given(member) for member in members] if callable(given) else list(given)
     if len(arrays) != len(members):

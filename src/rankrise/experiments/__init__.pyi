@@ -7,6 +7,7 @@ from ._comparison import Statement as Statement
 from ._complexity import ComplexityResult as ComplexityResult
 from ._complexity import load_samples as load_samples
 from ._complexity import run_complexity as run_complexity
+from ._complexity_config import QUICK as QUICK
 from ._complexity_config import SECOND_ORDER as SECOND_ORDER
 from ._complexity_config import ComplexityConfig as ComplexityConfig
 from ._dynamics import DynamicsResult as DynamicsResult

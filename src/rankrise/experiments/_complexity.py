@@ -2,11 +2,16 @@
 
 import functools as ft
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rankrise._defaults import LEARNING_RATE
+from rankrise._defaults import (
+    EPOCHS,
+    LEARNING_RATE,
+    QUICK_EPOCHS,
+    SECOND_ORDER_STEPS,
+)
 from rankrise._devices import Devices
 from rankrise.complexity import (
     SPLITS,
@@ -16,15 +21,27 @@ from rankrise.complexity import (
     rank_curve_of,
 )
 from rankrise.drawing import Drawing, Plotted
-from rankrise.ensembles import FitProgress, LevenbergMarquardt, Training
+from rankrise.ensembles import (
+    FitProgress,
+    LevenbergMarquardt,
+    Training,
+    quick_training,
+    suits_quick_training,
+)
 from rankrise.experiments._complexity_config import (
+    QUICK,
     SECOND_ORDER,
     ComplexityConfig,
 )
 from rankrise.experiments._precision import precision
 from rankrise.runs import Checkpoint, Ending, Pool, ShowProgress
 from rankrise.solvers import optax_optimizer
-from rankrise.tables import LabelledSet, TableColumns, load_labelled_folds
+from rankrise.tables import (
+    CategoricalData,
+    LabelledSet,
+    TableColumns,
+    load_labelled_folds,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +72,11 @@ class ComplexityResult(Plotted):
     def ending(self) -> Ending:
         """How the worst of all models ended."""
         return self.curve.ending
+
+    @property
+    def optimizer(self) -> str:
+        """What the models were trained by."""
+        return _optimizer(self.config, self.data.train)
 
     @property
     def smallest_ranks(self) -> list[SmallestRank]:
@@ -113,15 +135,7 @@ def run_complexity(
     config = config or ComplexityConfig()
     data = data or load_samples(dataset, config)
     splits = (data,) if isinstance(data, LabelledSet) else data
-    training = Training(
-        optimizer=_optimizer(config.optimizer, config.learning_rate or LEARNING_RATE),
-        epochs=config.most_epochs,
-        batch_size=config.batch_size,
-        init_mean=config.init_mean,
-        init_std=config.init_std,
-        flat_epochs=config.flat_epochs,
-        seed=config.seed,
-    )
+    training = _training(config, splits[0].train)
     settings = {
         "dataset": str(dataset),
         "sha256": splits[0].content_sha256,
@@ -147,9 +161,37 @@ def run_complexity(
     return ComplexityResult(config, name, first, curve)
 
 
-@ft.cache
-def _optimizer(name: str, learning_rate: float) -> Any:
-    # One object, for each new one would be compiled for anew.
+def _training(config: ComplexityConfig, data: CategoricalData) -> Training:
+    """How models of these samples are trained."""
+    base = _base(config, data)
+    return replace(
+        base,
+        batch_size=config.batch_size or base.batch_size,
+        init_mean=base.init_mean if config.init_mean is None else config.init_mean,
+        init_std=config.init_std,
+        flat_epochs=config.flat_epochs,
+        seed=config.seed,
+    )
+
+
+def _base(config: ComplexityConfig, data: CategoricalData) -> Training:
+    name = _optimizer(config, data)
+    if name == QUICK:
+        epochs = config.epochs or QUICK_EPOCHS
+        return quick_training(data, epochs=epochs, batch_size=config.batch_size)
     if name == SECOND_ORDER:
-        return LevenbergMarquardt()
+        method: Any = LevenbergMarquardt()
+        return Training(optimizer=method, epochs=config.epochs or SECOND_ORDER_STEPS)
+    method = _of_optax(name, config.learning_rate or LEARNING_RATE)
+    return Training(optimizer=method, epochs=config.epochs or EPOCHS)
+
+
+def _optimizer(config: ComplexityConfig, data: CategoricalData) -> str:
+    usual = QUICK if suits_quick_training(data) else SECOND_ORDER
+    return config.optimizer or usual
+
+
+@ft.cache
+def _of_optax(name: str, learning_rate: float) -> Any:
+    # One object, for each new one would be compiled for anew.
     return optax_optimizer(name)(learning_rate)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rankrise._defaults import EPOCHS
 from rankrise.experiments._complexity import run_complexity
 from rankrise.experiments._dynamics import run_dynamics
 from rankrise.experiments._reproduction_config import (
@@ -57,15 +58,16 @@ def expected_complexity_time(
 ) -> ExpectedTime:
     """By the pace of some epochs on the data; their controls take as long."""
     experiment = config.experiment
+    wanted = experiment.epochs or EPOCHS
     # The whole uses the programs compiled for these.
     few = {
-        "epochs": min(_EPOCHS, experiment.most_epochs),
+        "epochs": min(_EPOCHS, wanted),
         "controls": ("none",),
         "max_seconds": _SECONDS_TRIED,
     }
     pilot = run_complexity(config.dataset, experiment.model_copy(update=few), data=data)
     tried = max(fit.epochs for fit in pilot.curve.fits)
-    epochs = len(experiment.control_list) * experiment.most_epochs
+    epochs = len(experiment.control_list) * wanted
     return ExpectedTime(
         pilot.curve.seconds_run * epochs / tried,
         f"{epochs} epochs, by the pace of {tried}",

@@ -38,6 +38,7 @@ _COMPLEXITY: dict[str, Any] = {
     "ranks": ("1-15",),
     "folds": 1,
     "optimizer": "adam",
+    "batch_size": 5000,
     "epochs": 10_000,
 }
 _QUICK_COMPLEXITY: dict[str, Any] = {

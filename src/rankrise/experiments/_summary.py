@@ -74,6 +74,7 @@ def summarize_complexity(result: ComplexityResult) -> dict[str, Any]:
             "features": data.train.features,
             "values": data.train.values,
             "targets": data.kind,
+            "optimizer": result.optimizer,
             "result": result.ending,
             "seconds_compile": round(curve.seconds_compile, 3),
             "seconds_run": round(curve.seconds_run, 3),
