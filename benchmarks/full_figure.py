@@ -4,32 +4,40 @@
 
 Adam, 10,000 epochs, batches of 5000, ten classes, the data and both random controls.
 A call fits its ranks and adds them to `full_figure.json`, where those of earlier calls
-stay. One that is interrupted, killed or at `--max-seconds` goes on from its state when
-it is given again. `--table` prints what is there, as a table for the documentation.
+stay. One that is interrupted, killed or at its time limit goes on from its state when
+it is given again. `--table` prints the results so far, as in the documentation.
 
-A component takes some 20 seconds on two cores for each class and control: ranks 1 to 3
-an hour, rank 15 alone two and a half. On a GPU give all ranks in one call.
+A component takes some 25 seconds of one core for each class and control: ranks 1 to 3
+take 75 minutes of two cores, rank 15 alone three hours. On a GPU give all ranks in one
+call.
 """
 
 import argparse
 import json
+import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rankrise import Checkpoint
+from rankrise import Checkpoint, InputError
 from rankrise._atomic import write_json
+from rankrise._devices import Devices
 from rankrise._environment import environment
 from rankrise.complexity import CONTROL_NAMES, SPLITS, RankCurve
 from rankrise.experiments import ComplexityConfig, run_complexity
 from rankrise.experiments._readings import complexity_readings
+from rankrise.runs import Ending, keeping_interrupted
 
 RESULTS = Path(__file__).with_name("full_figure.json")
-# Of a mean, that counts as the paper's.
+# A mean this near to the paper's counts as the same.
 CLOSE = 1e-3
+_NAMES = "dataset", "control", "rank", "split", "epochs", "classes"
+_EPOCHS, _CLASSES = 10_000, 10
 
 
 def points(
@@ -51,13 +59,14 @@ def points(
                 "error": float(errors.mean()),
                 "spread": float(errors.std()),
                 "paper": None if read is None else read.mean,
+                "classes": len(errors),
                 "by_class": [round(float(error), 6) for error in errors],
                 **spent,
             }
 
 
 def fit(
-    dataset: str, config: ComplexityConfig, state: Path, devices: Any
+    dataset: str, config: ComplexityConfig, state: Path, devices: Devices
 ) -> tuple[RankCurve, dict[str, float]]:
     """What the models come to, and what this call took."""
     began, processor = time.monotonic(), time.process_time()
@@ -69,8 +78,8 @@ def fit(
         devices=devices,
     )
     spent = {
-        "seconds": round(time.monotonic() - began, 1),
-        "processor_seconds": round(time.process_time() - processor, 1),
+        "last_call_seconds": round(time.monotonic() - began, 1),
+        "last_call_processor_seconds": round(time.process_time() - processor, 1),
     }
     return result.curve, spent
 
@@ -81,10 +90,20 @@ def added(
     """Results with these rows, which take the place of the same ones."""
 
     def name(row: dict[str, Any]) -> tuple[Any, ...]:
-        return tuple(row[key] for key in ("dataset", "control", "rank", "split"))
+        return tuple(row[key] for key in _NAMES)
 
     rows_by_name = {name(row): row for row in [*before.get("points", ()), *rows]}
     return {**about, "points": [rows_by_name[key] for key in sorted(rows_by_name)]}
+
+
+def in_full(rows: Sequence[dict[str, Any]], dataset: str) -> list[dict[str, Any]]:
+    """Those of a data set that follow the protocol: others are trials."""
+    protocol = dataset, _EPOCHS, _CLASSES
+    return [
+        row
+        for row in rows
+        if (row["dataset"], row["epochs"], row["classes"]) == protocol
+    ]
 
 
 def table(rows: Sequence[dict[str, Any]], dataset: str) -> str:
@@ -94,8 +113,7 @@ def table(rows: Sequence[dict[str, Any]], dataset: str) -> str:
         "| difference |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    own = {(r["control"], r["rank"], r["split"]): r for r in rows}
-    own = {key: r for key, r in own.items() if r["dataset"] == dataset}
+    own = {(r["control"], r["rank"], r["split"]): r for r in in_full(rows, dataset)}
     for control, name in CONTROL_NAMES.items():
         for rank in sorted({key[1] for key in own if key[0] == control}):
             cells = [name, str(rank)]
@@ -114,9 +132,9 @@ def _cells(ours: float, paper: float | None) -> list[str]:
 
 def summary(rows: Sequence[dict[str, Any]], dataset: str) -> str:
     """How many points there are, and how many are close to the paper's."""
-    own = [r for r in rows if r["dataset"] == dataset and r["paper"] is not None]
+    own = [row for row in in_full(rows, dataset) if row["paper"] is not None]
     if not own:
-        return f"{dataset}: the paper's plot was not read"
+        return f"{dataset}: no point of the paper's plot"
     away = [abs(row["error"] - row["paper"]) for row in own]
     return (
         f"{dataset}: {len(own)} of {len(complexity_readings(dataset))} points; "
@@ -132,14 +150,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--ranks", nargs="+", default=["1-15"])
     parser.add_argument("--dataset", default="mnist")
-    parser.add_argument("--epochs", type=int, default=10_000)
+    parser.add_argument("--epochs", type=int, default=_EPOCHS)
     parser.add_argument("--classes", nargs="+")
-    parser.add_argument("--devices", help="how many, or all")
-    parser.add_argument("--max-seconds", type=float, help="of this call")
-    parser.add_argument("--table", action="store_true", help="fit nothing")
+    parser.add_argument("--devices", type=_devices, help="number of devices, or all")
+    parser.add_argument(
+        "--max-seconds", type=float, help="time limit of each control, in seconds"
+    )
+    parser.add_argument(
+        "--table", action="store_true", help="print the results so far, fit nothing"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
-    found = json.loads(given.out.read_text()) if given.out.exists() else {}
+    try:
+        return _run(given)
+    except InputError as error:
+        print(f"full_figure: {error}", file=sys.stderr)
+        return 2
+
+
+def _devices(given: str) -> int | str:
+    return given if given == "all" else int(given)
+
+
+def _run(given: argparse.Namespace) -> int:
+    found = _before(given.out)
     if not given.table:
         config = ComplexityConfig(
             ranks=tuple(given.ranks),
@@ -149,22 +183,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
             folds=1,
             max_seconds=given.max_seconds,
         )
-        state = given.out.with_name(
-            f"{given.out.stem}-{given.dataset}-{'-'.join(given.ranks)}.npz"
-        )
-        curve, spent = fit(given.dataset, config, state, given.devices)
-        if curve.cut_off is not None:
-            print(f"{curve.cut_off}: give the same call again to go on.")
+        part = "-".join([given.dataset, *given.ranks, str(given.epochs)])
+        state = given.out.with_suffix(".unfinished") / part / "state.npz"
+        state.parent.mkdir(parents=True, exist_ok=True)
+        with keeping_interrupted():
+            curve, spent = fit(given.dataset, config, state, given.devices)
+        if curve.ending in (Ending.INTERRUPTED, Ending.TIME_LIMIT):
+            print(f"{curve.ending}: give the same call again to go on.")
             return 1
         rows = list(points(curve, given.dataset, given.epochs, spent))
         found = added(found, rows, environment())
         write_json(given.out, found)
-        for path in state.parent.glob(f"{state.stem}*"):
-            path.unlink()
+        shutil.rmtree(state.parent)
+        with suppress(OSError):
+            state.parent.parent.rmdir()
     rows = found.get("points", [])
     print(table(rows, given.dataset))
     print(summary(rows, given.dataset))
     return 0
+
+
+def _before(out: Path) -> dict[str, Any]:
+    """Results of earlier calls."""
+    if not out.exists():
+        return {}
+    try:
+        found = json.loads(out.read_text(encoding="utf-8"))
+        rows = [tuple(row[name] for name in _NAMES) for row in found["points"]]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{out} holds no results of this program; name another file with --out."
+        ) from error
+    return found if rows else {}
 
 
 if __name__ == "__main__":

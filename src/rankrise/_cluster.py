@@ -48,7 +48,12 @@ def open_client(
     from distributed import Client
 
     if isinstance(scheduler, Client):
-        with needing_scheduler(scheduler):
+        if scheduler.status != "running":
+            raise InputError(
+                f"The client of Dask is {scheduler.status}; give one that is connected "
+                "to its scheduler."
+            )
+        with saying_scheduler_lost(scheduler):
             yield scheduler, _nothing
         return
     if not isinstance(scheduler, str):
@@ -61,20 +66,21 @@ def open_client(
             with _local(workers or usable_cores(), steal) as opened:
                 yield opened
         else:
-            with _client_of(scheduler) as client, needing_scheduler(client):
+            with _client_of(scheduler) as client, saying_scheduler_lost(client):
                 yield client, _nothing
 
 
 @contextmanager
-def needing_scheduler(client: Any) -> Iterator[None]:
-    """What comes of a scheduler that is gone for good, in one sentence.
+def saying_scheduler_lost(client: Any) -> Iterator[None]:
+    """Say in one sentence that the scheduler is gone for good, where a block fails so.
 
-    A client waits for it as long as for one that it looks for at first.
+    The client has tried to connect again by then, for as long as it may take to connect
+    at first.
 
     Raises
     ------
     InputError
-        If that is why the block failed.
+        If the block failed because the scheduler is gone.
     """
     address = client.scheduler.address
     try:
@@ -82,12 +88,22 @@ def needing_scheduler(client: Any) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        if client.status == "running":
+        if not _is_lost(client, address, error):
             raise
         raise InputError(
             f"The scheduler at {address} is gone; start one and its workers, and "
             "repeat the call, which goes on from what was kept."
         ) from error
+
+
+def _is_lost(client: Any, address: str, error: Exception) -> bool:
+    from distributed.comm import CommClosedError
+
+    if client.status == "connecting":
+        return isinstance(error, CommClosedError) or (
+            isinstance(error, OSError) and address in str(error)
+        )
+    return client.status in ("closing", "closed")
 
 
 def _nothing() -> None:
@@ -143,7 +159,7 @@ def _local(workers: int, steal: bool) -> Iterator[tuple[Any, Callable[[], None]]
         "distributed.scheduler.work-stealing": steal,
         # A worker that takes long to start again is no lost one.
         "distributed.deploy.lost-worker-timeout": "60s",
-        "distributed.worker.preload": ["rankrise._uninterrupted"],
+        "distributed.worker.preload": ["rankrise._worker_signals"],
         # Nobody looks at what they sample, up to a hundred times a second.
         "distributed.worker.profile.enabled": False,
         "distributed.admin.tick.interval": "1s",
@@ -200,8 +216,9 @@ def _client_of(address: str) -> Iterator[Any]:
         with ThreadPoolExecutor(1) as thread:
             thread.submit(asyncio.run, _answered(address)).result()
         client = Client(address, timeout=_CONNECT_SECONDS)
-    except (OSError, ValueError) as error:
-        why = reason(error) or "it says nothing"
+    except (OSError, ValueError, TypeError) as error:
+        silent = isinstance(error, TimeoutError)
+        why = "no answer in time" if silent else reason(error)
         raise InputError(
             f"No scheduler of Dask answers at {address} ({why}); start one by "
             "`dask scheduler`, and give the address it prints."
@@ -212,11 +229,17 @@ def _client_of(address: str) -> Iterator[Any]:
 
 
 async def _answered(address: str) -> None:
-    """A client would wait for ever for the first words of what is no scheduler."""
-    from distributed.comm import connect
+    """Connect once, with a limit of time.
 
+    A client would wait for ever for a server that takes the connection and says
+    nothing.
+    """
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    own = Security().get_connection_args("client")
     comm = await asyncio.wait_for(
-        connect(address, timeout=_CONNECT_SECONDS), _CONNECT_SECONDS
+        connect(address, timeout=_CONNECT_SECONDS, **own), _CONNECT_SECONDS
     )
     await comm.close()
 

@@ -10,6 +10,6 @@ INIT_STD = 1e-3
 # that stay near zero end below a thousandth, the smallest that rises at a third.
 RISEN_SHARE = 0.01
 
-# Of Levenberg-Marquardt, and of Adam in small batches.
+# Steps of Levenberg-Marquardt, and epochs of Adam in small batches.
 SECOND_ORDER_STEPS = 40
 QUICK_EPOCHS = 500

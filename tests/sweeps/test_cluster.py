@@ -219,6 +219,19 @@ def test_a_server_that_is_no_scheduler_is_said(dask, tmp_path, monkeypatch):
             rr.sweep(SETTINGS, tmp_path, scheduler=address)
 
 
+def test_a_scheduler_that_speaks_tls_needs_certificates(dask, tmp_path):
+    with pytest.raises(rr.InputError, match=r"at tls://.*TLS"):
+        rr.sweep(SETTINGS, tmp_path, scheduler="tls://127.0.0.1:9")
+
+
+def test_a_client_that_is_closed_is_said(dask, tmp_path):
+    with dask.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as own:
+        client = dask.Client(own)
+        client.close()
+        with pytest.raises(rr.InputError, match="The client of Dask is closed; give"):
+            rr.sweep(SETTINGS, tmp_path, scheduler=client)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

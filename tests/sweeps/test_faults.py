@@ -1,6 +1,7 @@
-"""What happens to a cluster, and to those who work in it: nothing is different after.
+"""Results stay the same when schedulers, workers, disks or clocks fail.
 
-Schedulers and workers are processes of Dask's own commands, as on a real cluster.
+Schedulers and workers are processes of Dask's own commands, as on a real cluster; only
+the clock is that of a scheduler in this process.
 """
 
 import os
@@ -27,7 +28,7 @@ SETTINGS = rr.SweepSettings(
     axes={"order": [2, 3], "init_scales": [0.3, 0.1]},
     seeds=8,
 )
-HERE = "127.0.0.1:0"
+ANY_PORT = "127.0.0.1:0"
 
 
 def without_seconds(found):
@@ -57,7 +58,7 @@ class Cluster:
     def start_scheduler(self):
         where = "--host", "127.0.0.1", "--port", self.port
         self.scheduler = self._start(
-            "distributed.cli.dask_scheduler", *where, "--dashboard-address", HERE
+            "distributed.cli.dask_scheduler", *where, "--dashboard-address", ANY_PORT
         )
 
     def start_worker(self, *arguments, before=()):
@@ -67,7 +68,7 @@ class Cluster:
             "--nthreads",
             1,
             "--dashboard-address",
-            HERE,
+            ANY_PORT,
             *arguments,
             before=before,
         )
@@ -101,7 +102,7 @@ def alone(tmp_path_factory):
     return rr.sweep(SETTINGS, tmp_path_factory.mktemp("alone"), workers=0)
 
 
-class At:
+class AfterRuns:
     """Progress that acts once so many runs are done."""
 
     def __init__(self, count, act):
@@ -122,7 +123,7 @@ def test_a_scheduler_that_is_started_again_changes_nothing(cluster, alone, tmp_p
         # Workers end with their scheduler.
         cluster.start_worker()
 
-    look = At(5, restart)
+    look = AfterRuns(5, restart)
     found = rr.sweep(SETTINGS, tmp_path, scheduler=cluster.address, progress=look)
     assert look.acted[0] < len(found.table)
     pd.testing.assert_frame_equal(without_seconds(found), without_seconds(alone))
@@ -133,7 +134,7 @@ def test_a_scheduler_that_is_gone_is_said_and_what_was_done_is_kept(
 ):
     monkeypatch.setattr("rankrise._cluster._CONNECT_SECONDS", 5.0)
     cluster.start_worker()
-    look = At(5, cluster.kill_scheduler)
+    look = AfterRuns(5, cluster.kill_scheduler)
     with pytest.raises(rr.InputError, match=rf"{cluster.address} is gone; start one"):
         rr.sweep(SETTINGS, tmp_path, scheduler=cluster.address, progress=look)
     kept = rr.load_sweep(tmp_path)
@@ -144,30 +145,52 @@ def test_a_scheduler_that_is_gone_is_said_and_what_was_done_is_kept(
     pd.testing.assert_frame_equal(without_seconds(found), without_seconds(alone))
 
 
-def test_a_study_goes_on_with_another_scheduler(cluster):
-    X = np.random.default_rng(0).integers(0, 2, size=(120, 6))
-    y = X[:, 0] ^ X[:, 1]
-    dataset = rr.tables.labelled_table(X, y, test=(X, y))
-    config = rr.experiments.ComplexityConfig(
-        ranks=("1-2",), epochs=5, seeds=tuple(range(4))
-    )
-    one = rr.experiments.run_complexity("digits", config, data=dataset)
-    cluster.start_worker()
-    restarted = []
+class Study:
+    """A study of eight parts, done after something has happened to its cluster."""
 
-    def restart(control, progress):
-        if not restarted:
-            restarted.append((control, progress))
-            cluster.kill_scheduler()
-            cluster.start_scheduler()
-            cluster.start_worker()
-
-    with open_pool(cluster.address) as pool:
-        found = rr.experiments.run_complexity(
-            "digits", config, data=dataset, pool=pool, progress=restart
+    def __init__(self):
+        X = np.random.default_rng(0).integers(0, 2, size=(120, 6))
+        y = X[:, 0] ^ X[:, 1]
+        self._data = rr.tables.labelled_table(X, y, test=(X, y))
+        self._config = rr.experiments.ComplexityConfig(
+            ranks=("1-2",), epochs=5, seeds=tuple(range(4))
         )
-    assert restarted
-    assert found.curve.fits == one.curve.fits
+
+    def run(self, address=None, act=lambda: None):
+        happened = []
+
+        def once(control, progress):
+            if not happened:
+                happened.append(control)
+                act()
+
+        given = {"data": self._data, "progress": once}
+        if address is None:
+            return rr.experiments.run_complexity("digits", self._config, **given)
+        with open_pool(address) as pool:
+            return rr.experiments.run_complexity(
+                "digits", self._config, **given, pool=pool
+            )
+
+
+def test_a_study_goes_on_with_another_scheduler(cluster):
+    study = Study()
+    cluster.start_worker()
+
+    def restart():
+        cluster.kill_scheduler()
+        cluster.start_scheduler()
+        cluster.start_worker()
+
+    found = study.run(cluster.address, restart)
+    assert found.curve.fits == study.run().curve.fits
+
+
+def test_a_study_whose_scheduler_is_gone_ends_in_a_sentence(cluster, monkeypatch):
+    monkeypatch.setattr("rankrise._cluster._CONNECT_SECONDS", 5.0)
+    cluster.start_worker()
+    with pytest.raises(rr.InputError, match=rf"{cluster.address} is gone; start one"):
+        Study().run(cluster.address, cluster.kill_scheduler)
 
 
 GREEDY = """
@@ -262,7 +285,7 @@ def test_a_clock_that_jumps_changes_nothing(seconds, alone, tmp_path, monkeypatc
         # The scheduler looks who has been silent for long, and there are runs left.
         time.sleep(3)
 
-    look = At(5, jumping)
+    look = AfterRuns(5, jumping)
     with dask.config.set({"distributed.scheduler.worker-ttl": "1s"}):
         found = rr.sweep(SETTINGS, tmp_path, workers=2, progress=look)
     assert look.acted
@@ -288,17 +311,17 @@ def test_completion_says_that_its_scheduler_is_lost_and_goes_on_from_its_state(
     whole_run = rr.complete_parts(tmp_path / "parts", workers=1, **settings)
     checkpoint = rr.Checkpoint(tmp_path / "state.npz", seconds=0)
     cluster.start_worker()
-    moved = 0
+    calls = 0
 
     def kill(progress):
-        nonlocal moved
-        moved += 1
-        if moved == 4:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
             cluster.kill_scheduler()
             cluster.start_scheduler()
             cluster.start_worker()
 
-    with pytest.raises(rr.InputError, match="has lost this run; begin again"):
+    with pytest.raises(rr.InputError, match="has lost this run; repeat the call"):
         rr.complete_parts(
             tmp_path / "parts",
             scheduler=cluster.address,

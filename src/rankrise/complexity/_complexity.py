@@ -88,7 +88,7 @@ class Complexity:
 
 def measured_complexity(
     ranks: tuple[int, ...],
-    real: Errors,
+    data: Errors,
     random: Errors,
     constant: float,
     *,
@@ -103,25 +103,25 @@ def measured_complexity(
     """
     if not 0 < share <= 1:
         raise InputError(f"The share is {share}; give one above 0 and up to 1.")
-    if real.shape != random.shape:  # cut off within one of them
-        count = min(real.shape[1], random.shape[1])
-        real, random = real[:, :count], random[:, :count]
+    if data.shape != random.shape:  # cut off within one of them
+        count = min(data.shape[1], random.shape[1])
+        data, random = data[:, :count], random[:, :count]
     left = random.mean(axis=1)
-    usable = np.isfinite(left) & np.isfinite(real).all(axis=1)
+    usable = np.isfinite(left) & np.isfinite(data).all(axis=1)
     usable &= left >= LEAST_LEFT * constant
     explained = np.full(len(ranks), np.nan)
-    explained[usable] = 1 - real[usable].mean(axis=1) / left[usable]
+    explained[usable] = 1 - data[usable].mean(axis=1) / left[usable]
     by_rank = dict(zip(ranks, explained.tolist(), strict=True))
     if not usable.any():
         nan = float("nan")
         return Complexity(None, None, False, nan, None, share, control, by_rank)
     best = int(np.nanargmax(explained))
     structure = float(explained[best])
-    alone = 1 - real[usable] / random[usable]
-    several = real.shape[1] > 1
-    among = 1 - real[best] / random[best]
+    alone = 1 - data[usable] / random[usable]
+    several = data.shape[1] > 1
+    among = 1 - data[best] / random[best]
     structure_interval = (float(among.min()), float(among.max())) if several else None
-    if not _is_apart(real[usable], random[usable], structure):
+    if not _is_apart(data[usable], random[usable], structure):
         return Complexity(
             None, None, False, structure, structure_interval, share, control, by_rank
         )
@@ -144,7 +144,7 @@ def _first(explained: Errors, share: float) -> int:
     return int(np.argmax(explained >= share * explained.max()))
 
 
-def _is_apart(real: Errors, random: Errors, structure: float) -> bool:
+def _is_apart(data: Errors, random: Errors, structure: float) -> bool:
     """Whether the data are fitted better than a control of theirs may be by chance.
 
     With errors in units of the control's mean and averaged over ranks, the data are one
@@ -161,7 +161,7 @@ def _is_apart(real: Errors, random: Errors, structure: float) -> bool:
 
     units = random.mean(axis=1, keepdims=True)
     spread = np.std((random / units).mean(axis=0), ddof=1)
-    gap = 1 - (real / units).mean()
+    gap = 1 - (data / units).mean()
     limit = t.ppf(1 - _CHANCE, count - 1) * np.sqrt(1 + 1 / count)
     return bool(gap > limit * spread)
 

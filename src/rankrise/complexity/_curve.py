@@ -142,7 +142,7 @@ class RankCurve(Plotted):
 
     @property
     def controls(self) -> tuple[Control, ...]:
-        """Real data and controls that were fitted."""
+        """The data and the controls that were fitted."""
         there = {fit.control for fit in self.fits}
         return tuple(control for control in CONTROLS if control in there)
 
@@ -218,13 +218,13 @@ class RankCurve(Plotted):
         """
         if control is None:
             control = "labels" if "labels" in self.controls else "inputs"
-        real, random = (
+        data, random = (
             np.array([self.errors(each, r).mean(axis=0) for r in self.ranks])
             for each in ("data", control)
         )
         constant = float(self.constant_errors["train"].mean())
         return measured_complexity(
-            self.ranks, real, random, constant, share=share, control=control
+            self.ranks, data, random, constant, share=share, control=control
         )
 
     def to_dataframe(self) -> pd.DataFrame:

@@ -24,12 +24,13 @@ from rankrise.ensembles._levenberg_marquardt import LevenbergMarquardt
 from rankrise.losses import AbstractLoss, SquaredLoss
 from rankrise.tables import CategoricalData
 
-# Of the quick road. A step changes a component by up to e to the power of the learning
-# rate times the number of features: by 2.2 times here, and 4.8 let components vanish.
+# Settings of `quick_training`. A step changes a component by up to e to the power of
+# the learning rate times the number of features: by 2.2 times here; 4.8 let components
+# vanish.
 _QUICK_STEP, _QUICK_LEARNING_RATE, _QUICK_BATCH, _LEAST_STEPS = 0.784, 1e-2, 500, 30
 # A component's size at the start.
 _QUICK_SIZE = 1e-3
-# From so many samples of so many features on it fits more closely than damped steps do.
+# From so many samples and features on it fits more closely than damped steps do.
 _QUICK_SAMPLES, _QUICK_FEATURES = 50_000, 500
 
 FloatArray = npt.NDArray[np.floating]
@@ -153,7 +154,7 @@ def suits_quick_training(data: CategoricalData) -> bool:
 def usual_training(data: CategoricalData) -> Training:
     """What rank curves are fitted by if nothing else is asked for.
 
-    `quick_training` from 50,000 samples of 500 features on, and else
+    `quick_training` from 50,000 samples and 500 features on, and else
     `LevenbergMarquardt`, which fits smaller tables better and sooner.
     """
     if suits_quick_training(data):

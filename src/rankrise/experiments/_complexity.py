@@ -75,8 +75,8 @@ class ComplexityResult(Plotted):
 
     @property
     def optimizer(self) -> str:
-        """What the models were trained by."""
-        return _optimizer(self.config, self.data.train)
+        """The optimizer by which models were trained, also where none was named."""
+        return _optimizer_name(self.config, self.data.train)
 
     @property
     def smallest_ranks(self) -> list[SmallestRank]:
@@ -163,7 +163,7 @@ def run_complexity(
 
 def _training(config: ComplexityConfig, data: CategoricalData) -> Training:
     """How models of these samples are trained."""
-    base = _base(config, data)
+    base = _by_optimizer(config, data)
     return replace(
         base,
         batch_size=config.batch_size or base.batch_size,
@@ -174,8 +174,8 @@ def _training(config: ComplexityConfig, data: CategoricalData) -> Training:
     )
 
 
-def _base(config: ComplexityConfig, data: CategoricalData) -> Training:
-    name = _optimizer(config, data)
+def _by_optimizer(config: ComplexityConfig, data: CategoricalData) -> Training:
+    name = _optimizer_name(config, data)
     if name == QUICK:
         epochs = config.epochs or QUICK_EPOCHS
         return quick_training(data, epochs=epochs, batch_size=config.batch_size)
@@ -186,7 +186,7 @@ def _base(config: ComplexityConfig, data: CategoricalData) -> Training:
     return Training(optimizer=method, epochs=config.epochs or EPOCHS)
 
 
-def _optimizer(config: ComplexityConfig, data: CategoricalData) -> str:
+def _optimizer_name(config: ComplexityConfig, data: CategoricalData) -> str:
     usual = QUICK if suits_quick_training(data) else SECOND_ORDER
     return config.optimizer or usual
 

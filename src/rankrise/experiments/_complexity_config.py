@@ -4,9 +4,7 @@ import math
 import re
 from typing import Literal
 
-from rankrise._defaults import (
-    INIT_STD,
-)
+from rankrise._defaults import INIT_STD
 from rankrise.experiments._options import (
     ExperimentSettings,
     Precision,
@@ -67,10 +65,11 @@ class ComplexityConfig(ExperimentSettings):
     """Samples a step, 5000 by default; with quick 500, or a thirtieth of the samples;
     with levenberg-marquardt how many are held in memory at a time."""
     optimizer: str | None = None
-    """levenberg-marquardt, which takes steps on all samples and is the default; quick,
-    which is the default from 50,000 samples of 500 features on: adam in small batches,
-    with steps that become shorter, from components of both signs; or an optax optimizer
-    that needs just a learning rate, such as adam."""
+    """By default quick for at least 50,000 training samples with at least 500 features,
+    and levenberg-marquardt for smaller data. levenberg-marquardt takes steps on all
+    samples. quick is adam in small batches, with a falling learning rate, from
+    components of both signs. Any optimizer of optax that needs just a learning rate,
+    such as adam, can be named."""
     learning_rate: float | None = None
     """Learning rate of an optimizer of optax; 0.0005 by default."""
     init_mean: float | None = None

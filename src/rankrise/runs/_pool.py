@@ -7,7 +7,7 @@ from typing import Any
 
 from rankrise._errors import InputError
 
-# How often tasks are tried under which workers end.
+# Rounds in which tasks are tried whose workers ended.
 _ROUNDS = 2
 
 
@@ -92,7 +92,6 @@ class Pool(ABC):
         """
         values: dict[int, Any] = {}
         places = list(range(len(tasks)))
-        # A scheduler that is started again knows nothing of what it was given.
         for _ in range(_ROUNDS):
             lost: list[int] = []
             for finished in self.each(function, [tasks[k] for k in places], stopped):

@@ -11,9 +11,9 @@ from typing import Any
 from rankrise._cluster import (
     LOCAL,
     check_workers,
-    needing_scheduler,
     open_client,
     quiet,
+    saying_scheduler_lost,
 )
 from rankrise._errors import InputError
 from rankrise.runs import Finished, Pool, ThisProcess
@@ -61,9 +61,7 @@ class DaskPool(Pool):
 
         sent: dict[int, Any] = {}
         futures = {
-            self._client.submit(
-                _in_worker, function, *self._shared(arguments, sent), pure=False
-            ): place
+            self._sent(function, arguments, sent): place
             for place, arguments in enumerate(tasks)
         }
         queue = as_completed(list(futures), with_results=True, raise_errors=False)
@@ -79,21 +77,43 @@ class DaskPool(Pool):
                 if not arrived:
                     time.sleep(_POLL_SECONDS)
                 for future, value in arrived:
+                    place = futures.pop(future)
+                    if future.cancelled():
+                        # By a scheduler that has started again and knows nothing of it.
+                        again = self._sent(function, tasks[place], sent)
+                        futures[again] = place
+                        queue.add(again)
+                        continue
                     left -= 1
-                    yield _finished(futures.pop(future), future, value)
+                    yield _finished(place, future, value)
         finally:
             with suppress(Exception):
                 self._client.cancel(list(futures), force=True)
+
+    def _sent(
+        self,
+        function: Callable[..., Any],
+        arguments: Sequence[Any],
+        sent: dict[int, Any],
+    ) -> Any:
+        shared = self._shared(arguments, sent)
+        return self._client.submit(_in_worker, function, *shared, pure=False)
 
     def _shared(self, arguments: Sequence[Any], sent: dict[int, Any]) -> list[Any]:
         """Arguments, of which those that are large go to a worker once for all tasks.
 
         They are what a task gives, which is done again where its worker is lost.
         """
+        from distributed import Future
         from distributed.protocol.pickle import dumps
 
+        def is_there(argument: Any) -> bool:
+            before = sent.get(id(argument))
+            lost = isinstance(before, Future) and before.cancelled()
+            return before is not None and not lost
+
         for argument in arguments:
-            if is_dataclass(argument) and id(argument) not in sent:
+            if is_dataclass(argument) and not is_there(argument):
                 large = len(dumps(argument)) > _SMALL
                 sent[id(argument)] = (
                     self._client.submit(_itself, argument, pure=False)
@@ -116,15 +136,14 @@ def _in_worker(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _finished(place: int, future: Any, value: Any) -> Finished:
-    from distributed import CancelledError, KilledWorker
+    from distributed import KilledWorker
 
     if future.status == "finished":
         return Finished(place, value)
     error = value[1] if isinstance(value, tuple) else value
     if not isinstance(error, BaseException):
-        error = CancelledError(str(error))
-    lost = isinstance(error, KilledWorker | CancelledError)
-    return Finished(place, error=error, lost=lost)
+        error = RuntimeError(str(error))
+    return Finished(place, error=error, lost=isinstance(error, KilledWorker))
 
 
 @contextmanager
@@ -183,5 +202,5 @@ def _open(scheduler: Any, workers: int | None, slurm: Path | None) -> Iterator[P
         return
     from rankrise.sweeps._slurm import open_slurm
 
-    with quiet(), open_slurm(slurm, workers) as client, needing_scheduler(client):
+    with quiet(), open_slurm(slurm, workers) as client, saying_scheduler_lost(client):
         yield DaskPool(client)

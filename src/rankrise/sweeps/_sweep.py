@@ -37,7 +37,7 @@ _ENDED_WORKERS = "its worker ended at every attempt, by a crash or for want of m
 
 @dataclass(frozen=True)
 class SweepProgress:
-    """How many runs are done; given to `progress` after each."""
+    """How many runs are done; given to `progress` before the first and after each."""
 
     done: int
     failed: int
@@ -93,7 +93,8 @@ def sweep(
         More are refused.
     progress
         True shows a bar at a terminal or in a notebook, and lines elsewhere; see
-        `complete`. A function is called after each run.
+        `complete`. A function is called before the first run, when there may be no
+        worker yet, and after each.
 
     Raises
     ------
@@ -133,7 +134,7 @@ def sweep(
             if work.left:
                 with open_pool(scheduler, workers=workers, slurm=slurm) as pool:
                     if report is not None:
-                        # There may be no worker yet, and nothing happen for long.
+                        # Workers may be long in coming.
                         report(work.progress(pool.workers))
                     for _ in work.through(pool, settings, lambda: bool(watch.ending())):
                         if report is not None:

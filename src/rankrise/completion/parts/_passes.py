@@ -126,8 +126,8 @@ class Passes:
             ) from error
         except CancelledError as error:
             raise InputError(
-                "The scheduler has lost this run; begin again, from the checkpoint if "
-                "there is one."
+                "The scheduler has lost this run; repeat the call, which goes on from "
+                "its checkpoint if it has one."
             ) from error
 
     def _wait(self, futures: Sequence[Any]) -> None:

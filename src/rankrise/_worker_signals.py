@@ -8,5 +8,5 @@ from typing import Any
 
 
 def dask_setup(worker: Any) -> None:
-    """Called by Dask."""
+    """Ignore Ctrl-C; Dask calls this as the worker starts."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
