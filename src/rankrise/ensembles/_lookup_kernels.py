@@ -26,7 +26,7 @@ from rankrise.ensembles._lookup_registers import (
     multiply_rows,
 )
 
-_WORD = 64
+_WORD, _BYTE = 64, np.uint64(0xFF)
 _KINDS = {np.dtype("f4"): (float32, int32), np.dtype("f8"): (float64, int64)}
 _kernels: list[Any] = []
 
@@ -322,17 +322,39 @@ def tiny_factors(factors):
     return found
 
 
+@_inner
+def _samples_with(planes, each, value, mode, word):
+    """Bits of 64 samples that say which of them have a value."""
+    if each > 1:
+        return planes[word, mode * each + value]
+    return planes[word, mode] if value else ~planes[word, mode]
+
+
+@_inner
+def _within(bits, begin, first, last):
+    """Of 64 bits from `begin` on, those that stand for `first` to `last`."""
+    if first > begin:
+        bits &= ~np.uint64(0) << np.uint64(first - begin)
+    if last < begin + _WORD:
+        bits &= (np.uint64(1) << np.uint64(last - begin)) - np.uint64(1)
+    return bits
+
+
 @_compiled(
     lambda number, integer: void(
-        uint64[:, ::1], number[:, :, ::1], int64, int64, int64, int64[:, ::1],
+        uint64[:, ::1], int64, number[:, :, ::1], int64, int64, int64[:, ::1],
         number[:, ::1], number[:, ::1], integer[:, ::1],
     )
 )  # fmt: skip
-def times_tiny(words, factors, bits, first, last, tiny, out, others, counts):
+def times_tiny(planes, each, factors, first, last, tiny, out, others, counts):
     """Multiply products by tiny factors, for some samples.
+
+    Most tiny factors are of values that few samples have, and these alone are visited.
 
     Parameters
     ----------
+    planes, each
+        Values of the samples by bit, so many bits a mode.
     others
         Products as they were where one tiny factor comes in; else zero.
     counts
@@ -342,24 +364,37 @@ def times_tiny(words, factors, bits, first, last, tiny, out, others, counts):
     counts[first:last] = 0
     for k in range(len(tiny)):
         value, mode, j = tiny[k]
-        for row in range(first, last):
-            if _value(words, bits, mode, row) == value:
-                others[row, j] = 0 if counts[row, j] else out[row, j]
-                counts[row, j] += 1
-                out[row, j] *= factors[value, mode, j]
+        for word in range(first // _WORD, (last + _WORD - 1) // _WORD):
+            begin = word * _WORD
+            bits = _samples_with(planes, each, value, mode, word)
+            bits = _within(bits, begin, first, last)
+            row = begin
+            while bits:
+                if not bits & _BYTE:
+                    bits >>= np.uint64(8)
+                    row += 8
+                    continue
+                if bits & np.uint64(1):
+                    others[row, j] = 0 if counts[row, j] else out[row, j]
+                    counts[row, j] += 1
+                    out[row, j] *= factors[value, mode, j]
+                bits >>= np.uint64(1)
+                row += 1
 
 
 @_compiled(
     lambda number, _: void(
-        uint64[:, ::1], int64, int64, int64, int64[:, ::1], number[:, ::1],
+        uint64[:, ::1], int64, int64, int64, int64, int64[:, ::1], number[:, ::1],
         number[:, :, ::1],
     )
 )  # fmt: skip
-def tiny_derivatives(words, bits, first, last, tiny, others, out):
+def tiny_derivatives(planes, each, rows, first, last, tiny, others, out):
     """Derivatives by the tiny factors of some modes.
 
     Parameters
     ----------
+    rows
+        How many samples there are.
     others
         Slopes times products without one tiny factor.
     """
@@ -367,9 +402,19 @@ def tiny_derivatives(words, bits, first, last, tiny, others, out):
         value, mode, j = tiny[k]
         if first <= mode < last:
             total = 0.0
-            for row in range(words.shape[1]):
-                if _value(words, bits, mode, row) == value:
-                    total += others[row, j]
+            for word in range((rows + _WORD - 1) // _WORD):
+                row = word * _WORD
+                bits = _samples_with(planes, each, value, mode, word)
+                bits = _within(bits, row, 0, rows)
+                while bits:
+                    if not bits & _BYTE:
+                        bits >>= np.uint64(8)
+                        row += 8
+                        continue
+                    if bits & np.uint64(1):
+                        total += others[row, j]
+                    bits >>= np.uint64(1)
+                    row += 1
             out[value, mode, j] = total
 
 

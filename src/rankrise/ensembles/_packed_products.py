@@ -66,6 +66,8 @@ class PackedProducts:
         self._tiny.clear()
         self._others.clear()
         self._each(ft.partial(self._place, table), self._items(len(self._blocks), 1))
+        if self._tiny:
+            self._gather_planes()
         self._each(self._multiply, self._items(len(self._blocks), len(rows)))
         self._each(self._sum, self._items(1, len(rows)))
         return self._sums
@@ -78,13 +80,17 @@ class PackedProducts:
         gradient
             Where they are written to.
         """
-        self._all_kernels.gather_planes(self._samples.planes, self._rows, self._planes)
+        if not self._tiny:
+            self._gather_planes()
         blocks, rows = len(self._blocks), len(self._rows)
         self._each(ft.partial(self._times, slopes), self._items(blocks, rows))
         self._each(self._derive, self._items(blocks, self._samples.features))
         for block, columns in self._blocks.slices():
             some = self._gradient[block, ..., : columns.stop - columns.start]
             gradient[: len(some), :, columns] = some
+
+    def _gather_planes(self) -> None:
+        self._all_kernels.gather_planes(self._samples.planes, self._rows, self._planes)
 
     def _kernel(self, name: str) -> Callable[..., Any]:
         kernel: Callable[..., Any] = getattr(self._all_kernels, name)(self._dtype)
@@ -118,9 +124,9 @@ class PackedProducts:
         if not kernel(self._words, others, *bits, self._room(), out, *room):
             self._kernel("any_products")(self._words, others, *bits, out)
         if tiny is not None:
-            self._kernel("times_tiny")(
-                self._words, factors, *bits, tiny, out, self._others[block], exponents
-            )
+            each = self._samples.planes_a_feature
+            what = self._planes, each, factors, first, last, tiny
+            self._kernel("times_tiny")(*what, out, self._others[block], exponents)
 
     def _sum(self, _: int, first: int, last: int) -> None:
         kernel, parts = self._kernel("model_sums"), self._blocks.parts
@@ -149,9 +155,9 @@ class PackedProducts:
         derive = self._kernel("derivatives")
         derive(factors, first, last, sums, zeroth, total, gradient)
         if block in self._tiny:
-            rest = self._tiny[block], self._others[block], gradient
+            what_tiny = self._tiny[block], self._others[block], gradient
             derive = self._kernel("tiny_derivatives")
-            derive(self._words, self._samples.bits, first, last, *rest)
+            derive(self._planes, each, len(self._rows), first, last, *what_tiny)
 
     def _items(self, blocks: int, count: int) -> Iterator[_Item]:
         """Blocks and parts of the rows, to share between threads."""
