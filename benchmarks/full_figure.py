@@ -14,6 +14,7 @@ call.
 
 import argparse
 import json
+import re
 import shutil
 import sys
 import time
@@ -59,7 +60,7 @@ def points(
                 "error": float(errors.mean()),
                 "spread": float(errors.std()),
                 "paper": None if read is None else read.mean,
-                "classes": len(errors),
+                "classes": [str(target) for target in own["target"]],
                 "by_class": [round(float(error), 6) for error in errors],
                 **spent,
             }
@@ -90,7 +91,7 @@ def added(
     """Results with these rows, which take the place of the same ones."""
 
     def name(row: dict[str, Any]) -> tuple[Any, ...]:
-        return tuple(row[key] for key in _NAMES)
+        return tuple(row[key] for key in _NAMES[:-1]), tuple(row[_NAMES[-1]])
 
     rows_by_name = {name(row): row for row in [*before.get("points", ()), *rows]}
     return {**about, "points": [rows_by_name[key] for key in sorted(rows_by_name)]}
@@ -99,11 +100,11 @@ def added(
 def in_full(rows: Sequence[dict[str, Any]], dataset: str) -> list[dict[str, Any]]:
     """Those of a data set that follow the protocol: others are trials."""
     protocol = dataset, _EPOCHS, _CLASSES
-    return [
-        row
-        for row in rows
-        if (row["dataset"], row["epochs"], row["classes"]) == protocol
-    ]
+
+    def of(row: dict[str, Any]) -> tuple[Any, ...]:
+        return row["dataset"], row["epochs"], len(row["classes"])
+
+    return [row for row in rows if of(row) == protocol]
 
 
 def table(rows: Sequence[dict[str, Any]], dataset: str) -> str:
@@ -183,9 +184,16 @@ def _run(given: argparse.Namespace) -> int:
             folds=1,
             max_seconds=given.max_seconds,
         )
-        part = "-".join([given.dataset, *given.ranks, str(given.epochs)])
+        names = given.dataset, *given.ranks, str(given.epochs), *(given.classes or ())
+        part = re.sub(r"[^\w.-]", "_", " ".join(names))
         state = given.out.with_suffix(".unfinished") / part / "state.npz"
-        state.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            state.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"{given.out.parent} cannot be written to ({error.strerror}); name "
+                "another file with --out."
+            ) from error
         with keeping_interrupted():
             curve, spent = fit(given.dataset, config, state, given.devices)
         if curve.ending in (Ending.INTERRUPTED, Ending.TIME_LIMIT):
@@ -198,6 +206,8 @@ def _run(given: argparse.Namespace) -> int:
         with suppress(OSError):
             state.parent.parent.rmdir()
     rows = found.get("points", [])
+    if trials := len(rows) - len(in_full(rows, given.dataset)):
+        print(f"Left out: {trials} points of trials or of other data sets.")
     print(table(rows, given.dataset))
     print(summary(rows, given.dataset))
     return 0

@@ -1,5 +1,7 @@
 """netCDF files that are made without xarray: what is in them is what xarray writes."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import h5py
 import numpy as np
 import pytest
@@ -100,3 +102,11 @@ def test_an_open_file_holds_no_memory():
     for _ in range(3):
         netcdf_bytes(run_of_one())
     assert h5py.h5f.get_obj_count() == before
+
+
+def test_threads_write_side_by_side():
+    dataset = run_of_one()
+    alone = netcdf_bytes(dataset)
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(netcdf_bytes, [dataset] * 200))
+    assert set(found) == {alone}

@@ -219,9 +219,12 @@ def _client_of(address: str) -> Iterator[Any]:
     except (OSError, ValueError, TypeError) as error:
         silent = isinstance(error, TimeoutError)
         why = "no answer in time" if silent else reason(error)
+        remedy = "start one by `dask scheduler`, and give the address it prints"
+        if address.startswith("tls:") and isinstance(error, TypeError):
+            remedy = "name certificates in Dask's configuration, distributed.comm.tls"
         raise InputError(
-            f"No scheduler of Dask answers at {address} ({why}); start one by "
-            "`dask scheduler`, and give the address it prints."
+            f"No scheduler of Dask answers at {address or repr(address)} ({why}); "
+            f"{remedy}."
         ) from error
     with client:
         _check_versions(client)

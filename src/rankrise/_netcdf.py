@@ -4,6 +4,7 @@ xarray and h5netcdf look up what they have written again for every attribute, wh
 takes longer than many a run whose trajectory it is. What a reader sees is the same.
 """
 
+import itertools
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from rankrise._version import __version__
 if TYPE_CHECKING:
     import xarray as xr
 
+_numbers = itertools.count()
 _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable.%10d"
 
 
@@ -59,9 +61,13 @@ class _File:
         access, creation = h5p.create(h5p.FILE_ACCESS), h5p.create(h5p.FILE_CREATE)
         access.set_fapl_core(backing_store=False)
         access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+        # The same content makes the same file, whenever it is written.
+        creation.set_obj_track_times(False)
         creation.set_link_creation_order(self._ordered)
         creation.set_attr_creation_order(self._ordered)
-        self._file = h5py.h5f.create(b"memory.nc", fapl=access, fcpl=creation)
+        # HDF5 knows open files by name, and other threads may be writing too.
+        name = f"memory-{next(_numbers)}.nc".encode()
+        self._file = h5py.h5f.create(name, fapl=access, fcpl=creation)
         self._root = h5py.h5g.open(self._file, b"/")
         self._names = h5p.create(h5p.LINK_CREATE)
         self._names.set_char_encoding(h5py.h5t.CSET_UTF8)
@@ -149,6 +155,7 @@ class _File:
             h5p = self._h5.h5p
             creation = h5p.create(h5p.DATASET_CREATE)
             creation.set_attr_creation_order(self._ordered)
+            creation.set_obj_track_times(False)
             if dtype.kind == "f" and dtype.isnative:
                 creation.set_fill_value(np.full(1, np.nan, dtype))
             self._types[key] = self._h5.h5t.py_create(dtype, logical=True), creation

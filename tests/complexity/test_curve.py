@@ -1,6 +1,7 @@
 """Errors by rank, and the smallest rank that reaches one."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -105,3 +106,10 @@ def test_one_seed_says_nothing_of_the_spread():
 def test_errors_that_are_not_there_are_refused():
     with pytest.raises(InputError, match=r"no errors of data at rank 3; .* at 1, 2, 4"):
         a_curve().errors("data", 3)
+
+
+def test_the_data_alone_have_no_complexity():
+    curve = a_curve()
+    alone = replace(curve, fits=tuple(f for f in curve.fits if f.control == "data"))
+    with pytest.raises(InputError, match="a random control, and there are data alone"):
+        alone.complexity()

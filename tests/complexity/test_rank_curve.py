@@ -284,6 +284,25 @@ def test_random_inputs_keep_the_classes_as_they_are():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ({"controls": "data"}, "The controls are 'data'; give a list of them"),
+        ({"ranks": 1}, "The ranks are 1; give a list of them"),
+        ({"seeds": 1}, "The seeds are 1; give a list of them"),
+        ({"targets": "x"}, "predicted is 'x'; give classes or values"),
+        ({"training": "quick"}, "`training` is 'quick'; give a Training"),
+        ({"test": (VALUES,)}, r"`test` is samples and their labels; give \(X, y\)"),
+        ({"max_seconds": 0.0}, r"`max_seconds` is 0\.0; it must be positive"),
+        ({"max_seconds": float("nan")}, "`max_seconds` is nan; it must be positive"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(unchecked, options, words):
+    given = {"y": BOTH, "ranks": (1,), **options}
+    with pytest.raises(InputError, match=words):
+        rank_curve(VALUES, given.pop("y"), given.pop("ranks"), **given)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
         ({"ranks": ()}, r"The ranks are \[\]; give some"),
         ({"ranks": (1, 1)}, r"The ranks are \[1, 1\]; give some, each once"),
         ({"ranks": (0, 1)}, "A rank is 0; give a whole number from 1"),
@@ -291,6 +310,7 @@ def test_random_inputs_keep_the_classes_as_they_are():
         ({"seeds": (0, -1)}, "A seed is -1; give a whole number from 0"),
         ({"test_share": float("nan")}, "share for testing is nan; give one between"),
         ({"controls": ()}, r"The controls are \[\]; choose some of data, inputs, lab"),
+        ({"controls": ("real",)}, r"\['real'\]; choose some of data, inputs, labels"),
         ({"classes": ()}, "The classes are none"),
         ({"classes": (1, "1")}, "The classes are 1, 1; give some, each once"),
         ({"classes": (7,)}, "There is no class 7; the data have 0, 1"),

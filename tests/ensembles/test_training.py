@@ -84,6 +84,11 @@ def test_quick_training_fits_more_closely_than_the_paper_s_in_as_many_passes():
     assert quick < 0.1 * slow
 
 
+def test_quick_training_is_for_data_that_are_coded(unchecked):
+    with pytest.raises(InputError, match="The data are ndarray; give CategoricalData"):
+        quick_training(BITS)
+
+
 def test_quick_training_of_no_epoch_is_refused():
     with pytest.raises(InputError, match="epochs is 0; give a whole number from 1"):
         quick_training(DATA, epochs=0)

@@ -218,6 +218,11 @@ class RankCurve(Plotted):
         """
         if control is None:
             control = "labels" if "labels" in self.controls else "inputs"
+        if not {"data", control} <= {*self.controls}:
+            raise InputError(
+                "The complexity compares the data with a random control, and there are "
+                f"{' and '.join(self.controls)} alone; fit data and labels."
+            )
         data, random = (
             np.array([self.errors(each, r).mean(axis=0) for r in self.ranks])
             for each in ("data", control)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -151,7 +151,10 @@ def rank_curve(
     True
     """
     data: Sequence[LabelledSet]
+    _check_training(training)
     if test is not None:
+        if not isinstance(test, tuple | list) or len(test) != 2:
+            raise InputError("`test` is samples and their labels; give (X, y).")
         if folds not in (None, 1):
             raise InputError(
                 "The samples for testing are given, so there are no folds; leave one "
@@ -219,9 +222,12 @@ def rank_curve_of(
     splits = (data,) if isinstance(data, LabelledSet) else tuple(data)
     if not splits:
         raise InputError("There is no data set; give at least one.")
+    _check_lists(ranks=() if ranks is None else ranks, seeds=seeds, controls=controls)
     blocks = _blocks(splits[0].train) if ranks is None else (tuple(ranks),)
     for block in blocks:
         _check(block, seeds, controls)
+    if max_seconds is not None and not max_seconds > 0:
+        raise InputError(f"`max_seconds` is {max_seconds}; it must be positive.")
     tasks = tuple(make_tasks(each, classes) for each in splits)
     whole = _Whole(
         splits,
@@ -534,6 +540,20 @@ def _bound(
             progress(control, at)
 
     return tell
+
+
+def _check_training(training: Any) -> None:
+    if training is not None and not isinstance(training, Training):
+        raise InputError(
+            f"`training` is {training!r}; give a Training, such as "
+            "rankrise.ensembles.Training(), or leave it out."
+        )
+
+
+def _check_lists(**given: Any) -> None:
+    for name, values in given.items():
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise InputError(f"The {name} are {values!r}; give a list of them.")
 
 
 def _check(

@@ -189,10 +189,16 @@ def quick_training(
     >>> rr.ensembles.quick_training(digits).batch_size
     48
     """
+    if not isinstance(data, CategoricalData):
+        raise InputError(
+            f"The data are {type(data).__name__}; give CategoricalData, such as "
+            "rankrise.tables.labelled_table(X, y, test=(X, y)).train."
+        )
     check_whole("epochs", epochs, 1)
     if batch_size is None:
         batch_size = max(1, min(_QUICK_BATCH, -(-data.samples // _LEAST_STEPS)))
     check_whole("batch_size", batch_size, 1)
+    batch_size = int(batch_size)
     return Training(
         optimizer=_quick_optimizer(
             min(_QUICK_STEP / data.features, _QUICK_LEARNING_RATE),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -104,6 +104,11 @@ def read_labels(y: Any, kind: TargetKind | None = None) -> Labels:
         Where a sample has none, all have the same, numbers are not finite, or whole
         numbers are too many to be names of classes.
     """
+    if kind not in (None, *get_args(TargetKind)):
+        raise InputError(
+            f"The kind of what is to be predicted is {kind!r}; give "
+            f"{' or '.join(get_args(TargetKind))}, or leave it out."
+        )
     given = _named(y)
     columns = Table.of(given).columns
     for column in columns:
