@@ -158,6 +158,36 @@ def test_more_seeds_add_to_what_is_there(found, folder, tmp_path):
     )
 
 
+def test_a_sweep_with_new_axes_is_read_while_it_goes_on(found, folder, tmp_path):
+    import shutil
+
+    shutil.copytree(folder, tmp_path / "more")
+    more = SETTINGS.model_copy(update={"seeds": 3})
+    (tmp_path / "more" / "sweep.json").write_text(more.model_dump_json())
+    seen = rr.load_sweep(tmp_path / "more")
+    assert (len(seen.table), seen.not_done) == (12, 4)
+    # A run that is new, and neither in the table nor among the trajectories.
+    new, done = seen.table["run"][seen.table["ending"] == "not done"], found.table
+    shutil.copytree(
+        tmp_path / "more" / "runs" / done["run"][0],
+        tmp_path / "more" / "runs" / new.iloc[0],
+    )
+    seen = rr.load_sweep(tmp_path / "more")
+    assert seen.not_done == 3
+    assert set(seen.trajectories["run"].to_numpy()) == {*done["run"], new.iloc[0]}
+
+
+def test_a_sweep_without_its_tables_is_read_from_its_runs(found, folder, tmp_path):
+    import shutil
+
+    shutil.copytree(folder, tmp_path / "cut")
+    for name in ("sweep.parquet", "sweep.nc"):
+        (tmp_path / "cut" / name).unlink()
+    seen = rr.load_sweep(tmp_path / "cut")
+    pd.testing.assert_frame_equal(seen.table, found.table)
+    assert seen.trajectories.identical(found.trajectories)
+
+
 def test_a_sweep_that_was_killed_goes_on(found, folder, tmp_path):
     import shutil
 

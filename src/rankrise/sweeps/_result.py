@@ -18,7 +18,14 @@ from rankrise.drawing import Plotted
 from rankrise.runs import Ending
 from rankrise.sweeps._commands import COMMANDS
 from rankrise.sweeps._settings import SweepSettings
-from rankrise.sweeps._table import NOT_DONE, TABLE, TRAJECTORIES, make_table
+from rankrise.sweeps._table import (
+    NOT_DONE,
+    TABLE,
+    TRAJECTORIES,
+    join_trajectories,
+    make_table,
+    with_trajectories,
+)
 
 # Columns that a message names.
 _LISTED = 10
@@ -59,7 +66,7 @@ class SweepResult:
 
         folder = Path(folder)
         settings = read_settings(folder)
-        path = folder / TABLE
+        path, runs = folder / TABLE, settings.runs(10**9)
         if path.exists():
             require_parquet()
             try:
@@ -69,10 +76,11 @@ class SweepResult:
                     f"{path} is not the table of a sweep ({reason(error)}); run the "
                     "sweep again, which repeats no run."
                 ) from error
-            _check_table(path, table, settings)
-        else:
-            # It goes on, or was killed.
-            table = make_table(folder, settings, settings.runs(10**9), {})
+            if "run" not in table or {*table["run"]} == {run.key for run in runs}:
+                _check_table(path, table, settings)
+                return cls(folder, settings, table)
+        # It goes on, or was killed, and may have other axes than before.
+        table = make_table(folder, settings, runs, {})
         return cls(folder, settings, table)
 
     @property
@@ -109,19 +117,26 @@ class SweepResult:
         import xarray as xr
 
         path = self.folder / TRAJECTORIES
+        done = with_trajectories(self.folder, self.settings.runs(10**9))
         if not path.is_file():
-            raise InputError(
-                f"There is no {path}: runs of {self.settings.command} have no "
-                "trajectories, or none is done."
-            )
+            if not done:
+                raise InputError(
+                    f"There is no {path}: runs of {self.settings.command} have no "
+                    "trajectories, or none is done."
+                )
+            return join_trajectories(self.folder, self.table, done)
         try:
             with xr.open_dataset(path, engine="h5netcdf") as file:
-                return file.load()
+                found = file.load()
+            if {run.key for run in done} <= {*found["run"].to_numpy()}:
+                return found
         except Exception as error:
             raise InputError(
                 f"{path} cannot be read ({reason(error)}); run the sweep again, which "
                 "repeats no run."
             ) from error
+        # It is from before the sweep went on.
+        return join_trajectories(self.folder, self.table, done)
 
     def trajectory(self, run: str) -> Trajectory:
         """The trajectory of one run, by its name in the table."""

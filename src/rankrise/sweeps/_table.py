@@ -45,7 +45,7 @@ def write_tables(
     table = make_table(out, settings, runs, failures)
     with atomic_path(out / TABLE) as temporary:
         table.to_parquet(temporary, index=False)
-    done = [run for run in runs if (folder_of(out, run) / _TRAJECTORY).is_file()]
+    done = with_trajectories(out, runs)
     if done:
         content = netcdf_bytes(join_trajectories(out, table, done))
         with atomic_path(out / TRAJECTORIES) as temporary:
@@ -93,6 +93,11 @@ def make_table(
             for name, values in columns.items()
         }
     )
+
+
+def with_trajectories(out: Path, runs: Sequence[Run]) -> list[Run]:
+    """Runs whose trajectory is there."""
+    return [run for run in runs if (folder_of(out, run) / _TRAJECTORY).is_file()]
 
 
 def join_trajectories(
