@@ -1,4 +1,4 @@
-"""Parts of the paper's complexity figure add up, and the documentation has them all."""
+"""Parts of the complexity figure add up, and the documentation has all of them."""
 
 import json
 from pathlib import Path
@@ -63,6 +63,6 @@ def test_a_part_that_its_limit_ends_goes_on(figure, tmp_path, capsys):
 
 def test_the_documentation_has_the_points_that_there_are(figure):
     points = json.loads(figure.RESULTS.read_text())["points"]
-    page = (ROOT / "docs" / "complexity.md").read_text()
+    page = (ROOT / "docs" / "reproduce.md").read_text()
     assert figure.table(points, "mnist") in page
     assert len(figure.in_full(points, "mnist")) == len(points)
