@@ -285,6 +285,7 @@ def test_random_inputs_keep_the_classes_as_they_are():
     ("options", "words"),
     [
         ({"controls": "data"}, "The controls are 'data'; give a list of them"),
+        ({"controls": ("real",)}, r"\['real'\]; choose some of data, inputs, labels"),
         ({"ranks": 1}, "The ranks are 1; give a list of them"),
         ({"seeds": 1}, "The seeds are 1; give a list of them"),
         ({"targets": "x"}, "predicted is 'x'; give classes or values"),
@@ -310,7 +311,6 @@ def test_arguments_of_another_kind_are_refused(unchecked, options, words):
         ({"seeds": (0, -1)}, "A seed is -1; give a whole number from 0"),
         ({"test_share": float("nan")}, "share for testing is nan; give one between"),
         ({"controls": ()}, r"The controls are \[\]; choose some of data, inputs, lab"),
-        ({"controls": ("real",)}, r"\['real'\]; choose some of data, inputs, labels"),
         ({"classes": ()}, "The classes are none"),
         ({"classes": (1, "1")}, "The classes are 1, 1; give some, each once"),
         ({"classes": (7,)}, "There is no class 7; the data have 0, 1"),
