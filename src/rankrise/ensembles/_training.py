@@ -173,8 +173,7 @@ def quick_training(
 
     For tables as large as MNIST: there 500 passes reach the training error of 10,000
     by the paper's `Training` (docs/complexity.md says how nearly), and test errors are
-    lower. Steps become shorter
-    evenly, down to nothing with the last one.
+    lower. Steps become shorter evenly, down to nothing with the last one.
 
     Parameters
     ----------
