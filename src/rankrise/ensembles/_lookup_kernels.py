@@ -323,21 +323,29 @@ def tiny_factors(factors):
 
 
 @_inner
-def _samples_with(planes, each, value, mode, word):
-    """Bits of 64 samples that say which of them have a value."""
-    if each > 1:
-        return planes[word, mode * each + value]
-    return planes[word, mode] if value else ~planes[word, mode]
-
-
-@_inner
-def _within(bits, begin, first, last):
-    """Of 64 bits from `begin` on, those that stand for `first` to `last`."""
-    if first > begin:
-        bits &= ~np.uint64(0) << np.uint64(first - begin)
-    if last < begin + _WORD:
-        bits &= (np.uint64(1) << np.uint64(last - begin)) - np.uint64(1)
-    return bits
+def _rows_with(planes, each, value, mode, first, last, rows):
+    """Write to `rows` which samples, from `first` to `last`, have a value; how many."""
+    count = 0
+    for word in range(first // _WORD, (last + _WORD - 1) // _WORD):
+        row = word * _WORD
+        bits = planes[word, mode * each + value if each > 1 else mode]
+        if each == 1 and not value:
+            bits = ~bits
+        if first > row:
+            bits &= ~np.uint64(0) << np.uint64(first - row)
+        if last < row + _WORD:
+            bits &= (np.uint64(1) << np.uint64(last - row)) - np.uint64(1)
+        while bits:
+            if not bits & _BYTE:
+                bits >>= np.uint64(8)
+                row += 8
+                continue
+            if bits & np.uint64(1):
+                rows[count] = row
+                count += 1
+            bits >>= np.uint64(1)
+            row += 1
+    return count
 
 
 @_compiled(
@@ -362,24 +370,14 @@ def times_tiny(planes, each, factors, first, last, tiny, out, others, counts):
     """
     others[first:last] = 0
     counts[first:last] = 0
+    rows = np.empty(last - first, np.int64)
     for k in range(len(tiny)):
         value, mode, j = tiny[k]
-        for word in range(first // _WORD, (last + _WORD - 1) // _WORD):
-            begin = word * _WORD
-            bits = _samples_with(planes, each, value, mode, word)
-            bits = _within(bits, begin, first, last)
-            row = begin
-            while bits:
-                if not bits & _BYTE:
-                    bits >>= np.uint64(8)
-                    row += 8
-                    continue
-                if bits & np.uint64(1):
-                    others[row, j] = 0 if counts[row, j] else out[row, j]
-                    counts[row, j] += 1
-                    out[row, j] *= factors[value, mode, j]
-                bits >>= np.uint64(1)
-                row += 1
+        for place in range(_rows_with(planes, each, value, mode, first, last, rows)):
+            row = rows[place]
+            others[row, j] = 0 if counts[row, j] else out[row, j]
+            counts[row, j] += 1
+            out[row, j] *= factors[value, mode, j]
 
 
 @_compiled(
@@ -388,33 +386,23 @@ def times_tiny(planes, each, factors, first, last, tiny, out, others, counts):
         number[:, :, ::1],
     )
 )  # fmt: skip
-def tiny_derivatives(planes, each, rows, first, last, tiny, others, out):
+def tiny_derivatives(planes, each, samples, first, last, tiny, others, out):
     """Derivatives by the tiny factors of some modes.
 
     Parameters
     ----------
-    rows
-        How many samples there are.
+    samples
+        How many there are.
     others
         Slopes times products without one tiny factor.
     """
+    rows = np.empty(samples, np.int64)
     for k in range(len(tiny)):
         value, mode, j = tiny[k]
         if first <= mode < last:
             total = 0.0
-            for word in range((rows + _WORD - 1) // _WORD):
-                row = word * _WORD
-                bits = _samples_with(planes, each, value, mode, word)
-                bits = _within(bits, row, 0, rows)
-                while bits:
-                    if not bits & _BYTE:
-                        bits >>= np.uint64(8)
-                        row += 8
-                        continue
-                    if bits & np.uint64(1):
-                        total += others[row, j]
-                    bits >>= np.uint64(1)
-                    row += 1
+            for place in range(_rows_with(planes, each, value, mode, 0, samples, rows)):
+                total += others[rows[place], j]
             out[value, mode, j] = total
 
 
