@@ -5,11 +5,12 @@
 Adam, 10,000 epochs, batches of 5000, ten classes, the data and both random controls.
 A call fits its ranks and adds them to `full_figure.json`, where those of earlier calls
 stay. One that is interrupted, killed or at its time limit goes on from its state when
-it is given again. `--table` prints the results so far, as in the documentation.
+it is given again. `--controls inputs` fits these alone. `--table` prints the results so
+far, as in the documentation.
 
-A component takes some 25 seconds of one core for each class and control: ranks 1 to 3
-take 75 minutes of two cores, rank 15 alone three hours. On a GPU give all ranks in one
-call.
+A component takes some 15 seconds of one core for each class and control where a call
+fits a hundred of them or more, and twice as long where it fits a few. On two cores give
+each of two calls a core of its own. On a GPU give all ranks in one call.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from rankrise import Checkpoint, InputError
 from rankrise._atomic import write_json
 from rankrise._devices import Devices
 from rankrise._environment import environment
-from rankrise.complexity import CONTROL_NAMES, SPLITS, RankCurve
+from rankrise.complexity import CONTROL_NAMES, CONTROLS, SPLITS, Control, RankCurve
 from rankrise.experiments import ComplexityConfig, run_complexity
 from rankrise.experiments._readings import complexity_readings
 from rankrise.runs import Ending, keeping_interrupted
@@ -39,6 +40,17 @@ RESULTS = Path(__file__).with_name("full_figure.json")
 CLOSE = 1e-3
 _NAMES = "dataset", "control", "rank", "split", "epochs", "classes"
 _EPOCHS, _CLASSES = 10_000, 10
+
+
+class Part(ComplexityConfig):
+    """A part of the figure, which may leave out the data or some control."""
+
+    part: tuple[Control, ...] = CONTROLS
+
+    @property
+    def control_list(self) -> tuple[Control, ...]:
+        """Those of the part."""
+        return self.part
 
 
 def points(
@@ -150,6 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--ranks", nargs="+", default=["1-15"])
+    parser.add_argument("--controls", nargs="+", choices=CONTROLS, default=CONTROLS)
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--epochs", type=int, default=_EPOCHS)
     parser.add_argument("--classes", nargs="+")
@@ -176,7 +189,8 @@ def _devices(given: str) -> int | str:
 def _run(given: argparse.Namespace) -> int:
     found = _before(given.out)
     if not given.table:
-        config = ComplexityConfig(
+        config = Part(
+            part=tuple(given.controls),
             ranks=tuple(given.ranks),
             classes=None if given.classes is None else tuple(given.classes),
             optimizer="adam",
@@ -184,7 +198,8 @@ def _run(given: argparse.Namespace) -> int:
             folds=1,
             max_seconds=given.max_seconds,
         )
-        names = given.dataset, *given.ranks, str(given.epochs), *(given.classes or ())
+        names = [given.dataset, *given.ranks, *given.controls, str(given.epochs)]
+        names += given.classes or ()
         part = re.sub(r"[^\w.-]", "_", " ".join(names))
         state = given.out.with_suffix(".unfinished") / part / "state.npz"
         try:
