@@ -49,6 +49,13 @@ def far_apart(rng, shape):
     return scales * near_one(rng, shape)
 
 
+def there_and_back(rng, shape):
+    """Products leave it, or nearly, and come back within one word."""
+    scales = np.ones(shape[1])
+    scales[:10], scales[10:20] = 2.0 ** rng.integers(8, 16), 2.0**-12
+    return scales[:, None] * near_one(rng, shape)
+
+
 def with_zeros(rng, shape):
     table = near_one(rng, shape)
     # Two zeros in one product, one alone, and one of the most frequent value.
@@ -70,8 +77,8 @@ def cancelling(rng, shape):
 @pytest.mark.parametrize(
     ("make", "modes"),
     [
-        (near_one, 100), (wide, 20), (far_apart, 300), (with_zeros, 70),
-        (cancelling, 70),
+        (near_one, 100), (wide, 20), (far_apart, 300), (there_and_back, 70),
+        (with_zeros, 70), (cancelling, 70),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize(("dtype", "error"), [("f4", 3e-6), ("f8", 1e-13)])
@@ -99,6 +106,21 @@ def test_products_and_derivatives_are_those_of_multiplied_factors(
         sizes[0] += 16 * sizes[1]
     off = np.abs(found - gradient)[..., :36]
     assert (off <= 4 * error * sizes[..., :36]).all()
+
+
+def test_samples_in_parts_are_as_samples_at_once(monkeypatch):
+    rng = np.random.default_rng(2)
+    codes = rng.integers(0, 2, (300, 300), dtype=np.uint8)
+    table = far_apart(rng, (2, 300, 36)).astype("f4")
+    found = []
+    for at_once in (1000, 50):
+        monkeypatch.setattr("rankrise.ensembles._packed_products._AT_ONCE", at_once)
+        packed = PackedProducts(
+            PackedSamples.of(codes), Blocks.of(MODELS, "f4"), 3, len(ROWS), "f4"
+        )
+        found.append(packed.forward(table, ROWS).copy())
+    np.testing.assert_array_equal(*found)
+    assert np.isfinite(found[0]).all() and found[0].any()
 
 
 def data_and_targets(values, samples=150, modes=9):

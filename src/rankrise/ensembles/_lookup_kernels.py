@@ -23,7 +23,10 @@ from rankrise.ensembles._lookup_registers import (
     ENTRIES,
     GROUPS,
     add_rows,
+    give_exponents,
     multiply_rows,
+    sum_subsets,
+    take_exponents,
 )
 
 _WORD, _BYTE = 64, np.uint64(0xFF)
@@ -59,9 +62,9 @@ def _inner(function: Any) -> Any:
 
 
 @_inner
-def _fraction(numbers):
-    """Bits of a number's fraction."""
-    return 23 if numbers.itemsize == 4 else 52
+def _most(numbers):
+    """Products are kept below two to this power."""
+    return 120 if numbers.itemsize == 4 else 1000
 
 
 @_inner
@@ -72,15 +75,19 @@ def _smallest(numbers):
 
 @_inner
 def _transpose(rows):
-    """Exchange rows and columns of 64 words of 64 bits, in place."""
+    """Exchange rows and columns of squares of 64 words of 64 bits, in place.
+
+    A column of `rows` is a square.
+    """
     size, mask = 32, np.uint64(0xFFFFFFFF)
     while size:
         shift = np.uint64(size)
         for begin in range(0, _WORD, 2 * size):
             for i in range(begin, begin + size):
-                change = ((rows[i] >> shift) ^ rows[i + size]) & mask
-                rows[i + size] ^= change
-                rows[i] ^= change << shift
+                for k in range(rows.shape[1]):
+                    change = ((rows[i, k] >> shift) ^ rows[i + size, k]) & mask
+                    rows[i + size, k] ^= change
+                    rows[i, k] ^= change << shift
         size //= 2
         mask ^= mask << np.uint64(size)
 
@@ -96,27 +103,32 @@ def gather_words(packed, order, words):
 @numba.njit(void(uint64[:, ::1], int32[::1], uint64[:, ::1]), cache=True, nogil=True)
 def gather_planes(packed, order, planes):
     """Bits of some samples by bit: 64 samples a word, a row for each word of them."""
-    square = np.empty(_WORD, np.uint64)
+    count = packed.shape[1]
+    # Whole vector registers.
+    squares = np.zeros((_WORD, (count + 7) // 8 * 8), np.uint64)
     for begin in range(0, len(order), _WORD):
-        count = min(_WORD, len(order) - begin)
-        for w in range(packed.shape[1]):
-            square[:] = 0
-            for i in range(count):
-                square[i] = packed[order[begin + i], w]
-            _transpose(square)
-            row = planes[begin // _WORD]
+        squares[:] = 0
+        for i in range(min(_WORD, len(order) - begin)):
+            for w in range(count):
+                squares[i, w] = packed[order[begin + i], w]
+        _transpose(squares)
+        row = planes[begin // _WORD]
+        for w in range(count):
             for i in range(_WORD):
-                row[w * _WORD + i] = square[i]
+                row[w * _WORD + i] = squares[i, w]
 
 
 @_inner
-def _fill_products(factors, bits, word, tables):
-    """Tables of products of the factors whose values a word's groups of bits name."""
+def _fill_products(factors, bits, word, scale, tables):
+    """Tables of products of the factors whose values a word's groups of bits name.
+
+    The last table's are multiplied by `scale`.
+    """
     values, modes, width = factors.shape
     span = 1 << bits
     for group in range(GROUPS):
         table = tables[group]
-        table[0] = 1
+        table[0] = 1 if group + 1 < GROUPS else scale
         filled, mode = 1, (word * GROUPS + group) * (4 // bits)
         while filled < ENTRIES:
             # The first value last, for it takes the place of what is multiplied.
@@ -142,80 +154,49 @@ def _value(words, bits, mode, row):
     return int64((words[mode // digits, row] >> shift) & mask)
 
 
-@_inner
-def _are_finite(factors):
-    """Whether all factors are."""
-    are_finite = True
-    for value in range(len(factors)):
-        for mode in range(factors.shape[1]):
-            for j in range(factors.shape[2]):
-                are_finite &= abs(factors[value, mode, j]) < np.inf
-    return are_finite
+@_compiled(
+    lambda number, _: boolean(
+        number[:, :, ::1], int64, number[:, ::1], number[:, ::1]
+    )
+)  # fmt: skip
+def ranges(factors, bits, highest, lowest):
+    """Largest and smallest products of any factors of a word, by word and column.
 
-
-@_inner
-def _ranges(factors, begin, end, highest, lowest):
-    """Largest and smallest products there can be of some modes, by column."""
-    highest[:] = 1
-    lowest[:] = 1
-    for mode in range(begin, end):
-        for j in range(len(highest)):
-            size = abs(factors[0, mode, j])
-            high, low = size, size
-            for value in range(1, len(factors)):
-                size = abs(factors[value, mode, j])
-                high, low = max(high, size), min(low, size)
-            highest[j] *= high
-            lowest[j] *= low
-
-
-@_inner
-def _take_exponents(first, last, fraction, bits, exponents):
-    """Move the numbers' exponents to those that are counted apart."""
-    bias = 127 if fraction == 23 else 1023
-    kind = bits.dtype.type
-    mask, one = kind((2 * bias + 1) << fraction), kind(bias << fraction)
-    shift, bias = kind(fraction), kind(bias)
-    for row in range(first, last):
-        number, exponent = bits[row], exponents[row]
-        for j in range(len(number)):
-            exponent[j] += ((number[j] & mask) >> shift) - bias
-            number[j] = (number[j] & ~mask) | one
-
-
-@_inner
-def _give_exponents(first, last, fraction, numbers, exponents, powers):
-    """Multiply numbers by powers of two; beyond the range they are infinite or zero."""
-    bias = 127 if fraction == 23 else 1023
-    kind = exponents.dtype.type
-    least, most = kind(2 - 2 * bias), kind(2 * bias)
-    shift, bias, one = kind(fraction), kind(bias), kind(1)
-    rest = np.empty(numbers.shape[1], exponents.dtype)
-    for row in range(first, last):
-        number, exponent, power = numbers[row], exponents[row], powers[row]
-        # In two halves, for one power of two may be out of range by itself.
-        for j in range(len(number)):
-            whole = min(max(exponent[j], least), most)
-            half = whole >> one
-            rest[j] = (whole - half + bias) << shift
-            exponent[j] = (half + bias) << shift
-        for j in range(len(number)):
-            number[j] *= power[j]
-        exponent[:] = rest
-        for j in range(len(number)):
-            number[j] *= power[j]
+    Returns
+    -------
+    Whether `products` can be made of these factors.
+    """
+    modes = _WORD // bits
+    most, least = np.empty((2, factors.shape[2]), factors.dtype)
+    count = np.int32(0)
+    for word in range(len(highest)):
+        high, low = highest[word], lowest[word]
+        high[:] = low[:] = 1
+        for mode in range(word * modes, min((word + 1) * modes, factors.shape[1])):
+            most[:] = least[:] = 1
+            for value in range(len(factors)):
+                for j in range(len(most)):
+                    size = abs(factors[value, mode, j])
+                    most[j] = size if size > most[j] else most[j]
+                    least[j] = size if size < least[j] else least[j]
+            for j in range(len(most)):
+                high[j] *= most[j]
+                low[j] *= least[j]
+    for factor in factors.reshape(-1):
+        count += np.int32(abs(factor) < np.inf)
+    return count == factors.size and 4 * highest.max() < 2.0 ** _most(factors)
 
 
 @_compiled(
-    lambda number, integer: boolean(
-        uint64[:, ::1], number[:, :, ::1], int64, int64, int64, number[:, :, ::1],
-        number[:, ::1], integer[:, ::1], integer[:, ::1], number[:, ::1],
+    lambda number, integer: void(
+        uint64[:, ::1], number[:, :, ::1], int64, number[:, ::1], number[:, ::1], int64,
+        int64, number[:, :, ::1], number[:, ::1], integer[:, ::1],
     )
 )  # fmt: skip
 def products(
-    words, factors, bits, first, last, tables, out, out_bits, exponents, powers
+    words, factors, bits, highest, lowest, first, last, tables, out, exponents
 ):
-    """Products of a block of columns for some samples, if no factor is too large.
+    """Products of a block of columns for some samples, where `ranges` allows it.
 
     Before a product can leave the range of numbers its exponent is moved elsewhere.
     What falls below it within a word is next to nothing, whatever the others are.
@@ -224,49 +205,48 @@ def products(
     ----------
     words
         Values of the samples, `bits` each; a row for each place in a sample.
+    highest, lowest
+        What `ranges` found.
     tables
         Room.
-    out, out_bits
-        A row a sample, and the same memory as integers.
-    exponents, powers
-        Room, as integers and as numbers.
-
-    Returns
-    -------
-    Whether none is; else `out` has no meaning.
+    out
+        A row a sample.
+    exponents
+        Room for some samples at a time, so that they stay in the cache.
     """
-    width = out.shape[1]
-    if not _are_finite(factors):
-        return False
-    fraction = _fraction(factors)
-    limit = 2.0 ** (120 if fraction == 23 else 1000)
-    highest, lowest = np.empty((2, width), factors.dtype)
-    high, low = np.ones((2, width), factors.dtype)
-    modes = _WORD // bits
-    is_apart = False
-    out[first:last] = 1
-    for word in range(len(words)):
-        end = min((word + 1) * modes, factors.shape[1])
-        _ranges(factors, word * modes, end, highest, lowest)
-        is_wide = False
-        for j in range(width):
-            if not highest[j] < limit:
-                return False
-            high[j] *= highest[j]
-            low[j] *= lowest[j]
-            is_wide |= not (high[j] < limit and low[j] * limit > 1)
-        if is_wide:
-            if not is_apart:
-                exponents[first:last] = 0
-            is_apart = True
-            _take_exponents(first, last, fraction, out_bits, exponents)
+    width, most = out.shape[1], _most(factors)
+    # High in the range of numbers, for more of them fall than grow.
+    begin = min(most - 2 - int(math.log2(highest.max())), most * 5 // 6)
+    start, limit = 2.0**begin, 2.0**most
+    high, low = np.empty((2, width), factors.dtype)
+    parts = (last - first + len(exponents) - 1) // len(exponents)
+    for part in range(parts):
+        one = first + (last - first) * part // parts
+        end = first + (last - first) * (part + 1) // parts
+        some, apart = out[one:end], exponents[: end - one]
+        high[:] = low[:] = start
+        some[:] = start
+        is_apart = False
+        for word in range(len(words)):
+            is_wide = False
             for j in range(width):
-                high[j], low[j] = 2 * highest[j], lowest[j]
-        _fill_products(factors, bits, word, tables)
-        multiply_rows(words[word], first, last, tables, out)
-    if is_apart:
-        _give_exponents(first, last, fraction, out, exponents, powers)
-    return True
+                high[j] *= highest[word, j]
+                low[j] *= lowest[word, j]
+                is_wide |= not (high[j] < limit and low[j] * limit > 1)
+            if is_wide:
+                if not is_apart:
+                    apart[:] = 0
+                is_apart = True
+                take_exponents(begin, some, apart)
+                for j in range(width):
+                    high[j] = 2 * start * highest[word, j]
+                    low[j] = start * lowest[word, j]
+            is_last = word + 1 == len(words)
+            scale = 1 / start if is_last and not is_apart else 1.0
+            _fill_products(factors, bits, word, scale, tables)
+            multiply_rows(words[word, one:end], tables, some)
+        if is_apart:
+            give_exponents(begin, some, apart)
 
 
 @_compiled(
@@ -309,16 +289,16 @@ def tiny_factors(factors):
     Products are first made without them, for where a product is nothing no quotient
     says what it would be without one of its factors.
     """
-    smallest = _smallest(factors)
-    count = 0
-    for place in np.ndindex(factors.shape):
-        count += abs(factors[place]) < smallest
+    smallest, count = _smallest(factors), np.int32(0)
+    for factor in factors.reshape(-1):
+        count += np.int32(abs(factor) < smallest)
     found = np.empty((count, 3), np.int64)
-    count = 0
-    for place in np.ndindex(factors.shape):
-        if abs(factors[place]) < smallest:
-            found[count] = place
-            count += 1
+    k = 0
+    if count:
+        for place in np.ndindex(factors.shape):
+            if abs(factors[place]) < smallest:
+                found[k] = place
+                k += 1
     return found
 
 
@@ -351,10 +331,10 @@ def _rows_with(planes, each, value, mode, first, last, rows):
 @_compiled(
     lambda number, integer: void(
         uint64[:, ::1], int64, number[:, :, ::1], int64, int64, int64[:, ::1],
-        number[:, ::1], number[:, ::1], integer[:, ::1],
+        number[:, ::1], number[:, ::1],
     )
 )  # fmt: skip
-def times_tiny(planes, each, factors, first, last, tiny, out, others, counts):
+def times_tiny(planes, each, factors, first, last, tiny, out, others):
     """Multiply products by tiny factors, for some samples.
 
     Most tiny factors are of values that few samples have, and these alone are visited.
@@ -365,44 +345,43 @@ def times_tiny(planes, each, factors, first, last, tiny, out, others, counts):
         Values of the samples by bit, so many bits a mode.
     others
         Products as they were where one tiny factor comes in; else zero.
-    counts
-        Room.
     """
     others[first:last] = 0
-    counts[first:last] = 0
+    counts = np.zeros((last - first, out.shape[1]), np.uint8)
     rows = np.empty(last - first, np.int64)
     for k in range(len(tiny)):
         value, mode, j = tiny[k]
         for place in range(_rows_with(planes, each, value, mode, first, last, rows)):
             row = rows[place]
-            others[row, j] = 0 if counts[row, j] else out[row, j]
-            counts[row, j] += 1
+            others[row, j] = 0 if counts[row - first, j] else out[row, j]
+            counts[row - first, j] = 1
             out[row, j] *= factors[value, mode, j]
 
 
 @_compiled(
     lambda number, _: void(
-        uint64[:, ::1], int64, int64, int64, int64, int64[:, ::1], number[:, ::1],
-        number[:, :, ::1],
+        uint64[:, ::1], int64, number[:, ::1],
+        types.Array(number, 2, "C", readonly=True), int64[::1], int64, int64,
+        int64[:, ::1], number[:, :, ::1],
     )
 )  # fmt: skip
-def tiny_derivatives(planes, each, samples, first, last, tiny, others, out):
+def tiny_derivatives(planes, each, others, slopes, models, first, last, tiny, out):
     """Derivatives by the tiny factors of some modes.
 
     Parameters
     ----------
-    samples
-        How many there are.
     others
-        Slopes times products without one tiny factor.
+        Products without one tiny factor.
     """
+    samples = len(slopes)
     rows = np.empty(samples, np.int64)
     for k in range(len(tiny)):
         value, mode, j = tiny[k]
         if first <= mode < last:
             total = 0.0
             for place in range(_rows_with(planes, each, value, mode, 0, samples, rows)):
-                total += others[rows[place], j]
+                row = rows[place]
+                total += others[row, j] * slopes[row, models[j]]
             out[value, mode, j] = total
 
 
@@ -419,104 +398,107 @@ def model_sums(products, parts, first, last, out):
     parts
         Block, first and last column in it, and model; in this order.
     """
-    for row in range(first, last):
-        out[row] = 0
+    out[first:last] = 0
+    # Some rows at a time, which stay in the cache while their parts are summed.
+    for start in range(first, last, _WORD):
         for part in range(len(parts)):
             block, begin, end = parts[part, 0], parts[part, 1], parts[part, 2]
-            total = products[block, row, begin]
-            for j in range(begin + 1, end):
-                total += products[block, row, j]
-            out[row, parts[part, 3]] += total
+            model = parts[part, 3]
+            for row in range(start, min(start + _WORD, last)):
+                total = products[block, row, begin]
+                for j in range(begin + 1, end):
+                    total += products[block, row, j]
+                out[row, model] += total
 
 
 @_compiled(
     lambda number, _: void(
-        number[:, ::1], int64[:, ::1], int64, int64,
-        types.Array(number, 2, "C", readonly=True),
+        uint64[:, ::1], number[:, ::1], types.Array(number, 2, "C", readonly=True),
+        int64[::1], int64, int64, int64[::1], number[:, :, ::1], number[:, ::1],
+        number[:, ::1], number[:, ::1], number[::1],
     )
 )  # fmt: skip
-def times_slopes(products, parts, first, last, slopes):
-    """Multiply a block's products by the slopes of their models, in place."""
-    for row in range(first, last):
-        for part in range(len(parts)):
-            slope = slopes[row, parts[part, 3]]
-            for j in range(parts[part, 1], parts[part, 2]):
-                products[row, j] *= slope
+def plane_sums(
+    planes, products, slopes, models, first, last, zeroth, tables, room, out, others,
+    total,
+):  # fmt: skip
+    """Sums over samples whose bit is set, for some bits, of products times slopes.
 
-
-@_compiled(
-    lambda number, _: void(
-        uint64[:, ::1], number[:, ::1], int64, int64, boolean, number[:, :, ::1],
-        number[:, ::1], number[::1],
-    )
-)  # fmt: skip
-def plane_sums(planes, slopes, first, last, flip, tables, out, total):
-    """Sums of the slopes of samples whose bit is set (or is not), for some bits."""
+    Parameters
+    ----------
+    slopes, models
+        By sample and model, and the model of each column.
+    zeroth, others
+        Bits for which those whose bit is not set are summed too, and these sums.
+    """
     total[:] = 0
     out[first:last] = 0
-    row = np.empty(last, np.uint64)
-    mask = ~np.uint64(0) if flip else np.uint64(0)
+    others[:] = 0
+    row = np.empty(len(zeroth), np.uint64)
     for word in range(len(planes)):
-        for group in range(GROUPS):
-            table = tables[group]
-            table[0] = 0
-            filled = 1
-            for k in range(4):
-                slope = slopes[word * _WORD + group * 4 + k]
-                for entry in range(filled):
-                    source, target = table[entry], table[filled + entry]
-                    for j in range(len(total)):
-                        target[j] = source[j] + slope[j]
-                filled *= 2
-            everything = table[ENTRIES - 1]
-            for j in range(len(total)):
-                total[j] += everything[j]
-        for i in range(first, last):
-            row[i] = planes[word, i] ^ mask
-        add_rows(row, first, last, tables, out)
+        count = min(_WORD, len(slopes) - word * _WORD)
+        for i in range(count):
+            product, slope = products[word * _WORD + i], slopes[word * _WORD + i]
+            for j in range(len(models)):
+                room[i, j] = product[j] * slope[models[j]]
+        room[count:] = 0
+        sum_subsets(room, tables, total)
+        add_rows(planes[word, first:last], tables, out[first:last])
+        if len(zeroth):
+            for k in range(len(zeroth)):
+                row[k] = ~planes[word, zeroth[k]]
+            add_rows(row, tables, others)
 
 
 @_compiled(
     lambda number, _: void(
-        number[:, :, ::1], int64, int64, number[:, ::1], number[:, ::1], number[::1],
-        number[:, :, ::1],
+        number[:, :, ::1], int64, int64, number[:, ::1], int64[::1], number[:, ::1],
+        number[::1], number[:, :, ::1],
     )
 )  # fmt: skip
-def derivatives(factors, first, last, sums, zeroth_sums, total, out):
+def derivatives(factors, first, last, sums, zeroth, others, total, out):
     """Derivatives by the factors of some modes, from sums of slopes times products.
 
     Those by tiny factors have no meaning yet.
 
     Parameters
     ----------
-    zeroth_sums
-        Those of the first of two values; empty where differences serve.
+    zeroth, others
+        Modes whose sums of the first of two values do not serve as differences, and
+        these sums.
     """
     values, _, width = factors.shape
+    given = 0
     for mode in range(first, last):
+        is_given = given < len(zeroth) and zeroth[given] == mode
         for value in range(values):
             for j in range(width):
                 if values > 2:
                     found = sums[mode * values + value, j]
                 elif value:
                     found = sums[mode, j]
-                elif len(zeroth_sums):
-                    found = zeroth_sums[mode, j]
+                elif is_given:
+                    found = others[given, j]
                 else:
                     found = total[j] - sums[mode, j]
                 factor = factors[value, mode, j]
                 out[value, mode, j] = found / factor if factor else 0
+        given += is_given
 
 
-@_compiled(lambda number, _: boolean(number[:, :, ::1], int64, int64))
-def cancels(factors, first, last):
-    """Whether a derivative by the first of two values would round as a difference.
+@_compiled(lambda number, _: int64[::1](number[:, :, ::1], int64, int64))
+def cancelling(factors, first, last):
+    """Modes whose derivatives by the first of two values would round as differences.
 
-    So it does where its factor is next to nothing, and few samples have it that count.
+    So they do where its factor is next to nothing, and few samples have it that count.
     """
-    found, smallest = False, _smallest(factors)
+    smallest, found = _smallest(factors), np.empty(last - first, np.int64)
+    count = 0
     for mode in range(first, last):
+        is_small = False
         for j in range(factors.shape[2]):
             size = abs(factors[0, mode, j])
-            found |= smallest <= size < abs(factors[1, mode, j]) / 16
-    return found
+            is_small |= smallest <= size < abs(factors[1, mode, j]) / 16
+        found[count] = mode
+        count += is_small
+    return found[:count].copy()

@@ -24,11 +24,12 @@ class _Rows:
     def __init__(self, context: Any, builder: Any, kind: Any, value: Any) -> None:
         number = context.get_data_type(kind.dtype)
         self._align = kind.dtype.bitwidth // 8
-        lanes = _REGISTER_BYTES // self._align
-        self._register = ir.VectorType(number, lanes).as_pointer()
+        self.kind = ir.VectorType(number, _REGISTER_BYTES // self._align)
+        self._register = self.kind.as_pointer()
         self._builder = builder
-        data = context.make_array(kind)(context, builder, value).data
-        self.data = builder.bitcast(data, ir.IntType(8).as_pointer())
+        array = context.make_array(kind)(context, builder, value)
+        self.data = builder.bitcast(array.data, ir.IntType(8).as_pointer())
+        self.count = builder.extract_value(array.shape, 0)
 
     def _pointers(self, begin: Any) -> list[Any]:
         places = range(0, ROW_BYTES, _REGISTER_BYTES)
@@ -54,11 +55,11 @@ class _Rows:
 def _combining(operation: str) -> Any:
     """Combine each row of `out` with the rows of the tables that its word names."""
 
-    def typed(_, words, first, last, tables, out):
+    def typed(_, words, tables, out):
         def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
             combine = getattr(builder, operation)
-            table = _Rows(context, builder, tables, given[3])
-            result = _Rows(context, builder, out, given[4])
+            table = _Rows(context, builder, tables, given[1])
+            result = _Rows(context, builder, out, given[2])
             names = context.make_array(words)(context, builder, given[0]).data
 
             def joined(some: list[Any], others: list[Any]) -> list[Any]:
@@ -72,24 +73,127 @@ def _combining(operation: str) -> Any:
                 place = builder.and_(moved, _INT((ENTRIES - 1) * ROW_BYTES))
                 return table.load(place, group * ENTRIES * ROW_BYTES)
 
-            with cgutils.for_range_slice(
-                builder, given[1], given[2], _INT(1), _INT
-            ) as (row, _):
-                word = builder.load(builder.gep(names, [row]))
-                place = builder.mul(row, _INT(ROW_BYTES))
-                # Two chains, for each step waits for the one before.
-                even, odd = result.load(place), looked_up(word, 0)
-                for group in range(1, GROUPS, 2):
-                    even = joined(even, looked_up(word, group))
-                    if group + 1 < GROUPS:
-                        odd = joined(odd, looked_up(word, group + 1))
-                result.store(joined(even, odd), place)
+            with cgutils.for_range(builder, result.count) as loop:
+                word = builder.load(builder.gep(names, [loop.index]))
+                place = builder.mul(loop.index, _INT(ROW_BYTES))
+                # Rows do not wait for each other: reading takes the time.
+                number = result.load(place)
+                for group in range(GROUPS):
+                    number = joined(number, looked_up(word, group))
+                result.store(number, place)
             return context.get_dummy_value()
 
-        return types.void(words, first, last, tables, out), generate
+        return types.void(words, tables, out), generate
 
     return intrinsic(typed)
 
 
 multiply_rows: Any = _combining("fmul")
 add_rows: Any = _combining("fadd")
+
+
+def _summing(_, numbers, tables, total):
+    """Tables of the sums of every four of 64 rows; add all of them to a total."""
+
+    def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
+        number = _Rows(context, builder, numbers, given[0])
+        table = _Rows(context, builder, tables, given[1])
+        whole = _Rows(context, builder, total, given[2])
+
+        def summed(some: list[Any], others: list[Any]) -> list[Any]:
+            return [builder.fadd(*pair) for pair in zip(some, others, strict=True)]
+
+        with cgutils.for_range(builder, _INT(GROUPS)) as loop:
+            place = builder.mul(loop.index, _INT(_BITS * ROW_BYTES))
+            begin = builder.mul(loop.index, _INT(ENTRIES * ROW_BYTES))
+            sums = [[ir.Constant(number.kind, None)] * (ROW_BYTES // _REGISTER_BYTES)]
+            for bit in range(_BITS):
+                addend = number.load(place, bit * ROW_BYTES)
+                sums += [summed(each, addend) for each in sums]
+            for entry, found in enumerate(sums):
+                table.store(found, builder.add(begin, _INT(entry * ROW_BYTES)))
+            whole.store(summed(whole.load(_INT(0)), sums[-1]), _INT(0))
+        return context.get_dummy_value()
+
+    return types.void(numbers, tables, total), generate
+
+
+sum_subsets: Any = intrinsic(_summing)
+
+
+def _over_exponents(change: Any) -> Any:
+    """Change numbers of some rows and their exponents, which are counted apart."""
+
+    def typed(_, begin, out, counts):
+        def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
+            numbers = _Rows(context, builder, out, given[1])
+            counted = _Rows(context, builder, counts, given[2])
+            registers = _Registers(builder, numbers.kind, counted.kind)
+            start = registers.of(builder.trunc(given[0], counted.kind.element))
+            with cgutils.for_range(builder, numbers.count) as loop:
+                place = builder.mul(loop.index, _INT(ROW_BYTES))
+                pairs = zip(numbers.load(place), counted.load(place), strict=True)
+                found = [change(registers, start, *pair) for pair in pairs]
+                numbers.store([number for number, _ in found], place)
+                counted.store([count for _, count in found], place)
+            return context.get_dummy_value()
+
+        return types.void(begin, out, counts), generate
+
+    return intrinsic(typed)
+
+
+class _Registers:
+    """Numbers of a register, and the integers that are the same bits."""
+
+    def __init__(self, builder: Any, number: Any, integer: Any) -> None:
+        self.builder, self.number, self.integer = builder, number, integer
+        self.fraction, self.bias = (
+            (23, 127) if integer.element.width == 32 else (52, 1023)
+        )
+
+    def of(self, number: Any) -> Any:
+        """A register of one integer, which is a constant or not."""
+        if isinstance(number, int):
+            return ir.Constant(self.integer, [number] * self.integer.count)
+        nothing = ir.Constant(self.integer, ir.Undefined)
+        one = self.builder.insert_element(nothing, number, _INT(0))
+        firsts = ir.Constant(ir.VectorType(ir.IntType(32), self.integer.count), None)
+        return self.builder.shuffle_vector(one, nothing, firsts)
+
+    def power(self, exponent: Any) -> Any:
+        """Two to the power of each integer."""
+        biased = self.builder.add(exponent, self.of(self.bias))
+        bits = self.builder.shl(biased, self.of(self.fraction))
+        return self.builder.bitcast(bits, self.number)
+
+
+def _taken(registers: _Registers, start: Any, number: Any, count: Any) -> Any:
+    builder, each = registers.builder, registers.of
+    mask = (2 * registers.bias + 1) << registers.fraction
+    bits = builder.bitcast(number, registers.integer)
+    exponent = builder.lshr(builder.and_(bits, each(mask)), each(registers.fraction))
+    least = builder.add(start, each(registers.bias))
+    begin = builder.bitcast(registers.power(start), registers.integer)
+    rest = builder.or_(builder.and_(bits, each(~mask)), begin)
+    count = builder.add(count, builder.sub(exponent, least))
+    return builder.bitcast(rest, registers.number), count
+
+
+def _given(registers: _Registers, start: Any, number: Any, count: Any) -> Any:
+    builder, each = registers.builder, registers.of
+    most, least = 2 * registers.bias, 2 - 2 * registers.bias
+    whole = builder.sub(count, start)
+    for sign, limit in (("<", most), (">", least)):
+        is_inside = builder.icmp_signed(sign, whole, each(limit))
+        whole = builder.select(is_inside, whole, each(limit))
+    # In two halves, for one power of two may be out of range by itself.
+    half = builder.ashr(whole, each(1))
+    number = builder.fmul(number, registers.power(half))
+    return builder.fmul(number, registers.power(builder.sub(whole, half))), count
+
+
+# Numbers then begin at two to the power that is given, and the rest is counted apart;
+# and back, where those that are too large or too small become infinite or zero.
+take_exponents: Any = _over_exponents(_taken)
+give_exponents: Any = _over_exponents(_given)

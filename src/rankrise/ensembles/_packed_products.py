@@ -2,7 +2,7 @@
 
 import functools as ft
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,6 +20,8 @@ _Item = tuple[int, int, int]
 _WORD, _GROUPS, _ENTRIES = 64, 16, 16
 # Of numbers that are multiplied: fewer take less time than it takes to share them.
 _FEW = 2**22
+# Samples whose products and exponents stay in a core's cache.
+_AT_ONCE = 2560
 
 
 class PackedProducts:
@@ -39,7 +41,6 @@ class PackedProducts:
         is_little = rows * samples.features * blocks.columns < _FEW
         self._cores = 1 if is_little else usable_cores()
         self._pool = ThreadPoolExecutor(self._cores)
-        integer = np.int32 if self._dtype.itemsize == 4 else np.int64
         count, width = len(blocks), blocks.width
         factors = count, samples.values, samples.features, width
         whole = -(-rows // _WORD) * _WORD
@@ -49,11 +50,17 @@ class PackedProducts:
         self._planes = aligned((whole // _WORD, bits), np.uint64)
         self._factors, self._gradient = (aligned(factors, dtype) for _ in "ab")
         self._products = aligned((count, whole, width), dtype)
-        self._exponents = aligned((count, whole, width), integer)
-        # Of blocks with factors next to zero: which, and products without one of them.
+        self._highest, self._lowest = np.empty(
+            (2, count, len(self._words), width), dtype
+        )
+        self._in_range = np.zeros(count, bool)
+        # Of blocks with factors next to zero: which, the factors without them, and
+        # products without one of them.
         self._tiny: dict[int, npt.NDArray[np.int64]] = {}
+        self._larger: dict[int, FloatArray] = {}
         self._others: dict[int, FloatArray] = {}
-        self._bit_sums = aligned((2, count, bits, width), dtype)
+        self._models = [blocks.models_of(block) for block in range(count)]
+        self._bit_sums = aligned((count, bits, width), dtype)
         self._sums = np.zeros((rows, models), dtype)
 
     def forward(self, table: FloatArray, rows: Rows) -> FloatArray:
@@ -65,11 +72,13 @@ class PackedProducts:
         self._all_kernels.gather_words(self._samples.words, rows, self._words)
         self._tiny.clear()
         self._others.clear()
-        self._each(ft.partial(self._place, table), self._items(len(self._blocks), 1))
+        self._each(
+            ft.partial(self._place, table), [(b,) for b in range(len(self._blocks))]
+        )
         if self._tiny:
             self._gather_planes()
-        self._each(self._multiply, self._items(len(self._blocks), len(rows)))
-        self._each(self._sum, self._items(1, len(rows)))
+        self._each(self._multiply, self._items(len(rows)))
+        self._each(self._sum, self._parts(len(rows)))
         return self._sums
 
     def backward(self, slopes: FloatArray, gradient: FloatArray) -> None:
@@ -82,9 +91,8 @@ class PackedProducts:
         """
         if not self._tiny:
             self._gather_planes()
-        blocks, rows = len(self._blocks), len(self._rows)
-        self._each(ft.partial(self._times, slopes), self._items(blocks, rows))
-        self._each(self._derive, self._items(blocks, self._samples.features))
+        derive = ft.partial(self._derive, slopes)
+        self._each(derive, self._items(self._samples.features))
         for block, columns in self._blocks.slices():
             some = self._gradient[block, ..., : columns.stop - columns.start]
             gradient[: len(some), :, columns] = some
@@ -96,10 +104,7 @@ class PackedProducts:
         kernel: Callable[..., Any] = getattr(self._all_kernels, name)(self._dtype)
         return kernel
 
-    def _room(self) -> FloatArray:
-        return aligned((_GROUPS, _ENTRIES, self._blocks.width), self._dtype)
-
-    def _place(self, table: FloatArray, block: int, _: int, __: int) -> None:
+    def _place(self, table: FloatArray, block: int) -> None:
         begin = block * self._blocks.width
         end = min(begin + self._blocks.width, self._blocks.columns)
         factors = self._factors[block]
@@ -108,68 +113,76 @@ class PackedProducts:
         tiny = self._kernel("tiny_factors")(factors)
         if len(tiny):
             self._tiny[block] = tiny
+            self._larger[block] = larger = factors.copy()
+            larger[tuple(tiny.T)] = 1
             self._others[block] = aligned(self._products[block].shape, self._dtype)
+        self._in_range[block] = self._kernel("ranges")(
+            self._larger.get(block, factors),
+            self._samples.bits,
+            self._highest[block],
+            self._lowest[block],
+        )
 
     def _multiply(self, block: int, first: int, last: int) -> None:
         factors, out = self._factors[block], self._products[block]
-        exponents = self._exponents[block]
-        tiny = self._tiny.get(block)
-        others = factors
-        if tiny is not None:
-            others = factors.copy()
-            others[tuple(tiny.T)] = 1
-        bits = self._samples.bits, first, last
-        room = out.view(exponents.dtype), exponents, exponents.view(out.dtype)
-        kernel = self._kernel("products")
-        if not kernel(self._words, others, *bits, self._room(), out, *room):
-            self._kernel("any_products")(self._words, others, *bits, out)
-        if tiny is not None:
+        what = self._words, self._larger.get(block, factors), self._samples.bits
+        if self._in_range[block]:
+            at_once = min(last - first, _AT_ONCE), self._blocks.width
+            integer = np.int32 if self._dtype.itemsize == 4 else np.int64
+            room = self._room(_GROUPS, _ENTRIES), out, aligned(at_once, integer)
+            between = self._highest[block], self._lowest[block]
+            self._kernel("products")(*what, *between, first, last, *room)
+        else:
+            self._kernel("any_products")(*what, first, last, out)
+        if block in self._tiny:
+            which = first, last, self._tiny[block]
             each = self._samples.planes_a_feature
-            what = self._planes, each, factors, first, last, tiny
-            self._kernel("times_tiny")(*what, out, self._others[block], exponents)
+            times = self._kernel("times_tiny")
+            times(self._planes, each, factors, *which, out, self._others[block])
 
-    def _sum(self, _: int, first: int, last: int) -> None:
+    def _sum(self, first: int, last: int) -> None:
         kernel, parts = self._kernel("model_sums"), self._blocks.parts
         kernel(self._products, parts, first, last, self._sums)
 
-    def _times(self, slopes: FloatArray, block: int, first: int, last: int) -> None:
-        kernel, parts = self._kernel("times_slopes"), self._blocks.parts_of(block)
-        kernel(self._products[block], parts, first, last, slopes)
-        if block in self._others:
-            kernel(self._others[block], parts, first, last, slopes)
-
-    def _derive(self, block: int, first: int, last: int) -> None:
+    def _derive(self, slopes: FloatArray, block: int, first: int, last: int) -> None:
         """Derivatives by the factors of some modes."""
-        factors, (sums, zeroth) = self._factors[block], self._bit_sums[:, block]
-        tables, total = self._room(), np.zeros(self._blocks.width, self._dtype)
-        each = self._samples.planes_a_feature
-        what = self._planes, self._products[block], first * each, last * each
+        factors, sums = self._factors[block], self._bit_sums[block]
+        each, zeroth = self._samples.planes_a_feature, np.empty(0, np.int64)
+        if self._samples.values == 2:
+            zeroth = self._kernel("cancelling")(factors, first, last)
+        others, total = self._room(len(zeroth)), self._room()
+        what = self._planes, self._products[block], slopes, self._models[block]
+        room = self._room(_GROUPS, _ENTRIES), self._room(_WORD), sums, others, total
+        self._kernel("plane_sums")(*what, first * each, last * each, zeroth, *room)
         gradient = self._gradient[block]
-        add = self._kernel("plane_sums")
-        add(*what, False, tables, sums, total)
-        of_two = self._samples.values == 2
-        if of_two and self._kernel("cancels")(factors, first, last):
-            add(*what, True, tables, zeroth, total)
-        else:
-            zeroth = zeroth[:0]
         derive = self._kernel("derivatives")
-        derive(factors, first, last, sums, zeroth, total, gradient)
+        derive(factors, first, last, sums, zeroth, others, total, gradient)
         if block in self._tiny:
-            what_tiny = self._tiny[block], self._others[block], gradient
+            which = first, last, self._tiny[block]
             derive = self._kernel("tiny_derivatives")
-            derive(self._planes, each, len(self._rows), first, last, *what_tiny)
+            of = self._planes, each, self._others[block], slopes, self._models[block]
+            derive(*of, *which, gradient)
 
-    def _items(self, blocks: int, count: int) -> Iterator[_Item]:
+    def _room(self, *shape: int) -> FloatArray:
+        return aligned((*shape, self._blocks.width), self._dtype)
+
+    def _items(self, count: int) -> Iterator[_Item]:
         """Blocks and parts of the rows, to share between threads."""
-        parts = 1 if blocks % self._cores == 0 else min(count, self._cores)
-        for block in range(blocks):
-            for part in range(parts):
-                yield block, count * part // parts, count * (part + 1) // parts
+        blocks = len(self._blocks)
+        whole = blocks - blocks % self._cores
+        for block in range(whole):
+            yield block, 0, count
+        for block in range(whole, blocks):
+            for first, last in self._parts(count):
+                yield block, first, last
+
+    def _parts(self, count: int) -> Iterator[tuple[int, int]]:
+        parts = min(count, self._cores)
+        for part in range(parts):
+            yield count * part // parts, count * (part + 1) // parts
 
     def _each(
-        self,
-        work: Callable[[int, int, int], None],
-        items: Iterator[tuple[int, int, int]],
+        self, work: Callable[..., None], items: Iterable[tuple[int, ...]]
     ) -> None:
         jobs = list(items)
         if self._cores == 1 or len(jobs) == 1:

@@ -118,9 +118,10 @@ class Blocks:
     def __len__(self) -> int:
         return -(-self.columns // self.width)
 
-    def parts_of(self, block: int) -> npt.NDArray[np.int64]:
-        """Those in one block."""
-        return self.parts[self.parts[:, 0] == block]
+    def models_of(self, block: int) -> npt.NDArray[np.int64]:
+        """The model of each column of a block."""
+        some = self.parts[self.parts[:, 0] == block]
+        return np.repeat(some[:, 3], some[:, 2] - some[:, 1])
 
     def slices(self) -> Iterator[tuple[int, slice]]:
         """Columns of the table by block."""
