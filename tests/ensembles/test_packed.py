@@ -120,7 +120,8 @@ def test_samples_in_parts_are_as_samples_at_once(monkeypatch):
         )
         found.append(packed.forward(table, ROWS).copy())
     np.testing.assert_array_equal(*found)
-    assert np.isfinite(found[0]).all() and found[0].any()
+    assert np.isfinite(found[0]).all()
+    assert found[0].any()
 
 
 def data_and_targets(values, samples=150, modes=9):
