@@ -25,7 +25,11 @@ from rankrise.ensembles._lookup_registers import (
     add_rows,
     give_exponents,
     multiply_rows,
+    multiply_values_of_1,
+    multiply_values_of_2,
+    multiply_values_of_4,
     sum_subsets,
+    survey,
     take_exponents,
 )
 
@@ -119,33 +123,6 @@ def gather_planes(packed, order, planes):
 
 
 @_inner
-def _fill_products(factors, bits, word, scale, tables):
-    """Tables of products of the factors whose values a word's groups of bits name.
-
-    The last table's are multiplied by `scale`.
-    """
-    values, modes, width = factors.shape
-    span = 1 << bits
-    for group in range(GROUPS):
-        table = tables[group]
-        table[0] = 1 if group + 1 < GROUPS else scale
-        filled, mode = 1, (word * GROUPS + group) * (4 // bits)
-        while filled < ENTRIES:
-            # The first value last, for it takes the place of what is multiplied.
-            for value in range(span - 1, -1, -1):
-                for entry in range(filled):
-                    source, target = table[entry], table[value * filled + entry]
-                    if mode < modes and value < values:
-                        factor = factors[value, mode]
-                        for j in range(width):
-                            target[j] = source[j] * factor[j]
-                    else:
-                        target[:] = source
-            filled *= span
-            mode += 1
-
-
-@_inner
 def _value(words, bits, mode, row):
     """The value of a sample's mode."""
     digits = _WORD // bits
@@ -154,63 +131,51 @@ def _value(words, bits, mode, row):
     return int64((words[mode // digits, row] >> shift) & mask)
 
 
-@_compiled(
-    lambda number, _: boolean(
-        number[:, :, ::1], int64, number[:, ::1], number[:, ::1]
-    )
-)  # fmt: skip
-def ranges(factors, bits, highest, lowest):
-    """Largest and smallest products of any factors of a word, by word and column.
-
-    Returns
-    -------
-    Whether `products` can be made of these factors.
-    """
-    modes = _WORD // bits
-    most, least = np.empty((2, factors.shape[2]), factors.dtype)
-    count = np.int32(0)
-    for word in range(len(highest)):
-        high, low = highest[word], lowest[word]
-        high[:] = low[:] = 1
-        for mode in range(word * modes, min((word + 1) * modes, factors.shape[1])):
-            most[:] = least[:] = 1
-            for value in range(len(factors)):
-                for j in range(len(most)):
-                    size = abs(factors[value, mode, j])
-                    most[j] = size if size > most[j] else most[j]
-                    least[j] = size if size < least[j] else least[j]
-            for j in range(len(most)):
-                high[j] *= most[j]
-                low[j] *= least[j]
-    for factor in factors.reshape(-1):
-        count += np.int32(abs(factor) < np.inf)
-    return count == factors.size and 4 * highest.max() < 2.0 ** _most(factors)
+@_inner
+def _place(table, block, factors):
+    """Copy a block of a table's columns to where other factors are 1."""
+    values, modes, columns = table.shape
+    begin = block * factors.shape[2]
+    count = min(factors.shape[2], columns - begin)
+    for value in range(values):
+        for mode in range(modes):
+            for j in range(count):
+                factors[value, mode, j] = table[value, mode, begin + j]
+            for j in range(count, factors.shape[2]):
+                factors[value, mode, j] = 1
 
 
-@_compiled(
-    lambda number, integer: void(
-        uint64[:, ::1], number[:, :, ::1], int64, number[:, ::1], number[:, ::1], int64,
-        int64, number[:, :, ::1], number[:, ::1], integer[:, ::1],
-    )
-)  # fmt: skip
-def products(
+@_inner
+def _fill_products(factors, bits, word, scale, tables):
+    """Tables of a word's products; the last table's are multiplied by `scale`."""
+    if bits == 1:
+        multiply_values_of_1(factors, word, tables)
+    elif bits == 2:
+        multiply_values_of_2(factors, word, tables)
+    else:
+        multiply_values_of_4(factors, word, tables)
+    if scale != 1:
+        last = tables[GROUPS - 1]
+        for entry in range(ENTRIES):
+            for j in range(last.shape[1]):
+                last[entry, j] *= scale
+
+
+@_inner
+def _products(
     words, factors, bits, highest, lowest, first, last, tables, out, exponents
 ):
-    """Products of a block of columns for some samples, where `ranges` allows it.
+    """Products of a block of columns for some samples.
 
     Before a product can leave the range of numbers its exponent is moved elsewhere.
     What falls below it within a word is next to nothing, whatever the others are.
 
     Parameters
     ----------
-    words
-        Values of the samples, `bits` each; a row for each place in a sample.
     highest, lowest
-        What `ranges` found.
+        Largest and smallest products of any factors, by word and column.
     tables
         Room.
-    out
-        A row a sample.
     exponents
         Room for some samples at a time, so that they stay in the cache.
     """
@@ -249,14 +214,10 @@ def products(
             give_exponents(begin, some, apart)
 
 
-@_compiled(
-    lambda number, _: void(
-        uint64[:, ::1], number[:, :, ::1], int64, int64, int64, number[:, ::1]
-    )
-)
-def any_products(words, factors, bits, first, last, out):
+@_inner
+def _any_products(words, factors, bits, modes, first, last, out):
     """The same whatever the factors are, an order of magnitude slower."""
-    _, modes, width = factors.shape
+    width = factors.shape[2]
     sizes = np.empty_like(factors)
     powers = np.zeros(factors.shape, np.int64)
     for place in np.ndindex(factors.shape):
@@ -282,24 +243,20 @@ def any_products(words, factors, bits, first, last, out):
             number[j] = math.ldexp(number[j], min(max(power[j], -5000), 5000))
 
 
-@_compiled(lambda number, _: int64[:, ::1](number[:, :, ::1]))
-def tiny_factors(factors):
+@_inner
+def _tiny_factors(factors):
     """Value, mode and column of factors next to zero.
 
     Products are first made without them, for where a product is nothing no quotient
     says what it would be without one of its factors.
     """
-    smallest, count = _smallest(factors), np.int32(0)
-    for factor in factors.reshape(-1):
-        count += np.int32(abs(factor) < smallest)
-    found = np.empty((count, 3), np.int64)
-    k = 0
-    if count:
-        for place in np.ndindex(factors.shape):
-            if abs(factors[place]) < smallest:
-                found[k] = place
-                k += 1
-    return found
+    smallest, count = _smallest(factors), 0
+    found = np.empty((factors.size, 3), np.int64)
+    for place in np.ndindex(factors.shape):
+        if abs(factors[place]) < smallest:
+            found[count] = place
+            count += 1
+    return found[:count].copy()
 
 
 @_inner
@@ -328,13 +285,8 @@ def _rows_with(planes, each, value, mode, first, last, rows):
     return count
 
 
-@_compiled(
-    lambda number, integer: void(
-        uint64[:, ::1], int64, number[:, :, ::1], int64, int64, int64[:, ::1],
-        number[:, ::1], number[:, ::1],
-    )
-)  # fmt: skip
-def times_tiny(planes, each, factors, first, last, tiny, out, others):
+@_inner
+def _times_tiny(planes, each, tiny, sizes, first, last, out, others):
     """Multiply products by tiny factors, for some samples.
 
     Most tiny factors are of values that few samples have, and these alone are visited.
@@ -343,6 +295,8 @@ def times_tiny(planes, each, factors, first, last, tiny, out, others):
     ----------
     planes, each
         Values of the samples by bit, so many bits a mode.
+    tiny, sizes
+        Which, and the factors themselves.
     others
         Products as they were where one tiny factor comes in; else zero.
     """
@@ -355,17 +309,72 @@ def times_tiny(planes, each, factors, first, last, tiny, out, others):
             row = rows[place]
             others[row, j] = 0 if counts[row - first, j] else out[row, j]
             counts[row - first, j] = 1
-            out[row, j] *= factors[value, mode, j]
+            out[row, j] *= sizes[k]
 
 
 @_compiled(
-    lambda number, _: void(
-        uint64[:, ::1], int64, number[:, ::1],
-        types.Array(number, 2, "C", readonly=True), int64[::1], int64, int64,
-        int64[:, ::1], number[:, :, ::1],
+    lambda number, integer: void(
+        int64[:, ::1], types.Array(number, 3, "C", readonly=True), uint64[:, ::1],
+        uint64[:, ::1], int64, int64, number[:, :, ::1], number[:, :, ::1],
+        boolean[::1], number[:, :, ::1], number[:, :, ::1], number[:, :, ::1],
+        integer[:, ::1],
     )
 )  # fmt: skip
-def tiny_derivatives(planes, each, others, slopes, models, first, last, tiny, out):
+def forward(
+    items, table, words, planes, each, bits, products, others, has_tiny, factors,
+    ranges, tables, exponents,
+):  # fmt: skip
+    """Products of some blocks of columns for some samples.
+
+    Parameters
+    ----------
+    items
+        A block, first and last sample, row by row.
+    words, planes, each, bits
+        Values of the samples, `bits` each, a row for each place in a sample; and by
+        bit, `each` bits a mode.
+    products, others
+        By block, sample and column; and without one tiny factor, where there is one.
+    has_tiny
+        Which blocks have some.
+    factors, ranges, tables, exponents
+        Room.
+    """
+    modes = _WORD // bits
+    highest, lowest, least = ranges[0], ranges[1], ranges[2, :1]
+    for k in range(len(items)):
+        block, first, last = items[k]
+        out = products[block]
+        _place(table, block, factors)
+        survey(factors, modes, highest, lowest, least)
+        is_tiny = least.min() < _smallest(factors)
+        has_tiny[block] = is_tiny
+        if is_tiny:
+            tiny = _tiny_factors(factors)
+            sizes = np.empty(len(tiny), factors.dtype)
+            for i in range(len(tiny)):
+                value, mode, j = tiny[i]
+                sizes[i] = factors[value, mode, j]
+                factors[value, mode, j] = 1
+            survey(factors, modes, highest, lowest, least)
+        is_in_range, limit = True, 2.0 ** (_most(factors) - 2)
+        for highest_of_word in highest:
+            for size in highest_of_word:
+                is_in_range &= size < limit
+        if is_in_range:
+            between = highest, lowest, first, last
+            _products(words, factors, bits, *between, tables, out, exponents)
+        else:
+            _any_products(words, factors, bits, table.shape[1], first, last, out)
+        if is_tiny:
+            what = planes, each, tiny, sizes, first, last
+            _times_tiny(*what, out, others[block])
+
+
+@_inner
+def _tiny_derivatives(
+    planes, each, others, slopes, models, first, last, tiny, begin, out
+):
     """Derivatives by the tiny factors of some modes.
 
     Parameters
@@ -382,7 +391,7 @@ def tiny_derivatives(planes, each, others, slopes, models, first, last, tiny, ou
             for place in range(_rows_with(planes, each, value, mode, 0, samples, rows)):
                 row = rows[place]
                 total += others[row, j] * slopes[row, models[j]]
-            out[value, mode, j] = total
+            out[value, mode, begin + j] = total
 
 
 @_compiled(
@@ -411,14 +420,8 @@ def model_sums(products, parts, first, last, out):
                 out[row, model] += total
 
 
-@_compiled(
-    lambda number, _: void(
-        uint64[:, ::1], number[:, ::1], types.Array(number, 2, "C", readonly=True),
-        int64[::1], int64, int64, int64[::1], number[:, :, ::1], number[:, ::1],
-        number[:, ::1], number[:, ::1], number[::1],
-    )
-)  # fmt: skip
-def plane_sums(
+@_inner
+def _plane_sums(
     planes, products, slopes, models, first, last, zeroth, tables, room, out, others,
     total,
 ):  # fmt: skip
@@ -450,13 +453,8 @@ def plane_sums(
             add_rows(row, tables, others)
 
 
-@_compiled(
-    lambda number, _: void(
-        number[:, :, ::1], int64, int64, number[:, ::1], int64[::1], number[:, ::1],
-        number[::1], number[:, :, ::1],
-    )
-)  # fmt: skip
-def derivatives(factors, first, last, sums, zeroth, others, total, out):
+@_inner
+def _derivatives(factors, first, last, sums, zeroth, others, total, begin, out):
     """Derivatives by the factors of some modes, from sums of slopes times products.
 
     Those by tiny factors have no meaning yet.
@@ -467,8 +465,8 @@ def derivatives(factors, first, last, sums, zeroth, others, total, out):
         Modes whose sums of the first of two values do not serve as differences, and
         these sums.
     """
-    values, _, width = factors.shape
-    given = 0
+    values, _, columns = out.shape
+    width, given = min(factors.shape[2], columns - begin), 0
     for mode in range(first, last):
         is_given = given < len(zeroth) and zeroth[given] == mode
         for value in range(values):
@@ -482,12 +480,12 @@ def derivatives(factors, first, last, sums, zeroth, others, total, out):
                 else:
                     found = total[j] - sums[mode, j]
                 factor = factors[value, mode, j]
-                out[value, mode, j] = found / factor if factor else 0
+                out[value, mode, begin + j] = found / factor if factor else 0
         given += is_given
 
 
-@_compiled(lambda number, _: int64[::1](number[:, :, ::1], int64, int64))
-def cancelling(factors, first, last):
+@_inner
+def _cancelling(factors, first, last):
     """Modes whose derivatives by the first of two values would round as differences.
 
     So they do where its factor is next to nothing, and few samples have it that count.
@@ -502,3 +500,48 @@ def cancelling(factors, first, last):
         found[count] = mode
         count += is_small
     return found[:count].copy()
+
+
+@_compiled(
+    lambda number, _: void(
+        int64[:, ::1], types.Array(number, 3, "C", readonly=True), uint64[:, ::1],
+        int64, types.Array(number, 2, "C", readonly=True), int64[:, ::1],
+        number[:, :, ::1], number[:, :, ::1], boolean[::1], number[:, :, ::1],
+        number[:, :, ::1], number[:, :, ::1], number[:, ::1], number[:, ::1],
+    )
+)  # fmt: skip
+def backward(
+    items, table, planes, each, slopes, models, products, others, has_tiny, gradient,
+    factors, tables, room, sums,
+):  # fmt: skip
+    """Derivatives by some blocks of columns, for some modes.
+
+    Parameters
+    ----------
+    items
+        A block, first and last mode, row by row.
+    slopes, models
+        By sample and model, and the model of each column by block.
+    gradient
+        Where derivatives are written to.
+    factors, tables, room, sums
+        Room.
+    """
+    is_of_two, width = len(table) == 2, factors.shape[2]
+    zeroth, total = np.empty(0, np.int64), np.empty((1, width), factors.dtype)
+    for k in range(len(items)):
+        block, first, last = items[k]
+        begin = block * width
+        _place(table, block, factors)
+        if is_of_two:
+            zeroth = _cancelling(factors, first, last)
+        zeroth_sums = np.empty((len(zeroth), width), factors.dtype)
+        by_sample = slopes, models[block]
+        bits = first * each, last * each, zeroth
+        rooms = tables, room, sums, zeroth_sums, total[0]
+        _plane_sums(planes, products[block], *by_sample, *bits, *rooms)
+        given = sums, zeroth, zeroth_sums, total[0], begin
+        _derivatives(factors, first, last, *given, gradient)
+        if has_tiny[block]:
+            which = first, last, _tiny_factors(factors), begin
+            _tiny_derivatives(planes, each, others[block], *by_sample, *which, gradient)

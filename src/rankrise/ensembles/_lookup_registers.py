@@ -25,16 +25,17 @@ class _Rows:
         number = context.get_data_type(kind.dtype)
         self._align = kind.dtype.bitwidth // 8
         self.kind = ir.VectorType(number, _REGISTER_BYTES // self._align)
-        self._register = self.kind.as_pointer()
         self._builder = builder
         array = context.make_array(kind)(context, builder, value)
         self.data = builder.bitcast(array.data, ir.IntType(8).as_pointer())
-        self.count = builder.extract_value(array.shape, 0)
+        shape = cgutils.unpack_tuple(builder, array.shape, kind.ndim)
+        self.count, self._second = shape[0], shape[-2] if kind.ndim > 2 else None
 
     def _pointers(self, begin: Any) -> list[Any]:
         places = range(0, ROW_BYTES, _REGISTER_BYTES)
         pointers = [self._builder.gep(begin, [_INT(place)]) for place in places]
-        return [self._builder.bitcast(each, self._register) for each in pointers]
+        register = self.kind.as_pointer()
+        return [self._builder.bitcast(each, register) for each in pointers]
 
     def load(self, place: Any, further: int = 0) -> list[Any]:
         """The row that begins at so many bytes, and a constant number more."""
@@ -45,11 +46,55 @@ class _Rows:
             for pointer in self._pointers(begin)
         ]
 
+    def load_row(self, first: Any, second: Any) -> list[Any]:
+        """A row of three-dimensional arrays, by its first two indices."""
+        first = _INT(first) if isinstance(first, int) else first
+        row = self._builder.add(self._builder.mul(first, self._second), second)
+        return self.load(self._builder.mul(row, _INT(ROW_BYTES)))
+
     def store(self, values: list[Any], place: Any) -> None:
         """Write the row that begins at so many bytes."""
         pointers = self._pointers(self._builder.gep(self.data, [place]))
         for value, pointer in zip(values, pointers, strict=True):
             self._builder.store(value, pointer, align=self._align)
+
+    def store_all(self, rows: list[list[Any]], group: Any) -> None:
+        """Write the rows of a table."""
+        begin = self._builder.mul(group, _INT(ENTRIES * ROW_BYTES))
+        for entry, row in enumerate(rows):
+            self.store(row, self._builder.add(begin, _INT(entry * ROW_BYTES)))
+
+    def every(self, number: float) -> list[Any]:
+        """A row of one number."""
+        register = ir.Constant(self.kind, [number] * self.kind.count)
+        return [register] * (ROW_BYTES // _REGISTER_BYTES)
+
+    def variable(self, number: float) -> "_Variable":
+        """A row that can change, at first of one number."""
+        return _Variable(self._builder, self.every(number))
+
+
+class _Variable:
+    """A row in registers that changes in loops."""
+
+    def __init__(self, builder: Any, row: list[Any]) -> None:
+        self._builder = builder
+        self._places = [cgutils.alloca_once(builder, each.type) for each in row]
+        self.set(row)
+
+    def get(self) -> list[Any]:
+        """Its registers."""
+        return [self._builder.load(place) for place in self._places]
+
+    def set(self, row: list[Any]) -> None:
+        """Change them."""
+        for value, place in zip(row, self._places, strict=True):
+            self._builder.store(value, place)
+
+
+def _each(combine: Any, some: list[Any], others: list[Any]) -> list[Any]:
+    """Rows combined register by register."""
+    return [combine(*pair) for pair in zip(some, others, strict=True)]
 
 
 def _combining(operation: str) -> Any:
@@ -61,9 +106,6 @@ def _combining(operation: str) -> Any:
             table = _Rows(context, builder, tables, given[1])
             result = _Rows(context, builder, out, given[2])
             names = context.make_array(words)(context, builder, given[0]).data
-
-            def joined(some: list[Any], others: list[Any]) -> list[Any]:
-                return [combine(*pair) for pair in zip(some, others, strict=True)]
 
             def looked_up(word: Any, group: int) -> list[Any]:
                 # The four bits, moved to where they count rows in bytes.
@@ -79,7 +121,7 @@ def _combining(operation: str) -> Any:
                 # Rows do not wait for each other: reading takes the time.
                 number = result.load(place)
                 for group in range(GROUPS):
-                    number = joined(number, looked_up(word, group))
+                    number = _each(combine, number, looked_up(word, group))
                 result.store(number, place)
             return context.get_dummy_value()
 
@@ -99,26 +141,104 @@ def _summing(_, numbers, tables, total):
         number = _Rows(context, builder, numbers, given[0])
         table = _Rows(context, builder, tables, given[1])
         whole = _Rows(context, builder, total, given[2])
-
-        def summed(some: list[Any], others: list[Any]) -> list[Any]:
-            return [builder.fadd(*pair) for pair in zip(some, others, strict=True)]
-
         with cgutils.for_range(builder, _INT(GROUPS)) as loop:
             place = builder.mul(loop.index, _INT(_BITS * ROW_BYTES))
-            begin = builder.mul(loop.index, _INT(ENTRIES * ROW_BYTES))
-            sums = [[ir.Constant(number.kind, None)] * (ROW_BYTES // _REGISTER_BYTES)]
+            sums = [number.every(0.0)]
             for bit in range(_BITS):
                 addend = number.load(place, bit * ROW_BYTES)
-                sums += [summed(each, addend) for each in sums]
-            for entry, found in enumerate(sums):
-                table.store(found, builder.add(begin, _INT(entry * ROW_BYTES)))
-            whole.store(summed(whole.load(_INT(0)), sums[-1]), _INT(0))
+                sums += [_each(builder.fadd, some, addend) for some in sums]
+            table.store_all(sums, loop.index)
+            whole.store(_each(builder.fadd, whole.load(_INT(0)), sums[-1]), _INT(0))
         return context.get_dummy_value()
 
     return types.void(numbers, tables, total), generate
 
 
+def _multiplying(bits: int) -> Any:
+    """Tables of products of the factors whose values a word's groups of bits name."""
+
+    def typed(_, factors, word, tables):
+        def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
+            factor = _Rows(context, builder, factors, given[0])
+            table = _Rows(context, builder, tables, given[2])
+            with cgutils.for_range(builder, _INT(GROUPS)) as loop:
+                group = builder.add(builder.mul(given[1], _INT(GROUPS)), loop.index)
+                mode = builder.mul(group, _INT(_BITS // bits))
+                products = [factor.every(1.0)]
+                for k in range(_BITS // bits):
+                    rows = [
+                        factor.load_row(value, builder.add(mode, _INT(k)))
+                        for value in range(1 << bits)
+                    ]
+                    products = [
+                        _each(builder.fmul, product, row)
+                        for row in rows
+                        for product in products
+                    ]
+                table.store_all(products, loop.index)
+            return context.get_dummy_value()
+
+        return types.void(factors, word, tables), generate
+
+    return intrinsic(typed)
+
+
+def _surveying(_, factors, modes, highest, lowest, least):
+    """Largest and smallest products of any factors of so many modes, row by row.
+
+    What is neither above nor below 1 counts as 1. `least` becomes the smallest factor's
+    size of all, and `highest` is not a number where some factor is not finite.
+    """
+
+    def generate(context: Any, builder: Any, _: Any, given: Any) -> Any:
+        factor = _Rows(context, builder, factors, given[0])
+        results = [
+            _Rows(context, builder, kind, each)
+            for kind, each in zip((highest, lowest, least), given[2:], strict=True)
+        ]
+        name = f"llvm.fabs.v{factor.kind.count}f{factors.dtype.bitwidth}"
+        size_of = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(factor.kind, [factor.kind]), name
+        )
+
+        def chosen(sign: str, some: list[Any], others: list[Any]) -> list[Any]:
+            pairs = zip(some, others, strict=True)
+            return [
+                builder.select(builder.fcmp_ordered(sign, *pair), *pair)
+                for pair in pairs
+            ]
+
+        smallest = factor.variable(float("inf"))
+        with cgutils.for_range(builder, results[0].count) as words:
+            high, low = factor.variable(1.0), factor.variable(1.0)
+            first = builder.mul(words.index, given[1])
+            with cgutils.for_range(builder, given[1]) as places:
+                mode = builder.add(first, places.index)
+                most, fewest = factor.variable(1.0), factor.variable(1.0)
+                with cgutils.for_range(builder, factor.count) as values:
+                    row = factor.load_row(values.index, mode)
+                    size = [builder.call(size_of, [each]) for each in row]
+                    most.set(chosen(">", size, most.get()))
+                    fewest.set(chosen("<", size, fewest.get()))
+                    smallest.set(chosen("<", size, smallest.get()))
+                    nothing = _each(builder.fmul, size, factor.every(0.0))
+                    high.set(_each(builder.fadd, high.get(), nothing))
+                high.set(_each(builder.fmul, high.get(), most.get()))
+                low.set(_each(builder.fmul, low.get(), fewest.get()))
+            place = builder.mul(words.index, _INT(ROW_BYTES))
+            results[0].store(high.get(), place)
+            results[1].store(low.get(), place)
+        results[2].store(smallest.get(), _INT(0))
+        return context.get_dummy_value()
+
+    return types.void(factors, modes, highest, lowest, least), generate
+
+
 sum_subsets: Any = intrinsic(_summing)
+multiply_values_of_1: Any = _multiplying(1)
+multiply_values_of_2: Any = _multiplying(2)
+multiply_values_of_4: Any = _multiplying(4)
+survey: Any = intrinsic(_surveying)
 
 
 def _over_exponents(change: Any) -> Any:

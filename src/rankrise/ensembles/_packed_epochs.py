@@ -74,8 +74,13 @@ class PackedEpochs:
         if not course.epochs:
             rows = np.zeros(course.batch_size, np.int32)
             table, state, _ = self._batch(course, rows, 1, table, state, history[0])
-        for number in range(int(course.epochs)):
-            order = self._order(course, number)
+        epochs = int(course.epochs)
+        # The next epoch's is computed beside this one.
+        orders = [self._order(course, 0)] if epochs else []
+        for number in range(epochs):
+            if number + 1 < epochs:
+                orders.append(self._order(course, number + 1))
+            order = np.asarray(orders.pop(0))
             taken = (order >= 0).sum()
             total: Any = np.zeros(course.models.task.shape, table.dtype)
             for rows in order:
@@ -85,13 +90,12 @@ class PackedEpochs:
             history[number] = total
         return table, state, jnp.asarray(history)
 
-    def _order(self, course: Course, number: int) -> npt.NDArray[np.int32]:
+    def _order(self, course: Course, number: int) -> Int[Array, "batches rows"]:
         """Rows of every batch of an epoch."""
         if course.batches is not None:
-            return np.asarray(course.batches)[number]
+            return course.batches[number]
         epoch = np.int32(int(course.epoch) + number)
-        size = course.batch_size
-        return np.asarray(_shuffled(course.key, epoch, len(self._packed), size))
+        return _shuffled(course.key, epoch, len(self._packed), course.batch_size)
 
     def _batch(
         self,
@@ -108,7 +112,7 @@ class PackedEpochs:
         wanted = course.targets, course.models.task
         # NumPy's arrays go into a program faster than out of `jnp.asarray`.
         given: tuple[Any, ...] = rows, np.asarray(taken, dtype), sums, total
-        slopes, total = _slopes(wanted, course.loss_function, *given)
+        slopes, total = _slopes(course.loss_function, wanted, *given)
         gradient = np.zeros(table.shape, dtype)
         products.backward(np.asarray(slopes), gradient)
         table, state = _updated(course.optimizer)(gradient, state, table)
@@ -143,10 +147,11 @@ def packed_mean_losses(
 _shuffled = jax.jit(shuffled, static_argnums=(2, 3))
 
 
-@eqx.filter_jit
+# Not Equinox's, which takes longer to be called than the program itself.
+@ft.partial(jax.jit, static_argnums=0)
 def _slopes(
-    wanted: tuple[Float[Array, "samples tasks"], Int[Array, " models"]],
     loss_function: AbstractLoss,
+    wanted: tuple[Float[Array, "samples tasks"], Int[Array, " models"]],
     rows: Int[Array, " rows"],
     taken: Float[Array, ""],
     sums: Float[Array, "rows models"],

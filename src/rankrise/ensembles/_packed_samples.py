@@ -1,7 +1,7 @@
 """Samples as bits, and a table of factors as blocks of columns."""
 
+import functools as ft
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,16 +118,13 @@ class Blocks:
     def __len__(self) -> int:
         return -(-self.columns // self.width)
 
-    def models_of(self, block: int) -> npt.NDArray[np.int64]:
-        """The model of each column of a block."""
-        some = self.parts[self.parts[:, 0] == block]
-        return np.repeat(some[:, 3], some[:, 2] - some[:, 1])
-
-    def slices(self) -> Iterator[tuple[int, slice]]:
-        """Columns of the table by block."""
-        for block in range(len(self)):
-            begin = block * self.width
-            yield block, slice(begin, min(begin + self.width, self.columns))
+    @ft.cached_property
+    def models(self) -> npt.NDArray[np.int64]:
+        """The model of each column, by block; what is beyond the last has any."""
+        found = np.zeros((len(self), self.width), np.int64)
+        for block, first, last, model in self.parts:
+            found[block, first:last] = model
+        return found
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> npt.NDArray[Any]:
