@@ -108,6 +108,22 @@ def test_products_and_derivatives_are_those_of_multiplied_factors(
     assert (off <= 4 * error * sizes[..., :36]).all()
 
 
+def test_zeros_come_and_go():
+    rng = np.random.default_rng(3)
+    codes = rng.integers(0, 2, (300, 70), dtype=np.uint8)
+    slopes = rng.normal(size=(len(ROWS), 3))
+    packed = PackedProducts(
+        PackedSamples.of(codes), Blocks.of(MODELS, "f8"), 3, len(ROWS), "f8"
+    )
+    for make in (near_one, with_zeros, near_one):
+        table = make(rng, (2, 70, 36))
+        sums, gradient = products_and_gradient(codes, table, slopes)
+        found = np.zeros_like(table)
+        np.testing.assert_allclose(packed.forward(table, ROWS), sums[:, :3], rtol=1e-9)
+        packed.backward(slopes, found)
+        np.testing.assert_allclose(found, gradient, rtol=1e-9, atol=1e-12)
+
+
 def test_samples_in_parts_are_as_samples_at_once(monkeypatch):
     rng = np.random.default_rng(2)
     codes = rng.integers(0, 2, (300, 300), dtype=np.uint8)

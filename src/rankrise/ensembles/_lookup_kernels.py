@@ -146,19 +146,14 @@ def _place(table, block, factors):
 
 
 @_inner
-def _fill_products(factors, bits, word, scale, tables):
-    """Tables of a word's products; the last table's are multiplied by `scale`."""
+def _fill_products(factors, bits, word, tables):
+    """Tables of a word's products."""
     if bits == 1:
         multiply_values_of_1(factors, word, tables)
     elif bits == 2:
         multiply_values_of_2(factors, word, tables)
     else:
         multiply_values_of_4(factors, word, tables)
-    if scale != 1:
-        last = tables[GROUPS - 1]
-        for entry in range(ENTRIES):
-            for j in range(last.shape[1]):
-                last[entry, j] *= scale
 
 
 @_inner
@@ -206,12 +201,12 @@ def _products(
                 for j in range(width):
                     high[j] = 2 * start * highest[word, j]
                     low[j] = start * lowest[word, j]
-            is_last = word + 1 == len(words)
-            scale = 1 / start if is_last and not is_apart else 1.0
-            _fill_products(factors, bits, word, scale, tables)
+            _fill_products(factors, bits, word, tables)
             multiply_rows(words[word, one:end], tables, some)
         if is_apart:
             give_exponents(begin, some, apart)
+        else:
+            some *= factors.dtype.type(1 / start)
 
 
 @_inner
