@@ -20,8 +20,6 @@ from numba import boolean, float32, float64, int32, int64, uint64, void
 from numba.core import types
 
 from rankrise.ensembles._lookup_registers import (
-    ENTRIES,
-    GROUPS,
     add_rows,
     give_exponents,
     multiply_rows,
