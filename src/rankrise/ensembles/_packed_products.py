@@ -102,6 +102,8 @@ class PackedProducts:
             )  # fmt: skip
 
         self._share(derive, len(self._blocks), self._samples.features)
+        # Its memory is that of the next one, if nothing else holds it.
+        del self._table
 
     @property
     def _bits(self) -> tuple[npt.NDArray[np.uint64], int]:
