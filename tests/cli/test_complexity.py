@@ -216,7 +216,8 @@ def test_a_study_that_is_cut_off_or_diverges_says_so_in_valid_json(
     wild = [*wild, "--out", tmp_path / "wild"]
     assert complexity(*wild) == 0
     assert summary(tmp_path / "wild")["result"] == "diverged"
-    said = r"rankrise: \d of 4 models diverged; lower --learning-rate\.\n"
+    lower = "lower --learning-rate, --init-mean or --init-std"
+    said = rf"rankrise: \d of 4 models diverged; {lower}\.\n"
     assert re.fullmatch(said, capsys.readouterr().err)
 
 

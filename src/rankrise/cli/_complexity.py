@@ -248,7 +248,8 @@ def _warnings(outcome: "ComplexityResult") -> Iterator[str]:
     has_rate = outcome.optimizer not in (SECOND_ORDER, QUICK)
     diverged = sum(fit.ending == Ending.DIVERGED for fit in curve.fits)
     if diverged:
-        lower = "--learning-rate" if has_rate else "--init-mean or --init-std"
+        lower = "--init-mean or --init-std"
+        lower = f"--learning-rate, {lower}" if has_rate else lower
         yield f"{diverged} of {len(curve.fits)} models diverged; lower {lower}."
     rises = [(control, curve.first_rise(control)) for control in curve.controls]
     rising = [f"{name} from {rise[0]} to {rise[1]}" for name, rise in rises if rise]

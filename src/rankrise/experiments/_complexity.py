@@ -187,8 +187,9 @@ def _by_optimizer(config: ComplexityConfig, data: CategoricalData) -> Training:
 
 
 def _optimizer_name(config: ComplexityConfig, data: CategoricalData) -> str:
-    usual = QUICK if suits_quick_training(data) else SECOND_ORDER
-    return config.optimizer or usual
+    if config.optimizer is not None:
+        return config.optimizer
+    return QUICK if suits_quick_training(data) else SECOND_ORDER
 
 
 @ft.cache
