@@ -108,6 +108,23 @@ def test_products_and_derivatives_are_those_of_multiplied_factors(
     assert (off <= 4 * error * sizes[..., :36]).all()
 
 
+@pytest.mark.parametrize(("values", "more"), [(1, 0), (1, 3), (2, 3), (3, 1), (5, 4)])
+def test_tables_may_be_of_more_values_than_samples_have(values, more):
+    rng = np.random.default_rng(4)
+    codes = rng.integers(0, values, (300, 70), dtype=np.uint8)
+    table = near_one(rng, (values + more, 70, 36))
+    table[-1, 3] = 0
+    slopes = rng.normal(size=(len(ROWS), 3))
+    packed = PackedProducts(
+        PackedSamples.of(codes), Blocks.of(MODELS, "f8"), 3, len(ROWS), "f8"
+    )
+    sums, gradient = products_and_gradient(codes, table, slopes)
+    found = np.zeros_like(table)
+    np.testing.assert_allclose(packed.forward(table, ROWS), sums[:, :3], rtol=1e-9)
+    packed.backward(slopes, found)
+    np.testing.assert_allclose(found, gradient, rtol=1e-9, atol=1e-12)
+
+
 def test_zeros_come_and_go():
     rng = np.random.default_rng(3)
     codes = rng.integers(0, 2, (300, 70), dtype=np.uint8)
@@ -189,24 +206,33 @@ def test_epochs_are_those_of_jax(name, values, double, error, monkeypatch):
         np.testing.assert_allclose(table, expected, rtol=0, atol=10 * error)
 
 
-def test_more_threads_change_no_bit(monkeypatch):
+@pytest.mark.parametrize("components", [(7, 12), (20, 1, 30, 25), (40,)])
+def test_more_threads_change_no_bit(components, monkeypatch):
     data, targets = data_and_targets(2, samples=300, modes=100)
+    monkeypatch.setattr("rankrise.ensembles._packed_products._FEW", 1)
+    members = [Member(count, k % 2) for k, count in enumerate(components)]
     fits = []
     for threads in (1, 3):
         monkeypatch.setattr(
             "rankrise.ensembles._packed_products.usable_cores",
             lambda threads=threads: threads,
         )
-        fits.append(
-            fit_ensemble(
-                Samples(data, targets),
-                (Member(7, 0), Member(12, 1)),
-                Training(epochs=3, batch_size=200),
-            )
-        )
+        training = Training(epochs=3, batch_size=200, optimizer=optax.adam(0.05))
+        fits.append(fit_ensemble(Samples(data, targets), members, training))
     for one, other in zip(fits[0].tables, fits[1].tables, strict=True):
         np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(fits[0].train_losses, fits[1].train_losses)
+
+
+def test_a_model_that_overflows_changes_no_bit_of_others():
+    data, targets = data_and_targets(2, samples=300, modes=100)
+    tables = [np.full((2, 100, 1), size) for size in (1.0, 1e9, 1e30)]
+    losses = []
+    for some in (tables[:1], tables):
+        training = Training(epochs=3, optimizer=optax.adam(0.01), start=some)
+        members = [Member(1, k % 2) for k in range(len(some))]
+        losses.append(fit_ensemble(Samples(data, targets), members, training))
+    np.testing.assert_array_equal(losses[0].tables[0], losses[1].tables[0])
 
 
 def test_features_of_many_values_are_trained_too():

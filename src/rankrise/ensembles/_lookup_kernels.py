@@ -130,9 +130,15 @@ def _value(words, bits, mode, row):
 
 
 @_inner
-def _place(table, block, factors):
+def _values(table, each):
+    """Values of a feature that samples have; a table may be of more, or of one."""
+    return min(len(table), max(each, 2))
+
+
+@_inner
+def _place(table, block, values, factors):
     """Copy a block of a table's columns to where other factors are 1."""
-    values, modes, columns = table.shape
+    _, modes, columns = table.shape
     begin = block * factors.shape[2]
     count = min(factors.shape[2], columns - begin)
     for value in range(values):
@@ -208,32 +214,25 @@ def _products(
 
 
 @_inner
-def _any_products(words, factors, bits, modes, first, last, out):
-    """The same whatever the factors are, an order of magnitude slower."""
-    width = factors.shape[2]
-    sizes = np.empty_like(factors)
-    powers = np.zeros(factors.shape, np.int64)
-    for place in np.ndindex(factors.shape):
-        if math.isfinite(factors[place]):
-            sizes[place], powers[place] = math.frexp(factors[place])
-        else:
-            sizes[place] = np.nan
-    power = np.empty(width, np.int64)
+def _any_products(words, factors, bits, modes, column, first, last, out):
+    """Those of one column whatever its factors are, an order of magnitude slower."""
+    sizes = np.full(factors.shape[:2], np.nan, factors.dtype)
+    powers = np.zeros(factors.shape[:2], np.int64)
+    for value, mode in np.ndindex(sizes.shape):
+        factor = factors[value, mode, column]
+        if math.isfinite(factor):
+            sizes[value, mode], powers[value, mode] = math.frexp(factor)
     for row in range(first, last):
-        number = out[row]
-        number[:] = 1
-        power[:] = 0
+        number, power = factors.dtype.type(1), 0
         for mode in range(modes):
             value = _value(words, bits, mode, row)
-            for j in range(width):
-                # From 1/2 to 1, or twice that.
-                number[j] *= sizes[value, mode, j]
-                power[j] += powers[value, mode, j]
-                if abs(number[j]) < 0.5:
-                    number[j] *= 2
-                    power[j] -= 1
-        for j in range(width):
-            number[j] = math.ldexp(number[j], min(max(power[j], -5000), 5000))
+            # From 1/2 to 1, or twice that.
+            number *= sizes[value, mode]
+            power += powers[value, mode]
+            if abs(number) < 0.5:
+                number *= factors.dtype.type(2)
+                power -= 1
+        out[row, column] = math.ldexp(number, min(max(power, -5000), 5000))
 
 
 @_inner
@@ -333,12 +332,13 @@ def forward(
     factors, ranges, tables, exponents
         Room.
     """
-    modes = _WORD // bits
+    modes, width = _WORD // bits, factors.shape[2]
+    values = _values(table, each)
     highest, lowest, least = ranges[0], ranges[1], ranges[2, :1]
     for k in range(len(items)):
         block, first, last = items[k]
         out = products[block]
-        _place(table, block, factors)
+        _place(table, block, values, factors)
         survey(factors, modes, highest, lowest, least)
         is_tiny = least.min() < _smallest(factors)
         has_tiny[block] = is_tiny
@@ -350,15 +350,20 @@ def forward(
                 sizes[i] = factors[value, mode, j]
                 factors[value, mode, j] = 1
             survey(factors, modes, highest, lowest, least)
-        is_in_range, limit = True, 2.0 ** (_most(factors) - 2)
+        wide, limit = np.zeros(width, np.bool_), 2.0 ** (_most(factors) - 2)
         for highest_of_word in highest:
-            for size in highest_of_word:
-                is_in_range &= size < limit
-        if is_in_range:
-            between = highest, lowest, first, last
-            _products(words, factors, bits, *between, tables, out, exponents)
-        else:
-            _any_products(words, factors, bits, table.shape[1], first, last, out)
+            for j in range(width):
+                wide[j] |= not highest_of_word[j] < limit
+        every = factors
+        if wide.any():
+            every = factors.copy()
+            for j in np.nonzero(wide)[0]:
+                factors[:, :, j] = 1
+            survey(factors, modes, highest, lowest, least)
+        between = highest, lowest, first, last
+        _products(words, factors, bits, *between, tables, out, exponents)
+        for j in np.nonzero(wide)[0]:
+            _any_products(words, every, bits, table.shape[1], j, first, last, out)
         if is_tiny:
             what = planes, each, tiny, sizes, first, last
             _times_tiny(*what, out, others[block])
@@ -407,10 +412,11 @@ def model_sums(products, parts, first, last, out):
             block, begin, end = parts[part, 0], parts[part, 1], parts[part, 2]
             model = parts[part, 3]
             for row in range(start, min(start + _WORD, last)):
-                total = products[block, row, begin]
-                for j in range(begin + 1, end):
+                # From left to right, wherever a block ends.
+                total = out[row, model]
+                for j in range(begin, end):
                     total += products[block, row, j]
-                out[row, model] += total
+                out[row, model] = total
 
 
 @_inner
@@ -447,7 +453,9 @@ def _plane_sums(
 
 
 @_inner
-def _derivatives(factors, first, last, sums, zeroth, others, total, begin, out):
+def _derivatives(
+    factors, values, each, first, last, sums, zeroth, others, total, begin, out
+):
     """Derivatives by the factors of some modes, from sums of slopes times products.
 
     Those by tiny factors have no meaning yet.
@@ -458,17 +466,18 @@ def _derivatives(factors, first, last, sums, zeroth, others, total, begin, out):
         Modes whose sums of the first of two values do not serve as differences, and
         these sums.
     """
-    values, _, columns = out.shape
-    width, given = min(factors.shape[2], columns - begin), 0
+    width, given = min(factors.shape[2], out.shape[2] - begin), 0
+    is_of_two = len(factors) == 2
     for mode in range(first, last):
         is_given = given < len(zeroth) and zeroth[given] == mode
+        zero, one = factors[0, mode], factors[1, mode]
         for value in range(values):
             for j in range(width):
-                if values > 2:
-                    found = sums[mode * values + value, j]
+                if not is_of_two:
+                    found = sums[mode * each + value, j]
                 elif value:
                     found = sums[mode, j]
-                elif is_given:
+                elif is_given and _cancels(zero[j], one[j]):
                     found = others[given, j]
                 else:
                     found = total[j] - sums[mode, j]
@@ -478,18 +487,21 @@ def _derivatives(factors, first, last, sums, zeroth, others, total, begin, out):
 
 
 @_inner
-def _cancelling(factors, first, last):
-    """Modes whose derivatives by the first of two values would round as differences.
-
-    So they do where its factor is next to nothing, and few samples have it that count.
+def _cancels(zero, one):
+    """Whether a sum over samples with the first of two values would round as a
+    difference: its factor is next to nothing, so few samples have it that count.
     """
-    smallest, found = _smallest(factors), np.empty(last - first, np.int64)
-    count = 0
+    return abs(zero) < abs(one) / 16
+
+
+@_inner
+def _cancelling(factors, first, last):
+    """Modes with such factors, for some column."""
+    found, count = np.empty(last - first, np.int64), 0
     for mode in range(first, last):
         is_small = False
         for j in range(factors.shape[2]):
-            size = abs(factors[0, mode, j])
-            is_small |= smallest <= size < abs(factors[1, mode, j]) / 16
+            is_small |= _cancels(factors[0, mode, j], factors[1, mode, j])
         found[count] = mode
         count += is_small
     return found[:count].copy()
@@ -520,13 +532,13 @@ def backward(
     factors, tables, room, sums
         Room.
     """
-    is_of_two, width = len(table) == 2, factors.shape[2]
+    values, width = _values(table, each), factors.shape[2]
     zeroth, total = np.empty(0, np.int64), np.empty((1, width), factors.dtype)
     for k in range(len(items)):
         block, first, last = items[k]
         begin = block * width
-        _place(table, block, factors)
-        if is_of_two:
+        _place(table, block, values, factors)
+        if each == 1:
             zeroth = _cancelling(factors, first, last)
         zeroth_sums = np.empty((len(zeroth), width), factors.dtype)
         by_sample = slopes, models[block]
@@ -534,7 +546,7 @@ def backward(
         rooms = tables, room, sums, zeroth_sums, total[0]
         _plane_sums(planes, products[block], *by_sample, *bits, *rooms)
         given = sums, zeroth, zeroth_sums, total[0], begin
-        _derivatives(factors, first, last, *given, gradient)
+        _derivatives(factors, values, each, first, last, *given, gradient)
         if has_tiny[block]:
             which = first, last, _tiny_factors(factors), begin
             _tiny_derivatives(planes, each, others[block], *by_sample, *which, gradient)

@@ -147,9 +147,18 @@ def packed_mean_losses(
 _shuffled = jax.jit(shuffled, static_argnums=(2, 3))
 
 
-# Not Equinox's, which takes longer to be called than the program itself.
-@ft.partial(jax.jit, static_argnums=0)
-def _slopes(
+def _slopes(loss_function: AbstractLoss, *given: Any) -> tuple[Array, Array]:
+    """`_slopes_of`, compiled; by Equinox, whose calls take longer, where it must be."""
+    try:
+        hash(loss_function)
+    except TypeError:
+        found: tuple[Array, Array] = _slopes_of_arrays(loss_function, *given)
+    else:
+        found = _slopes_of_settings(loss_function, *given)
+    return found
+
+
+def _slopes_of(
     loss_function: AbstractLoss,
     wanted: tuple[Float[Array, "samples tasks"], Int[Array, " models"]],
     rows: Int[Array, " rows"],
@@ -169,6 +178,10 @@ def _slopes(
     (slopes,) = back(jnp.broadcast_to(weights, losses.shape))
     total = total + jnp.sum(jnp.where(there, losses, 0), axis=0) / taken
     return jnp.where(jnp.isfinite(slopes), slopes, 0), total
+
+
+_slopes_of_arrays = eqx.filter_jit(_slopes_of)
+_slopes_of_settings = jax.jit(_slopes_of, static_argnums=0)
 
 
 @eqx.filter_jit

@@ -44,7 +44,8 @@ class PackedProducts:
             for kernel in (kernels.forward, kernels.model_sums, kernels.backward)
         )
         self._size = rows * blocks.columns
-        self._cores = 1 if self._size * samples.features < _FEW else usable_cores()
+        is_little = self._size * samples.features < _FEW
+        self._cores = 1 if is_little else usable_cores()
         self._pool = ThreadPoolExecutor(max(1, self._cores - 1))
         self._rooms = [
             _Room.of(samples, blocks.width, min(rows, _AT_ONCE), self._dtype)
