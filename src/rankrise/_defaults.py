@@ -12,4 +12,4 @@ RISEN_SHARE = 0.01
 
 # Steps of Levenberg-Marquardt, and epochs of Adam in small batches.
 SECOND_ORDER_STEPS = 40
-QUICK_EPOCHS = 500
+QUICK_EPOCHS = 700

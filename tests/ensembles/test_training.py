@@ -105,5 +105,5 @@ def test_data_as_large_as_mnist_are_trained_quickly_and_others_by_damped_steps(
     training = usual_training(CategoricalData.from_codes(codes, 2))
     assert isinstance(training.method, LevenbergMarquardt) != is_large
     assert (training.epochs, training.batch_size) == (
-        (500, 500) if is_large else (40, 5000)
+        (700, 500) if is_large else (40, 5000)
     )

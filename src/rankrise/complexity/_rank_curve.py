@@ -122,7 +122,7 @@ def rank_curve(
     seeds
         Seeds of the starts and of the random controls.
     training
-        By default 40 steps of `LevenbergMarquardt`, or for data as large as MNIST 500
+        By default 40 steps of `LevenbergMarquardt`, or for data as large as MNIST 700
         epochs of `quick_training`; `Training()` has the settings of the paper, 10,000
         epochs of Adam. Its cap of a test sample's loss is set to the square of the
         range of what is to be predicted.

@@ -171,7 +171,7 @@ def quick_training(
 ) -> Training:
     """Adam in small batches, from small components of both signs.
 
-    For tables as large as MNIST: there 500 passes reach the training error of 10,000
+    For tables as large as MNIST: there 700 passes reach the training error of 10,000
     by the paper's `Training` (docs/complexity.md says how nearly), and test errors are
     lower. Steps become shorter evenly, down to nothing with the last one.
 

@@ -58,7 +58,7 @@ class ComplexityConfig(ExperimentSettings):
     seeds: tuple[int, ...] = (0,)
     """Seeds of the starts and of the random controls."""
     epochs: int | None = None
-    """Most passes through the samples, 10,000 by default and 500 with quick; with
+    """Most passes through the samples, 10,000 by default and 700 with quick; with
     levenberg-marquardt its steps, each of which costs up to some twenty passes, 40 by
     default."""
     batch_size: int | None = None
