@@ -8,7 +8,7 @@ stay. One that is interrupted, killed or at its time limit goes on from its stat
 it is given again. `--controls inputs` fits these alone. `--table` prints the results so
 far, as in the documentation.
 
-A component takes some 15 seconds of one core for each class and control where a call
+A component takes some ten seconds of one core for each class and control where a call
 fits a hundred of them or more, and twice as long where it fits a few. On two cores give
 each of two calls a core of its own. On a GPU give all ranks in one call.
 """

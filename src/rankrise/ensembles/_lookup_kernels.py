@@ -488,8 +488,9 @@ def _derivatives(
 
 @_inner
 def _cancels(zero, one):
-    """Whether a sum over samples with the first of two values would round as a
-    difference: its factor is next to nothing, so few samples have it that count.
+    """Whether a sum over samples with the first of two values rounds as a difference.
+
+    Its factor is next to nothing then, so that few samples have it that count.
     """
     return abs(zero) < abs(one) / 16
 
