@@ -242,13 +242,23 @@ def _tiny_factors(factors):
     Products are first made without them, for where a product is nothing no quotient
     says what it would be without one of its factors.
     """
-    smallest, count = _smallest(factors), 0
-    found = np.empty((factors.size, 3), np.int64)
-    for place in np.ndindex(factors.shape):
-        if abs(factors[place]) < smallest:
-            found[count] = place
-            count += 1
-    return found[:count].copy()
+    smallest, count = factors.dtype.type(_smallest(factors)), np.int32(0)
+    values, modes, width = factors.shape
+    for factor in factors.reshape(-1):
+        count += np.int32(abs(factor) < smallest)
+    found = np.empty((count, 3), np.int64)
+    k = 0
+    for value in range(values):
+        for mode in range(modes):
+            some = np.int32(0)
+            for j in range(width):
+                some += np.int32(abs(factors[value, mode, j]) < smallest)
+            if some:
+                for j in range(width):
+                    if abs(factors[value, mode, j]) < smallest:
+                        found[k] = value, mode, j
+                        k += 1
+    return found
 
 
 @_inner
