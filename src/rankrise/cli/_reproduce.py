@@ -110,7 +110,7 @@ def complexity(
 ) -> int:
     """Errors by CP rank, of images and of random controls.
 
-    In full this takes a day or more on two cores. Writes comparison.md and .csv,
+    In full this takes eight hours or more on two cores. Writes comparison.md and .csv,
     summary.json, complexity.png, .pdf and .svg.
     """
     output = output or OutputOptions()
