@@ -71,6 +71,11 @@ def cancelling(rng, shape):
     return table
 
 
+def packed_products(codes, models, dtype):
+    blocks = Blocks.of(MODELS, dtype)
+    return PackedProducts(PackedSamples.of(codes), blocks, models, len(ROWS), dtype)
+
+
 @pytest.mark.parametrize(
     "values", [2, 7, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 16))]
 )
@@ -89,9 +94,7 @@ def test_products_and_derivatives_are_those_of_multiplied_factors(
     codes = rng.integers(0, values, (300, modes), dtype=np.uint8)
     table = make(rng, (values, modes, 40)).astype(dtype)
     slopes = rng.normal(size=(len(ROWS), 4)).astype(dtype)
-    packed = PackedProducts(
-        PackedSamples.of(codes), Blocks.of(MODELS, dtype), 4, len(ROWS), dtype
-    )
+    packed = packed_products(codes, 4, dtype)
     sums, gradient = products_and_gradient(codes, table, slopes)
     np.testing.assert_allclose(
         packed.forward(table, ROWS), sums, rtol=error, atol=error * abs(sums).max()
@@ -108,16 +111,7 @@ def test_products_and_derivatives_are_those_of_multiplied_factors(
     assert (off <= 4 * error * sizes[..., :36]).all()
 
 
-@pytest.mark.parametrize(("values", "more"), [(1, 0), (1, 3), (2, 3), (3, 1), (5, 4)])
-def test_tables_may_be_of_more_values_than_samples_have(values, more):
-    rng = np.random.default_rng(4)
-    codes = rng.integers(0, values, (300, 70), dtype=np.uint8)
-    table = near_one(rng, (values + more, 70, 36))
-    table[-1, 3] = 0
-    slopes = rng.normal(size=(len(ROWS), 3))
-    packed = PackedProducts(
-        PackedSamples.of(codes), Blocks.of(MODELS, "f8"), 3, len(ROWS), "f8"
-    )
+def check_in_double_precision(packed, codes, table, slopes):
     sums, gradient = products_and_gradient(codes, table, slopes)
     found = np.zeros_like(table)
     np.testing.assert_allclose(packed.forward(table, ROWS), sums[:, :3], rtol=1e-9)
@@ -125,20 +119,25 @@ def test_tables_may_be_of_more_values_than_samples_have(values, more):
     np.testing.assert_allclose(found, gradient, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize(("values", "more"), [(1, 0), (1, 3), (2, 3), (3, 1), (5, 4)])
+def test_tables_may_be_of_more_values_than_samples_have(values, more):
+    rng = np.random.default_rng(4)
+    codes = rng.integers(0, values, (300, 70), dtype=np.uint8)
+    table = near_one(rng, (values + more, 70, 36))
+    table[-1, 3] = 0
+    slopes = rng.normal(size=(len(ROWS), 3))
+    packed = packed_products(codes, 3, "f8")
+    check_in_double_precision(packed, codes, table, slopes)
+
+
 def test_zeros_come_and_go():
     rng = np.random.default_rng(3)
     codes = rng.integers(0, 2, (300, 70), dtype=np.uint8)
     slopes = rng.normal(size=(len(ROWS), 3))
-    packed = PackedProducts(
-        PackedSamples.of(codes), Blocks.of(MODELS, "f8"), 3, len(ROWS), "f8"
-    )
+    packed = packed_products(codes, 3, "f8")
     for make in (near_one, with_zeros, near_one):
         table = make(rng, (2, 70, 36))
-        sums, gradient = products_and_gradient(codes, table, slopes)
-        found = np.zeros_like(table)
-        np.testing.assert_allclose(packed.forward(table, ROWS), sums[:, :3], rtol=1e-9)
-        packed.backward(slopes, found)
-        np.testing.assert_allclose(found, gradient, rtol=1e-9, atol=1e-12)
+        check_in_double_precision(packed, codes, table, slopes)
 
 
 def test_samples_in_parts_are_as_samples_at_once(monkeypatch):
@@ -148,9 +147,7 @@ def test_samples_in_parts_are_as_samples_at_once(monkeypatch):
     found = []
     for at_once in (1000, 50):
         monkeypatch.setattr("rankrise.ensembles._packed_products._AT_ONCE", at_once)
-        packed = PackedProducts(
-            PackedSamples.of(codes), Blocks.of(MODELS, "f4"), 3, len(ROWS), "f4"
-        )
+        packed = packed_products(codes, 3, "f4")
         found.append(packed.forward(table, ROWS).copy())
     np.testing.assert_array_equal(*found)
     assert np.isfinite(found[0]).all()

@@ -477,13 +477,12 @@ def _derivatives(
         these sums.
     """
     width, given = min(factors.shape[2], out.shape[2] - begin), 0
-    is_of_two = len(factors) == 2
     for mode in range(first, last):
         is_given = given < len(zeroth) and zeroth[given] == mode
         zero, one = factors[0, mode], factors[1, mode]
         for value in range(values):
             for j in range(width):
-                if not is_of_two:
+                if each > 1:
                     found = sums[mode * each + value, j]
                 elif value:
                     found = sums[mode, j]
@@ -544,7 +543,7 @@ def backward(
         Room.
     """
     values, width = _values(table, each), factors.shape[2]
-    zeroth, total = np.empty(0, np.int64), np.empty((1, width), factors.dtype)
+    zeroth, total = np.empty(0, np.int64), np.empty(width, factors.dtype)
     for k in range(len(items)):
         block, first, last = items[k]
         begin = block * width
@@ -554,9 +553,9 @@ def backward(
         zeroth_sums = np.empty((len(zeroth), width), factors.dtype)
         by_sample = slopes, models[block]
         bits = first * each, last * each, zeroth
-        rooms = tables, room, sums, zeroth_sums, total[0]
+        rooms = tables, room, sums, zeroth_sums, total
         _plane_sums(planes, products[block], *by_sample, *bits, *rooms)
-        given = sums, zeroth, zeroth_sums, total[0], begin
+        given = sums, zeroth, zeroth_sums, total, begin
         _derivatives(factors, values, each, first, last, *given, gradient)
         if has_tiny[block]:
             which = first, last, _tiny_factors(factors), begin

@@ -294,7 +294,7 @@ def _taken(registers: _Registers, start: Any, number: Any, count: Any) -> Any:
     bits = builder.bitcast(number, registers.integer)
     exponent = builder.lshr(builder.and_(bits, each(mask)), each(registers.fraction))
     least = builder.add(start, each(registers.bias))
-    begin = builder.bitcast(registers.power(start), registers.integer)
+    begin = builder.shl(least, each(registers.fraction))
     rest = builder.or_(builder.and_(bits, each(~mask)), begin)
     count = builder.add(count, builder.sub(exponent, least))
     return builder.bitcast(rest, registers.number), count

@@ -74,13 +74,14 @@ class PackedEpochs:
         if not course.epochs:
             rows = np.zeros(course.batch_size, np.int32)
             table, state, _ = self._batch(course, rows, 1, table, state, history[0])
+            return table, state, jnp.asarray(history)
         epochs = int(course.epochs)
-        # The next epoch's is computed beside this one.
-        orders = [self._order(course, 0)] if epochs else []
+        coming = self._order(course, 0)
         for number in range(epochs):
+            order = np.asarray(coming)
             if number + 1 < epochs:
-                orders.append(self._order(course, number + 1))
-            order = np.asarray(orders.pop(0))
+                # It is computed beside this epoch.
+                coming = self._order(course, number + 1)
             taken = (order >= 0).sum()
             total: Any = np.zeros(course.models.task.shape, table.dtype)
             for rows in order:
@@ -90,10 +91,10 @@ class PackedEpochs:
             history[number] = total
         return table, state, jnp.asarray(history)
 
-    def _order(self, course: Course, number: int) -> Int[Array, "batches rows"]:
+    def _order(self, course: Course, number: int) -> npt.ArrayLike:
         """Rows of every batch of an epoch."""
         if course.batches is not None:
-            return course.batches[number]
+            return np.asarray(course.batches)[number]
         epoch = np.int32(int(course.epoch) + number)
         return _shuffled(course.key, epoch, len(self._packed), course.batch_size)
 

@@ -37,10 +37,10 @@ class PackedProducts:
     ) -> None:
         # Loading Numba takes a second.
         kernels = importlib.import_module("rankrise.ensembles._lookup_kernels")
-        self._samples, self._blocks, self._dtype = samples, blocks, np.dtype(dtype)
+        self._samples, self._blocks, dtype = samples, blocks, np.dtype(dtype)
         self._kernels: Any = kernels
         self._forward, self._sum, self._backward = (
-            kernel(self._dtype)
+            kernel(dtype)
             for kernel in (kernels.forward, kernels.model_sums, kernels.backward)
         )
         self._size = rows * blocks.columns
@@ -48,7 +48,7 @@ class PackedProducts:
         self._cores = 1 if is_little else usable_cores()
         self._pool = ThreadPoolExecutor(max(1, self._cores - 1))
         self._rooms = [
-            _Room.of(samples, blocks.width, min(rows, _AT_ONCE), self._dtype)
+            _Room.of(samples, blocks.width, min(rows, _AT_ONCE), dtype)
             for _ in range(self._cores)
         ]
         whole = -(-rows // _WORD) * _WORD
